@@ -1,0 +1,179 @@
+"""Weights on disk: an ``.npz`` file (a zip of ``.npy`` arrays) with one more member, ``meta.json``, that says what it is.
+
+``numpy.load`` opens it, ``unzip -p FILE meta.json`` reads the text, and nothing in it is ever unpickled.  The same
+content always gives the same bytes.  Before an array is read its name, dtype, shape and size are checked, so neither a
+damaged file nor a hostile one gets further than a CheckpointError.
+"""
+
+import json
+import math
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from numcnn.errors import CheckpointError
+from numcnn.files import atomic_write
+
+FORMAT = "numcnn"
+VERSION = 1
+
+MAX_META_BYTES = 1 << 20
+MAX_ARRAY_BYTES = 1 << 30
+
+# A zip member carries a time; a fixed one (the earliest there is) keeps the bytes a function of the content.
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+# What a damaged zip or npy file makes the standard library and NumPy raise.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    RecursionError,
+)
+
+
+def save(path, arrays, meta):
+    """Write ``arrays`` (name -> array) and ``meta`` (a dict for JSON) to ``path``: atomically, without pickle."""
+    document = {"format": FORMAT, "version": VERSION, **meta}
+    text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+    try:
+        with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(_member("meta.json"), text)
+            for name, array in arrays.items():
+                with archive.open(_member(f"{name}.npy"), "w") as member:
+                    np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path}: {error.strerror or error}; check the folder and the space left"
+        ) from error
+
+
+def _member(name):
+    info = zipfile.ZipInfo(name, _ZIP_TIME)
+    info.external_attr = 0o644 << 16
+    return info
+
+
+class Checkpoint:
+    """An open weights file: ``meta`` (dict), ``names`` (list of arrays in it), ``read(name, shape)``.
+
+    Use it in a ``with`` block.  Raises CheckpointError, with the path, for all that is wrong with the file.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        try:
+            self._archive = zipfile.ZipFile(self.path)
+        except OSError as error:
+            raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+        except _DAMAGE as error:
+            raise self._damaged("it is no .npz file, or only a part of one") from error
+        try:
+            self.meta = self._read_meta()
+        except BaseException:
+            self._archive.close()
+            raise
+        self.names = [name[: -len(".npy")] for name in self._archive.namelist() if name.endswith(".npy")]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._archive.close()
+
+    def _damaged(self, what):
+        return CheckpointError(f"{self.path}: {what}; use another copy, or train one with: numcnn train")
+
+    def _read_meta(self):
+        if "meta.json" not in self._archive.namelist():
+            raise self._damaged("it holds no meta.json, so it isn't a numcnn weights file")
+        try:
+            if self._archive.getinfo("meta.json").file_size > MAX_META_BYTES:
+                raise self._damaged(f"its meta.json is larger than {MAX_META_BYTES} bytes")
+            meta = json.loads(self._archive.read("meta.json"))
+        except (OSError, *_DAMAGE) as error:
+            raise self._damaged(f"its meta.json cannot be read ({error})") from error
+        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+            raise self._damaged("it isn't a numcnn weights file")
+        if meta.get("version") != VERSION:
+            raise CheckpointError(
+                f"{self.path}: its format is version {meta.get('version')!r} and this numcnn reads version {VERSION}; "
+                "install a numcnn that fits"
+            )
+        return meta
+
+    def read(self, name, shape):
+        """Return array ``name``, which must have ``shape``, be float32 or float64, and hold finite numbers only."""
+        member = f"{name}.npy"
+        if member not in self._archive.namelist():
+            raise self._damaged(f"array {name} is missing")
+        try:
+            with self._archive.open(member) as file:
+                found, dtype = self._read_header(file)
+                if found != tuple(shape) or dtype not in (np.float32, np.float64):
+                    raise self._damaged(f"array {name} is {dtype} {found}; its architecture wants floats {tuple(shape)}")
+                size = math.prod(shape) * dtype.itemsize
+                if size > MAX_ARRAY_BYTES:
+                    raise self._damaged(f"array {name} has {size} bytes; {MAX_ARRAY_BYTES} are the most")
+                data = file.read(size)
+                if len(data) != size or file.read(1):
+                    raise self._damaged(f"array {name} has more or fewer values than its shape says")
+        except (OSError, NotImplementedError, *_DAMAGE) as error:
+            raise self._damaged(f"array {name} is damaged ({error})") from error
+        array = np.frombuffer(data, dtype).reshape(shape)
+        if not np.isfinite(array).all():
+            raise self._damaged(f"array {name} holds values that are not finite numbers")
+        return array
+
+    @staticmethod
+    def _read_header(file):
+        """Return shape and dtype of the .npy member; reading them costs a hundred bytes, whatever the array claims."""
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, fortran, dtype = read(file)
+        if fortran and len(shape) > 1:
+            raise ValueError("Fortran order")
+        return shape, dtype
+
+
+# Finding a weights file by name
+
+DEFAULT_WEIGHTS = "mnist"
+
+
+def weights_folder():
+    """Return the folder of the shipped weights: ``weights/`` of a checkout, ``numcnn/weights`` once installed."""
+    package = Path(__file__).resolve().parent
+    installed = package / "weights"
+    return installed if installed.is_dir() else package.parent / "weights"
+
+
+def find_weights(name=None):
+    """Return the path of a weights file, given as a path or by the name of a shipped one: "mnist", "pad" ...
+
+    A name stands for ``NAME.npz`` in the weights folder, else for the one file ``NAME*.npz``.  None: "mnist".
+    Raises CheckpointError when there is no such file.
+    """
+    name = DEFAULT_WEIGHTS if name is None else os.fspath(name)
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise CheckpointError(f"{name} is a folder; name the .npz file in it, such as {path / 'best.npz'}")
+    folder = weights_folder()
+    shipped = sorted(folder.glob("*.npz"))
+    if path.name == name:
+        matches = [p for p in shipped if name in (p.name, p.stem)] or [p for p in shipped if p.name.startswith(name)]
+        if matches:
+            return matches[0]
+    known = ", ".join(p.stem for p in shipped) or "none"
+    raise CheckpointError(f"there is no weights file {name}; give a path, or the name of a shipped one ({known})")

@@ -1,0 +1,78 @@
+"""The command line: ``numcnn COMMAND ...``.  Each command is a module in ``commands``; only the one asked for is loaded.
+
+Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+
+from numcnn.errors import DivergedError, NumcnnError
+
+COMMANDS = {
+    "train": "train a network on MNIST, generated digits or a data set of your own",
+    "evaluate": "measure a network: accuracy, per-class figures, confusion matrix, plots",
+    "predict": "read the digits in pictures",
+    "draw": "open the drawing pad",
+    "gradcheck": "compare every gradient with numeric differences",
+}
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def main(argv=None):
+    """Run one command; ``argv`` defaults to the process's arguments.  Return the exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] not in COMMANDS:
+        _overview().parse_args(argv)  # answers --help and --version, refuses the rest
+        _overview().error("name a command")
+    name = argv[0]
+    command = importlib.import_module(f"numcnn.commands.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"numcnn {name}",
+        description=command.__doc__,
+        epilog=getattr(command, "EXAMPLES", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return _run(name, command, parser.parse_args(argv[1:]))
+
+
+def _run(name, command, arguments):
+    """Run the command; turn what it raises into one line on stderr and an exit code."""
+    try:
+        code = command.run(arguments) or 0
+        sys.stdout.flush()
+        return code
+    except NumcnnError as error:
+        print(f"numcnn {name}: {error}", file=sys.stderr)
+        return EXIT_FAILED if isinstance(error, DivergedError) else EXIT_USAGE
+    except KeyboardInterrupt:
+        print(f"numcnn {name}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone, as in "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        print(f"numcnn {name}: the system refused{place}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _overview():
+    import numcnn
+
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="numcnn",
+        usage="numcnn COMMAND ...",
+        description="Handwritten digits read by a convolutional network written from scratch.\n\ncommands:\n"
+        + "\n".join(lines),
+        epilog="numcnn COMMAND --help explains each of them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"numcnn {numcnn.__version__}")
+    parser.add_argument("command", choices=COMMANDS, help=argparse.SUPPRESS)
+    return parser

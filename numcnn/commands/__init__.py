@@ -1,0 +1,35 @@
+"""The commands: each module has a docstring, ``EXAMPLES``, ``add_arguments(parser)`` and ``run(arguments) -> exit code``."""
+
+import json
+import sys
+
+
+def print_json(document):
+    """Print one JSON object on stdout: with ``--json`` the only thing there."""
+    json.dump(document, sys.stdout, indent=1)
+    sys.stdout.write("\n")
+
+
+def say(line):
+    """Print a line on stderr, where it disturbs no output."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def add_data_arguments(parser):
+    """Add the options that choose a data set."""
+    parser.add_argument(
+        "--dataset",
+        default="auto",
+        metavar="NAME",
+        help="mnist, generated, a folder with four IDX files, or auto: mnist if it can be had, else generated digits",
+    )
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="the folder of MNIST's four files (default: $NUMCNN_DATA, else the user's cache, else a download)",
+    )
+
+
+def add_threads_argument(parser):
+    """Add ``--threads``."""
+    parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: one per processor)")

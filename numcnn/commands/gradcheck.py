@@ -1,0 +1,51 @@
+"""Compare every gradient of a whole network, and of the loss, with numeric differences in float64.
+
+Prints a table: per array the largest relative error, where it is, and both values there.
+Exit code 0 when all agree, 1 when one doesn't.
+"""
+
+EXAMPLES = """examples:
+  numcnn gradcheck                        the canonical network, first weights
+  numcnn gradcheck --weights best.npz     a trained one
+  numcnn gradcheck --out gradcheck.png    also draw it
+"""
+
+import dataclasses
+
+from numcnn.commands import print_json
+from numcnn.models import MODELS
+
+
+def add_arguments(parser):
+    """Add this command's options."""
+    subject = parser.add_mutually_exclusive_group()
+    subject.add_argument("--model", default="canonical", choices=MODELS, help="architecture (default: %(default)s)")
+    subject.add_argument("--weights", metavar="FILE", help="check the network in this weights file")
+    parser.add_argument("--samples", type=int, default=50, metavar="N", help="entries per array (default: %(default)s)")
+    parser.add_argument("--backend", default="reference", choices=("reference", "fast"), help="which kernels to check")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides input, upstream gradient and entries")
+    parser.add_argument("--out", metavar="FILE", help="draw the report into this PNG file")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout, nothing else there")
+
+
+def run(arguments):
+    """Check the gradients.  Return 0 if they are right, else 1."""
+    from numcnn import Network, SoftmaxCrossEntropy, gradcheck, kernels, load, models
+    from numcnn.gradients import GradientReport
+
+    if arguments.weights:
+        network = load(arguments.weights, backend="reference")
+    else:
+        network = Network(models.make_layers(arguments.model), backend="reference", seed=arguments.seed)
+    options = {"samples": arguments.samples, "backend": arguments.backend, "seed": arguments.seed}
+    whole = gradcheck(network, **options)
+    loss = gradcheck(SoftmaxCrossEntropy(kernels.get_backend(arguments.backend), 0.1), **options)
+    rows = [*whole.rows, *(dataclasses.replace(row, name=f"loss.{row.name}") for row in loss.rows)]
+    report = GradientReport(whole.title, rows, whole.tolerance)
+    if arguments.out:
+        report.plot(arguments.out)
+    if arguments.json:
+        print_json(report.to_json())
+    else:
+        print(report)
+    return 0 if report.passed else 1

@@ -1,0 +1,272 @@
+"""Train a network, and keep its weights, a log and a run card in a folder of their own.
+
+Without options: the canonical two-convolution network on MNIST, which is downloaded
+the first time. Where MNIST can't be had, it trains on generated digits and says so
+everywhere. The test set is read once, at the end, with the weights that did best on
+validation. Ctrl-C finishes the batch under way and saves; --resume goes on from there.
+"""
+
+EXAMPLES = """examples:
+  numcnn train                                  the whole job on MNIST, in some minutes
+  numcnn train --limit 6000 --epochs 3          a quick try
+  numcnn train --dataset fashion/ --epochs 20   any data set in MNIST's IDX form
+  numcnn train --watch-gradients                gradient and weight norms in log.csv, and a picture
+  numcnn train --resume runs/mnist-canonical-1  go on with a run that was stopped
+
+Equal seed, threads and batch size give equal weights, byte for byte, on one machine.
+Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
+"""
+
+import contextlib
+import platform
+import shlex
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
+from numcnn.config import TrainConfig, add_config_arguments, config_from_arguments
+from numcnn.errors import ConfigError, DataError
+
+DRY_RUN_STEPS = 2
+
+# The share of the training set held out for validation where --val doesn't say: 5,000 of MNIST's 60,000.
+VALIDATION_SHARE = 1 / 12
+
+
+def add_arguments(parser):
+    """Add this command's options."""
+    add_data_arguments(parser.add_argument_group("data"))
+    add_config_arguments(parser.add_argument_group("training"))
+    group = parser.add_argument_group("running")
+    add_threads_argument(group)
+    group.add_argument("--out", metavar="DIR", help="a new folder for the run (default: runs/DATASET-MODEL-NUMBER)")
+    group.add_argument("--resume", metavar="DIR", help="go on with the run in this folder, with its settings")
+    group.add_argument("--watch-gradients", action="store_true", help="log each layer's gradient and weight norms")
+    group.add_argument("--dry-run", action="store_true", help=f"take {DRY_RUN_STEPS} steps, write nothing")
+    group.add_argument("--quiet", action="store_true", help="show no progress, only the result")
+    group.add_argument("--json", action="store_true", help="print the run card as JSON on stdout, nothing else there")
+
+
+def run(arguments):
+    """Train as the arguments say.  Return the exit code."""
+    began = time.perf_counter()
+    from numcnn import runs
+    from numcnn.threads import use_threads
+    from numcnn.train import fit
+
+    earlier = _earlier_run(arguments) if arguments.resume else None
+    config = earlier.config if earlier else config_from_arguments(arguments)
+    threads = use_threads(arguments.threads)
+    dataset = _load_data(arguments, config, earlier)
+    train_set, val_set = _split(dataset, config)
+    network = earlier.network if earlier else _new_network(dataset, train_set, config)
+    if not arguments.quiet:
+        say(f"{dataset.name}: {dataset.source}; {len(train_set):,} images to train on, {len(val_set):,} to validate")
+        _announce_compilation(config)
+    if arguments.dry_run:
+        return _dry_run(arguments, network, train_set, config)
+
+    folder = Path(arguments.resume) if earlier else runs.new_folder(arguments.out, f"{dataset.name}-{config.model}")
+    info = earlier.info if earlier else _info(dataset, config, threads)
+    monitor = runs.RunFolder(
+        folder,
+        config,
+        info,
+        dataset_argument=earlier.dataset_argument if earlier else _dataset_argument(arguments, dataset),
+        watch_gradients=earlier.watch_gradients if earlier else arguments.watch_gradients,
+        quiet=arguments.quiet,
+    )
+    try:
+        with _stop_after_this_batch(monitor):
+            state, moments = (earlier.state, earlier.moments) if earlier else (None, None)
+            state = fit(network, train_set, val_set, config, monitor=monitor, state=state, moments=moments)
+    finally:
+        monitor.close()
+    if state.interrupted:
+        say(f"stopped in epoch {state.epoch + 1}; go on with: numcnn train --resume {shlex.quote(str(folder))}")
+        return 128 + monitor.stop_signal
+
+    card = _finish(monitor, dataset, state, config, info, threads, began)
+    if arguments.json:
+        print_json(card)
+    else:
+        _print_result(card, dataset)
+    return 0
+
+
+def _earlier_run(arguments):
+    """Load the run to go on with; its settings can't be changed on the way."""
+    from numcnn import runs
+
+    given = config_from_arguments(arguments)
+    changed = [name for name, value in TrainConfig().to_json().items() if getattr(given, name) != value]
+    changed += [name for name in ("out", "watch_gradients", "dry_run") if getattr(arguments, name)]
+    changed += ["dataset"] if arguments.dataset != "auto" else []
+    if changed:
+        flags = ", ".join("--" + name.replace("_", "-") for name in changed)
+        raise ConfigError(f"--resume goes on with the run's own settings; leave out {flags}")
+    return runs.load_run(arguments.resume)
+
+
+def _load_data(arguments, config, earlier):
+    """Load the data set; a resumed run wants the very one it began with."""
+    from numcnn import data
+
+    # That generated digits take MNIST's place is said even when --quiet asks for silence.
+    falls_back = not earlier and arguments.dataset == "auto"
+    dataset = data.load(
+        earlier.dataset_argument if earlier else arguments.dataset,
+        arguments.data_dir,
+        seed=config.seed,
+        limit=config.limit,
+        backend=config.backend,
+        report=say if falls_back or not arguments.quiet else lambda line: None,
+    )
+    if earlier and dataset.sha256 != earlier.info["dataset_sha256"]:
+        raise DataError(
+            f"the data set {dataset.name} isn't the one that the run in {arguments.resume} began with "
+            f"({earlier.info['dataset']}, SHA-256 {earlier.info['dataset_sha256'][:12]}...); bring that one back"
+        )
+    return dataset
+
+
+def _split(dataset, config):
+    """Return training and validation examples, cut from the training set."""
+    from numcnn.data.batches import Examples
+
+    val = config.val
+    if val is None:
+        val = int(len(dataset.train_labels) * VALIDATION_SHARE)
+    return [Examples(dataset.train_images, dataset.train_labels, index) for index in dataset.split(val, config.seed)]
+
+
+def _new_network(dataset, train_set, config):
+    """Build the network for the data set's images, normalised by their mean and standard deviation."""
+    from numcnn.models import make_layers
+    from numcnn.network import Network
+
+    shape = (*dataset.train_images.shape[1:], 1)
+    return Network(
+        make_layers(config.model),
+        shape,
+        backend=config.backend,
+        seed=config.seed,
+        normalisation=train_set.normalisation(),
+    )
+
+
+def _announce_compilation(config):
+    """Say why nothing seems to happen the very first time."""
+    if config.backend == "fast":
+        from numcnn.kernels import jit
+
+        if jit.cache_is_empty():
+            say("compiling the fast kernels for this machine: once, about 20 seconds")
+
+
+def _dry_run(arguments, network, train_set, config):
+    """Take a few steps to see that all is well; write nothing."""
+    from numcnn.data.batches import Examples
+    from numcnn.train import fit
+
+    few = Examples(train_set.images, train_set.labels, train_set.index[: DRY_RUN_STEPS * config.batch_size])
+    loss = fit(network, few, None, replace(config, epochs=1)).history[-1]["train_loss"]
+    if arguments.json:
+        print_json({"dry_run": True, "loss": loss, "parameters": network.params.size})
+    else:
+        print(f"{network.summary()}\ndry run: all is well, loss {loss:.4f}; nothing was written")
+    return 0
+
+
+def _dataset_argument(arguments, dataset):
+    """Return what --dataset must be to get the same data again, from any folder."""
+    if arguments.dataset in ("auto", "mnist", "generated"):
+        return dataset.name
+    return str(Path(arguments.dataset).resolve())
+
+
+def _info(dataset, config, threads):
+    """Return what the weights file says of how it was made.  No times: equal runs write equal bytes."""
+    from numcnn.runs import versions
+
+    return {
+        "model": config.model,
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "config": config.to_json(),
+        "threads": threads,
+        "versions": versions(),
+    }
+
+
+def _finish(monitor, dataset, state, config, info, threads, began):
+    """Read the test set once, with the best weights; write the run card and the pictures.  Return the card."""
+    from numcnn.network import load
+    from numcnn.runs import versions
+    from numcnn.threads import peak_memory_mb
+
+    network = load(monitor.best, backend=config.backend)
+    test = network.evaluate(dataset.test_images, dataset.test_labels)
+    result = {**network.info["result"], "test_accuracy": test.accuracy, "test_loss": test.loss}
+    monitor.save_best(network, result)
+    trained_seconds = sum(row["seconds"] for row in state.history)
+    card = {
+        "test_accuracy": test.accuracy,
+        "test_interval": list(test.interval),
+        "test_loss": test.loss,
+        "test_images": test.n,
+        "val_accuracy": result["val_accuracy"],
+        "val_loss": result["val_loss"],
+        "best_epoch": result["epoch"],
+        "epochs": state.epoch,
+        "images_per_second": sum(r["seconds"] * r["images_per_second"] for r in state.history) / trained_seconds,
+        "seconds": time.perf_counter() - began,
+        "peak_memory_mb": peak_memory_mb(),
+        "dataset": dataset.name,
+        "dataset_source": dataset.source,
+        "dataset_sha256": info["dataset_sha256"],
+        "weights": str(monitor.best),
+        "model": config.model,
+        "parameters": network.params.size,
+        "seed": config.seed,
+        "threads": threads,
+        "config": config.to_json(),
+        "command": shlex.join(["numcnn", *sys.argv[1:]]),
+        "versions": versions(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    monitor.write_card(card)
+    monitor.draw(state.history)
+    return card
+
+
+def _print_result(card, dataset):
+    low, high = card["test_interval"]
+    name = "MNIST" if dataset.is_mnist else dataset.name if dataset.name != "generated" else "GENERATED DIGITS, not MNIST"
+    print(f"test accuracy on {name}: {card['test_accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
+    memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
+    print(f"best epoch {card['best_epoch']}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")
+    print(f"weights: {card['weights']}")
+    if dataset.name == "generated":
+        print("To train on MNIST: numcnn train --dataset mnist, or --data-dir DIR with its four files.")
+
+
+@contextlib.contextmanager
+def _stop_after_this_batch(monitor):
+    """Let the first Ctrl-C (or SIGTERM) end the run after the batch under way; the second one ends it at once."""
+
+    def request(number, frame):
+        monitor.stop_signal = number
+        for name in earlier:
+            signal.signal(name, signal.default_int_handler)
+        monitor.say("stopping after this batch; once more to stop at once")
+
+    earlier = {name: signal.signal(name, request) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, handler in earlier.items():
+            signal.signal(name, handler)

@@ -1,0 +1,122 @@
+"""The settings of a training run: one frozen dataclass, from which the command line's options are made too."""
+
+import dataclasses
+import math
+import numbers
+import types
+import typing
+from dataclasses import dataclass
+
+from numcnn.errors import ConfigError
+from numcnn.kernels import BACKENDS
+from numcnn.models import MODELS
+from numcnn.schedules import SCHEDULES
+
+# The learning rate and the weight decay that suit each optimiser, where none is given.
+OPTIMIZERS = {"adamw": (2e-3, 0.05), "adam": (1e-3, 0.0), "sgd": (0.05, 0.0)}
+
+
+def _option(default, text, choices=None):
+    """Declare a field with what ``--help`` says of it."""
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What decides the result of a training run.  Raises ConfigError for a value out of its range."""
+
+    model: str = _option("canonical", "the architecture", tuple(MODELS))
+    epochs: int = _option(10, "passes over the training images")
+    batch_size: int = _option(128, "images per step")
+    optimizer: str = _option("adamw", "how a gradient becomes a step", tuple(OPTIMIZERS))
+    lr: float | None = _option(None, "highest learning rate (default: what suits the optimiser)")
+    schedule: str = _option("one-cycle", "how the learning rate goes over the run", SCHEDULES)
+    warmup: float = _option(1.0, "epochs over which the cosine schedule rises")
+    momentum: float = _option(0.9, "momentum of sgd")
+    nesterov: bool = _option(False, "sgd looks ahead along its momentum")
+    weight_decay: float | None = _option(None, "decoupled weight decay (default: what suits the optimiser)")
+    clip: float = _option(0.0, "largest norm of the whole gradient; 0: no limit")
+    label_smoothing: float = _option(0.0, "share of the target spread over all classes")
+    val: float | None = _option(
+        None, "images, or a share below 1, held out of the training set (default: a twelfth, 5,000 of MNIST's)"
+    )
+    limit: int | None = _option(None, "use only so many of the training images, chosen by chance")
+    patience: int = _option(0, "stop after so many epochs without a better validation accuracy; 0: never")
+    seed: int = _option(0, "decides first weights, order of images, split, dropout and generated digits")
+    backend: str = _option("fast", "the kernels: compiled, or plain NumPy", BACKENDS[::-1])
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            self._check_kind(field)
+        least = {"epochs": 1, "batch_size": 1, "warmup": 0, "clip": 0, "val": 0, "patience": 0, "seed": 0, "limit": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ConfigError(f"{_flag(name)} is {value}; wants {low} or more")
+        if self.lr is not None and self.lr <= 0:
+            raise ConfigError(f"--lr is {self.lr}; wants a number above 0")
+        if self.optimizer == "adam" and self.weight_decay:
+            raise ConfigError("--weight-decay goes with sgd or adamw: adam with weight decay is adamw")
+
+    def _check_kind(self, field):
+        """Check one field's type, its choices, and that a number is finite."""
+        value, choices = getattr(self, field.name), field.metadata["choices"]
+        if choices and value not in choices:
+            raise ConfigError(f"{_flag(field.name)} is {value!r}; choose one of {', '.join(choices)}")
+        kind, optional = _kind(field)
+        if optional and value is None:
+            return
+        numeric = {int: numbers.Integral, float: numbers.Real}.get(kind, kind)
+        if not isinstance(value, numeric) or isinstance(value, bool) and kind is not bool:
+            raise ConfigError(f"{_flag(field.name)} is {value!r}; wants {kind.__name__}")
+        if kind is float and not math.isfinite(value):
+            raise ConfigError(f"{_flag(field.name)} is {value}; wants a finite number")
+
+    @property
+    def peak_lr(self):
+        """The highest learning rate: the one given, or the optimiser's own."""
+        return OPTIMIZERS[self.optimizer][0] if self.lr is None else self.lr
+
+    @property
+    def decay_rate(self):
+        """The weight decay: the one given, or the optimiser's own."""
+        return OPTIMIZERS[self.optimizer][1] if self.weight_decay is None else self.weight_decay
+
+    def to_json(self):
+        """Return a dict that JSON can hold; ``TrainConfig(**d)`` makes a twin."""
+        return dataclasses.asdict(self)
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
+
+
+def _kind(field):
+    """Return a field's type and whether it may be None."""
+    if isinstance(field.type, types.UnionType):
+        (kind,) = (t for t in typing.get_args(field.type) if t is not type(None))
+        return kind, True
+    return field.type, False
+
+
+def add_config_arguments(parser):
+    """Add an option per field of TrainConfig to an argparse parser or group."""
+    for field in dataclasses.fields(TrainConfig):
+        kind, optional = _kind(field)
+        text = field.metadata["help"]
+        if kind is bool:
+            parser.add_argument(_flag(field.name), action="store_true", help=text)
+            continue
+        parser.add_argument(
+            _flag(field.name),
+            type=kind,
+            default=field.default,
+            choices=field.metadata["choices"],
+            metavar=None if field.metadata["choices"] else "N" if kind is int else "X",
+            help=text if optional else f"{text} (default: %(default)s)",
+        )
+
+
+def config_from_arguments(arguments):
+    """Return the TrainConfig that parsed arguments describe."""
+    return TrainConfig(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(TrainConfig)})

@@ -1,0 +1,292 @@
+"""Gradients one can see: check backward against numeric differences, and watch gradients while a network trains."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numcnn.errors import ConfigError
+from numcnn.kernels import get_backend
+from numcnn.layers import Layer
+from numcnn.losses import SoftmaxCrossEntropy
+from numcnn.network import Network
+
+# Differences over a smaller step miss more kinks but keep fewer correct digits.
+STEP_SHRINKS = (1.0, 0.1, 0.01)
+
+# An entry's error is relative to its own size, or to this share of the array's largest entry where that is larger:
+# below it the rounding of the differences, about 1e-11, would be all that one sees.
+SMALL_ENTRY = 1e-3
+
+
+@dataclass(frozen=True)
+class GradientRow:
+    """The check of one array: ``analytic`` and ``numeric`` (1-D) hold the two values of every entry that was checked.
+
+    ``worst_index`` points into the array; ``kinks`` counts entries left out because the function has a corner there.
+    """
+
+    name: str
+    shape: tuple
+    max_error: float
+    worst_index: tuple
+    worst_analytic: float
+    worst_numeric: float
+    kinks: int
+    passed: bool
+    analytic: np.ndarray
+    numeric: np.ndarray
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """What ``gradcheck`` found: one row per array.  Print it for a table, ``plot()`` it for a picture."""
+
+    title: str
+    rows: list
+    tolerance: float
+
+    @property
+    def passed(self):
+        """Whether every array's largest relative error is within the tolerance."""
+        return all(row.passed for row in self.rows)
+
+    @property
+    def max_error(self):
+        """The largest relative error of all arrays."""
+        return max(row.max_error for row in self.rows)
+
+    def __str__(self):
+        head = ("array", "shape", "checked", "max error", "at", "backward", "numeric", "")
+        table = [head]
+        for row in self.rows:
+            table.append(
+                (
+                    row.name,
+                    "x".join(map(str, row.shape)),
+                    str(len(row.analytic)) + (f" (-{row.kinks})" if row.kinks else ""),
+                    f"{row.max_error:.1e}",
+                    ",".join(map(str, row.worst_index)),
+                    f"{row.worst_analytic:+.3e}",
+                    f"{row.worst_numeric:+.3e}",
+                    "ok" if row.passed else "WRONG",
+                )
+            )
+        widths = [max(len(line[i]) for line in table) for i in range(len(head))]
+        left = (0, 7)
+        lines = [
+            " ".join(f"{c:<{w}}" if i in left else f"{c:>{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+            for row in table
+        ]
+        verdict = "every gradient agrees" if self.passed else "backward is WRONG where marked"
+        closing = [f"{verdict}: largest relative error {self.max_error:.1e}, tolerance {self.tolerance:.0e}"]
+        if any(row.kinks for row in self.rows):
+            closing.append("(-n): n entries left out; a ReLU or max-pool changes its mind within the difference's step")
+        return "\n".join([self.title, *(line.rstrip() for line in lines), *closing])
+
+    def to_json(self):
+        """Return the report as a dict that JSON can hold, without the single values."""
+        rows = [
+            {
+                "array": row.name,
+                "shape": list(row.shape),
+                "checked": len(row.analytic),
+                "kinks": row.kinks,
+                "max_error": row.max_error,
+                "worst_index": list(row.worst_index),
+                "backward": row.worst_analytic,
+                "numeric": row.worst_numeric,
+                "passed": row.passed,
+            }
+            for row in self.rows
+        ]
+        return {"passed": self.passed, "max_error": self.max_error, "tolerance": self.tolerance, "arrays": rows}
+
+    def plot(self, path=None):
+        """Return a matplotlib Figure of the report; also write it to ``path`` (.png) if given."""
+        from numcnn import plots
+
+        figure = plots.gradcheck_plot(self)
+        if path is not None:
+            plots.save(figure, path)
+        return figure
+
+
+def gradcheck(
+    subject, x=None, *, input_shape=None, n=2, samples=200, eps=1e-4, tolerance=1e-7, backend="reference", seed=0
+):
+    """Compare backward with central differences in float64, for the input and every parameter.  Return a GradientReport.
+
+    For an entry p of any array, (f(p + eps) - f(p - eps)) / (2 eps) must be what backward says, where f is the sum of
+    the outputs weighted with a random upstream gradient: with all weights 1 some wrong backwards would pass.
+
+    subject: a Network, a Layer, or a SoftmaxCrossEntropy; it isn't changed, a float64 twin is checked.
+    x: an input (N, *shape); by default ``n`` images of ``input_shape`` (default: the one the subject was built for),
+    a shuffled sequence of distinct values, so that no max-pool sees a tie.
+    samples: entries checked per array, drawn at random where it has more; None: all of them.
+    """
+    rng = np.random.default_rng(seed)
+    if isinstance(subject, SoftmaxCrossEntropy):
+        return _check_loss(subject, x, input_shape or (10,), n, samples, eps, tolerance, backend, rng)
+    network = _twin(subject, input_shape if x is None else np.shape(x)[1:], backend)
+    if x is None:
+        x = _distinct_values(rng, (n, *network.input_shape))
+    x = np.array(x, np.float64)
+    random_state = network.rng.bit_generator.state
+
+    def forward():
+        network.rng.bit_generator.state = random_state  # dropout draws the same mask every time
+        return network.forward(x, training=True)
+
+    def decisions():
+        return [choice.copy() for layer in network.layers for choice in layer.decisions()]
+
+    dout = rng.standard_normal(forward().shape)
+    dx = network.backward(dout, need_dx=True).copy()
+    params, grads = network.named_arrays(network.params), network.named_arrays(network.grads.copy())
+    rows = [_check("x", x, dx, forward, decisions, dout, samples, eps, tolerance, rng)]
+    rows += [_check(k, params[k], grads[k], forward, decisions, dout, samples, eps, tolerance, rng) for k in params]
+    title = f"{type(subject).__name__}: backward against central differences, float64, {network.backend_name} kernels"
+    return GradientReport(title, rows, tolerance)
+
+
+def _check_loss(loss, logits, shape, n, samples, eps, tolerance, backend, rng):
+    """Check dlogits of the mean loss, with random labels."""
+    logits = 2 * rng.standard_normal((n, *shape)) if logits is None else np.array(logits, np.float64)
+    labels = rng.integers(0, logits.shape[1], len(logits))
+    twin = SoftmaxCrossEntropy(get_backend(backend), loss.smoothing)
+
+    def forward():
+        return np.array(twin.forward(logits, labels))
+
+    forward()
+    dlogits = twin.backward().copy()
+    row = _check("logits", logits, dlogits, forward, list, np.ones(()), samples, eps, tolerance, rng)
+    title = f"softmax cross-entropy, smoothing {loss.smoothing:g}: backward against central differences, float64"
+    return GradientReport(title, [row], tolerance)
+
+
+def _twin(subject, input_shape, backend):
+    """Return a float64 Network with the subject's parameters that can be perturbed freely."""
+    if isinstance(subject, Network):
+        return subject.copy(dtype=np.float64, backend=backend)
+    if not isinstance(subject, Layer):
+        raise ConfigError(f"gradcheck got a {type(subject).__name__}; wants a Layer, a Network or a SoftmaxCrossEntropy")
+    shape = input_shape or subject.in_shape
+    if shape is None:
+        raise ConfigError(f"gradcheck of {subject!r} needs input_shape, such as input_shape=(6, 8, 3)")
+    layer = type(subject)(**subject.config())
+    network = Network([layer], shape, dtype=np.float64, backend=backend)
+    for name, values in subject.params.items():
+        layer.params[name][...] = values
+    return network
+
+
+def _distinct_values(rng, shape):
+    """Return a shuffled sequence of evenly spaced values in [-1, 1]: no ties, no zero."""
+    size = int(np.prod(shape))
+    return rng.permutation(np.linspace(-1, 1, size + size % 2)[:size]).reshape(shape)
+
+
+def _check(name, array, gradient, forward, decisions, dout, samples, eps, tolerance, rng):
+    """Compare entries of ``gradient`` with differences of the forward pass around ``array``, which is perturbed in place."""
+    size = array.size
+    chosen = np.arange(size) if samples is None or samples >= size else rng.choice(size, samples, replace=False)
+    forward()
+    base = decisions()
+    checked, numeric = [], []
+    for i in chosen:
+        difference = _central_difference(array, np.unravel_index(i, array.shape), forward, decisions, base, dout, eps)
+        if difference is not None:
+            checked.append(i)
+            numeric.append(difference)
+    numeric = np.array(numeric)
+    analytic = gradient.reshape(-1)[checked]
+    return _row(name, array.shape, np.array(checked, int), analytic, numeric, size and len(chosen), tolerance)
+
+
+def _central_difference(array, index, forward, decisions, base, dout, eps):
+    """Return the slope of sum(dout * output) at one entry, or None where a ReLU or pool changes its mind nearby.
+
+    Around such a kink a difference is no derivative.  A smaller step may stay clear of it.
+    """
+    value = array[index]
+    for shrink in STEP_SHRINKS:
+        outputs, smooth = [], True
+        for moved in (value + eps * shrink, value - eps * shrink):
+            array[index] = moved
+            outputs.append(forward().copy())
+            smooth &= all(np.array_equal(a, b) for a, b in zip(decisions(), base, strict=True))
+        step = (value + eps * shrink) - (value - eps * shrink)  # as rounded, which is what was taken
+        array[index] = value
+        if smooth:
+            return float(((outputs[0] - outputs[1]) * dout).sum() / step)
+    return None
+
+
+def _row(name, shape, checked, analytic, numeric, wanted, tolerance):
+    if len(checked) == 0:  # nothing could be compared: that is no pass
+        nothing = np.zeros(0)
+        return GradientRow(name, shape, np.inf, (), np.nan, np.nan, wanted, False, nothing, nothing)
+    small = SMALL_ENTRY * np.abs(numeric).max()
+    size = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), small)
+    error = np.abs(analytic - numeric) / np.where(size > 0, size, 1)
+    worst = int(np.argmax(error))  # a NaN counts as the worst
+    at = tuple(int(i) for i in np.unravel_index(checked[worst], shape))
+    return GradientRow(
+        name=name,
+        shape=shape,
+        max_error=float(error[worst]),
+        worst_index=at,
+        worst_analytic=float(analytic[worst]),
+        worst_numeric=float(numeric[worst]),
+        kinks=wanted - len(checked),
+        passed=bool(error[worst] <= tolerance),
+        analytic=analytic,
+        numeric=numeric,
+    )
+
+
+class GradientWatch:
+    """Follow each layer's gradient norm, weight norm and update/weight ratio; averages over an epoch's steps.
+
+    A healthy update is about a thousandth of the weights; far more shakes them, far less learns nothing.
+    """
+
+    def __init__(self, network):
+        self._network = network
+        self._places = {}  # layer -> its part of the flat arrays
+        for key, place in network.slices.items():
+            layer = key.split(".")[0]
+            start = self._places[layer].start if layer in self._places else place.start
+            self._places[layer] = slice(start, place.stop)
+        self._before = np.empty_like(network.params)
+        self._sums = {name: 0.0 for name in self.columns}
+        self._steps = 0
+
+    @property
+    def columns(self):
+        """The names of the values: ``conv1.gradient_norm``, ``conv1.weight_norm``, ``conv1.update_ratio`` ..."""
+        return [f"{layer}.{kind}" for layer in self._places for kind in ("gradient_norm", "weight_norm", "update_ratio")]
+
+    def before_step(self):
+        """Call between backward and the optimiser's step."""
+        self._before[...] = self._network.params
+
+    def after_step(self):
+        """Call after the optimiser's step."""
+        for layer, place in self._places.items():
+            weights = self._before[place]
+            weight_norm = float(np.linalg.norm(weights))
+            np.subtract(self._network.params[place], weights, out=weights)
+            update_norm = float(np.linalg.norm(weights))
+            self._sums[f"{layer}.gradient_norm"] += float(np.linalg.norm(self._network.grads[place]))
+            self._sums[f"{layer}.weight_norm"] += weight_norm
+            self._sums[f"{layer}.update_ratio"] += update_norm / weight_norm if weight_norm else 0.0
+        self._steps += 1
+
+    def row(self):
+        """Return name -> mean over the steps since the last call, and start over."""
+        means = {name: total / max(1, self._steps) for name, total in self._sums.items()}
+        self._sums = {name: 0.0 for name in self.columns}
+        self._steps = 0
+        return means

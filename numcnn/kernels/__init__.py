@@ -1,0 +1,52 @@
+"""The contract between layers and kernels, and the choice of a back-end.
+
+A *kernel* is a pure function: it reads the arrays it is given, fills the ``out`` arrays it is given, keeps nothing.
+Two modules offer the same kernels under the same names and signatures:
+
+* ``reference``: plain NumPy in the shortest correct form.  It is the specification.
+* ``fast``: Numba and BLAS.  Tests hold every kernel of it against ``reference``.
+
+The contract
+    Layout    images ``(N, H, W, C)``; convolution weights ``(KH, KW, C, F)``; dense weights ``(D_in, D_out)``.
+              All arrays are C-contiguous, of one floating dtype, float32 or float64.
+    Padding   is the layer's business: a convolution kernel sees an input that is padded already.
+    Names     the gradient of ``name`` is ``dname``.  Backward kernels overwrite what they fill.
+    Ties      in a max-pool window go to the first position, counted row by row.
+    NaN       in an input comes out as NaN and is never swallowed; the first NaN of a window wins it.
+"""
+
+import importlib
+
+from numcnn.errors import ConfigError
+
+BACKENDS = ("reference", "fast")
+
+OPS = (
+    "conv2d_forward",
+    "conv2d_backward",
+    "relu_forward",
+    "relu_backward",
+    "maxpool2d_forward",
+    "maxpool2d_backward",
+    "dense_forward",
+    "dense_backward",
+    "dropout_forward",
+    "dropout_backward",
+    "softmax_cross_entropy_forward",
+    "softmax_cross_entropy_backward",
+    "gather_images",
+    "sgd_step",
+    "adam_step",
+)
+
+
+def get_backend(backend):
+    """Return the module of kernels called ``"reference"`` or ``"fast"``; anything that is no string is passed through.
+
+    ``fast`` loads Numba the first time, so nothing that works with ``reference`` alone waits for it.
+    """
+    if not isinstance(backend, str):
+        return backend
+    if backend not in BACKENDS:
+        raise ConfigError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+    return importlib.import_module(f"numcnn.kernels.{backend}")

@@ -1,0 +1,60 @@
+"""How Numba is used here: where compiled kernels are cached, and the one set of floating-point liberties.
+
+Only ``fast*.py`` in this folder import from here, so nothing else ever loads Numba.  A compiled function calls only
+compiled functions of its own file: Numba's cache looks at one file's time stamp and would keep an old answer after an
+edit in another (numba #6845).
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+# "reassoc" lets LLVM sum in vector lanes, "contract" lets it use fused multiply-add.  Not in the set: "nnan" and
+# "ninf", which would let LLVM assume that NaN and infinity never occur and so swallow them.
+FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
+
+
+def cache_folder():
+    """Return a writable folder for compiled kernels, or None.  The flags are in its name: Numba's cache key omits them.
+
+    Tried in turn: the user's cache folder and the system's temporary folder.
+    """
+    tag = hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2])).encode()).hexdigest()[:8]
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    for root in (user_cache / "numcnn", Path(tempfile.gettempdir()) / f"numcnn-{owner}"):
+        folder = root / f"numba-{tag}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    return None
+
+
+# Numba reads NUMBA_CACHE_DIR once, when it is first imported; a folder the user has chosen stays chosen.
+if "numba" not in sys.modules and "NUMBA_CACHE_DIR" not in os.environ:
+    _folder = cache_folder()
+    if _folder is not None:
+        os.environ["NUMBA_CACHE_DIR"] = str(_folder)
+
+import numba  # noqa: E402  (after its cache folder is set)
+from numba import prange  # noqa: E402,F401
+
+CACHE = "NUMBA_CACHE_DIR" in os.environ or bool(numba.config.CACHE_DIR)
+
+
+def kernel(function=None, *, parallel=False):
+    """Decorate a function to be compiled on first use, cached on disk, without the GIL and with ``FASTMATH``."""
+    if function is None:
+        return lambda f: kernel(f, parallel=parallel)
+    return numba.njit(cache=CACHE, nogil=True, parallel=parallel, fastmath=FASTMATH, error_model="numpy")(function)
+
+
+def cache_is_empty():
+    """Say whether compiling lies ahead, as far as one can tell: no kernel of ours is cached on disk."""
+    folder = numba.config.CACHE_DIR
+    return not numba.config.DISABLE_JIT and not (folder and any(Path(folder).rglob("fast*.nbi")))

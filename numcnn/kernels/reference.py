@@ -1,0 +1,166 @@
+"""Every kernel in plain NumPy: the specification.  The contract is in the package's docstring.
+
+Each operation is two adjacent functions, so that the chain rule can be checked by looking down.
+Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH x KW kernel, OH x OW outputs.
+"""
+
+import contextlib
+
+import numpy as np
+
+# What a long computation is wrapped in: here nothing has to be arranged.
+computing = contextlib.nullcontext
+
+
+def _taps(array, window, stride, OH, OW):
+    """Yield ``(ky, kx, view)``: for each window position, the pixels of ``array`` (N,H,W,C) that all windows have there.
+
+    Each view is (N,OH,OW,C): pixel ``(oy * SH + ky, ox * SW + kx)`` for every output ``(oy, ox)``.
+    """
+    (KH, KW), (SH, SW) = window, stride
+    for ky in range(KH):
+        for kx in range(KW):
+            yield ky, kx, array[:, ky : ky + SH * (OH - 1) + 1 : SH, kx : kx + SW * (OW - 1) + 1 : SW, :]
+
+
+def conv2d_forward(x, w, b, out, stride):
+    """Slide the kernel over the image: out[n,oy,ox,f] = b[f] + sum over ky,kx,c of x[n, oy*SH+ky, ox*SW+kx, c] w[ky,kx,c,f].
+
+    x (N,H,W,C), padded already; w (KH,KW,C,F); b (F,) -> out (N,OH,OW,F).
+    """
+    _, OH, OW, _ = out.shape
+    out[...] = b
+    for ky, kx, pixels in _taps(x, w.shape[:2], stride, OH, OW):
+        out += pixels @ w[ky, kx]
+
+
+def conv2d_backward(dout, x, w, dx, dw, db, stride):
+    """Send dout (N,OH,OW,F) back to dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  dx None: the input's gradient is not wanted.
+
+    Each product x[...] w[ky,kx] of the forward sum gives w[ky,kx] to dx and x[...] to dw, times its dout.
+    """
+    _, OH, OW, F = dout.shape
+    C = x.shape[3]
+    db[...] = dout.sum(axis=(0, 1, 2))
+    for ky, kx, pixels in _taps(x, w.shape[:2], stride, OH, OW):
+        dw[ky, kx] = pixels.reshape(-1, C).T @ dout.reshape(-1, F)
+    if dx is not None:
+        dx[...] = 0
+        for ky, kx, dpixels in _taps(dx, w.shape[:2], stride, OH, OW):
+            dpixels += dout @ w[ky, kx].T
+
+
+def relu_forward(x, out):
+    """Cut off what is negative: out = max(x, 0).  Any shape."""
+    np.maximum(x, 0, out=out)
+
+
+def relu_backward(dout, out, dx):
+    """Let the gradient through where the output is positive.  ``out`` is what relu_forward gave."""
+    np.multiply(dout, out > 0, out=dx)
+
+
+def maxpool2d_forward(x, out, which, window, stride):
+    """Keep the largest of each window.  x (N,H,W,C) -> out (N,OH,OW,C).
+
+    which (N,OH,OW,C), an unsigned integer: the winner's position ``ky * PW + kx``; first wins ties.  None: not wanted.
+    """
+    _, OH, OW, _ = out.shape
+    candidates = np.stack([pixels for _, _, pixels in _taps(x, window, stride, OH, OW)])  # (PH*PW, N, OH, OW, C)
+    winner = candidates.argmax(axis=0)  # argmax takes the first of equals, and a NaN before any number
+    out[...] = np.take_along_axis(candidates, winner[None], axis=0)[0]
+    if which is not None:
+        which[...] = winner
+
+
+def maxpool2d_backward(dout, which, dx, window, stride):
+    """Give each window's gradient to its winner alone.  dout, which (N,OH,OW,C) -> dx (N,H,W,C).
+
+    Where windows overlap a pixel may win several: its gradients add up.
+    """
+    _, OH, OW, _ = dout.shape
+    _, PW = window
+    dx[...] = 0
+    for ky, kx, dpixels in _taps(dx, window, stride, OH, OW):
+        dpixels += np.where(which == ky * PW + kx, dout, 0)
+
+
+def dense_forward(x, w, b, out):
+    """Take weighted sums: out = x w + b.  x (N,D_in), w (D_in,D_out), b (D_out,) -> out (N,D_out)."""
+    np.matmul(x, w, out=out)
+    out += b
+
+
+def dense_backward(dout, x, w, dx, dw, db):
+    """Send dout (N,D_out) back to dx (N,D_in), dw (D_in,D_out), db (D_out,).  dx None: not wanted."""
+    np.matmul(x.T, dout, out=dw)
+    np.sum(dout, axis=0, out=db)
+    if dx is not None:
+        np.matmul(dout, w.T, out=dx)
+
+
+def dropout_forward(x, u, rate, out):
+    """Drop the values whose random number u, uniform in [0, 1), is below ``rate``; scale the others by 1 / (1 - rate).
+
+    Scaling now ("inverted dropout") keeps the expected value, so inference needs nothing.  x, u, out: one shape.
+    """
+    np.multiply(x, (u >= rate) * x.dtype.type(1 / (1 - rate)), out=out)
+
+
+def dropout_backward(dout, u, rate, dx):
+    """Send the gradient through the values that were kept, with the same scale."""
+    dropout_forward(dout, u, rate, dx)
+
+
+def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
+    """Compare softmax(logits) with the labels.  logits (N,C), labels (N,) integers -> log_probs (N,C), losses (N,).
+
+    With smoothing s the target is (1-s) on the label plus s/C everywhere; losses = -sum(target * log_probs).
+    Subtracting the largest logit first leaves the softmax as it is and keeps exp() from overflowing.
+    """
+    np.subtract(logits, logits.max(axis=1, keepdims=True), out=log_probs)
+    log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
+    on_label = np.take_along_axis(log_probs, labels[:, None].astype(np.intp), axis=1)[:, 0]
+    losses[...] = -(1 - smoothing) * on_label
+    if smoothing:
+        losses -= smoothing * log_probs.mean(axis=1)
+
+
+def softmax_cross_entropy_backward(log_probs, labels, smoothing, dlogits):
+    """Fill dlogits (N,C) with the gradient of the *mean* loss: (softmax - target) / N.  The only 1/N there is."""
+    N, C = log_probs.shape
+    np.exp(log_probs, out=dlogits)
+    dlogits -= smoothing / C
+    dlogits[np.arange(N), labels] -= 1 - smoothing
+    dlogits /= N
+
+
+def gather_images(images, index, scale, shift, out):
+    """Collect a batch: out[i] = images[index[i]] * scale + shift.  images (M,H,W) uint8 or float -> out (N,H,W,1)."""
+    np.multiply(images[index].reshape(out.shape), scale, out=out, dtype=out.dtype, casting="unsafe")
+    out += shift
+
+
+def sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, weight_decay):
+    """Take one step of SGD on flat arrays (P,), in place.  decay (P,) is 1 where weight decay applies, else 0.
+
+    velocity = momentum * velocity + grads (Sutskever et al. 2013, in the form PyTorch uses); the weight decay is
+    decoupled from the gradient (Loshchilov & Hutter 2019).
+    """
+    params -= lr * weight_decay * decay * params
+    velocity *= momentum
+    velocity += grads
+    params -= lr * (grads + momentum * velocity if nesterov else velocity)
+
+
+def adam_step(params, grads, m, v, decay, step, lr, beta1, beta2, eps, weight_decay):
+    """Take step number ``step`` (1, 2, ...) of Adam on flat arrays (P,), in place (Kingma & Ba 2015, algorithm 1).
+
+    With weight_decay it is AdamW (Loshchilov & Hutter 2019, algorithm 2).  decay (P,) is 1 where it applies, else 0.
+    """
+    params -= lr * weight_decay * decay * params
+    m += (1 - beta1) * (grads - m)
+    v += (1 - beta2) * (grads * grads - v)
+    m_hat = m / (1 - beta1**step)
+    v_hat = v / (1 - beta2**step)
+    params -= lr * m_hat / (np.sqrt(v_hat) + eps)

@@ -1,0 +1,113 @@
+"""A team of Python threads that share a kernel's work between them.
+
+Compiled kernels and BLAS both let go of the GIL, so plain threads run them side by side.  Numba's own parallel loops
+would bring a second pool of threads beside BLAS's: the two spin against each other for the same cores (a training step
+took 40 times as long while another process was busy), abort on some systems when two threads use them, die after a
+fork, and compile far slower.  Here BLAS works with one thread, and each member of the team calls it on its own share.
+
+The shares depend on the number of threads alone, and partial sums are added in the order of the shares, so results are
+exactly repeatable for a fixed number of threads.
+"""
+
+import contextlib
+import os
+import queue
+import threading
+
+
+class Team:
+    """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once."""
+
+    def __init__(self, threads):
+        self.threads = threads
+        self._jobs = queue.SimpleQueue()
+        for _ in range(threads - 1):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self):
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            task, share, done = job
+            try:
+                done.put(task(*share))
+            except BaseException as error:  # it is the caller's to raise
+                done.put(error)
+
+    def share(self, size, task, least=1):
+        """Cut ``range(size)`` into a share a thread, none smaller than ``least``; call ``task(number, first, last)``.
+
+        Returns the number of shares when all are done.
+        """
+        parts = max(1, min(self.threads, size // least))
+        shares = [(i, size * i // parts, size * (i + 1) // parts) for i in range(parts)]
+        if parts == 1:
+            task(*shares[0])
+            return parts
+        done = queue.SimpleQueue()
+        for share in shares[1:]:
+            self._jobs.put((task, share, done))
+        try:
+            task(*shares[0])
+        finally:
+            errors = [done.get() for _ in shares[1:]]  # even then the others must have let go of the arrays
+        for error in errors:
+            if error is not None:
+                raise error
+        return parts
+
+    def dismiss(self):
+        """End the threads once they have nothing to do."""
+        for _ in range(self.threads - 1):
+            self._jobs.put(None)
+
+
+def available_threads():
+    """Return how many threads may compute: the processors of this process, or what NUMBA_NUM_THREADS says if fewer."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("NUMBA_NUM_THREADS", "")
+    return min(count, int(limit)) if limit.isdigit() and int(limit) > 0 else count
+
+
+_team = None
+_blas = None
+
+
+def the_team():
+    """Return the process's team, made on first use with a thread per processor."""
+    if _team is None:
+        set_threads(available_threads())
+    return _team
+
+
+def set_threads(count):
+    """Let the fast kernels use ``count`` threads from now on."""
+    global _team
+    if _team is not None:
+        if _team.threads == count:
+            return
+        _team.dismiss()
+    _team = Team(count)
+
+
+def _after_fork():
+    """Forget the team: a forked child has none of its parent's threads."""
+    global _team
+    _team = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextlib.contextmanager
+def one_blas_thread():
+    """Keep BLAS to the thread that calls it, as long as the block runs: the team is parallel already."""
+    global _blas
+    if _blas is None:
+        from threadpoolctl import ThreadpoolController
+
+        _blas = ThreadpoolController()
+    with _blas.limit(limits=1, user_api="blas"):
+        yield

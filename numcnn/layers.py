@@ -1,0 +1,392 @@
+"""The layers: geometry, buffers, and what backward needs to remember.  The arithmetic is in ``kernels``.
+
+A layer is told its input's shape once (``build``), is given its parameters (``bind``), and then runs ``forward`` and
+``backward``.  It owns the arrays it returns: they hold until its next call, so copy what you want to keep.
+Shapes in comments leave nothing out: N images, H x W pixels, C channels, F filters, OH x OW outputs, D features.
+"""
+
+import inspect
+import math
+import numbers
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from numcnn.errors import ConfigError, ShapeError
+from numcnn.initializers import INITIALIZERS
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """One parameter array of a layer: from these come offsets, views, checkpoint keys and the weight-decay mask."""
+
+    name: str
+    shape: tuple
+    init: str
+    decay: bool
+
+
+class Layer(ABC):
+    """What every layer is.  A subclass writes ``_build``, ``_forward`` and ``_backward``.
+
+    Attributes: ``name`` ("conv1"), ``in_shape`` and ``out_shape`` (of one image), ``dtype``, ``specs`` (a list of
+    ParamSpec), ``params`` and ``grads`` (dicts of arrays), ``kernels`` (the back-end's module), ``rng`` (for dropout).
+    """
+
+    specs = ()
+
+    def __init__(self):
+        self.name = type(self).__name__
+        self.in_shape = self.out_shape = self.dtype = self.kernels = self.rng = None
+        self.params, self.grads = {}, {}
+        self._buffers, self._saved = {}, None
+
+    # What a subclass writes
+
+    @abstractmethod
+    def _build(self, in_shape):
+        """Return the output's shape and the list of ParamSpec for an input of ``in_shape``; raise ShapeError."""
+
+    @abstractmethod
+    def _forward(self, x, training):
+        """Return the output; when training, keep in ``self._saved`` what ``_backward`` needs."""
+
+    @abstractmethod
+    def _backward(self, dout, need_dx):
+        """Fill ``self.grads`` and return dx, or None when it isn't needed."""
+
+    def flops(self):
+        """Return the floating-point operations of one image's forward pass; a multiply-add counts two."""
+        return 0
+
+    def decisions(self):
+        """Return the arrays that say which of its linear pieces the layer was on in the last training forward."""
+        return ()
+
+    # What every layer does alike
+
+    def build(self, in_shape, dtype, name=None):
+        """Fix the geometry for images of ``in_shape``, and the dtype.  Return the shape of one output."""
+        self.name = name or self.name
+        self.in_shape, self.dtype = tuple(in_shape), np.dtype(dtype)
+        self.out_shape, self.specs = self._build(self.in_shape)
+        self._buffers, self._saved = {}, None
+        return self.out_shape
+
+    def bind(self, params, grads):
+        """Take the arrays that hold the parameters and their gradients: views into a network's flat buffers."""
+        self.params, self.grads = params, grads
+
+    def forward(self, x, training=False):
+        """Compute the output (N, *out_shape) of x (N, *in_shape).  ``training`` remembers what backward needs.
+
+        Raises ShapeError (a ValueError) for another rank, size or dtype.
+        """
+        self._check("input", x, self.in_shape)
+        return self._forward(np.ascontiguousarray(x), training)
+
+    def backward(self, dout, need_dx=True):
+        """Turn dout (N, *out_shape) into dx (N, *in_shape) and overwrite ``grads``.  Follows a training forward."""
+        if self._saved is None:
+            raise ShapeError(f"{self.name}: backward needs a forward(x, training=True) before it")
+        self._check("gradient", dout, self.out_shape)
+        return self._backward(np.ascontiguousarray(dout), need_dx)
+
+    def buffer(self, purpose, shape, dtype=None):
+        """Return the first ``shape[0]`` rows of the array kept for ``purpose``; made again only when it is too small."""
+        array = self._buffers.get(purpose)
+        if array is None or len(array) < shape[0] or array.shape[1:] != shape[1:]:
+            array = self._buffers[purpose] = np.zeros(shape, dtype or self.dtype)
+        return array[: shape[0]]
+
+    def _out(self, n, training):
+        """Return the output buffer for n images.  Inference has its own, so it never disturbs a training step."""
+        return self.buffer("out" if training else "inference out", (n, *self.out_shape))
+
+    def _dx(self, n):
+        return self.buffer("dx", (n, *self.in_shape))
+
+    def _check(self, what, array, shape):
+        if not isinstance(array, np.ndarray) or array.shape[1:] != shape or array.ndim == 0 or array.dtype != self.dtype:
+            got = (
+                f"shape {array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            )
+            raise ShapeError(f"{self.name}: {what} is {got}; wants shape {_batch_of(shape)}, {self.dtype}")
+
+    def config(self):
+        """Return the constructor's arguments as a dict that JSON can hold: ``type(self)(**config)`` makes a twin."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def __repr__(self):
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+class Conv2D(Layer):
+    """Slide ``filters`` kernels over the image.  (N,H,W,C) -> (N,OH,OW,filters).
+
+    kernel_size and stride are an int or a pair (rows, columns); padding is "valid" (none), "same" (output is
+    ceil(input / stride), as in Keras) or an int, zeros on every side.  Cross-correlation, as in all frameworks.
+    """
+
+    def __init__(self, filters, kernel_size, stride=1, padding="valid", init="he_normal"):
+        super().__init__()
+        self.filters = _positive("Conv2D filters", filters)
+        self.kernel_size = _pair("Conv2D kernel_size", kernel_size)
+        self.stride = _pair("Conv2D stride", stride)
+        if padding not in ("valid", "same"):
+            padding = _natural("Conv2D padding", padding, "'valid', 'same' or a whole number, 0 or more")
+        self.padding = padding
+        self.init = _known_init("Conv2D", init)
+
+    def _build(self, in_shape):
+        H, W, C = _image_shape(self, in_shape)
+        self._pads = [self._pad(size, k, s) for size, k, s in zip((H, W), self.kernel_size, self.stride, strict=True)]
+        (top, bottom), (left, right) = self._pads
+        self._padded_shape = (H + top + bottom, W + left + right, C)
+        OH, OW = _window_positions(self, self._padded_shape, self.kernel_size, self.stride)
+        w = ParamSpec("w", (*self.kernel_size, C, self.filters), self.init, decay=True)
+        b = ParamSpec("b", (self.filters,), "zeros", decay=False)
+        return (OH, OW, self.filters), [w, b]
+
+    def _pad(self, size, kernel, stride):
+        """Return the zeros before and after one axis; an odd one goes after, as in Keras."""
+        if self.padding == "valid":
+            return 0, 0
+        if self.padding == "same":
+            total = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
+            return total // 2, total - total // 2
+        return self.padding, self.padding
+
+    def flops(self):
+        OH, OW, F = self.out_shape
+        return 2 * OH * OW * F * math.prod(self.kernel_size) * self.in_shape[2]
+
+    def _inside(self, padded):
+        """Return the view of a padded image that holds the image itself."""
+        (top, _), (left, _) = self._pads
+        H, W, _ = self.in_shape
+        return padded[:, top : top + H, left : left + W]
+
+    def _pad_input(self, x, purpose):
+        if self._padded_shape == self.in_shape:
+            return x
+        padded = self.buffer(purpose, (len(x), *self._padded_shape))  # its border is zero from the start and stays so
+        self._inside(padded)[...] = x
+        return padded
+
+    def _forward(self, x, training):
+        x = self._pad_input(x, "padded x" if training else "inference padded x")
+        out = self._out(len(x), training)
+        self.kernels.conv2d_forward(x, self.params["w"], self.params["b"], out, self.stride)
+        if training:
+            self._saved = x
+        return out
+
+    def _backward(self, dout, need_dx):
+        x, w, n = self._saved, self.params["w"], len(dout)
+        dpadded = self.buffer("padded dx", (n, *self._padded_shape)) if need_dx else None
+        self.kernels.conv2d_backward(dout, x, w, dpadded, self.grads["w"], self.grads["b"], self.stride)
+        if dpadded is None or self._padded_shape == self.in_shape:
+            return dpadded
+        dx = self._dx(n)
+        dx[...] = self._inside(dpadded)  # the border's gradient goes nowhere: the zeros there are not the input's
+        return dx
+
+
+class MaxPool2D(Layer):
+    """Keep the largest value of each window.  (N,H,W,C) -> (N,OH,OW,C).
+
+    pool_size and stride (default: pool_size) are an int or a pair.  Rows and columns that fill no window are left out.
+    """
+
+    def __init__(self, pool_size=2, stride=None):
+        super().__init__()
+        self.pool_size = _pair("MaxPool2D pool_size", pool_size)
+        self.stride = self.pool_size if stride is None else _pair("MaxPool2D stride", stride)
+
+    def _build(self, in_shape):
+        H, W, C = _image_shape(self, in_shape)
+        OH, OW = _window_positions(self, (H, W), self.pool_size, self.stride)
+        return (OH, OW, C), []
+
+    def decisions(self):
+        return (self._saved,)
+
+    def _forward(self, x, training):
+        out = self._out(len(x), training)
+        which = None
+        if training:
+            which = self.buffer("which", out.shape, np.min_scalar_type(math.prod(self.pool_size) - 1))
+            self._saved = which
+        self.kernels.maxpool2d_forward(x, out, which, self.pool_size, self.stride)
+        return out
+
+    def _backward(self, dout, need_dx):
+        if not need_dx:
+            return None
+        dx = self._dx(len(dout))
+        self.kernels.maxpool2d_backward(dout, self._saved, dx, self.pool_size, self.stride)
+        return dx
+
+
+class ReLU(Layer):
+    """Cut off what is negative: max(x, 0).  Any shape."""
+
+    def _build(self, in_shape):
+        return in_shape, []
+
+    def decisions(self):
+        return (self._saved > 0,)
+
+    def _forward(self, x, training):
+        out = self._out(len(x), training)
+        self.kernels.relu_forward(x, out)
+        if training:
+            self._saved = out
+        return out
+
+    def _backward(self, dout, need_dx):
+        if not need_dx:
+            return None
+        dx = self._dx(len(dout))
+        self.kernels.relu_backward(dout, self._saved, dx)
+        return dx
+
+
+class Flatten(Layer):
+    """See each image as one row of numbers.  (N,H,W,C) -> (N,H*W*C).  Nothing is copied."""
+
+    def _build(self, in_shape):
+        return (math.prod(in_shape),), []
+
+    def _forward(self, x, training):
+        if training:
+            self._saved = True
+        return x.reshape(len(x), *self.out_shape)
+
+    def _backward(self, dout, need_dx):
+        return dout.reshape(len(dout), *self.in_shape) if need_dx else None
+
+
+class Dense(Layer):
+    """Take ``units`` weighted sums of all inputs.  (N,D) -> (N,units)."""
+
+    def __init__(self, units, init="he_normal"):
+        super().__init__()
+        self.units = _positive("Dense units", units)
+        self.init = _known_init("Dense", init)
+
+    def _build(self, in_shape):
+        if len(in_shape) != 1:
+            raise ShapeError(f"{self.name}: input is {_batch_of(in_shape)}; wants (N, D): put a Flatten before it")
+        w = ParamSpec("w", (in_shape[0], self.units), self.init, decay=True)
+        b = ParamSpec("b", (self.units,), "zeros", decay=False)
+        return (self.units,), [w, b]
+
+    def flops(self):
+        return 2 * self.in_shape[0] * self.units
+
+    def _forward(self, x, training):
+        out = self._out(len(x), training)
+        self.kernels.dense_forward(x, self.params["w"], self.params["b"], out)
+        if training:
+            self._saved = x
+        return out
+
+    def _backward(self, dout, need_dx):
+        dx = self._dx(len(dout)) if need_dx else None
+        self.kernels.dense_backward(dout, self._saved, self.params["w"], dx, self.grads["w"], self.grads["b"])
+        return dx
+
+
+class Dropout(Layer):
+    """While training, drop each value with probability ``rate`` (0 <= rate < 1) and scale up the rest.  Any shape."""
+
+    def __init__(self, rate):
+        super().__init__()
+        if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
+            raise ConfigError(f"Dropout rate is {rate!r}; wants a number from 0 up to, not including, 1")
+        self.rate = float(rate)
+
+    def _build(self, in_shape):
+        return in_shape, []
+
+    def _forward(self, x, training):
+        if not training:
+            return x
+        u = self.buffer("u", x.shape)
+        self.rng.random(out=u, dtype=u.dtype)
+        out = self._out(len(x), training)
+        self.kernels.dropout_forward(x, u, self.rate, out)
+        self._saved = u
+        return out
+
+    def _backward(self, dout, need_dx):
+        if not need_dx:
+            return None
+        dx = self._dx(len(dout))
+        self.kernels.dropout_backward(dout, self._saved, self.rate, dx)
+        return dx
+
+
+LAYERS = {cls.__name__: cls for cls in (Conv2D, MaxPool2D, ReLU, Flatten, Dense, Dropout)}
+
+# How the first of each kind is called in a network: conv1, pool1, ...
+SHORT_NAMES = {"Conv2D": "conv", "MaxPool2D": "pool"}
+
+
+# Checks of arguments and shapes
+
+
+def _is_int(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _positive(what, value, wants="a whole number, 1 or more"):
+    if not _is_int(value) or value < 1:
+        raise ConfigError(f"{what} is {value!r}; wants {wants}")
+    return int(value)
+
+
+def _natural(what, value, wants):
+    if not _is_int(value) or value < 0:
+        raise ConfigError(f"{what} is {value!r}; wants {wants}")
+    return int(value)
+
+
+def _pair(what, value):
+    wants = "a whole number, 1 or more, or a pair of them (rows, columns)"
+    if not isinstance(value, (tuple, list)):
+        value = (value, value)
+    if len(value) != 2:
+        raise ConfigError(f"{what} is {value!r}; wants {wants}")
+    return tuple(_positive(what, v, wants) for v in value)
+
+
+def _known_init(what, init):
+    if init not in INITIALIZERS:
+        raise ConfigError(f"{what} init is {init!r}; wants one of {', '.join(INITIALIZERS)}")
+    return init
+
+
+def _batch_of(shape):
+    return f"({', '.join(['N', *map(str, shape)])})"
+
+
+def _image_shape(layer, in_shape):
+    if len(in_shape) != 3:
+        raise ShapeError(f"{layer.name}: input is {_batch_of(in_shape)}; wants images (N, H, W, C)")
+    return in_shape
+
+
+def _window_positions(layer, image, window, stride):
+    """Return how many places a window has down and across an image; ShapeError when it doesn't fit once."""
+    positions = [(size - k) // s + 1 for size, k, s in zip(image, window, stride, strict=False)]
+    if min(positions) < 1 or image[0] < window[0] or image[1] < window[1]:
+        raise ShapeError(
+            f"{layer.name}: a {window[0]}x{window[1]} window doesn't fit an input of {image[0]}x{image[1]} pixels; "
+            "use a smaller window or padding"
+        )
+    return positions

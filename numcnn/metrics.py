@@ -1,0 +1,194 @@
+"""How good predictions are: accuracy with its interval, loss, precision and recall by class, confusion matrix."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from numcnn.errors import DataError, ShapeError
+
+Z95 = 1.959963984540054  # 97.5% point of the normal distribution: two-sided 95%
+TEXT_WIDTH = 80
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One class: precision, recall and F1 are 0..1, support is the number of examples that truly belong to it."""
+
+    label: int
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an evaluation found.  accuracy 0..1 with its 95% ``interval`` (low, high); confusion (C,C), rows are true."""
+
+    accuracy: float
+    n: int
+    loss: float
+    interval: tuple[float, float]
+    confusion: np.ndarray
+    per_class: list[ClassScores]
+
+    def to_json(self):
+        """Return a dict of plain Python values; a loss that is not finite becomes None, as JSON has no word for it."""
+        return {
+            "accuracy": self.accuracy,
+            "n": self.n,
+            "loss": self.loss if math.isfinite(self.loss) else None,
+            "interval": list(self.interval),
+            "per_class": [asdict(scores) for scores in self.per_class],
+            "confusion": self.confusion.tolist(),
+        }
+
+    def to_text(self):
+        """Return a table of at most 80 columns; the confusion matrix is left out where it would be wider."""
+        low, high = self.interval
+        correct = int(np.trace(self.confusion))
+        parts = [
+            f"accuracy  {self.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%}; {correct:,} of {self.n:,} right)\n"
+            f"loss      {self.loss:.4f}",
+            _scores_table(self.per_class),
+            _confusion_table(self.confusion),
+            _confusions_line(self.confusion),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+    def __str__(self):
+        return self.to_text()
+
+
+def evaluation(labels, probabilities, loss=None):
+    """Compare labels (N,) with probabilities (N,C) and return an ``Evaluation``.
+
+    Without ``loss`` it is the mean of -log(probability of the true class), a probability of 0 counting as the smallest
+    positive number of its dtype.  Raises ShapeError for shapes and dtypes, DataError for values out of range.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    if probabilities.ndim != 2 or probabilities.dtype.kind != "f":
+        raise ShapeError(f"probabilities: got {probabilities.dtype} {probabilities.shape}; wants float (N, C)")
+    _check_classes("labels", labels, probabilities.shape[1])
+    if len(labels) != len(probabilities):
+        raise ShapeError(f"evaluation: got {len(labels)} labels and {len(probabilities)} rows of probabilities")
+    if not np.all(np.isfinite(probabilities)):
+        raise DataError("probabilities: contain NaN or infinity; the network that made them has diverged")
+    if probabilities.min() < 0 or np.abs(probabilities.sum(axis=1) - 1).max() > 1e-3:
+        raise DataError("probabilities: each row wants numbers >= 0 that sum to 1; apply softmax to logits first")
+    if loss is None:
+        of_truth = probabilities[np.arange(len(labels)), labels]
+        smallest = np.finfo(probabilities.dtype).tiny
+        loss = -np.mean(np.log(np.maximum(of_truth, smallest)), dtype=np.float64)
+    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
+    n, correct = len(labels), int(np.trace(confusion))
+    return Evaluation(
+        accuracy=correct / n,
+        n=n,
+        loss=float(loss),
+        interval=accuracy_interval(correct, n),
+        confusion=confusion,
+        per_class=classification_report(confusion),
+    )
+
+
+def confusion_matrix(labels, predicted, classes=10):
+    """Count how often class i was read as j.  labels, predicted (N,) whole numbers 0..classes-1 -> int64 (C,C), rows true.
+
+    Raises ShapeError for unequal lengths, another rank or dtype, and DataError for no examples or labels out of range.
+    """
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    _check_classes("labels", labels, classes)
+    _check_classes("predicted", predicted, classes)
+    if len(labels) != len(predicted):
+        raise ShapeError(f"confusion_matrix: got {len(labels)} labels and {len(predicted)} predictions; wants one for each")
+    pairs = labels.astype(np.int64) * classes + predicted.astype(np.int64)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def classification_report(confusion):
+    """Return ``ClassScores`` for each class.  confusion (C,C), rows true -> list of C.
+
+    precision = right / predicted as this class, recall = right / truly this class, F1 = their harmonic mean.  Where one of
+    these divides by zero it is 0, as in scikit-learn.
+    """
+    confusion = _check_confusion(confusion)
+    right = np.diag(confusion)
+    predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
+    precision = right / np.maximum(predicted, 1)
+    recall = right / np.maximum(support, 1)
+    f1 = 2 * right / np.maximum(predicted + support, 1)  # = 2 precision recall / (precision + recall)
+    columns = (precision.tolist(), recall.tolist(), f1.tolist(), support.tolist())
+    return [ClassScores(label, *scores) for label, scores in enumerate(zip(*columns, strict=True))]
+
+
+def accuracy_interval(correct, n):
+    """Return the 95% Wilson score interval (low, high) of an accuracy of ``correct`` out of ``n``, both within 0..1.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).  Unlike
+    accuracy +- 1.96 standard errors it stays inside 0..1 and keeps its level near 100%, where digit readers are.
+    Raises DataError unless 0 <= correct <= n and n >= 1.
+    """
+    if not (n >= 1 and 0 <= correct <= n):
+        raise DataError(f"accuracy_interval: got {correct} right of {n}; wants 0 <= correct <= n and n >= 1")
+    share, z2 = correct / n, Z95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    reach = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    # At the ends the exact limits are 0 and 1; rounding must not leave them at 1e-17.
+    low = 0.0 if correct == 0 else max(0.0, middle - reach)
+    high = 1.0 if correct == n else min(1.0, middle + reach)
+    return low, high
+
+
+def top_confusions(confusion, k):
+    """Return the k most frequent mistakes as (true, predicted, count), most frequent first; fewer if there are fewer."""
+    mistakes = _check_confusion(confusion).copy()
+    np.fill_diagonal(mistakes, 0)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[: max(0, k)]
+    rows, columns = np.unravel_index(order, mistakes.shape)
+    counts = mistakes[rows, columns]
+    triples = zip(rows.tolist(), columns.tolist(), counts.tolist(), strict=True)
+    return [triple for triple in triples if triple[2] > 0]
+
+
+def _check_classes(name, values, classes):
+    if values.ndim != 1 or values.dtype.kind not in "ui":
+        raise ShapeError(f"{name}: got {values.dtype} {values.shape}; wants whole numbers (N,)")
+    if values.size == 0:
+        raise DataError(f"{name}: there are none; nothing to evaluate")
+    if values.min() < 0 or values.max() >= classes:
+        raise DataError(f"{name}: run from {values.min()} to {values.max()}; wants 0 to {classes - 1} for {classes} classes")
+
+
+def _check_confusion(confusion):
+    confusion = np.asarray(confusion)
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1] or confusion.dtype.kind not in "ui":
+        raise ShapeError(f"confusion: got {confusion.dtype} {confusion.shape}; wants whole numbers (C, C)")
+    return confusion.astype(np.int64)
+
+
+def _scores_table(per_class):
+    lines = ["class  precision   recall       F1    images"]
+    for scores in per_class:
+        rates = f"{scores.precision:9.2%}  {scores.recall:7.2%}  {scores.f1:7.2%}"
+        lines.append(f"{scores.label:5d}  {rates}  {scores.support:8,}")
+    means = [np.mean([getattr(scores, name) for scores in per_class]) for name in ("precision", "recall", "f1")]
+    total = sum(scores.support for scores in per_class)
+    lines.append(f" mean  {means[0]:9.2%}  {means[1]:7.2%}  {means[2]:7.2%}  {total:8,}")
+    return "\n".join(lines)
+
+
+def _confusion_table(confusion):
+    width = max(5, len(str(confusion.max())) + 1)
+    lines = ["true" + "".join(f"{label:{width}d}" for label in range(len(confusion)))]
+    for label, row in enumerate(confusion):
+        lines.append(f"{label:4d}" + "".join(f"{count if count else '.':>{width}}" for count in row))
+    if len(lines[0]) > TEXT_WIDTH:
+        return ""
+    return "\n".join(["confusion: a row for each true class, a column for what it was read as", *lines])
+
+
+def _confusions_line(confusion):
+    mistakes = [f"{true} as {read} ({count:,})" for true, read, count in top_confusions(confusion, 5)]
+    return "most frequent: " + ", ".join(mistakes) if mistakes else ""

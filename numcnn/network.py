@@ -1,0 +1,303 @@
+"""A network: layers in a row over one flat buffer of parameters and one of gradients."""
+
+import numpy as np
+
+from numcnn import checkpoint, kernels, metrics
+from numcnn.errors import CheckpointError, ConfigError, NumcnnError, ShapeError
+from numcnn.initializers import INITIALIZERS
+from numcnn.layers import LAYERS, SHORT_NAMES
+from numcnn.losses import SoftmaxCrossEntropy, softmax
+
+MAX_PARAMETERS = 1 << 27
+
+# Images that inference runs through the layers at a time: what bounds its memory.
+INFERENCE_BATCH = 128
+
+# With the "auto" back-end, so many images are worth loading and warming up the compiled kernels.
+AUTO_FAST_IMAGES = 129
+
+
+class Network:
+    """Layers in a row, from images to logits, one score per class.
+
+    ``params`` and ``grads`` are flat arrays (P,); every layer's arrays are views into them, so write them in place.
+    Attributes: layers, input_shape (H, W, C), dtype, normalisation (mean, std) of 0..1 pixels, info (a dict that goes
+    into the weights file and comes back with it).
+    """
+
+    def __init__(
+        self, layers, input_shape=(28, 28, 1), *, dtype=np.float32, backend="auto", seed=0, normalisation=(0.0, 1.0)
+    ):
+        """Build the layers for images of ``input_shape`` and draw first weights from ``seed``.
+
+        dtype: float32 or float64.  backend: "reference", "fast", a module of kernels, or "auto": fast for training and
+        for many images, reference for a few (which then needn't wait for Numba).
+        Raises ConfigError, and ShapeError when a layer doesn't fit the one before it.
+        """
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ConfigError(f"dtype is {self.dtype}; wants float32 or float64")
+        self.layers = list(layers)
+        self.input_shape = tuple(input_shape)
+        self.normalisation = tuple(float(v) for v in normalisation)
+        self.seed = seed
+        self.info = {}
+        self._build_layers()
+        self._bind_parameters()
+        self._draw_parameters(np.random.default_rng(seed))
+        self.rng = np.random.default_rng([seed, 1])  # for dropout
+        for layer in self.layers:
+            layer.rng = self.rng
+        self.backend = backend
+
+    def _build_layers(self):
+        """Tell each layer its input's shape, and name it after its kind: conv1, relu1, pool1, conv2 ..."""
+        shape, count = self.input_shape, {}
+        for layer in self.layers:
+            kind = next((n for n in (c.__name__ for c in type(layer).__mro__) if n in LAYERS), type(layer).__name__)
+            short = SHORT_NAMES.get(kind, kind.lower())
+            count[short] = count.get(short, 0) + 1
+            shape = layer.build(shape, self.dtype, f"{short}{count[short]}")
+        self.output_shape = shape
+
+    def _bind_parameters(self):
+        """Lay all parameters out in one flat array, the gradients in another, and give the layers their views."""
+        specs = [(layer, spec) for layer in self.layers for spec in layer.specs]
+        total = sum(_size(spec) for _, spec in specs)
+        if total > MAX_PARAMETERS:
+            raise ConfigError(f"the network has {total:,} parameters; {MAX_PARAMETERS:,} are the most")
+        self.params, self.grads = np.zeros(total, self.dtype), np.zeros(total, self.dtype)
+        self.decay = np.zeros(total, self.dtype)  # 1 where weight decay applies
+        self.slices = {}  # "conv1.w" -> where it lies in the flat arrays
+        views = {layer: ({}, {}) for layer in self.layers}
+        start = 0
+        for layer, spec in specs:
+            place = slice(start, start + _size(spec))
+            self.slices[f"{layer.name}.{spec.name}"] = place
+            self.decay[place] = spec.decay
+            params, grads = views[layer]
+            params[spec.name] = self.params[place].reshape(spec.shape)
+            grads[spec.name] = self.grads[place].reshape(spec.shape)
+            start = place.stop
+        for layer, (params, grads) in views.items():
+            layer.bind(params, grads)
+
+    def _draw_parameters(self, rng):
+        for layer in self.layers:
+            for spec in layer.specs:
+                layer.params[spec.name][...] = INITIALIZERS[spec.init](rng, spec.shape)
+
+    @property
+    def backend(self):
+        """The name of the back-end, or the module of kernels that was given."""
+        return self._backend
+
+    @backend.setter
+    def backend(self, backend):
+        if backend != "auto":
+            kernels.get_backend(backend)
+        self._backend = backend
+        self._use_kernels_for(1)
+
+    @property
+    def backend_name(self):
+        """The name of the kernels that are in use now: "reference", "fast", or that of the module given."""
+        return getattr(self.kernels, "__name__", type(self.kernels).__name__).rpartition(".")[2]
+
+    def _use_kernels_for(self, images):
+        """Hand the layers the back-end's module; "auto" chooses by the number of images to come."""
+        backend = self._backend
+        if isinstance(backend, str) and backend == "auto":
+            backend = "fast" if images >= AUTO_FAST_IMAGES else "reference"
+        self.kernels = kernels.get_backend(backend)
+        for layer in self.layers:
+            layer.kernels = self.kernels
+
+    def named_arrays(self, flat):
+        """Return name -> view, shaped like the parameter, of a flat array (P,): ``params``, ``grads`` or an update."""
+        return {
+            f"{layer.name}.{spec.name}": flat[self.slices[f"{layer.name}.{spec.name}"]].reshape(spec.shape)
+            for layer in self.layers
+            for spec in layer.specs
+        }
+
+    # Forward and backward
+
+    def forward(self, x, training=False):
+        """Run x (N, *input_shape), normalised, through all layers.  Return the logits (N, classes).
+
+        The result is a buffer of the network's: copy it to keep it.  ``training`` remembers what backward needs.
+        """
+        for layer in self.layers:
+            x = layer.forward(x, training)
+        return x
+
+    def backward(self, dlogits, need_dx=False):
+        """Run the gradient of the loss back through the layers: the chain rule, last layer first.
+
+        Overwrites ``grads``.  Returns the input's gradient dx (N, *input_shape) if ``need_dx``, else None: then nothing
+        below the first layer with parameters is computed.
+        """
+        first = next((i for i, layer in enumerate(self.layers) if layer.specs), len(self.layers))
+        gradient = dlogits
+        for i in reversed(range(len(self.layers))):
+            if i < first and not need_dx:
+                return None
+            gradient = self.layers[i].backward(gradient, need_dx=need_dx or i > first)
+        return gradient
+
+    # Inference
+
+    def logits(self, images):
+        """Return the logits (N, classes) of pictures: uint8 0..255 or float 0..1, shape (H,W), (N,H,W) or (N,H,W,C).
+
+        Memory beside the result is bounded for any N.  Raises ShapeError for another shape, dtype or range.
+        """
+        images = self._as_images(images)
+        out = np.empty((len(images), *self.output_shape), self.dtype)
+        self._use_kernels_for(len(images))
+        with self.kernels.computing():
+            for first in range(0, len(images), INFERENCE_BATCH):
+                last = min(first + INFERENCE_BATCH, len(images))
+                out[first:last] = self.forward(self.gather(images, np.arange(first, last)))
+        return out
+
+    def predict_proba(self, images):
+        """Return the probabilities (N, classes) of pictures: see ``logits`` for what they may be."""
+        return softmax(self.logits(images))
+
+    def predict(self, images):
+        """Return the labels (N,) of pictures: see ``logits`` for what they may be."""
+        return self.logits(images).argmax(axis=1)
+
+    def evaluate(self, images, labels):
+        """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion and more."""
+        logits = self.logits(images)
+        criterion = SoftmaxCrossEntropy(self.kernels)
+        loss = criterion.forward(logits, labels)
+        return metrics.evaluation(labels, np.exp(criterion.log_probs), loss)
+
+    def gather(self, images, index, out=None):
+        """Return images[index] normalised, as (n, *input_shape) in the network's dtype; ``out`` to fill an array."""
+        mean, std = self.normalisation
+        if out is None:
+            out = np.empty((len(index), *self.input_shape), self.dtype)
+        pixel = 1 / 255 if images.dtype == np.uint8 else 1.0
+        self.kernels.gather_images(images, index, pixel / std, -mean / std, out)
+        return out
+
+    def _as_images(self, images):
+        """Check pictures and return them as (N, ...) uint8 or float."""
+        images = np.asarray(images)
+        H, W, C = self.input_shape
+        if images.shape == (H, W) and C == 1 or images.shape == (H, W, C):
+            images = images[None]
+        if images.shape[1:] != (H, W, C) and (C != 1 or images.shape[1:] != (H, W)):
+            raise ShapeError(f"pictures are {images.shape}; wants ({H}, {W}), (N, {H}, {W}) or (N, {H}, {W}, {C})")
+        if images.dtype == np.uint8:
+            return images
+        if images.dtype.kind != "f":
+            raise ShapeError(f"pictures are {images.dtype}; wants uint8 from 0 to 255 or floats from 0 to 1")
+        if images.size and not 0 <= images.min() <= images.max() <= 1:
+            raise ShapeError(
+                f"float pictures go from {images.min()} to {images.max()}; wants 0 to 1 (divide by 255, or pass uint8)"
+            )
+        return images.astype(self.dtype, copy=False)
+
+    # Training, in the module of that name
+
+    def fit(self, images, labels, *, validation=None, monitor=None, **settings):
+        """Train on images and labels (N,).  validation: (images, labels).  settings: fields of ``config.TrainConfig``.
+
+        Returns the list of epochs' results, as dicts.  See ``numcnn.train.fit``: the one training loop.
+        """
+        from numcnn.config import TrainConfig
+        from numcnn.train import fit
+
+        config = TrainConfig(**{"val": 0, **settings})
+        return fit(self, (images, labels), validation, config, monitor=monitor)
+
+    # Description and disk
+
+    def summary(self):
+        """Return a table: layer, output shape, parameters, FLOP per image."""
+        rows = [("layer", "output", "parameters", "FLOP per image")]
+        for layer in self.layers:
+            size = sum(_size(spec) for spec in layer.specs)
+            shape = " x ".join(map(str, layer.out_shape))
+            rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{size:,}", f"{layer.flops():,}"))
+        rows.append(("total", "", f"{self.params.size:,}", f"{sum(layer.flops() for layer in self.layers):,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    def architecture(self):
+        """Return the layers as a list of dicts that JSON can hold."""
+        return [{"type": type(layer).__name__, **layer.config()} for layer in self.layers]
+
+    def copy(self, dtype=None, backend=None):
+        """Return a twin with the same parameters, in another dtype or on another back-end if given."""
+        layers = [type(layer)(**layer.config()) for layer in self.layers]
+        twin = Network(
+            layers,
+            self.input_shape,
+            dtype=dtype or self.dtype,
+            backend=self._backend if backend is None else backend,
+            seed=self.seed,
+            normalisation=self.normalisation,
+        )
+        twin.params[...] = self.params
+        twin.info = dict(self.info)
+        return twin
+
+    def save(self, path, extra_arrays=None):
+        """Write parameters, architecture, normalisation and ``info`` to ``path`` (.npz), atomically.
+
+        extra_arrays (name -> array) are stored beside the parameters, for a training run to continue from.
+        """
+        meta = {
+            "architecture": self.architecture(),
+            "input_shape": list(self.input_shape),
+            "dtype": self.dtype.name,
+            "normalisation": {"mean": self.normalisation[0], "std": self.normalisation[1]},
+            "info": self.info,
+        }
+        checkpoint.save(path, {**self.named_arrays(self.params), **(extra_arrays or {})}, meta)
+
+
+def load(path=None, *, backend="auto"):
+    """Return the network stored in a weights file, given by path or by the name of a shipped one; None: "mnist".
+
+    Raises CheckpointError, with the path, when there is no such file or something is wrong with it.
+    """
+    path = checkpoint.find_weights(path)
+    with checkpoint.Checkpoint(path) as stored:
+        try:
+            network = _from_meta(stored.meta, backend)
+        except CheckpointError:
+            raise
+        except (NumcnnError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path}: its architecture makes no network ({error})") from error
+        for name, values in network.named_arrays(network.params).items():
+            values[...] = stored.read(name, values.shape)
+    return network
+
+
+def _from_meta(meta, backend):
+    """Build the network that ``meta`` describes."""
+    layers = []
+    for arguments in meta["architecture"]:
+        arguments = dict(arguments)
+        kind = arguments.pop("type")
+        if kind not in LAYERS:
+            raise ConfigError(f"layer type {kind!r} is unknown; this numcnn knows {', '.join(LAYERS)}")
+        layers.append(LAYERS[kind](**arguments))
+    mean, std = (float(meta["normalisation"][key]) for key in ("mean", "std"))
+    network = Network(layers, meta["input_shape"], dtype=meta["dtype"], backend=backend, normalisation=(mean, std))
+    network.info = dict(meta["info"])
+    return network
+
+
+def _size(spec):
+    return int(np.prod(spec.shape))

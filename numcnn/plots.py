@@ -1,0 +1,335 @@
+"""Pictures of results: confusion matrix, scores by class, learning curves, gradients, contact sheets.
+
+Every function returns a matplotlib Figure that ``save`` writes as PNG.  matplotlib is imported when the first one is
+made, without pyplot: no display is needed and nothing of the caller's own plotting is touched.
+"""
+
+import math
+
+import numpy as np
+
+from numcnn.errors import DataError, ShapeError
+from numcnn.files import atomic_write
+
+# Okabe & Ito's colours, told apart with every common colour blindness; its yellow is left out, too pale for lines on white.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
+BLUE, ORANGE, GREEN = PALETTE[:3]
+WARNING = "#D55E00"  # the palette's vermilion, kept for what failed
+LINE_STYLES = ("-", "--", ":", "-.")  # after six lines the colours start again with the next style
+INK, MUTED, GRID, PALE_BLUE = "#222222", "#767676", "#E4E4E4", "#D6E6F2"
+MISTAKES = "Oranges"  # one hue, light to dark: readable in grey too
+HEALTHY_UPDATE = (3e-4, 3e-3)  # update / weight ratio "around 1e-3": Karpathy, CS231n notes, "Ratio of weights:updates"
+DPI = 150
+
+
+def save(figure, path):
+    """Write a figure as PNG, whole or not at all."""
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)
+
+
+def confusion_plot(confusion, title="Confusion matrix"):
+    """Draw a confusion matrix (C,C), rows true.  Colour is a mistake's share of its row; the right margin is recall."""
+    from matplotlib.colors import PowerNorm
+
+    confusion = np.asarray(confusion)
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1] or confusion.size == 0:
+        raise ShapeError(f"confusion_plot: got shape {confusion.shape}; wants (C, C)")
+    classes = len(confusion)
+    support = confusion.sum(axis=1)
+    share = confusion / np.maximum(support, 1)[:, None]
+    diagonal = np.eye(classes, dtype=bool)
+    # The diagonal has its own flat colour, so that the scale is there for the mistakes alone.  Its square root keeps
+    # single mistakes visible beside frequent ones.
+    mistakes = np.ma.array(share, mask=diagonal | (confusion == 0))
+    worst = max(share[~diagonal].max(initial=0), 0.005)
+
+    side = min(max(0.56 * classes + 1.2, 3.6), 18)
+    figure = _figure(1.22 * side + 0.7, side)
+    axes = figure.add_subplot()
+    axes.imshow(np.where(diagonal, 1.0, np.nan), cmap=_flat(PALE_BLUE))
+    image = axes.imshow(mistakes, cmap=MISTAKES, norm=PowerNorm(0.5, vmin=0, vmax=worst))
+    size = min(10, 18 * side / classes)  # a quarter of a cell, in points
+    for row, column in np.ndindex(classes, classes):
+        count, right = confusion[row, column], row == column
+        dark = not right and share[row, column] > 0.36 * worst  # 0.6 of the scale, after the square root
+        color = "white" if dark else INK if count else "#BBBBBB"
+        weight = "bold" if right else "normal"
+        axes.text(column, row, str(count), ha="center", va="center_baseline", size=size, color=color, weight=weight)
+    axes.set_xticks(range(classes), range(classes))
+    axes.set_yticks(range(classes), range(classes))
+    axes.set_xlabel("read as")
+    axes.set_ylabel("true class")
+    for row in range(classes):
+        recall = f"{share[row, row]:.1%}" if support[row] else "-"
+        axes.text(classes - 0.35, row, recall, va="center_baseline", size=size, color=MUTED)
+    axes.text(classes - 0.35, -0.75, "recall", va="center", size=size, color=MUTED)
+    axes.hlines(np.arange(classes + 1) - 0.5, -0.5, classes - 0.5, color=GRID, linewidth=0.8)
+    axes.vlines(np.arange(classes + 1) - 0.5, -0.5, classes - 0.5, color=GRID, linewidth=0.8)
+    _clean(axes, title, grid=False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.12, format=_number_format(100, "%"))
+    bar.set_label("mistakes, share of the true class", color=MUTED)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=MUTED, length=0)
+    return figure
+
+
+def per_class_plot(per_class, title="Scores by class"):
+    """Draw precision, recall and F1 of each class as dots.  per_class: list of ``metrics.ClassScores``."""
+    if not per_class:
+        raise DataError("per_class_plot: there are no classes to draw")
+    figure = _figure(7, max(2.6, 0.36 * len(per_class) + 1.5))
+    axes = figure.add_subplot()
+    rows = np.arange(len(per_class))
+    scores = np.array([(s.precision, s.recall, s.f1) for s in per_class]) * 100
+    axes.hlines(rows, scores.min(axis=1), scores.max(axis=1), color="#BBBBBB", linewidth=2, zorder=1)
+    looks = (("precision", "o", BLUE), ("recall", "s", ORANGE), ("F1", "D", PALETTE[5]))
+    for (name, marker, color), values in zip(looks, scores.T, strict=True):
+        axes.scatter(values, rows, s=26 if marker == "D" else 40, marker=marker, color=color, label=name, zorder=2)
+    axes.set_yticks(rows, [f"{s.label}  ({s.support:,})" for s in per_class])
+    axes.set_ylabel("class (images)")
+    axes.set_ylim(len(per_class) - 0.4, -0.6)
+    margin = max(0.1, 0.04 * (100 - scores.min()))
+    axes.set_xlim(scores.min() - margin, 100 + margin)
+    axes.set_xlabel("%")
+    _clean(axes, title)
+    _legend_below(figure, axes)
+    return figure
+
+
+def learning_curves(rows):
+    """Draw loss and accuracy over the epochs of a run.  rows: dicts of the run's CSV; empty and NaN values are left out."""
+    epochs = _column(rows, "epoch")
+    figure = _figure(10, 4)
+    panels = figure.subplots(1, 2)
+    for axes, name, factor in zip(panels, ("loss", "accuracy"), (1, 100), strict=True):
+        for part, color, marker, label in (("train", BLUE, "o", "training"), ("val", ORANGE, "s", "validation")):
+            values = factor * _column(rows, f"{part}_{name}")
+            if np.isfinite(values).any():
+                axes.plot(epochs, values, color=color, marker=marker, markersize=4, linewidth=1.8, label=label)
+        _epoch_axis(axes, epochs)
+    _log_axis(panels[0])
+    _clean(panels[0], "Loss")
+    _legend_below(figure, panels[0])
+    title = "Accuracy (%)"
+    validation = 100 * _column(rows, "val_accuracy")
+    if np.isfinite(validation).any():
+        best = int(np.nanargmax(validation))
+        title += f", best in validation {validation[best]:.2f} at epoch {epochs[best]:.0f}"
+        look = {"marker": "o", "markersize": 11, "fillstyle": "none", "color": INK, "linestyle": "none"}
+        panels[1].plot(epochs[best], validation[best], **look)
+    _clean(panels[1], title)
+    return figure
+
+
+def gradient_watch(rows):
+    """Draw each layer's gradient norm, weight norm and update / weight ratio over the epochs.
+
+    rows: dicts of the run's CSV with ``<layer>.gradient_norm``, ``<layer>.weight_norm`` and ``<layer>.update_ratio``.
+    Raises DataError if there are no such columns.
+    """
+    epochs = _column(rows, "epoch")
+    layers = [key.removesuffix(".update_ratio") for key in rows[0] if key.endswith(".update_ratio")]
+    if not layers:
+        raise DataError("gradient_watch: the log has no gradient columns; train with --watch-gradients")
+    figure = _figure(12, 4.2)
+    panels = figure.subplots(1, 3)
+    kinds = (
+        ("gradient_norm", "Gradient norm"),
+        ("weight_norm", "Weight norm"),
+        ("update_ratio", "Update / weight ratio"),
+    )
+    for axes, (kind, title) in zip(panels, kinds, strict=True):
+        for number, layer in enumerate(layers):
+            values = _column(rows, f"{layer}.{kind}")
+            values[values <= 0] = np.nan  # a log scale has no place for them
+            style = LINE_STYLES[number // len(PALETTE) % len(LINE_STYLES)]
+            look = {"color": PALETTE[number % len(PALETTE)], "linestyle": style, "linewidth": 1.6}
+            axes.plot(epochs, values, marker="o", markersize=3.5, label=layer, **look)
+        _epoch_axis(axes, epochs)
+        _clean(axes, title)
+    panels[2].axhspan(*HEALTHY_UPDATE, color=GREEN, alpha=0.13, linewidth=0, label="healthy, about 1/1000", zorder=0)
+    for axes in panels:
+        _log_axis(axes)
+    _legend_below(figure, panels[2])
+    return figure
+
+
+def gradcheck_plot(report):
+    """Draw a ``gradients.GradientReport``: each array's largest error against the tolerance, and all values checked."""
+    figure = _figure(11, max(3.8, 0.34 * len(report.rows) + 1.8))
+    bars, scatter = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    figure.suptitle(getattr(report, "title", "Gradients"), color=INK, weight="bold", size=12)
+    _error_bars(bars, report)
+    _agreement(scatter, report)
+    return figure
+
+
+def _error_bars(axes, report):
+    errors = np.array([row.max_error for row in report.rows], dtype=np.float64)
+    drawable = np.where(np.isfinite(errors) & (errors > 0), errors, np.nan)
+    known = np.append(drawable[np.isfinite(drawable)], report.tolerance)
+    low = known.min() / 30
+    high = low * (known.max() / low) ** 1.4  # the longest bar leaves 2/7 of the width to its number
+    # An exact 0 is a sliver at the left end, a NaN or infinite error runs to the right end; the number says which.
+    ends = np.where(errors == 0, low * 1.15, np.where(np.isfinite(drawable), drawable, high))
+    colors = [BLUE if row.passed else WARNING for row in report.rows]
+    places = np.arange(len(ends))
+    axes.barh(places, ends - low, left=low, color=colors, height=0.62)
+    for place, end, row in zip(places, ends, report.rows, strict=True):
+        text = f"{row.max_error:.1e}" if row.max_error else "0"
+        inside = end == high
+        axes.annotate(
+            text if row.passed else f"{text}  wrong",
+            (end, place),
+            xytext=(-5 if inside else 5, 0),
+            textcoords="offset points",
+            ha="right" if inside else "left",
+            va="center",
+            size=8.5,
+            color="white" if inside else INK if row.passed else WARNING,
+            weight="normal" if row.passed else "bold",
+        )
+    axes.axvline(report.tolerance, color=INK, linestyle="--", linewidth=1.2)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.set_yticks(places, [f"{row.name}  {'x'.join(map(str, row.shape))}" for row in report.rows])
+    axes.set_ylim(len(ends) - 0.4, -0.6)
+    axes.set_xlabel(f"largest relative error (dashed: tolerance {report.tolerance:.0e})")
+    _clean(axes, "Error by array")
+
+
+def _agreement(axes, report):
+    """Scatter backward against numeric; each array is scaled by its largest finite value, so that small ones count too."""
+    axes.plot((-1.1, 1.1), (-1.1, 1.1), color="#BBBBBB", linewidth=1, zorder=1)
+    for row in sorted(report.rows, key=lambda row: not row.passed):
+        values = np.stack([np.ravel(row.numeric), np.ravel(row.analytic)]).astype(np.float64)
+        values = values[:, np.isfinite(values).all(axis=0)]
+        scale = np.abs(values).max(initial=0) or 1.0
+        look = {"color": BLUE, "s": 14, "alpha": 0.5} if row.passed else {"color": WARNING, "s": 22, "marker": "x"}
+        label = None if row.passed else f"{row.name} is wrong"
+        axes.scatter(*values / scale, linewidths=0 if row.passed else 1.3, zorder=2, label=label, **look)
+    if any(row.passed for row in report.rows):
+        axes.scatter([], [], color=BLUE, s=14, alpha=0.8, label="arrays that agree")
+    axes.set_aspect("equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks((-1, -0.5, 0, 0.5, 1))
+        axis.set_view_interval(-1.1, 1.1, ignore=True)
+    axes.set_xlabel("numeric difference")
+    axes.set_ylabel("backward")
+    axes.legend(frameon=False, labelcolor=INK, loc="upper left", fontsize=9)
+    _clean(axes, "Values, each array scaled to 1")
+
+
+def digit_grid(images, titles=None, columns=10):
+    """Draw a contact sheet, dark ink on white.  images (N,H,W) uint8 or float 0..1; titles: N short texts."""
+    images = np.asarray(images)
+    if images.ndim != 3 or images.size == 0:
+        raise ShapeError(f"digit_grid: got shape {images.shape}; wants (N, H, W) with at least one picture")
+    if titles is not None and len(titles) != len(images):
+        raise ShapeError(f"digit_grid: got {len(titles)} titles for {len(images)} pictures; wants one for each")
+    count, height, width = images.shape
+    columns = max(1, min(columns, count))
+    lines = math.ceil(count / columns)
+    ink = images / (255 if images.dtype.kind in "ui" else 1)
+    gap, head = 0.14, 0.34 if titles is not None else 0.14  # in pictures
+    figure = _figure(0.9 * columns * (1 + gap) + 0.2, 0.9 * lines * (1 + head) * height / width + 0.2)
+    axes = figure.add_subplot()
+    for number, picture in enumerate(ink):
+        left, top = number % columns * (1 + gap) * width, number // columns * (1 + head) * height
+        box = (left, left + width, top + height, top)
+        axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, extent=box, interpolation="nearest")
+        axes.add_patch(_frame(left, top, width, height))
+        if titles is not None:
+            axes.text(left + width / 2, top - 0.03 * height, str(titles[number]), ha="center", va="bottom", size=8, color=INK)
+    axes.set_xlim(-0.1 * width, columns * (1 + gap) * width)
+    axes.set_ylim(lines * (1 + head) * height - (head - 0.1) * height, -head * height)
+    axes.set_axis_off()
+    return figure
+
+
+def _figure(width, height):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    return figure
+
+
+def _clean(axes, title, grid=True):
+    axes.set_title(title, color=INK, size=11, weight="bold", pad=8)
+    axes.tick_params(colors=MUTED, labelcolor=INK, length=0, which="both")
+    axes.xaxis.label.set_color(MUTED)
+    axes.yaxis.label.set_color(MUTED)
+    for side, spine in axes.spines.items():
+        spine.set_visible(grid and side in ("left", "bottom"))
+        spine.set_color("#BBBBBB")
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(color=GRID, linewidth=0.8)
+
+
+def _legend_below(figure, axes):
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    letters = figure.get_figwidth() * 13  # about as many fit in a line
+    columns = max(1, int(letters / (max(map(len, labels)) + 6)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK, fontsize=9)
+
+
+def _epoch_axis(axes, epochs):
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    first, last = np.nanmin(epochs), np.nanmax(epochs)
+    margin = 0.03 * (last - first) or 0.5
+    axes.set_xlim(first - margin, last + margin)
+    axes.set_xlabel("epoch")
+
+
+def _log_axis(axes):
+    """Make the y axis logarithmic with plain numbers at it, if there is a value it can show."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines] or [np.zeros(0)])
+    values = values[np.isfinite(values) & (values > 0)]
+    if not values.size:
+        return
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high / low < 5:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    else:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 2000 else (1,)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(_number_format())
+
+
+def _column(rows, key):
+    """Return one column of a CSV's rows as floats; empty, None and missing values are NaN."""
+    if not rows:
+        raise DataError("the log has no epochs; there is nothing to draw yet")
+    values = [row.get(key) for row in rows]
+    try:
+        return np.array([float(value) if value not in (None, "") else math.nan for value in values])
+    except (TypeError, ValueError):
+        raise DataError(f"the log's column {key} holds something that is not a number: {values}") from None
+
+
+def _flat(color):
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap([color])
+
+
+def _number_format(factor=1, unit=""):
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda value, _: f"{factor * value:.3g}{unit}")
+
+
+def _frame(left, top, width, height):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((left, top), width, height, fill=False, edgecolor="#BBBBBB", linewidth=0.7)

@@ -1,0 +1,290 @@
+"""Any picture -> the 28x28 that MNIST's makers would have made of it: the one copy that predict, pad and generator use.
+
+MNIST's pictures come from bilevel scans (facebookresearch/qmnist, `making_qmnist/xnist.lsh`): tight ink box, widened to a
+square, resized to 20x20 by area averaging, then centred in 28x28 by its centre of mass.  The same steps are taken here,
+after a search for the ink: a user's picture has paper of any tone, noise and shades.
+"""
+
+import math
+import os
+import stat
+import warnings
+
+import numpy as np
+
+from numcnn.errors import DataError, ShapeError
+
+SIDE = 28  # a finished picture
+BOX = 20  # the digit's square inside it
+LARGE = 2 * BOX  # from this ink box on, a pixel of the picture is at most half a pixel of the result
+MIN_CONTRAST = 0.04  # of the grey range, 10 of 255 levels; less is the shade of a blank sheet
+NOISE_REACH = 4  # sigmas of the paper's noise that are cut off: all but one pixel in 30,000
+LEAST_NOISE = 6  # sigmas of the paper's noise that ink must exceed: more than 16 million blank pixels reach (5.3)
+LEAST_SHADE = 5  # median differences between border and paper that ink must exceed; an even slope of light reaches 2
+MAX_FAINT = 0.45  # faint per clear ink pixel: MNIST 0.28 in the median, 0.38 at 99.9%; its JPEG copies at quality 95, 1.1
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that runs a program, as EPS does
+MAX_PIXELS = 64_000_000  # phones make 12 to 50 million; RGB of this size takes 192 MB
+WORKING_SIDE = 2048  # larger pictures are averaged down by a whole number: 20 of these pixels make a digit
+
+
+def centre_in_28(box20):
+    """Place digits so that the centre of mass is in the middle.  (20,20) -> (28,28) or (N,20,20) -> (N,28,28); ink is high.
+
+    The rule of MNIST's makers: with barycentre b, pixel centres at i + 0.5, the box moves down and right by the whole
+    number int(15 - b), so that the centre of mass comes to index 13.5 to 14.5 (not 13.5).  Clamped to 0..8, which keeps
+    the box inside.  The dtype is kept; uint8 is exact, float sums may round differently at the edge of a whole number.
+    Raises ShapeError for another shape and DataError for a box without ink.
+    """
+    box20 = np.asarray(box20)
+    if box20.ndim not in (2, 3) or box20.shape[-2:] != (BOX, BOX):
+        raise ShapeError(f"centre_in_28: got shape {box20.shape}; wants (20, 20) or (N, 20, 20)")
+    boxes = box20.reshape(-1, BOX, BOX)
+    mass_by_row = boxes.sum(axis=2, dtype=np.float64)
+    mass_by_column = boxes.sum(axis=1, dtype=np.float64)
+    mass = mass_by_row.sum(axis=1)
+    if not np.all((mass > 0) & np.isfinite(mass)):
+        raise DataError("centre_in_28: no ink found in a box; check for blank pictures first")
+    pixel_centres = np.arange(BOX) + 0.5
+    top = np.clip(15 - mass_by_row @ pixel_centres / mass, 0, SIDE - BOX).astype(np.intp)
+    left = np.clip(15 - mass_by_column @ pixel_centres / mass, 0, SIDE - BOX).astype(np.intp)
+    rows = top[:, None] + np.arange(BOX)
+    columns = left[:, None] + np.arange(BOX)
+    out = np.zeros((len(boxes), SIDE, SIDE), box20.dtype)
+    out[np.arange(len(boxes))[:, None, None], rows[:, :, None], columns[:, None, :]] = boxes
+    return out.reshape(*box20.shape[:-2], SIDE, SIDE)
+
+
+def prepare(picture):
+    """Turn a grey picture of one digit into an MNIST picture.  (H,W) -> (28,28) uint8, ink high, its strongest pixel 255.
+
+    Takes bool, 0..255 in any whole-number dtype, uint16 up to 65535, or float 0..1; dark ink on light paper or light on
+    dark.  Raises ShapeError for another rank or dtype and DataError for values out of range or when no ink is found.
+    """
+    ink = separate_ink(as_grey(picture))
+    box = area_average(square_crop(ink))
+    return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
+
+
+def prepare_file(path):
+    """Read a picture file of one digit and turn it into an MNIST picture.  -> (28,28) uint8.  Raises DataError with the path."""
+    try:
+        return prepare(load_picture(path))
+    except DataError as error:
+        text = str(error)
+        raise (error if text.startswith(str(path)) else DataError(f"{path}: {text}")) from None
+
+
+def as_grey(picture):
+    """Check a picture and bring it to the range 0..1.  (H,W) -> (H,W) float32.  Raises ShapeError, DataError."""
+    picture = np.asarray(picture)
+    if picture.ndim != 2 or picture.size == 0:
+        raise ShapeError(f"picture: got shape {picture.shape}; wants one grey picture (H, W) that is not empty")
+    if picture.dtype.kind not in "buif":
+        raise ShapeError(f"picture: got dtype {picture.dtype}; wants bool, whole numbers 0..255 or float 0..1")
+    low, high = picture.min(), picture.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DataError("picture: contains NaN or infinity; wants finite numbers")
+    full = 1 if picture.dtype.kind in "bf" else 65535 if picture.dtype.newbyteorder("=") == np.uint16 else 255
+    if low < 0 or high > full:
+        raise DataError(f"picture: values run from {low} to {high}; dtype {picture.dtype} wants 0..{full}")
+    return picture.astype(np.float32) / np.float32(full)
+
+
+def border(grey):
+    """Return the values of the outermost ring, 2% of the shorter side wide: paper, for the most part.  (H,W) -> (K,)."""
+    width = max(1, round(0.02 * min(grey.shape)))
+    ring = np.ones(grey.shape, bool)
+    ring[width:-width, width:-width] = False
+    return grey[ring]
+
+
+def separate_ink(grey):
+    """Tell ink from paper.  grey (H,W) float 0..1 -> ink (H,W) float >= 0, paper exactly 0.
+
+    Paper is the border's median.  Ink is what differs from it to the side, darker or lighter, with the larger sum of
+    cubed differences: a few strong marks outweigh much faint shade.  Raises DataError when nothing stands out.
+    """
+    ring = border(grey)
+    paper = np.median(ring)
+    ink = grey - paper
+    if np.sum(ink * ink * ink, dtype=np.float64) < 0:
+        ink = -ink
+    peak = float(ink.max())
+    shade = float(np.median(np.abs(ring - paper)))
+    sigma = noise_sigma(grey)
+    wanted = max(MIN_CONTRAST, LEAST_SHADE * shade, LEAST_NOISE * sigma)
+    if peak < wanted:
+        raise DataError(
+            f"no ink found: the strongest mark differs from the paper by {peak:.1%} of the grey range, and {wanted:.1%} "
+            "is the least that counts here; draw stronger lines or crop the picture to the digit"
+        )
+    return drop_paper(np.maximum(ink, 0), NOISE_REACH * sigma)
+
+
+def noise_sigma(grey):
+    """Estimate the standard deviation of the paper's noise; shade and ink hardly count.  (H,W) -> float.
+
+    From the median absolute difference of neighbours, in 64 to 127 rows: 0.6745 sqrt(2) sigma for Gaussian noise.
+    """
+    if grey.shape[1] < 2:
+        return 0.0
+    rows = grey[:: max(1, len(grey) // 64)]
+    return float(np.median(np.abs(np.diff(rows, axis=1)))) / (0.6745 * math.sqrt(2))
+
+
+def drop_paper(ink, noise):
+    """Set what is not ink to 0.  ink (H,W) >= 0; noise: the strength paper may show -> (H,W) >= 0.
+
+    Strokes have about twice the strength t that Otsu's method finds.  In a large picture, marks below t/2 or the noise are
+    paper and the greys run from there to full at the same distance above t: nearly the bilevel scan MNIST was made of.
+    In a small one every grey is part of the shape and stays, unless there are too many faint ones, as JPEG leaves around
+    strokes: then marks below t/4 or the noise are paper.
+    """
+    threshold = otsu_threshold(ink)
+    strongest_paper = 0.9 * threshold
+    if max(tight_box(ink >= threshold).shape) >= LARGE:
+        low = min(max(threshold / 2, noise), strongest_paper)
+        return np.clip((ink - low) / (2 * (threshold - low)), 0, 1)
+    faint = threshold / 4
+    clear_count = np.count_nonzero(ink >= faint)
+    if np.count_nonzero(ink) - clear_count <= MAX_FAINT * clear_count:
+        return ink
+    return np.where(ink > min(max(faint, noise), strongest_paper), ink, 0)
+
+
+def otsu_threshold(values):
+    """Return the level that best splits values >= 0, not all 0, in two classes: largest variance between them (Otsu 1979).
+
+    Where a range of levels splits equally well, as between the two tones of a clean scan, it is the middle of that range.
+    """
+    peak = float(values.max())
+    levels = np.arange(256)
+    counts = np.bincount((values / peak * 255).astype(np.uint8).ravel(), minlength=256)
+    below = np.cumsum(counts)[:-1]
+    above = values.size - below  # never 0: the peak alone has level 255
+    sum_below = np.cumsum(counts * levels)[:-1]
+    gap = (counts @ levels - sum_below) / above - sum_below / np.maximum(below, 1)
+    between = below * above * gap**2
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    return float(1 + best.mean()) / 255 * peak
+
+
+def tight_box(ink):
+    """Return the view of ink that its rows and columns with ink span.  (H,W) -> (h,w)."""
+    rows = np.flatnonzero(ink.any(axis=1))
+    columns = np.flatnonzero(ink.any(axis=0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def square_crop(ink):
+    """Cut out the tight box and widen its shorter side to a square, the same on both sides.  (H,W) -> (S,S)."""
+    box = tight_box(ink)
+    missing = [max(box.shape) - side for side in box.shape]
+    return np.pad(box, [(gap // 2, gap - gap // 2) for gap in missing])
+
+
+def area_average(square):
+    """Resize by exact area averaging.  (S,S) -> (20,20) float64; the identity for S = 20.
+
+    A new pixel is the mean of what it covers, with pixels it covers in part counted by area.  MNIST's makers doubled the
+    pixels of crops under 20 px first; an exact average is the same with and without that.
+    """
+    size = len(square)
+    # Measured in twentieths of an old pixel every edge is a whole number: new pixels are `size` wide and old ones 20.
+    new = np.arange(BOX)[:, None] * size
+    old = np.arange(size)[None, :] * BOX
+    overlap = np.minimum(new + size, old + BOX) - np.maximum(new, old)
+    weights = np.maximum(overlap, 0) / size  # (20,S); each row sums to 1
+    return weights @ square.astype(np.float64) @ weights.T
+
+
+def load_picture(path):
+    """Read a picture file as grey.  -> (H,W) uint8, or float32 0..1 from files with more than 8 bits.
+
+    Colour becomes luminance; transparency is laid on white, or on black where white would hide everything; the camera's
+    rotation mark is obeyed; of an animation the first frame counts; sides over 2048 are averaged down by a whole number.
+    Raises DataError, with the path, for a file that is missing, damaged, too large or in no known picture format.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    check_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is stricter
+            with Image.open(path, formats=FORMATS) as image:
+                check_size(path, image.size)
+                ImageOps.exif_transpose(image, in_place=True)  # copies only pictures that are turned
+                return grey_of(image)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        formats = ", ".join(FORMATS)
+        raise DataError(f"{path}: not a picture in a known format ({formats}); save it as PNG") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{path}: the picture declares more than {MAX_PIXELS:,} pixels; make it smaller") from None
+    except Exception as error:  # decoders raise whatever damaged bytes lead them to: OSError, SyntaxError, struct.error ...
+        raise DataError(f"{path}: damaged or incomplete picture ({error}); save it again as PNG") from None
+
+
+def check_file(path):
+    """Raise DataError unless path is a readable regular file with something in it; a pipe or device could block for ever."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error
+        raise DataError(f"{path}: {reason}; check the path") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise DataError(f"{path}: is a folder; name a picture file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path}: is not a regular file; name a picture file")
+    if status.st_size == 0:
+        raise DataError(f"{path}: the file is empty; save the picture again")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path}: no permission to read it; change the file's mode or owner")
+
+
+def check_size(path, size):
+    """Raise DataError if a picture declares more than MAX_PIXELS, before its data is decoded."""
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise DataError(f"{path}: {width} x {height} pixels are more than {MAX_PIXELS:,}; make the picture smaller")
+
+
+def grey_of(image):
+    """Turn a Pillow image of any mode into grey.  -> (H,W) uint8, or float32 0..1 from 16- and 32-bit greys."""
+    from PIL import Image
+
+    deep = image.mode.startswith(("I", "F"))
+    transparent = image.has_transparency_data and not deep
+    wanted = "RGBA" if transparent else "L"
+    if deep:
+        image = deep_grey(np.asarray(image))
+    elif image.mode != wanted:
+        image = image.convert(wanted)
+    factor = math.ceil(max(image.size) / WORKING_SIDE)
+    if factor > 1:
+        image = image.reduce(factor)
+    if not transparent:
+        return np.asarray(image)
+    on_white, on_black = (
+        np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, paper), image).convert("L"))
+        for paper in ("white", "black")
+    )
+    hidden = int(on_white.min()) > (1 - MIN_CONTRAST) * 255  # white ink on nothing
+    return on_black if hidden else on_white
+
+
+def deep_grey(values):
+    """Scale greys of more than 8 bits by the full range they fit in: 1, 255 or 65535.  (H,W) -> Pillow image, floats 0..1.
+
+    Pillow's own conversion to 8 bits clips at 255, which turns a 16-bit scan white.  Raises ValueError for other ranges.
+    """
+    from PIL import Image
+
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 65535):  # also when one of them is NaN
+        raise ValueError(f"greys run from {low} to {high}; wants 0 to 65535 at most")
+    fits = (1, 255, 65535) if values.dtype.kind == "f" else (65535,)
+    full = next(limit for limit in fits if high <= limit)
+    return Image.fromarray(values.astype(np.float32) / np.float32(full))

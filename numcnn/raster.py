@@ -1,0 +1,139 @@
+"""Strokes to a grey image: the one brush of this project, for the pad and for generated digits.
+
+A stroke is an (n,2) array of x,y points, y downwards; a digit is a list of strokes.  Pixel [row, col] covers the unit
+square with its centre at (col + 0.5, row + 0.5).  Here is the specification, in plain NumPy; ``kernels/fast_raster.py``
+is its compiled twin for whole batches.
+"""
+
+import numpy as np
+
+from numcnn.errors import ConfigError, DataError, ShapeError
+from numcnn.preprocess import BOX, SIDE, centre_in_28
+
+PEN_WIDTH = 2.6  # MNIST's median stroke width, in pixels of the 20x20 box
+
+
+def draw(strokes, shape=(28, 28), width=PEN_WIDTH):
+    """Draw strokes with a round pen.  strokes list of (n,2), width in pixels -> (H,W) float64, coverage 0..1.
+
+    A stroke of one point is a dot, one of no points draws nothing, and what lies outside of the image is cut off.
+    Strokes unite by their maximum.  Raises ShapeError, DataError (a coordinate is NaN or infinite), ConfigError.
+    """
+    strokes = check_strokes(strokes)
+    radius = _check_pen(width) / 2
+    height, columns = shape
+    nearest = np.full((height, columns), np.inf)  # squared distance from each pixel's centre to the nearest stroke
+    for points in strokes:
+        for start, end in zip(points, points[1:] if len(points) > 1 else points, strict=False):
+            _approach(nearest, start, end, radius + 0.5)
+    return coverage(np.sqrt(nearest), radius)
+
+
+def coverage(distance, radius):
+    """Return how much of a pixel a line of this radius covers whose middle passes at this distance, 0..1.
+
+    Exact for a straight line along the pixel's grid: the overlap of the pixel [d - 1/2, d + 1/2] with [-r, r].
+    """
+    return np.clip(radius + 0.5 - distance, 0, min(1, 2 * radius))
+
+
+def _approach(nearest, start, end, reach):
+    """Lower `nearest` (H,W) to the squared distance from the segment start-end, in its box widened by `reach`."""
+    height, width = nearest.shape
+    low = np.minimum(start, end) - reach
+    high = np.maximum(start, end) + reach
+    left, right = (int(v) for v in np.clip([np.floor(low[0]), np.ceil(high[0])], 0, width))
+    top, bottom = (int(v) for v in np.clip([np.floor(low[1]), np.ceil(high[1])], 0, height))
+    x = np.arange(left, right) + 0.5 - start[0]
+    y = np.arange(top, bottom)[:, None] + 0.5 - start[1]
+    along_x, along_y = end - start
+    length2 = along_x**2 + along_y**2
+    along = np.clip((x * along_x + y * along_y) / length2, 0, 1) if length2 > 0 else np.zeros((len(y), len(x)))
+    distance2 = (x - along * along_x) ** 2 + (y - along * along_y) ** 2
+    window = nearest[top:bottom, left:right]
+    np.minimum(window, distance2, out=window)
+
+
+def fit(strokes, pen_width=PEN_WIDTH, box=BOX):
+    """Scale and move strokes so that their ink, pen included, fills a box x box square, aspect kept and centred.
+
+    The longer side of the ink is then exactly `box` pixels.  Strokes of no extent become a dot in the middle.
+    """
+    strokes = check_strokes(strokes)
+    pen_width = _check_pen(pen_width, box)
+    points = np.concatenate([np.empty((0, 2)), *strokes])
+    if len(points) == 0:
+        return []
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = (high - low).max()
+    scale = (box - pen_width) / extent if extent > 0 else 0.0
+    middle = (low + high) / 2
+    return [(stroke - middle) * scale + box / 2 for stroke in strokes]
+
+
+def mnist_image(strokes, pen_width=PEN_WIDTH):
+    """Prepare strokes as MNIST prepared its scans.  strokes list of (n,2), in any unit -> (28,28) uint8, ink high.
+
+    The ink fits a 20x20 box, the strongest pixel is 255, and `centre_in_28` does the rest.  pen_width counts pixels of
+    the result.  No strokes give an empty image.  Raises ShapeError, DataError (NaN or infinity), ConfigError.
+    """
+    return _centre_those_with_ink(_box_image(strokes, pen_width)[None])[0]
+
+
+def mnist_images(digits, pen_width=PEN_WIDTH, backend="fast"):
+    """Prepare many digits as `mnist_image` does.  N lists of strokes, pen_width one or (N,) -> (N,28,28) uint8.
+
+    backend "fast" is compiled and parallel and differs from "reference" by at most one grey level; the number of
+    threads changes nothing.  Raises as `mnist_image` does.
+    """
+    pen_widths = np.broadcast_to(np.asarray(pen_width, np.float64), (len(digits),))
+    boxes = np.empty((len(digits), BOX, BOX), np.uint8)
+    if backend == "reference":
+        for box, strokes, width in zip(boxes, digits, pen_widths, strict=True):
+            box[...] = _box_image(strokes, width)
+    elif backend == "fast":
+        from numcnn.kernels import fast_raster  # here, because it loads Numba
+
+        for width in pen_widths:
+            _check_pen(width, BOX)
+        strokes = check_strokes([stroke for digit in digits for stroke in digit])
+        points = np.concatenate([np.empty((0, 2)), *strokes])
+        stroke_ends = np.cumsum([0, *(len(stroke) for stroke in strokes)])
+        digit_ends = np.cumsum([0, *(len(digit) for digit in digits)])
+        fast_raster.box_images(points, stroke_ends, digit_ends, pen_widths, boxes)
+    else:
+        raise ConfigError(f"backend is {backend!r}: choose 'fast' or 'reference'")
+    return _centre_those_with_ink(boxes)
+
+
+def check_strokes(strokes):
+    """Return strokes as a list of (n,2) float64 arrays.  Raises ShapeError, or DataError for NaN or infinity."""
+    checked = [np.asarray(stroke, np.float64) for stroke in strokes]
+    for i, points in enumerate(checked):
+        if points.size == 0:
+            checked[i] = np.empty((0, 2))
+        elif points.ndim != 2 or points.shape[1] != 2:
+            raise ShapeError(f"stroke {i} has shape {points.shape}: a stroke is an (n,2) array of x,y points")
+        elif not np.isfinite(points).all():
+            raise DataError(f"stroke {i} has a coordinate that is NaN or infinite: leave such points out")
+    return checked
+
+
+def _check_pen(width, limit=np.inf):
+    if not 0 < width < limit:
+        raise ConfigError(f"the pen's width is {width} pixels: it must be above 0 and below {limit:g}")
+    return float(width)
+
+
+def _box_image(strokes, pen_width):
+    """Draw strokes into the 20x20 box -> (20,20) uint8, strongest pixel 255."""
+    ink = draw(fit(strokes, pen_width), (BOX, BOX), pen_width)
+    return np.rint(255 / (ink.max() or 1) * ink).astype(np.uint8)
+
+
+def _centre_those_with_ink(boxes):
+    """Centre (N,20,20) -> (N,28,28); a box without ink has no barycentre and stays empty."""
+    images = np.zeros((len(boxes), SIDE, SIDE), np.uint8)
+    with_ink = boxes.any(axis=(1, 2))
+    images[with_ink] = centre_in_28(boxes[with_ink])
+    return images

@@ -1,0 +1,207 @@
+"""The training loop, and what has to be remembered to go on with it later.  ``fit`` reads top to bottom."""
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from numcnn.data.batches import Batches, Examples
+from numcnn.errors import DataError, DivergedError
+from numcnn.gradients import GradientWatch
+from numcnn.losses import SoftmaxCrossEntropy
+from numcnn.optim import SGD, Adam, clip_gradients
+from numcnn.schedules import make_schedule
+
+
+@dataclass
+class TrainState:
+    """How far a run is.  With the parameters and the optimiser's moments it is all that going on needs."""
+
+    epoch: int = 0  # epochs finished
+    batch: int = 0  # batches finished in the epoch under way
+    loss_sum: float = 0.0  # over the images of that epoch so far
+    correct: int = 0
+    seen: int = 0
+    seconds: float = 0.0  # spent in that epoch so far
+    best_accuracy: float = -1.0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    interrupted: bool = False
+    history: list = field(default_factory=list)  # a dict per finished epoch: the rows of the CSV log
+
+    def start_epoch(self):
+        """Forget the sums of the epoch before."""
+        self.batch = self.seen = self.correct = 0
+        self.loss_sum = self.seconds = 0.0
+
+
+class Monitor:
+    """What a run tells the outside, and asks it.  This one is silent; ``runs.RunFolder`` writes files and a bar."""
+
+    # Whether the loop should follow gradient and weight norms; they become columns of each epoch's row.
+    watch_gradients = False
+
+    def on_start(self, network, state, images_per_epoch):
+        """Hear that the loop starts."""
+
+    def on_batch(self, state, images, loss, accuracy):
+        """Hear of a finished step: its number of images, the epoch's mean loss and accuracy so far."""
+
+    def on_epoch(self, network, optimizer, state, improved):
+        """Hear of a finished epoch, the last in ``state.history``; ``improved``: the best on validation so far."""
+
+    def on_interrupt(self, network, optimizer, state):
+        """Hear that the loop ends because ``should_stop`` said so."""
+
+    def should_stop(self):
+        """Say whether to stop after the step just done."""
+        return False
+
+
+def fit(network, train, validation, config, *, monitor=None, state=None, moments=None):
+    """Train ``network`` in place as ``config`` (a TrainConfig) says.  Return the TrainState; its history has the epochs.
+
+    train, validation: ``Examples`` or pairs (images, labels); validation may be None.  state, moments: what a run that
+    was stopped had reached, to go on exactly as if it hadn't been.
+    Raises DivergedError when the loss is no longer a finite number.
+    """
+    train, validation = _as_examples(train), _as_examples(validation)
+    monitor, state = monitor or Monitor(), state or TrainState()
+    network.backend = config.backend
+    criterion = SoftmaxCrossEntropy(network.kernels, config.label_smoothing)
+    optimizer = make_optimizer(network, config, moments)
+    batches = Batches(train, config.batch_size, config.seed, network)
+    schedule = make_schedule(config.schedule, config.peak_lr, config.epochs * len(batches), len(batches), config.warmup)
+    optimizer.steps = state.epoch * len(batches) + state.batch
+    watch = GradientWatch(network) if monitor.watch_gradients else None
+
+    state.interrupted = False
+    monitor.on_start(network, state, len(train))
+    with network.kernels.computing():
+        while state.epoch < config.epochs and not state.interrupted:
+            _train_epoch(network, batches, criterion, optimizer, schedule, config, state, monitor, watch)
+            if state.interrupted:
+                monitor.on_interrupt(network, optimizer, state)
+                break
+            row = _epoch_row(state, schedule(optimizer.steps - 1))
+            if validation is not None and len(validation):
+                result = network.evaluate(validation.images[validation.index], validation.labels[validation.index])
+                row.update(val_loss=result.loss, val_accuracy=result.accuracy)
+            if watch:
+                row.update(watch.row())
+            state.history.append(row)
+            state.epoch += 1
+            state.start_epoch()
+            improved = _note_best(state, row)
+            monitor.on_epoch(network, optimizer, state, improved)
+            if config.patience and state.epoch - state.best_epoch >= config.patience:
+                break
+    return state
+
+
+def _train_epoch(network, batches, criterion, optimizer, schedule, config, state, monitor, watch):
+    """Go through the rest of the epoch under way: forward, loss, backward, step, for each batch."""
+    started = time.perf_counter() - state.seconds
+    for x, labels in batches.epoch(state.epoch, start=state.batch):
+        lr = schedule(optimizer.steps)
+        logits = network.forward(x, training=True)
+        loss = criterion.forward(logits, labels)
+        if not math.isfinite(loss):
+            raise _diverged(network, state, lr, loss)
+        network.backward(criterion.backward())
+        if config.clip:
+            clip_gradients(network.grads, config.clip)
+        if watch:
+            watch.before_step()
+        optimizer.step(lr)
+        if watch:
+            watch.after_step()
+
+        state.batch += 1
+        state.seen += len(x)
+        state.loss_sum += loss * len(x)
+        state.correct += int((logits.argmax(axis=1) == labels).sum())
+        state.seconds = time.perf_counter() - started
+        monitor.on_batch(state, len(x), state.loss_sum / state.seen, state.correct / state.seen)
+        if monitor.should_stop():
+            state.interrupted = True
+            return
+
+
+def make_optimizer(network, config, moments=None):
+    """Return the optimiser that ``config`` names, over the network's flat arrays; ``moments`` continues an earlier one."""
+    arrays = (network.params, network.grads, network.kernels)
+    decay = {"decay": network.decay, "weight_decay": config.decay_rate}
+    if config.optimizer == "sgd":
+        optimizer = SGD(*arrays, momentum=config.momentum, nesterov=config.nesterov, **decay)
+    else:
+        optimizer = Adam(*arrays, **decay)
+    for name, values in (moments or {}).items():
+        optimizer.moments[name][...] = values
+    return optimizer
+
+
+def _as_examples(examples):
+    """Return Examples of Examples or a pair (images, labels); None stays None."""
+    if examples is None or isinstance(examples, Examples):
+        return examples
+    images, labels = (np.asarray(a) for a in examples)
+    if len(images) == 0 or len(images) != len(labels):
+        raise DataError(f"there are {len(images)} images and {len(labels)} labels; wants as many of both, 1 or more")
+    return Examples.all_of(images, labels)
+
+
+def _epoch_row(state, lr):
+    return {
+        "epoch": state.epoch + 1,
+        "lr": lr,
+        "train_loss": state.loss_sum / state.seen,
+        "train_accuracy": state.correct / state.seen,
+        "val_loss": None,
+        "val_accuracy": None,
+        "seconds": state.seconds,
+        "images_per_second": state.seen / state.seconds,
+    }
+
+
+def _note_best(state, row):
+    """Keep the best epoch: highest validation accuracy, then lowest loss; without validation the latest is the best."""
+    if row["val_accuracy"] is None:
+        state.best_epoch = state.epoch
+        return True
+    better = (row["val_accuracy"], -row["val_loss"]) > (state.best_accuracy, -state.best_loss)
+    if better:
+        state.best_accuracy, state.best_loss, state.best_epoch = row["val_accuracy"], row["val_loss"], state.epoch
+    return better
+
+
+def _diverged(network, state, lr, loss):
+    """Explain a loss that is no longer finite: what was large, and what to try."""
+    norms = {name: float(np.linalg.norm(values)) for name, values in network.named_arrays(network.params).items()}
+    broken = [name for name, norm in norms.items() if not math.isfinite(norm)]
+    where = (
+        f"not finite: {', '.join(broken)}"
+        if broken
+        else f"the largest weights are in {max(norms, key=norms.get)}, norm {max(norms.values()):.3g}"
+    )
+    return DivergedError(
+        f"the loss became {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}, at learning rate {lr:.3g} ({where}); "
+        "try a smaller --lr, gradient clipping (--clip 1) or a schedule that warms up (--schedule one-cycle)"
+    )
+
+
+def state_to_json(state, network):
+    """Return the state, and the random numbers' state, as a dict that JSON can hold exactly."""
+    document = dataclasses.asdict(state)
+    document["best_loss"] = None if state.best_loss == math.inf else state.best_loss
+    return {"state": document, "rng": network.rng.bit_generator.state}
+
+
+def state_from_json(document, network):
+    """Return the TrainState in ``document``; give ``network`` its random numbers' state back."""
+    fields = dict(document["state"])
+    fields["best_loss"] = math.inf if fields["best_loss"] is None else fields["best_loss"]
+    network.rng.bit_generator.state = document["rng"]
+    return TrainState(**fields)
