@@ -1,4 +1,4 @@
-"""Weights on disk: an ``.npz`` file (a zip of ``.npy`` arrays) with one more member, ``meta.json``, that says what it is.
+"""Weights on disk: an ``.npz`` file (a zip of ``.npy`` arrays) with one more member, ``meta.json``: what it is.
 
 ``numpy.load`` opens it, ``unzip -p FILE meta.json`` reads the text, and nothing in it is ever unpickled.  The same
 content always gives the same bytes.  Before an array is read its name, dtype, shape and size are checked, so neither a
@@ -120,7 +120,9 @@ class Checkpoint:
             with self._archive.open(member) as file:
                 found, dtype = self._read_header(file)
                 if found != tuple(shape) or dtype not in (np.float32, np.float64):
-                    raise self._damaged(f"array {name} is {dtype} {found}; its architecture wants floats {tuple(shape)}")
+                    raise self._damaged(
+                        f"array {name} is {dtype} {found}; its architecture wants floats {tuple(shape)}"
+                    )
                 size = math.prod(shape) * dtype.itemsize
                 if size > MAX_ARRAY_BYTES:
                     raise self._damaged(f"array {name} has {size} bytes; {MAX_ARRAY_BYTES} are the most")
@@ -170,7 +172,7 @@ def find_weights(name=None):
     if path.is_dir():
         raise CheckpointError(f"{name} is a folder; name the .npz file in it, such as {path / 'best.npz'}")
     folder = weights_folder()
-    shipped = sorted(folder.glob("*.npz"))
+    shipped = sorted(folder.glob("*.npz"), key=lambda p: p.stem)
     if path.name == name:
         matches = [p for p in shipped if name in (p.name, p.stem)] or [p for p in shipped if p.name.startswith(name)]
         if matches:

@@ -1,4 +1,4 @@
-"""The command line: ``numcnn COMMAND ...``.  Each command is a module in ``commands``; only the one asked for is loaded.
+"""The command line: ``numcnn COMMAND ...``.  Each is a module in ``commands``; only the one asked for is loaded.
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 """

@@ -67,7 +67,7 @@ class TrainConfig:
         if optional and value is None:
             return
         numeric = {int: numbers.Integral, float: numbers.Real}.get(kind, kind)
-        if not isinstance(value, numeric) or isinstance(value, bool) and kind is not bool:
+        if not isinstance(value, numeric) or (isinstance(value, bool) and kind is not bool):
             raise ConfigError(f"{_flag(field.name)} is {value!r}; wants {kind.__name__}")
         if kind is float and not math.isfinite(value):
             raise ConfigError(f"{_flag(field.name)} is {value}; wants a finite number")

@@ -74,7 +74,9 @@ class GradientReport:
         widths = [max(len(line[i]) for line in table) for i in range(len(head))]
         left = (0, 7)
         lines = [
-            " ".join(f"{c:<{w}}" if i in left else f"{c:>{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+            " ".join(
+                f"{c:<{w}}" if i in left else f"{c:>{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            )
             for row in table
         ]
         verdict = "every gradient agrees" if self.passed else "backward is WRONG where marked"
@@ -114,7 +116,7 @@ class GradientReport:
 def gradcheck(
     subject, x=None, *, input_shape=None, n=2, samples=200, eps=1e-4, tolerance=1e-7, backend="reference", seed=0
 ):
-    """Compare backward with central differences in float64, for the input and every parameter.  Return a GradientReport.
+    """Compare backward with central differences in float64, for input and every parameter.  Return a GradientReport.
 
     For an entry p of any array, (f(p + eps) - f(p - eps)) / (2 eps) must be what backward says, where f is the sum of
     the outputs weighted with a random upstream gradient: with all weights 1 some wrong backwards would pass.
@@ -170,7 +172,9 @@ def _twin(subject, input_shape, backend):
     if isinstance(subject, Network):
         return subject.copy(dtype=np.float64, backend=backend)
     if not isinstance(subject, Layer):
-        raise ConfigError(f"gradcheck got a {type(subject).__name__}; wants a Layer, a Network or a SoftmaxCrossEntropy")
+        raise ConfigError(
+            f"gradcheck got a {type(subject).__name__}; wants a Layer, a Network or a SoftmaxCrossEntropy"
+        )
     shape = input_shape or subject.in_shape
     if shape is None:
         raise ConfigError(f"gradcheck of {subject!r} needs input_shape, such as input_shape=(6, 8, 3)")
@@ -188,7 +192,7 @@ def _distinct_values(rng, shape):
 
 
 def _check(name, array, gradient, forward, decisions, dout, samples, eps, tolerance, rng):
-    """Compare entries of ``gradient`` with differences of the forward pass around ``array``, which is perturbed in place."""
+    """Compare entries of ``gradient`` with differences of the forward pass around ``array``, perturbed in place."""
     size = array.size
     chosen = np.arange(size) if samples is None or samples >= size else rng.choice(size, samples, replace=False)
     forward()
@@ -266,7 +270,9 @@ class GradientWatch:
     @property
     def columns(self):
         """The names of the values: ``conv1.gradient_norm``, ``conv1.weight_norm``, ``conv1.update_ratio`` ..."""
-        return [f"{layer}.{kind}" for layer in self._places for kind in ("gradient_norm", "weight_norm", "update_ratio")]
+        return [
+            f"{layer}.{kind}" for layer in self._places for kind in ("gradient_norm", "weight_norm", "update_ratio")
+        ]
 
     def before_step(self):
         """Call between backward and the optimiser's step."""

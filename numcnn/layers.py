@@ -94,7 +94,7 @@ class Layer(ABC):
         return self._backward(np.ascontiguousarray(dout), need_dx)
 
     def buffer(self, purpose, shape, dtype=None):
-        """Return the first ``shape[0]`` rows of the array kept for ``purpose``; made again only when it is too small."""
+        """Return the first ``shape[0]`` rows of the array kept for ``purpose``, made again only when too small."""
         array = self._buffers.get(purpose)
         if array is None or len(array) < shape[0] or array.shape[1:] != shape[1:]:
             array = self._buffers[purpose] = np.zeros(shape, dtype or self.dtype)
@@ -108,7 +108,12 @@ class Layer(ABC):
         return self.buffer("dx", (n, *self.in_shape))
 
     def _check(self, what, array, shape):
-        if not isinstance(array, np.ndarray) or array.shape[1:] != shape or array.ndim == 0 or array.dtype != self.dtype:
+        if (
+            not isinstance(array, np.ndarray)
+            or array.shape[1:] != shape
+            or array.ndim == 0
+            or array.dtype != self.dtype
+        ):
             got = (
                 f"shape {array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
             )
@@ -160,6 +165,7 @@ class Conv2D(Layer):
         return self.padding, self.padding
 
     def flops(self):
+        """See ``Layer``: a multiply-add for every output, kernel position and input channel."""
         OH, OW, F = self.out_shape
         return 2 * OH * OW * F * math.prod(self.kernel_size) * self.in_shape[2]
 
@@ -212,6 +218,7 @@ class MaxPool2D(Layer):
         return (OH, OW, C), []
 
     def decisions(self):
+        """See ``Layer``: which position won each window."""
         return (self._saved,)
 
     def _forward(self, x, training):
@@ -238,6 +245,7 @@ class ReLU(Layer):
         return in_shape, []
 
     def decisions(self):
+        """See ``Layer``: which values came through."""
         return (self._saved > 0,)
 
     def _forward(self, x, training):
@@ -286,6 +294,7 @@ class Dense(Layer):
         return (self.units,), [w, b]
 
     def flops(self):
+        """See ``Layer``: a multiply-add for every input and output."""
         return 2 * self.in_shape[0] * self.units
 
     def _forward(self, x, training):

@@ -102,7 +102,9 @@ def confusion_matrix(labels, predicted, classes=10):
     _check_classes("labels", labels, classes)
     _check_classes("predicted", predicted, classes)
     if len(labels) != len(predicted):
-        raise ShapeError(f"confusion_matrix: got {len(labels)} labels and {len(predicted)} predictions; wants one for each")
+        raise ShapeError(
+            f"confusion_matrix: got {len(labels)} labels and {len(predicted)} predictions; wants one for each"
+        )
     pairs = labels.astype(np.int64) * classes + predicted.astype(np.int64)
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
@@ -158,7 +160,9 @@ def _check_classes(name, values, classes):
     if values.size == 0:
         raise DataError(f"{name}: there are none; nothing to evaluate")
     if values.min() < 0 or values.max() >= classes:
-        raise DataError(f"{name}: run from {values.min()} to {values.max()}; wants 0 to {classes - 1} for {classes} classes")
+        raise DataError(
+            f"{name}: run from {values.min()} to {values.max()}; wants 0 to {classes - 1} for {classes} classes"
+        )
 
 
 def _check_confusion(confusion):

@@ -1,5 +1,7 @@
 """A network: layers in a row over one flat buffer of parameters and one of gradients."""
 
+import math
+
 import numpy as np
 
 from numcnn import checkpoint, kernels, metrics
@@ -135,8 +137,8 @@ class Network:
     def backward(self, dlogits, need_dx=False):
         """Run the gradient of the loss back through the layers: the chain rule, last layer first.
 
-        Overwrites ``grads``.  Returns the input's gradient dx (N, *input_shape) if ``need_dx``, else None: then nothing
-        below the first layer with parameters is computed.
+        Overwrites ``grads``.  Returns the input's gradient dx (N, *input_shape) if ``need_dx``, else None: then what
+        lies before the first layer with parameters isn't computed.
         """
         first = next((i for i, layer in enumerate(self.layers) if layer.specs), len(self.layers))
         gradient = dlogits
@@ -171,7 +173,7 @@ class Network:
         return self.logits(images).argmax(axis=1)
 
     def evaluate(self, images, labels):
-        """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion and more."""
+        """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion ..."""
         logits = self.logits(images)
         criterion = SoftmaxCrossEntropy(self.kernels)
         loss = criterion.forward(logits, labels)
@@ -190,7 +192,7 @@ class Network:
         """Check pictures and return them as (N, ...) uint8 or float."""
         images = np.asarray(images)
         H, W, C = self.input_shape
-        if images.shape == (H, W) and C == 1 or images.shape == (H, W, C):
+        if (images.shape == (H, W) and C == 1) or images.shape == (H, W, C):
             images = images[None]
         if images.shape[1:] != (H, W, C) and (C != 1 or images.shape[1:] != (H, W)):
             raise ShapeError(f"pictures are {images.shape}; wants ({H}, {W}), (N, {H}, {W}) or (N, {H}, {W}, {C})")
@@ -300,4 +302,4 @@ def _from_meta(meta, backend):
 
 
 def _size(spec):
-    return int(np.prod(spec.shape))
+    return math.prod(spec.shape)

@@ -241,7 +241,9 @@ def digit_grid(images, titles=None, columns=10):
         axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, extent=box, interpolation="nearest")
         axes.add_patch(_frame(left, top, width, height))
         if titles is not None:
-            axes.text(left + width / 2, top - 0.03 * height, str(titles[number]), ha="center", va="bottom", size=8, color=INK)
+            axes.text(
+                left + width / 2, top - 0.03 * height, str(titles[number]), ha="center", va="bottom", size=8, color=INK
+            )
     axes.set_xlim(-0.1 * width, columns * (1 + gap) * width)
     axes.set_ylim(lines * (1 + head) * height - (head - 0.1) * height, -head * height)
     axes.set_axis_off()

@@ -1,11 +1,11 @@
 """A training run's folder, its progress on the terminal, and how to go on with a run that was stopped.
 
-    runs/mnist-canonical-1/
-      best.npz    the weights that did best on validation
-      last.npz    the latest weights, with all that going on needs
-      log.csv     a row an epoch
-      run.json    the run card: settings, versions, data, result
-      curves.png  loss and accuracy over the epochs; gradients.png too if they were watched
+runs/mnist-canonical-1/
+  best.npz    the weights that did best on validation
+  last.npz    the latest weights, with all that going on needs
+  log.csv     a row an epoch
+  run.json    the run card: settings, versions, data, result
+  curves.png  loss and accuracy over the epochs; gradients.png too if they were watched
 """
 
 import csv
@@ -174,7 +174,9 @@ def new_folder(out, name):
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     except OSError as error:
-        raise ConfigError(f"cannot make the folder {error.filename}: {error.strerror}; name another with --out") from error
+        raise ConfigError(
+            f"cannot make the folder {error.filename}: {error.strerror}; name another with --out"
+        ) from error
 
 
 def _first_free(parent, name):

@@ -61,7 +61,7 @@ class Monitor:
 
 
 def fit(network, train, validation, config, *, monitor=None, state=None, moments=None):
-    """Train ``network`` in place as ``config`` (a TrainConfig) says.  Return the TrainState; its history has the epochs.
+    """Train ``network`` in place as ``config`` (a TrainConfig) says.  Return the TrainState with the epochs' history.
 
     train, validation: ``Examples`` or pairs (images, labels); validation may be None.  state, moments: what a run that
     was stopped had reached, to go on exactly as if it hadn't been.
@@ -131,7 +131,7 @@ def _train_epoch(network, batches, criterion, optimizer, schedule, config, state
 
 
 def make_optimizer(network, config, moments=None):
-    """Return the optimiser that ``config`` names, over the network's flat arrays; ``moments`` continues an earlier one."""
+    """Return the optimiser that ``config`` names, over the network's flat arrays; ``moments``: those to go on with."""
     arrays = (network.params, network.grads, network.kernels)
     decay = {"decay": network.decay, "weight_decay": config.decay_rate}
     if config.optimizer == "sgd":
@@ -187,7 +187,8 @@ def _diverged(network, state, lr, loss):
         else f"the largest weights are in {max(norms, key=norms.get)}, norm {max(norms.values()):.3g}"
     )
     return DivergedError(
-        f"the loss became {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}, at learning rate {lr:.3g} ({where}); "
+        f"the loss became {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}, "
+        f"at learning rate {lr:.3g} ({where}); "
         "try a smaller --lr, gradient clipping (--clip 1) or a schedule that warms up (--schedule one-cycle)"
     )
 

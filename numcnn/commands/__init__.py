@@ -1,4 +1,4 @@
-"""The commands: each module has a docstring, ``EXAMPLES``, ``add_arguments(parser)`` and ``run(arguments) -> exit code``."""
+"""The commands.  Each module has a docstring, ``EXAMPLES``, ``add_arguments(parser)`` and ``run(arguments)``."""
 
 import json
 import sys
@@ -33,3 +33,12 @@ def add_data_arguments(parser):
 def add_threads_argument(parser):
     """Add ``--threads``."""
     parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: one per processor)")
+
+
+def add_weights_argument(parser):
+    """Add ``--weights``."""
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="a weights file, by path or by the name of a shipped one (default: mnist)",
+    )

@@ -245,7 +245,9 @@ def _finish(monitor, dataset, state, config, info, threads, began):
 
 def _print_result(card, dataset):
     low, high = card["test_interval"]
-    name = "MNIST" if dataset.is_mnist else dataset.name if dataset.name != "generated" else "GENERATED DIGITS, not MNIST"
+    name = (
+        "MNIST" if dataset.is_mnist else dataset.name if dataset.name != "generated" else "GENERATED DIGITS, not MNIST"
+    )
     print(f"test accuracy on {name}: {card['test_accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
     memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
     print(f"best epoch {card['best_epoch']}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")

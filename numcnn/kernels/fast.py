@@ -1,4 +1,4 @@
-"""The same kernels in Numba and BLAS.  Names, signatures and results are those of ``reference``; tests hold them together.
+"""The same kernels in Numba and BLAS: names, signatures and results of ``reference``; tests hold them together.
 
 A convolution is a matrix product in disguise: ``im2col`` lays the pixels under each kernel position out as a row, and
 BLAS multiplies all rows with the weights.  It is done for a few images at a time, so that the rows are still in the
@@ -35,7 +35,7 @@ _thread = threading.local()
 
 
 def _scratch(purpose, shape, dtype):
-    """Return uninitialised memory for ``purpose``: this thread's own, made once, and again only when it is too small."""
+    """Return uninitialised memory for ``purpose``: this thread's own, made again only when it is too small."""
     arrays = _thread.__dict__.setdefault("arrays", {})
     size = math.prod(shape)
     memory = arrays.get((purpose, dtype))
@@ -61,7 +61,7 @@ def _column_chunks(x, w, OH, OW, first, last):
 
 @kernel
 def _im2col(x, KH, SH, SW, columns):
-    """Copy the pixels under each kernel position into a row.  x (N,H,W*C) -> columns (N,OH,OW,KH,KW*C); SW in values."""
+    """Copy the pixels under each kernel position to a row.  x (N,H,W*C) -> columns (N,OH,OW,KH,KW*C); SW in values."""
     N, OH, OW, _, run = columns.shape
     for n in range(N):
         for oy in range(OH):

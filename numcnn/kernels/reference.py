@@ -13,7 +13,7 @@ computing = contextlib.nullcontext
 
 
 def _taps(array, window, stride, OH, OW):
-    """Yield ``(ky, kx, view)``: for each window position, the pixels of ``array`` (N,H,W,C) that all windows have there.
+    """Yield ``(ky, kx, view)``: for each position in a window, the pixels of ``array`` (N,H,W,C) that lie there.
 
     Each view is (N,OH,OW,C): pixel ``(oy * SH + ky, ox * SW + kx)`` for every output ``(oy, ox)``.
     """
@@ -24,7 +24,9 @@ def _taps(array, window, stride, OH, OW):
 
 
 def conv2d_forward(x, w, b, out, stride):
-    """Slide the kernel over the image: out[n,oy,ox,f] = b[f] + sum over ky,kx,c of x[n, oy*SH+ky, ox*SW+kx, c] w[ky,kx,c,f].
+    """Slide the kernel over the image.
+
+    out[n,oy,ox,f] = b[f] + sum over ky, kx, c of x[n, oy*SH+ky, ox*SW+kx, c] * w[ky,kx,c,f]
 
     x (N,H,W,C), padded already; w (KH,KW,C,F); b (F,) -> out (N,OH,OW,F).
     """
@@ -35,7 +37,7 @@ def conv2d_forward(x, w, b, out, stride):
 
 
 def conv2d_backward(dout, x, w, dx, dw, db, stride):
-    """Send dout (N,OH,OW,F) back to dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  dx None: the input's gradient is not wanted.
+    """Send dout (N,OH,OW,F) back to dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  dx None: not wanted.
 
     Each product x[...] w[ky,kx] of the forward sum gives w[ky,kx] to dx and x[...] to dw, times its dout.
     """

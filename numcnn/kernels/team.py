@@ -30,10 +30,12 @@ class Team:
             if job is None:
                 return
             task, share, done = job
+            error = None
             try:
-                done.put(task(*share))
-            except BaseException as error:  # it is the caller's to raise
-                done.put(error)
+                task(*share)
+            except BaseException as raised:  # it is the caller's to raise
+                error = raised
+            done.put(error)
 
     def share(self, size, task, least=1):
         """Cut ``range(size)`` into a share a thread, none smaller than ``least``; call ``task(number, first, last)``.

@@ -1,0 +1,213 @@
+"""Weights files: plain, byte-deterministic, atomic; damage and malice end in one clear error."""
+
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+import numcnn
+from numcnn import CheckpointError, Dense, Network, checkpoint
+from numcnn.files import atomic_write
+
+
+@pytest.fixture
+def saved(tmp_path):
+    network = Network([Dense(4)], (3,), backend="reference", seed=1)
+    path = tmp_path / "net.npz"
+    network.save(path)
+    return path
+
+
+def rewrite(path, change):
+    """Write the file anew with its members changed: ``change(dict of name -> bytes)``."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def test_numpy_opens_it_without_pickle_and_the_text_is_readable(saved):
+    with np.load(saved, allow_pickle=False) as arrays:
+        assert arrays["dense1.w"].shape == (3, 4)
+    meta = json.loads(zipfile.ZipFile(saved).read("meta.json"))
+    assert meta["format"] == "numcnn" and meta["version"] == 1
+    assert meta["architecture"] == [{"type": "Dense", "units": 4, "init": "he_normal"}]
+
+
+def test_equal_content_gives_equal_bytes_whenever_it_is_written(saved, tmp_path):
+    time.sleep(2.1)  # a zip file's times have steps of two seconds
+    Network([Dense(4)], (3,), backend="fast", seed=1).save(tmp_path / "other.npz")
+    assert (tmp_path / "other.npz").read_bytes() == saved.read_bytes()
+
+
+def test_file_mode_is_readable_by_all_and_nothing_else_is_left(saved):
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o644
+    assert os.listdir(saved.parent) == ["net.npz"]
+
+
+def set_meta(**changes):
+    def change(members):
+        meta = json.loads(members["meta.json"])
+        members["meta.json"] = json.dumps({**meta, **changes}).encode()
+
+    return change
+
+
+DAMAGE = {
+    "not ours": (lambda m: m.pop("meta.json"), "it holds no meta.json, so it isn't a numcnn weights file"),
+    "meta is no JSON": (lambda m: m.update({"meta.json": b"{"}), "its meta.json cannot be read"),
+    "meta is a list": (lambda m: m.update({"meta.json": b"[]"}), "it isn't a numcnn weights file"),
+    "meta is not text": (lambda m: m.update({"meta.json": b"\xff\xfe\x00"}), "its meta.json cannot be read"),
+    "meta is deep": (lambda m: m.update({"meta.json": b"[" * 100_000}), "its meta.json cannot be read"),
+    "meta is huge": (lambda m: m.update({"meta.json": b" " * (1 << 21)}), "its meta.json is larger than"),
+    "a later version": (set_meta(version=99), "its format is version 99 and this numcnn reads version 1"),
+    "another program's": (set_meta(format="other"), "it isn't a numcnn weights file"),
+    "an unknown layer": (set_meta(architecture=[{"type": "Attention"}]), "layer type 'Attention' is unknown"),
+    "a layer with a wrong argument": (set_meta(architecture=[{"type": "Dense", "units": -4}]), "Dense units is -4"),
+    "a layer with an unknown argument": (set_meta(architecture=[{"type": "Dense", "x": 1}]), "makes no network"),
+    "no layers but a number": (set_meta(architecture=3), "its architecture makes no network"),
+    "no normalisation": (set_meta(normalisation={}), "its architecture makes no network"),
+    "a huge layer": (set_meta(architecture=[{"type": "Dense", "units": 10**12}]), "parameters; .* are the most"),
+    "a missing array": (lambda m: m.pop("dense1.b.npy"), "array dense1.b is missing"),
+    "a wrong shape": (lambda m: m.update({"dense1.b.npy": npy(np.zeros(5, np.float32))}), r"array dense1.b is float32 \(5,\)"),
+    "a wrong dtype": (lambda m: m.update({"dense1.b.npy": npy(np.zeros(4, int))}), "array dense1.b is int64"),
+    "a pickle": (lambda m: m.update({"dense1.b.npy": npy(np.array([print] * 4))}), "array dense1.b is (object|damaged)"),
+    "no npy at all": (lambda m: m.update({"dense1.b.npy": b"hello"}), "array dense1.b is damaged"),
+    "an empty array file": (lambda m: m.update({"dense1.b.npy": b""}), "array dense1.b is damaged"),
+    "too few values": (lambda m: m.update({"dense1.b.npy": npy(np.zeros(4, np.float32))[:-3]}), "more or fewer values"),
+    "too many values": (lambda m: m.update({"dense1.b.npy": npy(np.zeros(4, np.float32)) + b"1"}), "more or fewer values"),
+    "NaN": (lambda m: m.update({"dense1.b.npy": npy(np.full(4, np.nan, np.float32))}), "not finite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_and_malice_end_in_one_error_with_the_path(saved, name):
+    change, text = DAMAGE[name]
+    rewrite(saved, change)
+    with pytest.raises(CheckpointError, match=text) as caught:
+        numcnn.load(saved)
+    assert str(saved) in str(caught.value)
+
+
+def test_a_file_cut_off_or_changed_anywhere_is_refused_or_read_as_it_was(saved):
+    whole = saved.read_bytes()
+    want = numcnn.load(saved).params.copy()
+    for length in range(0, len(whole), 37):
+        saved.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match="net.npz"):
+            numcnn.load(saved)
+    harmless = 0
+    for place in range(0, len(whole), 5):
+        saved.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            np.testing.assert_array_equal(numcnn.load(saved).params, want)
+            harmless += 1  # a byte that means nothing, such as a time
+        except CheckpointError as error:
+            assert "net.npz" in str(error)
+    assert harmless < len(whole) / 5 / 3
+
+
+def test_a_bomb_is_refused_without_being_unpacked(saved):
+    import tracemalloc
+
+    header = npy(np.zeros(4, np.float32))[:-16]
+    with zipfile.ZipFile(saved) as archive:
+        meta = archive.read("meta.json")
+    with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("meta.json", meta)
+        archive.writestr("dense1.w.npy", npy(np.zeros((3, 4), np.float32)))
+        with archive.open("dense1.b.npy", "w", force_zip64=True) as member:
+            member.write(header)
+            for _ in range(200):
+                member.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match="more or fewer values"):
+        numcnn.load(saved)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+@pytest.mark.parametrize(
+    ("content", "text"), [(b"", "it is no .npz file"), (b"<html>", "no .npz file"), (b"PK\x03\x04", "no .npz file")]
+)
+def test_no_zip_at_all(tmp_path, content, text):
+    path = tmp_path / "net.npz"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=text):
+        numcnn.load(path)
+
+
+def test_a_missing_file_a_folder_and_an_unknown_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=r"there is no weights file nothing.npz; give a path, or the name of a"):
+        numcnn.load("nothing.npz")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(CheckpointError, match=r"run is a folder; name the .npz file in it"):
+        numcnn.load("run")
+    with pytest.raises(CheckpointError, match="there is no weights file ../mnist"):
+        numcnn.load("../mnist")
+
+
+def test_shipped_weights_are_found_by_name(tmp_path, monkeypatch, saved):
+    for name in ("pad-2.npz", "pad-10.npz", "mnist.npz", "mnist-best.npz"):
+        (tmp_path / "weights").mkdir(exist_ok=True)
+        (tmp_path / "weights" / name).write_bytes(saved.read_bytes())
+    monkeypatch.setattr(checkpoint, "weights_folder", lambda: tmp_path / "weights")
+    assert checkpoint.find_weights().name == "mnist.npz"
+    assert checkpoint.find_weights("mnist-best").name == "mnist-best.npz"
+    assert checkpoint.find_weights("mnist-best.npz").name == "mnist-best.npz"
+    assert checkpoint.find_weights("pad").name == "pad-10.npz"
+    with pytest.raises(CheckpointError, match=r"shipped one \(mnist, mnist-best, pad-10, pad-2\)"):
+        checkpoint.find_weights("unknown")
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    network = Network([Dense(4)], (3,), backend="reference")
+    with pytest.raises(CheckpointError, match="cannot write .*missing"):
+        network.save(tmp_path / "missing" / "net.npz")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_failed_write_leaves_the_old_file(saved):
+    old = saved.read_bytes()
+    with pytest.raises(RuntimeError, match="half way"), atomic_write(saved) as file:
+        file.write(b"new")
+        raise RuntimeError("half way")
+    assert saved.read_bytes() == old and os.listdir(saved.parent) == ["net.npz"]
+
+
+def test_a_killed_process_leaves_the_old_file_or_the_new_one(saved):
+    code = f"""
+import numpy as np
+from numcnn import Dense, Network
+networks = [Network([Dense(500)], (2000,), seed=s, backend="reference") for s in (1, 2)]
+networks[0].save({str(saved)!r})
+print("ready", flush=True)
+while True:
+    for network in networks:
+        network.save({str(saved)!r})
+"""
+    for delay in (0.0, 0.013, 0.031, 0.057):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        assert numcnn.load(saved).params.size == 2000 * 500 + 500

@@ -1,0 +1,57 @@
+"""Settings: what is refused, and that the command line offers each of them."""
+
+import argparse
+import dataclasses
+import json
+
+import pytest
+
+from numcnn.config import TrainConfig, add_config_arguments, config_from_arguments
+from numcnn.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"epochs": 0}, "--epochs is 0; wants 1 or more"),
+        ({"batch_size": 0}, "--batch-size is 0; wants 1 or more"),
+        ({"batch_size": 2.5}, "--batch-size is 2.5; wants int"),
+        ({"lr": 0.0}, "--lr is 0.0; wants a number above 0"),
+        ({"lr": float("nan")}, "--lr is nan; wants a finite number"),
+        ({"optimizer": "rmsprop"}, "--optimizer is 'rmsprop'; choose one of adamw, adam, sgd"),
+        ({"schedule": "linear"}, "--schedule is 'linear'; choose one of constant"),
+        ({"model": "vgg"}, "--model is 'vgg'; choose one of canonical"),
+        ({"backend": "gpu"}, "--backend is 'gpu'; choose one of fast, reference"),
+        ({"seed": -1}, "--seed is -1; wants 0 or more"),
+        ({"limit": 0}, "--limit is 0; wants 1 or more"),
+        ({"epochs": True}, "--epochs is True; wants int"),
+        ({"optimizer": "adam", "weight_decay": 0.1}, "--weight-decay goes with sgd or adamw"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings, text):
+    with pytest.raises(ConfigError, match=text):
+        TrainConfig(**settings)
+
+
+def parse(*argv):
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    return config_from_arguments(parser.parse_args(argv))
+
+
+def test_the_command_line_is_made_from_the_fields():
+    assert parse() == TrainConfig()
+    config = parse("--epochs", "3", "--lr", "0.1", "--optimizer", "sgd", "--nesterov", "--val", "0.2", "--limit", "50")
+    assert config == TrainConfig(epochs=3, lr=0.1, optimizer="sgd", nesterov=True, val=0.2, limit=50)
+
+
+def test_it_survives_json():
+    config = TrainConfig(epochs=3, lr=0.1)
+    assert TrainConfig(**json.loads(json.dumps(config.to_json()))) == config
+    assert set(config.to_json()) == {field.name for field in dataclasses.fields(TrainConfig)}
+
+
+def test_the_optimisers_own_rate_and_decay_hold_where_none_is_given():
+    assert TrainConfig(optimizer="sgd").peak_lr == 0.05
+    assert TrainConfig(optimizer="sgd", lr=0.2, weight_decay=0.3).decay_rate == 0.3
+    assert TrainConfig(optimizer="adam").decay_rate == 0

@@ -1,0 +1,201 @@
+"""gradcheck passes what is right and catches what is broken; the watch measures what it says."""
+
+import types
+
+import numpy as np
+import pytest
+
+from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy, gradcheck
+from numcnn.errors import ConfigError
+from numcnn.gradients import GradientWatch
+from numcnn.kernels import BACKENDS, reference
+from numcnn.models import make_layers
+
+# Unequal sizes everywhere, so that no swap of axes goes unnoticed.
+LAYERS = {
+    "conv": (Conv2D(4, 3), (6, 8, 3)),
+    "conv, one channel": (Conv2D(4, (2, 3)), (6, 8, 1)),
+    "conv, same": (Conv2D(4, 3, padding="same"), (6, 8, 3)),
+    "conv, stride and padding": (Conv2D(4, (3, 2), stride=(2, 3), padding=2), (6, 8, 3)),
+    "conv, same with stride": (Conv2D(4, 3, stride=2, padding="same"), (6, 9, 3)),
+    "pool": (MaxPool2D(2), (6, 8, 3)),
+    "pool, odd sizes": (MaxPool2D(2), (7, 9, 3)),
+    "pool, overlap": (MaxPool2D(3, stride=(2, 1)), (7, 9, 1)),
+    "relu": (ReLU(), (6, 8, 3)),
+    "flatten": (Flatten(), (6, 8, 3)),
+    "dense": (Dense(5), (7,)),
+    "dropout": (Dropout(0.4), (6, 8, 3)),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_passes(name, n, backend):
+    layer, shape = LAYERS[name]
+    report = gradcheck(layer, input_shape=shape, n=n, samples=None, backend=backend)
+    assert report.passed, str(report)
+    assert report.tolerance == 1e-7
+    arrays = ["x"] + (["conv1.w", "conv1.b"] if name.startswith("conv") else [])
+    assert [row.name for row in report.rows] == (["x", "dense1.w", "dense1.b"] if name == "dense" else arrays)
+    assert all(len(row.analytic) == np.prod(row.shape) for row in report.rows)  # every single entry
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_whole_canonical_network_passes(seed):
+    report = gradcheck(Network(make_layers("canonical"), seed=seed), samples=30, seed=seed)
+    assert report.passed, str(report)
+    assert len(report.rows) == 9
+
+
+def test_a_small_network_passes_on_every_entry_with_fast_kernels():
+    layers = [Conv2D(3, 3, padding="same"), ReLU(), MaxPool2D(2), Dropout(0.2), Conv2D(4, 2), ReLU(), Flatten(), Dense(3)]
+    report = gradcheck(Network(layers, (7, 6, 2)), samples=None, backend="fast")
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_passes(smoothing):
+    report = gradcheck(SoftmaxCrossEntropy(reference, smoothing), n=5, samples=None)
+    assert report.passed, str(report)
+
+
+def broken(name, function):
+    """Return the reference kernels with one of them replaced."""
+    return types.SimpleNamespace(**{**vars(reference), name: function})
+
+
+def swap_height_and_width(dout, x, w, dx, dw, db, stride):
+    reference.conv2d_backward(dout, x, w, dx, dw, db, stride)
+    dw[...] = dw.transpose(1, 0, 2, 3).copy()
+
+
+def forget_the_flip(dout, x, w, dx, dw, db, stride):
+    reference.conv2d_backward(dout, x, w[::-1, ::-1], dx, dw, db, stride)
+
+
+def drop_the_bias(dout, x, w, dx, dw, db, stride):
+    reference.conv2d_backward(dout, x, w, dx, dw, db, stride)
+    db[...] = 0
+
+
+def give_ties_to_the_last(dout, which, dx, window, stride):
+    reference.maxpool2d_backward(dout, window[0] * window[1] - 1 - which, dx, window, stride)
+
+
+def let_negatives_through(dout, out, dx):
+    dx[...] = dout
+
+
+def slightly_too_large(dout, x, w, dx, dw, db):
+    reference.dense_backward(dout, x, w, dx, dw, db)
+    dw *= 1 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "kernel", "function", "wrong"),
+    [
+        (Conv2D(4, 3), (6, 8, 3), "conv2d_backward", swap_height_and_width, ["conv1.w"]),
+        (Conv2D(4, 3), (6, 8, 3), "conv2d_backward", forget_the_flip, ["x"]),
+        (Conv2D(4, 3), (6, 8, 3), "conv2d_backward", drop_the_bias, ["conv1.b"]),
+        (MaxPool2D(2), (6, 8, 3), "maxpool2d_backward", give_ties_to_the_last, ["x"]),
+        (ReLU(), (6, 8, 3), "relu_backward", let_negatives_through, ["x"]),
+        (Dense(4), (6,), "dense_backward", slightly_too_large, ["dense1.w"]),
+    ],
+)
+def test_a_broken_backward_is_caught_and_named(layer, shape, kernel, function, wrong):
+    report = gradcheck(layer, input_shape=shape, samples=None, backend=broken(kernel, function))
+    assert not report.passed
+    assert [row.name for row in report.rows if not row.passed] == wrong
+    assert "WRONG" in str(report)
+    worst = next(row for row in report.rows if row.name == wrong[0])
+    assert worst.max_error > 1e-7
+    at = np.ravel_multi_index(worst.worst_index, worst.shape)
+    assert worst.worst_analytic == worst.analytic[at] and worst.worst_numeric == worst.numeric[at]
+
+
+def test_a_broken_backward_is_caught_in_the_whole_network():
+    network = Network(make_layers("canonical"))
+    report = gradcheck(network, samples=20, backend=broken("conv2d_backward", drop_the_bias))
+    assert [row.name for row in report.rows if not row.passed] == ["conv1.b", "conv2.b"]
+
+
+def test_a_broken_layer_class_is_caught():
+    class Forgetful(Dense):
+        def _backward(self, dout, need_dx):
+            return 2 * super()._backward(dout, need_dx)
+
+    report = gradcheck(Forgetful(4), input_shape=(6,))
+    assert [row.name for row in report.rows if not row.passed] == ["x"]
+
+
+def test_a_gradient_that_is_nan_is_wrong():
+    def nan(dout, out, dx):
+        dx[...] = np.nan
+
+    report = gradcheck(ReLU(), input_shape=(5,), backend=broken("relu_backward", nan))
+    assert not report.passed
+    assert np.isnan(report.rows[0].max_error)
+
+
+def test_an_entry_on_a_kink_is_left_out_and_counted():
+    x = np.array([[1.0, 0.0, -1.0]])  # ReLU has no derivative at 0
+    row = gradcheck(ReLU(), x).rows[0]
+    assert row.kinks == 1 and row.passed and len(row.analytic) == 2
+    assert "2 (-1)" in str(gradcheck(ReLU(), x))
+    nothing_left = gradcheck(ReLU(), np.zeros((1, 3)))
+    assert not nothing_left.passed  # nothing compared is no pass
+
+
+def test_the_subject_is_left_as_it_was():
+    network = Network(make_layers("canonical"), backend="reference")
+    params = network.params.copy()
+    gradcheck(network, samples=2)
+    np.testing.assert_array_equal(network.params, params)
+    assert network.dtype == np.float32 and not network.grads.any()
+
+
+def test_it_checks_the_layer_with_its_own_parameters():
+    network = Network([Dense(3)], (4,), seed=5)
+    x = np.arange(8.0).reshape(2, 4) / 8
+    row = gradcheck(network.layers[0], x).rows[0]
+    rng = np.random.default_rng(0)  # the upstream gradient is the first thing drawn when x is given
+    want = rng.standard_normal((2, 3)) @ network.layers[0].params["w"].T.astype(float)
+    np.testing.assert_allclose(row.analytic, want.ravel(), rtol=1e-12)
+
+
+def test_what_it_refuses():
+    with pytest.raises(ConfigError, match="gradcheck got a int; wants a Layer, a Network or a SoftmaxCrossEntropy"):
+        gradcheck(3)
+    with pytest.raises(ConfigError, match=r"gradcheck of ReLU\(\) needs input_shape"):
+        gradcheck(ReLU())
+
+
+def test_the_report_prints_within_80_columns_and_draws(tmp_path):
+    report = gradcheck(Network(make_layers("canonical")), samples=3)
+    lines = str(report).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[2:11]] == [row.name for row in report.rows]
+    report.plot(tmp_path / "report.png")
+    assert (tmp_path / "report.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_watch_measures_norms_and_ratios():
+    network = Network([Dense(3), ReLU(), Dense(2)], (4,), seed=1, backend="reference")
+    watch = GradientWatch(network)
+    assert watch.columns[:3] == ["dense1.gradient_norm", "dense1.weight_norm", "dense1.update_ratio"]
+    before = network.params.copy()
+    network.grads[...] = np.arange(network.grads.size)
+    for factor in (1.5, 1.5):
+        watch.before_step()
+        network.params *= factor
+        watch.after_step()
+    row = watch.row()
+    first = slice(0, 4 * 3 + 3)
+    assert row["dense1.gradient_norm"] == pytest.approx(np.linalg.norm(network.grads[first]))
+    norm = np.linalg.norm(before[first])
+    assert row["dense1.weight_norm"] == pytest.approx((norm + 1.5 * norm) / 2)
+    assert row["dense1.update_ratio"] == pytest.approx(0.5)
+    watch.before_step()
+    watch.after_step()
+    assert watch.row()["dense2.update_ratio"] == 0

@@ -1,0 +1,217 @@
+"""Both back-ends keep one contract: each kernel against plain loops, and fast against reference."""
+
+import types
+
+import numpy as np
+import pytest
+
+from numcnn.errors import ConfigError
+from numcnn.kernels import BACKENDS, OPS, fast, get_backend, reference
+
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
+
+# name: shape of x (N,H,W,C), filters, kernel, stride, pool window, pool stride
+CASES = {
+    "ordinary": ((3, 9, 8, 4), 5, (3, 3), (1, 1), (2, 2), (2, 2)),
+    "odd sizes": ((2, 11, 7, 3), 4, (2, 4), (1, 1), (2, 2), (2, 2)),
+    "one channel": ((2, 8, 6, 1), 4, (3, 2), (1, 1), (3, 2), (2, 1)),
+    "one image": ((1, 6, 8, 3), 4, (3, 3), (1, 1), (2, 2), (2, 2)),
+    "strides": ((2, 10, 9, 2), 3, (3, 2), (2, 3), (3, 3), (1, 2)),
+    "one filter, 1x1": ((2, 5, 4, 3), 1, (1, 1), (1, 1), (1, 1), (1, 1)),
+    "whole image": ((2, 4, 5, 3), 2, (4, 5), (1, 1), (4, 5), (4, 5)),
+    "overlap": ((2, 7, 7, 2), 3, (5, 5), (1, 1), (3, 3), (1, 1)),
+    "large enough to share": ((9, 30, 30, 12), 8, (3, 3), (1, 1), (2, 2), (2, 2)),
+}
+
+
+def positions(size, window, stride):
+    return tuple((n - k) // s + 1 for n, k, s in zip(size, window, stride, strict=True))
+
+
+def values(kind, shape, dtype):
+    rng = np.random.default_rng(3)
+    if kind == "constant":
+        return np.full(shape, 0.5, dtype)
+    if kind == "ties":
+        return rng.integers(-1, 2, shape).astype(dtype)
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def run_ops(kernels, case, kind, dtype):
+    """Run every layer kernel of a back-end on one case; return name -> result."""
+    shape, F, kernel, stride, pool, pool_stride = CASES[case]
+    rng = np.random.default_rng(5)
+    N, H, W, C = shape
+    x = values(kind, shape, dtype)
+    w, b = rng.standard_normal((*kernel, C, F)).astype(dtype), rng.standard_normal(F).astype(dtype)
+    out = np.full((N, *positions((H, W), kernel, stride), F), 7, dtype)
+    kernels.conv2d_forward(x, w, b, out, stride)
+    dout = rng.standard_normal(out.shape).astype(dtype)
+    dx, dw, db = np.full_like(x, 7), np.full_like(w, 7), np.full_like(b, 7)
+    kernels.conv2d_backward(dout, x, w, dx, dw, db, stride)
+    dw_alone = np.full_like(w, 7)
+    kernels.conv2d_backward(dout, x, w, None, dw_alone, db, stride)
+
+    relu, drelu = np.full_like(x, 7), np.full_like(x, 7)
+    kernels.relu_forward(x, relu)
+    kernels.relu_backward(values("random", shape, dtype), relu, drelu)
+
+    pooled = np.full((N, *positions((H, W), pool, pool_stride), C), 7, dtype)
+    pooled_only, which = pooled.copy(), np.full(pooled.shape, 7, np.uint8)
+    kernels.maxpool2d_forward(x, pooled, which, pool, pool_stride)
+    kernels.maxpool2d_forward(x, pooled_only, None, pool, pool_stride)
+    dpool = np.full_like(x, 7)
+    kernels.maxpool2d_backward(values("random", pooled.shape, dtype), which, dpool, pool, pool_stride)
+
+    flat = x.reshape(N, -1)
+    w2, b2 = rng.standard_normal((flat.shape[1], 6)).astype(dtype), rng.standard_normal(6).astype(dtype)
+    dense, dflat = np.full((N, 6), 7, dtype), np.full_like(flat, 7)
+    dw2, db2 = np.full_like(w2, 7), np.full_like(b2, 7)
+    kernels.dense_forward(flat, w2, b2, dense)
+    kernels.dense_backward(rng.standard_normal(dense.shape).astype(dtype), flat, w2, dflat, dw2, db2)
+    return {
+        "conv out": out, "conv dx": dx, "conv dw": dw, "conv db": db, "conv dw alone": dw_alone,
+        "relu out": relu, "relu dx": drelu,
+        "pool out": pooled, "pool out, no which": pooled_only, "pool which": which, "pool dx": dpool,
+        "dense out": dense, "dense dx": dflat, "dense dw": dw2, "dense db": db2,
+    }  # fmt: skip
+
+
+def assert_close(got, want, tolerance, what):
+    """Compare relative to the array's largest value: where terms cancel, a float's own rounding is all there is."""
+    scale = max(np.abs(want).max(initial=0), 1e-30)
+    error = np.abs(got.astype(np.float64) - want).max(initial=0) / scale
+    assert error <= tolerance, f"{what}: relative error {error:.1e}"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["random", "constant", "ties"])
+@pytest.mark.parametrize("case", CASES)
+def test_fast_agrees_with_reference(case, kind, dtype):
+    want = run_ops(reference, case, kind, dtype)
+    got = run_ops(fast, case, kind, dtype)
+    np.testing.assert_array_equal(got.pop("pool which"), want.pop("pool which"))
+    for name, array in want.items():
+        assert got[name].dtype == dtype
+        assert_close(got[name], array, TOLERANCE[dtype], name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_convolution_is_the_sum_it_says(backend):
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((2, 6, 7, 3)), rng.standard_normal((3, 2, 3, 4)), rng.standard_normal(4)
+    out = np.empty((2, 2, 6, 4))
+    get_backend(backend).conv2d_forward(x, w, b, out, (2, 1))
+    for n, oy, ox, f in np.ndindex(out.shape):
+        want = b[f] + (x[n, 2 * oy : 2 * oy + 3, ox : ox + 2] * w[..., f]).sum()
+        assert out[n, oy, ox, f] == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_max_pool_takes_the_first_of_equals_and_sends_the_gradient_there(backend):
+    kernels = get_backend(backend)
+    x = np.array([[1, 5, 0, 0], [5, 2, 0, 0], [3, 3, -1, -2], [3, 3, -4, -1]], np.float64).reshape(1, 4, 4, 1)
+    out, which, dx = np.empty((1, 2, 2, 1)), np.empty((1, 2, 2, 1), np.uint8), np.empty_like(x)
+    kernels.maxpool2d_forward(x, out, which, (2, 2), (2, 2))
+    assert out.ravel().tolist() == [5, 0, 3, -1]
+    assert which.ravel().tolist() == [1, 0, 0, 0]
+    kernels.maxpool2d_backward(np.array([10.0, 20, 30, 40]).reshape(out.shape), which, dx, (2, 2), (2, 2))
+    want = [[0, 10, 20, 0], [0, 0, 0, 0], [30, 0, 40, 0], [0, 0, 0, 0]]
+    assert dx[0, :, :, 0].tolist() == want
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_overlapping_windows_add_up_their_gradients(backend):
+    kernels = get_backend(backend)
+    x = np.zeros((1, 3, 3, 1))
+    x[0, 1, 1, 0] = 1  # wins all four windows
+    out, which, dx = np.empty((1, 2, 2, 1)), np.empty((1, 2, 2, 1), np.uint8), np.empty_like(x)
+    kernels.maxpool2d_forward(x, out, which, (2, 2), (1, 1))
+    kernels.maxpool2d_backward(np.array([1.0, 2, 3, 4]).reshape(out.shape), which, dx, (2, 2), (1, 1))
+    assert dx[0, 1, 1, 0] == 10
+    assert dx.sum() == 10
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_nan_comes_through_every_kernel(backend):
+    kernels = get_backend(backend)
+    x = np.ones((2, 4, 4, 2), np.float32)
+    x[1, 2, 3, 1] = np.nan
+    out = np.empty_like(x)
+    kernels.relu_forward(x, out)
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
+
+    pooled, which = np.empty((2, 2, 2, 2), np.float32), np.empty((2, 2, 2, 2), np.uint8)
+    kernels.maxpool2d_forward(x, pooled, which, (2, 2), (2, 2))
+    assert np.argwhere(np.isnan(pooled)).tolist() == [[1, 1, 1, 1]]
+    assert which[1, 1, 1, 1] == 1  # the NaN wins its window
+    both = np.full((1, 2, 2, 1), np.nan, np.float32)
+    both[0, 0, 0, 0] = 3
+    kernels.maxpool2d_forward(both, pooled[:1, :1, :1, :1], which[:1, :1, :1, :1], (2, 2), (2, 2))
+    assert which[0, 0, 0, 0] == 1  # the first NaN, though a number came before and NaNs after
+
+    w, b = np.ones((3, 3, 2, 2), np.float32), np.zeros(2, np.float32)
+    conv = np.empty((2, 2, 2, 2), np.float32)
+    kernels.conv2d_forward(x, w, b, conv, (1, 1))
+    assert np.isnan(conv[1, 0, 1]).all() and np.isnan(conv[1, 1, 1]).all() and not np.isnan(conv[0]).any()
+    dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty_like(b)
+    dout = np.ones_like(conv)
+    dout[0, 0, 0, 0] = np.nan
+    kernels.conv2d_backward(dout, x, w, dx, dw, db, (1, 1))
+    assert np.isnan(dx[0, :3, :3]).all() and not np.isnan(dx[1]).any()
+    assert np.isnan(dw[..., 0]).all() and np.isnan(db[0]) and not np.isnan(db[1])
+
+    dpool = np.empty_like(x)
+    kernels.maxpool2d_backward(dout, which * 0, dpool, (2, 2), (2, 2))
+    assert np.isnan(dpool[0, 0, 0, 0])
+    kernels.relu_backward(x, np.ones_like(x), out)
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
+    dense = np.empty((2, 3), np.float32)
+    kernels.dense_forward(x.reshape(2, -1), np.ones((32, 3), np.float32), np.zeros(3, np.float32), dense)
+    assert np.isnan(dense[1]).all() and not np.isnan(dense[0]).any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_gather_images(dtype):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 5, 4)).astype(dtype)
+    index = np.array([3, 3, 19, 0])
+    results = []
+    for kernels in (reference, fast):
+        out = np.empty((4, 5, 4, 1), np.float32)
+        kernels.gather_images(images, index, 0.5, -1.0, out)
+        results.append(out)
+    np.testing.assert_array_equal(results[0][..., 0], images[index] * np.float32(0.5) - 1)
+    assert_close(results[1], results[0], 1e-6, "gather")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [7, 300_000])
+def test_optimiser_kernels_agree(dtype, size):
+    results = []
+    for kernels in (reference, fast):
+        rng = np.random.default_rng(1)
+        params, grads, m = (rng.standard_normal(size).astype(dtype) for _ in range(3))
+        v, decay = rng.random(size).astype(dtype), (rng.random(size) < 0.5).astype(dtype)
+        p_sgd, p_adam, velocity = params.copy(), params.copy(), m.copy()
+        for nesterov in (False, True):
+            kernels.sgd_step(p_sgd, grads, velocity, decay, 0.1, 0.9, nesterov, 0.01)
+        for step in (1, 2):
+            kernels.adam_step(p_adam, grads, m, v, decay, step, 0.1, 0.9, 0.999, 1e-8, 0.01)
+        results.append((p_sgd, velocity, p_adam, m, v))
+    for got, want in zip(results[1], results[0], strict=True):
+        assert_close(got, want, TOLERANCE[dtype], "optimiser")
+
+
+def test_both_backends_offer_the_whole_contract():
+    for kernels in (reference, fast):
+        for op in (*OPS, "computing"):
+            assert callable(getattr(kernels, op))
+
+
+def test_backend_is_chosen_by_name_or_given_as_a_module():
+    assert get_backend("fast") is fast
+    module = types.SimpleNamespace()
+    assert get_backend(module) is module
+    with pytest.raises(ConfigError, match="backend 'gpu' is unknown; choose one of reference, fast"):
+        get_backend("gpu")

@@ -1,0 +1,231 @@
+"""Network: flat buffers, summary, what predict takes, save and load."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import numcnn
+from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn.errors import ConfigError, ShapeError
+from numcnn.kernels import BACKENDS, fast, reference
+from numcnn.models import MODELS, make_layers
+from numcnn.network import AUTO_FAST_IMAGES
+
+
+def small(seed=0, **settings):
+    layers = [Conv2D(4, 3), ReLU(), MaxPool2D(4), Dropout(0.2), Flatten(), Dense(10)]
+    return Network(layers, seed=seed, **{"backend": "reference", **settings})
+
+
+def pictures(n, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, 28, 28)).astype(np.uint8)
+
+
+def test_the_canonical_network_is_the_one_every_tutorial_trains():
+    network = Network(make_layers("canonical"))
+    assert network.params.size == 225_034
+    assert [(n, s.start, s.stop) for n, s in network.slices.items()][:3] == [
+        ("conv1.w", 0, 288),
+        ("conv1.b", 288, 320),
+        ("conv2.w", 320, 18_752),
+    ]
+    summary = network.summary()
+    for text in ("26 x 26 x 32", "5 x 5 x 64", "225,034", "5,262,080", "204,928"):
+        assert text in summary, text
+    assert max(map(len, summary.splitlines())) <= 80
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(ConfigError, match=f"model 'resnet' is unknown; choose one of {', '.join(MODELS)}"):
+        make_layers("resnet")
+
+
+def test_layers_hold_views_into_the_flat_arrays():
+    network = small()
+    network.params[...] = 0
+    assert not network.layers[0].params["w"].any() and not network.layers[-1].params["b"].any()
+    network.layers[0].grads["w"][...] = 1
+    assert network.grads.sum() == 3 * 3 * 4
+    named = network.named_arrays(network.params)
+    assert list(named) == ["conv1.w", "conv1.b", "dense1.w", "dense1.b"]
+    assert np.shares_memory(named["dense1.w"], network.params)
+    assert network.decay[network.slices["conv1.w"]].all() and not network.decay[network.slices["conv1.b"]].any()
+
+
+def test_first_weights_depend_on_the_seed_and_have_he_s_variance():
+    np.testing.assert_array_equal(small(seed=3).params, small(seed=3).params)
+    assert (small(seed=3).params != small(seed=4).params).any()
+    wide = Network([Dense(400)], (900,))
+    assert wide.layers[0].params["w"].std() == pytest.approx((2 / 900) ** 0.5, rel=0.01)
+    assert not wide.layers[0].params["b"].any()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_predict_takes_every_form_of_the_same_pictures(backend):
+    network = small(backend=backend, normalisation=(0.13, 0.31))
+    images = pictures(5)
+    want = network.predict_proba(images)
+    assert want.shape == (5, 10) and want.dtype == np.float32
+    np.testing.assert_allclose(want.sum(axis=1), 1, rtol=1e-6)
+    scaled = images / 255
+    for same in (images[..., None], scaled, scaled[..., None], scaled.astype(np.float32), scaled[..., None][:, ::1]):
+        np.testing.assert_allclose(network.predict_proba(same), want, atol=1e-5)
+    np.testing.assert_allclose(network.predict_proba(images[2]), want[2:3], atol=1e-5)
+    np.testing.assert_allclose(network.predict_proba(images[2][..., None]), want[2:3], atol=1e-5)
+    np.testing.assert_array_equal(network.predict(images), want.argmax(axis=1))
+    assert network.predict(images[0]).shape == (1,)
+    assert network.predict(images[:0]).shape == (0,)
+    reversed_view = network.predict_proba(images[::-1])
+    np.testing.assert_allclose(reversed_view, want[::-1], atol=1e-5)
+
+
+def test_normalisation_is_applied():
+    plain, shifted = small(), small(normalisation=(0.5, 0.25))
+    images = pictures(3) / 255
+    np.testing.assert_allclose(
+        shifted.logits(images), plain.forward(((images - 0.5) / 0.25).astype(np.float32)[..., None]), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [
+        (np.zeros((3, 28, 27), np.uint8), r"pictures are \(3, 28, 27\); wants \(28, 28\), \(N, 28, 28\) or"),
+        (np.zeros((3, 28, 28, 3), np.uint8), r"pictures are \(3, 28, 28, 3\)"),
+        (np.zeros(784, np.uint8), r"pictures are \(784,\)"),
+        (np.zeros((1, 28, 28), int), "pictures are int64; wants uint8 from 0 to 255 or floats from 0 to 1"),
+        (np.full((1, 28, 28), 200.0), r"float pictures go from 200.0 to 200.0; wants 0 to 1 \(divide by 255"),
+        (np.full((1, 28, 28), -0.1), "float pictures go from -0.1"),
+        (np.full((1, 28, 28), np.nan), "float pictures go from nan"),
+    ],
+)
+def test_what_predict_refuses(images, text):
+    with pytest.raises(ShapeError, match=text):
+        small().predict(images)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_memory_of_inference_is_bounded(backend):
+    network = small(backend=backend)
+    network.predict(pictures(300))  # buffers are made now
+    tracemalloc.start()
+    peaks = []
+    for n in (300, 3000):
+        images = pictures(n)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        network.predict(images)
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 3000 * 10 * 16  # no more than the results themselves
+
+
+def test_a_training_step_allocates_nothing_large():
+    network = small(backend="fast")
+    x, labels = np.zeros((64, 28, 28, 1), np.float32), np.zeros(64, np.uint8)
+    loss = numcnn.SoftmaxCrossEntropy(network.kernels)
+
+    def step():
+        loss.forward(network.forward(x, training=True), labels)
+        network.backward(loss.backward())
+
+    with network.kernels.computing():
+        step()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(10):
+            step()
+        after, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    activations = 64 * 26 * 26 * 4 * 4
+    assert peak - before < activations / 5  # the largest is dropout's mask
+    assert after - before < 20_000
+
+
+def test_evaluate_reports_accuracy_and_the_networks_own_loss():
+    network = small()
+    images, labels = pictures(40), np.arange(40) % 10
+    result = network.evaluate(images, labels)
+    probabilities = network.predict_proba(images)
+    assert result.accuracy == (probabilities.argmax(axis=1) == labels).mean()
+    assert result.loss == pytest.approx(-np.log(probabilities[np.arange(40), labels]).mean(), rel=1e-5)
+    assert result.n == 40 and result.confusion.sum() == 40
+
+
+def test_backends_give_one_answer_and_auto_chooses():
+    images = pictures(AUTO_FAST_IMAGES)
+    network = small(backend="auto")
+    few, want = network.predict_proba(images[:5]), small(backend="reference").predict_proba(images)
+    assert network.kernels is reference and network.backend_name == "reference"
+    many = network.predict_proba(images)
+    assert network.kernels is fast and network.backend_name == "fast"
+    np.testing.assert_allclose(few, want[:5], atol=1e-6)
+    np.testing.assert_allclose(many, want, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_backward_gives_the_inputs_gradient_only_when_asked(backend):
+    network = small(backend=backend)
+    x = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
+    network.forward(x, training=True)
+    dlogits = np.ones((2, 10), np.float32)
+    assert network.backward(dlogits) is None
+    grads = network.grads.copy()
+    assert network.backward(dlogits, need_dx=True).shape == x.shape
+    np.testing.assert_array_equal(network.grads, grads)
+
+
+def test_nothing_before_the_first_parameters_is_computed():
+    network = Network([ReLU(), Flatten(), Dense(3)], (2, 2, 1), backend="reference")
+    network.forward(np.ones((1, 2, 2, 1), np.float32), training=True)
+    network.backward(np.ones((1, 3), np.float32))
+    assert "dx" not in network.layers[0]._buffers and "dx" not in network.layers[2]._buffers
+
+
+def test_fit_learns_and_returns_the_history():
+    network = small(backend="fast")
+    images, labels = np.zeros((60, 28, 28), np.uint8), np.arange(60) % 2
+    images[labels == 1, 5:20, 10:15] = 255
+    state = network.fit(images, labels, validation=(images, labels), epochs=10, batch_size=16, lr=0.01)
+    assert len(state.history) == 10 and state.history[-1]["val_accuracy"] == 1
+    np.testing.assert_array_equal(network.predict(images), labels)
+
+
+def test_copy_is_independent_and_may_change_dtype():
+    network = small(seed=2)
+    twin = network.copy(dtype=np.float64)
+    np.testing.assert_array_equal(twin.params, network.params.astype(np.float64))
+    twin.params[...] = 0
+    assert network.params.any()
+
+
+def test_dtypes():
+    with pytest.raises(ConfigError, match="dtype is float16; wants float32 or float64"):
+        Network([Dense(2)], (2,), dtype=np.float16)
+    assert small(dtype=np.float64).predict_proba(pictures(1)).dtype == np.float64
+
+
+def test_too_many_parameters_are_refused_before_they_are_made():
+    with pytest.raises(ConfigError, match="the network has 100,000,000,100,000,000 parameters; 134,217,728 are the most"):
+        Network([Dense(10**8)], (10**9,))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_save_and_load_keep_everything(tmp_path, dtype):
+    network = small(seed=7, normalisation=(0.2, 0.3), dtype=dtype)
+    network.info = {"result": {"test_accuracy": 0.5}}
+    network.save(tmp_path / "net.npz")
+    again = numcnn.load(tmp_path / "net.npz", backend="reference")
+    np.testing.assert_array_equal(again.params, network.params)
+    assert again.dtype == dtype and again.normalisation == (0.2, 0.3) and again.info == network.info
+    assert again.architecture() == network.architecture()
+    np.testing.assert_array_equal(again.predict_proba(pictures(3)), network.predict_proba(pictures(3)))
+
+
+def test_unequal_layers_of_one_kind_are_all_stored(tmp_path):
+    layers = [Conv2D(3, (2, 3), (1, 2), "same"), MaxPool2D((2, 1), 2), Conv2D(2, 3, padding=1), Flatten(), Dense(4)]
+    network = Network(layers, (9, 8, 2), backend="reference")
+    network.save(tmp_path / "net.npz")
+    again = numcnn.load(tmp_path / "net.npz")
+    assert [layer.out_shape for layer in again.layers] == [layer.out_shape for layer in network.layers]

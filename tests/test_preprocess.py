@@ -1,0 +1,508 @@
+"""Pictures of every kind come out as MNIST's makers would have made them, and bad files as one clear error."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from numcnn import preprocess
+from numcnn.data import mnist
+from numcnn.errors import DataError, ShapeError
+from numcnn.preprocess import (
+    area_average,
+    centre_in_28,
+    load_picture,
+    otsu_threshold,
+    prepare,
+    prepare_file,
+    square_crop,
+)
+
+SEVEN = ((0.2, 0.15), (0.8, 0.15), (0.45, 0.9))  # no symmetry: a turned or mirrored picture is a different one
+
+
+def draw(side=120, width=0.09, points=SEVEN):
+    """Draw a stroke, ink 255 on 0, with smooth edges.  -> (side,side) uint8."""
+    big = Image.new("L", (4 * side, 4 * side), 0)
+    pen = ImageDraw.Draw(big)
+    places = [(4 * side * x, 4 * side * y) for x, y in points]
+    pen.line(places, fill=255, width=round(4 * side * width), joint="curve")
+    return np.asarray(big.reduce(4))
+
+
+def centroid(picture):
+    weights = picture / picture.sum()
+    steps = np.arange(len(picture))
+    return np.array([weights.sum(axis=1) @ steps, weights.sum(axis=0) @ steps])
+
+
+def difference(a, b):
+    return np.abs(a.astype(int) - b.astype(int)).mean()
+
+
+def ink_box(picture):
+    rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
+    return rows[0], rows[-1], columns[0], columns[-1]
+
+
+# centring
+
+
+@pytest.mark.parametrize(
+    ("pixel", "expected"),
+    [
+        ((0, 0), (8, 8)),  # int(15 - 0.5) = 14, clamped to 8
+        ((19, 19), (19, 19)),  # int(15 - 19.5) = -4, clamped to 0
+        ((9, 10), (14, 14)),  # int(15 - 9.5) = 5 and int(15 - 10.5) = 4
+    ],
+)
+def test_one_pixel_is_moved_by_the_rule(pixel, expected):
+    box = np.zeros((20, 20), np.uint8)
+    box[pixel] = 200
+    out = centre_in_28(box)
+    assert np.argwhere(out).tolist() == [list(expected)]
+    assert out[expected] == 200
+
+
+def test_a_full_box_lies_at_five_not_four():
+    out = centre_in_28(np.ones((20, 20), bool))
+    assert ink_box(out) == (5, 24, 5, 24)  # int(15 - 10) = 5: a centre of mass at index 14.5
+
+
+def test_centre_of_mass_lands_between_13_5_and_14_5():
+    rng = np.random.default_rng(0)
+    boxes = rng.integers(0, 256, (200, 20, 20), np.uint8) * (rng.random((200, 20, 20)) < 0.3)
+    for box, out in zip(boxes, centre_in_28(boxes), strict=True):
+        assert ((centroid(out) >= 13.5) & (centroid(out) <= 14.5)).all()
+        assert out.sum() == box.sum()
+        np.testing.assert_array_equal(out, centre_in_28(box))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_centring_keeps_the_dtype(dtype):
+    out = centre_in_28(np.eye(20, dtype=dtype))
+    assert out.dtype == dtype
+    assert out.shape == (28, 28)
+
+
+def test_centring_refuses_other_shapes_and_blank_boxes():
+    with pytest.raises(ShapeError, match=r"got shape \(28, 28\); wants \(20, 20\) or \(N, 20, 20\)"):
+        centre_in_28(np.ones((28, 28)))
+    for blank in (np.zeros((20, 20)), np.full((20, 20), np.nan), np.zeros((2, 20, 20))):
+        with pytest.raises(DataError, match="no ink found"):
+            centre_in_28(blank)
+
+
+# resizing
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 13, 19, 21, 33, 47])
+def test_area_average_is_the_mean_of_a_finer_picture(size):
+    square = np.random.default_rng(size).random((size, size))
+    finer = np.repeat(np.repeat(square, 20, axis=0), 20, axis=1)
+    expected = finer.reshape(20, size, 20, size).mean(axis=(1, 3))
+    np.testing.assert_allclose(area_average(square), expected, rtol=1e-12)
+
+
+def test_area_average_of_20_is_the_identity_and_doubling_changes_nothing():
+    square = np.random.default_rng(0).random((20, 20))
+    np.testing.assert_array_equal(area_average(square), square)
+    small = square[:7, :7]
+    doubled = np.repeat(np.repeat(small, 2, axis=0), 2, axis=1)
+    np.testing.assert_allclose(area_average(doubled), area_average(small), rtol=1e-12)
+
+
+def test_square_crop_widens_the_shorter_side_on_both_sides():
+    ink = np.zeros((30, 40))
+    ink[3:13, 20:25] = 1
+    crop = square_crop(ink)
+    assert crop.shape == (10, 10)
+    assert ink_box(crop) == (0, 9, 2, 6)  # 5 columns to add: 2 before and 3 after
+
+
+def test_otsu_agrees_with_its_definition():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(60, 20, 3000), rng.normal(190, 15, 400)]).round().clip(0, 255)
+
+    def within(level):
+        low, high = values[values < level], values[values >= level]
+        return low.size * low.var() + high.size * high.var()
+
+    values[0], values[1] = 0, 255
+    spread = np.array([within(level) for level in range(1, 256)])
+    best = 1 + np.flatnonzero(spread <= spread.min() * (1 + 1e-9))
+    assert otsu_threshold(values) == pytest.approx(best.mean())
+
+
+def test_otsu_lies_half_way_between_two_tones():
+    values = np.repeat([0.0, 0.8], [900, 100])
+    assert otsu_threshold(values) == pytest.approx(0.4, abs=0.01)
+
+
+# whole pictures
+
+
+def test_result_looks_like_mnist():
+    out = prepare(draw())
+    assert (out.dtype, out.shape, out.max()) == (np.uint8, (28, 28), 255)
+    top, bottom, left, right = ink_box(out)
+    assert max(bottom - top, right - left) + 1 == 20
+    assert ((centroid(out) >= 13.5) & (centroid(out) <= 14.5)).all()
+
+
+def test_paper_and_ink_may_have_any_tone():
+    digit = draw().astype(float) / 255
+    reference = prepare(draw())
+    np.testing.assert_array_equal(prepare(255 - draw()), reference)
+    for paper, ink in ((250, 40), (200, 120), (30, 220), (100, 160), (128, 0), (128, 255)):
+        tones = np.round(paper + (ink - paper) * digit).astype(np.uint8)
+        assert difference(prepare(tones), reference) < 1.5, (paper, ink)
+
+
+def test_place_on_the_paper_does_not_matter():
+    digit = draw(90)
+    reference = prepare(digit)
+    for top, left in ((0, 0), (0, 110), (110, 3), (57, 61)):
+        paper = np.zeros((200, 200), np.uint8)
+        paper[top : top + 90, left : left + 90] = digit
+        np.testing.assert_array_equal(prepare(paper), reference)
+
+
+def test_size_does_not_matter():
+    bilevel = draw(28) > 127
+    reference = prepare(bilevel)
+    for factor in (2, 3, 10):
+        np.testing.assert_array_equal(prepare(np.repeat(np.repeat(bilevel, factor, axis=0), factor, axis=1)), reference)
+    reference = prepare(draw(300))
+    for side in (45, 60, 120, 801):
+        assert difference(prepare(draw(side)), reference) < 4, side
+
+
+def test_a_crop_without_any_margin_is_read():
+    digit = draw(80)
+    top, bottom, left, right = ink_box(digit)
+    crop = digit[top : bottom + 1, left : right + 1]
+    np.testing.assert_array_equal(prepare(crop), prepare(digit))
+    np.testing.assert_array_equal(prepare(255 - crop), prepare(digit))
+
+
+def test_proportions_are_kept():
+    tall = draw(points=((0.5, 0.1), (0.5, 0.9)), width=0.1)
+    top, bottom, left, right = ink_box(prepare(tall))
+    assert bottom - top + 1 == 20
+    assert 2 <= right - left + 1 <= 4
+
+
+def test_dtypes_mean_the_same_picture():
+    grey = draw(60)
+    reference = prepare(grey)
+    for same in (
+        grey.astype(np.int64),
+        grey.astype(np.uint16) * 257,
+        (grey.astype(np.uint16) * 257).astype(">u2"),
+        grey / 255,
+        (grey / 255).astype(np.float32),
+        np.asfortranarray(grey),
+        np.pad(grey, 3)[3:-3, 3:-3],
+    ):
+        np.testing.assert_array_equal(prepare(same), reference)
+    np.testing.assert_array_equal(prepare(grey > 127), prepare((grey > 127) * 1.0))
+    assert difference(prepare(grey.astype(np.float16) / np.float16(255)), reference) < 0.5
+
+
+def test_noise_jpeg_and_uneven_light_do_little_harm():
+    rng = np.random.default_rng(0)
+    grey = 215 - draw(120) * 0.6
+    reference = prepare(draw(120))
+    noisy = np.clip(grey + rng.normal(0, 8, grey.shape), 0, 255).astype(np.uint8)
+    shaded = np.clip(grey + np.linspace(-25, 25, 120), 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(grey.astype(np.uint8)).save(file, "JPEG", quality=60)
+    for name, picture in (("noise", noisy), ("shade", shaded), ("JPEG", np.asarray(Image.open(file)))):
+        assert difference(prepare(picture), reference) < 6, name
+
+
+def test_jpeg_copy_of_a_finished_picture_keeps_its_place():
+    finished = prepare(draw())
+    file = io.BytesIO()
+    Image.fromarray(finished).save(file, "JPEG", quality=90)
+    assert difference(prepare(np.asarray(Image.open(file))), finished) < 3
+
+
+def test_a_finished_picture_stays_as_it_is():
+    finished = prepare(draw())
+    np.testing.assert_array_equal(prepare(finished), finished)
+    np.testing.assert_array_equal(prepare(255 - finished), finished)
+    np.testing.assert_array_equal(prepare(finished / 255), finished)
+
+
+def test_any_small_picture_gives_a_digit_or_no_ink_and_no_warning():
+    rng = np.random.default_rng(0)
+    found = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(300):
+            height, width = rng.integers(1, 12, 2)
+            picture = rng.integers(0, 256, (height, width), np.uint8) * (rng.random((height, width)) < 0.2)
+            try:
+                out = prepare(picture)
+            except DataError as error:
+                assert str(error).startswith("no ink found")
+            else:
+                found += 1
+                assert (out.shape, out.dtype, out.max()) == ((28, 28), np.uint8, 255)
+    assert found > 100
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        np.zeros((28, 28), np.uint8),
+        np.full((100, 80), 255, np.uint8),
+        np.full((1, 1), 0.5),
+        np.random.default_rng(0).normal(200, 3, (300, 300)).round().astype(np.uint8),
+        np.tile(np.linspace(0.7, 0.9, 200), (150, 1)),
+    ],
+    ids=["black", "white", "one pixel", "noisy sheet", "sheet in uneven light"],
+)
+def test_blank_pictures_have_no_ink(blank):
+    with pytest.raises(DataError, match=r"no ink found: the strongest mark differs from the paper by \d+ of 255"):
+        prepare(blank)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "text"),
+    [
+        (np.zeros((0, 0)), ShapeError, r"got shape \(0, 0\)"),
+        (np.zeros((28, 0)), ShapeError, "not empty"),
+        (np.zeros((3, 28, 28)), ShapeError, r"got shape \(3, 28, 28\); wants one grey picture \(H, W\)"),
+        (np.zeros(784), ShapeError, r"got shape \(784,\)"),
+        (np.zeros((28, 28), complex), ShapeError, "dtype complex128"),
+        (np.full((28, 28), "x"), ShapeError, "dtype <U1"),
+        (np.full((28, 28), None), ShapeError, "dtype object"),
+        (np.full((28, 28), np.nan), DataError, "NaN or infinity"),
+        (np.where(np.eye(28), np.inf, 0.0), DataError, "NaN or infinity"),
+        (np.eye(28) * 255.0, DataError, r"from 0.0 to 255.0; dtype float64 wants 0..1"),
+        (np.eye(28, dtype=np.int32) * -1, DataError, r"from -1 to 0; dtype int32 wants 0..255"),
+        (np.eye(28, dtype=np.int32) * 256, DataError, r"wants 0..255"),
+    ],
+)
+def test_bad_arrays_are_refused(picture, error, text):
+    with pytest.raises(error, match=text):
+        prepare(picture)
+
+
+# files
+
+
+def saved(tmp_path, image, name, **options):
+    path = tmp_path / name
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "a.bmp", "a.tif", "a.webp", "a.pgm"])
+def test_lossless_formats_read_alike(tmp_path, name):
+    grey = 255 - draw()
+    options = {"lossless": True} if name == "a.webp" else {}
+    path = saved(tmp_path, Image.fromarray(grey), name, **options)
+    np.testing.assert_array_equal(load_picture(path), grey)
+    np.testing.assert_array_equal(prepare_file(path), prepare(grey))
+    np.testing.assert_array_equal(prepare_file(str(path)), prepare(grey))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_every_mode_reads_as_the_same_digit(tmp_path, mode):
+    grey = 255 - draw()
+    if mode == "I;16":
+        image = Image.fromarray(grey.astype(np.uint16) * 257)
+    elif mode == "F":
+        image = Image.fromarray((grey / 255).astype(np.float32))
+    else:
+        image = Image.fromarray(grey).convert(mode)
+    assert image.mode == mode
+    path = saved(tmp_path, image, "a.tif" if mode in ("CMYK", "F") else "a.png")
+    # Converting to 1 bit dithers the smooth edges.
+    assert difference(prepare_file(path), prepare(grey)) < (8 if mode == "1" else 0.2)
+
+
+def test_16_bit_greys_keep_their_levels(tmp_path):
+    deep = np.linspace(0, 65535, 64 * 64).round().astype(np.uint16).reshape(64, 64)
+    for path in (saved(tmp_path, Image.fromarray(deep), "a.png"), saved(tmp_path, Image.fromarray(deep), "a.tif")):
+        np.testing.assert_allclose(load_picture(path), deep / 65535, rtol=1e-6)
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5 64 64 65535\n" + deep.astype(">u2").tobytes())
+    np.testing.assert_allclose(load_picture(path), deep / 65535, rtol=1e-6)
+
+
+def test_greys_out_of_any_range_are_refused(tmp_path):
+    for worst in (np.nan, -1.0, 1e9):
+        values = draw(40).astype(np.float32)
+        values[0, 0] = worst
+        path = saved(tmp_path, Image.fromarray(values), "a.tif")
+        with pytest.raises(DataError, match=r"a\.tif: .*wants 0 to 65535 at most"):
+            load_picture(path)
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_ink_on_transparent_paper_is_found(tmp_path, ink):
+    colour = np.full((120, 120, 3), ink, np.uint8)
+    image = Image.fromarray(np.dstack([colour, draw()]))
+    np.testing.assert_array_equal(prepare_file(saved(tmp_path, image, "a.png")), prepare(draw()))
+
+
+def test_a_transparent_palette_colour_is_paper(tmp_path):
+    bilevel = draw() > 127
+    image = Image.fromarray(bilevel.astype(np.uint8), "P")
+    image.putpalette([0, 0, 0, 0, 0, 0])  # both black: only transparency tells them apart
+    path = saved(tmp_path, image, "a.gif", transparency=0)
+    np.testing.assert_array_equal(prepare_file(path), prepare(bilevel))
+
+
+def test_the_cameras_rotation_mark_is_obeyed(tmp_path):
+    upright = Image.fromarray(255 - draw())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn 90 degrees clockwise to see it upright
+    path = saved(tmp_path, upright.transpose(Image.Transpose.ROTATE_90), "a.jpg", exif=exif, quality=95)
+    assert difference(prepare_file(path), prepare(draw())) < 3
+    assert difference(np.rot90(prepare_file(path)), prepare(draw())) > 20
+
+
+def test_the_first_frame_of_an_animation_counts(tmp_path):
+    frames = [Image.fromarray(255 - draw()), Image.new("L", (120, 120), 255)]
+    path = saved(tmp_path, frames[0], "a.gif", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(prepare_file(path), prepare(draw()))
+
+
+def test_a_tiny_picture_is_enlarged(tmp_path):
+    tiny = np.full((5, 4), 255, np.uint8)
+    tiny[1:4, 1] = 0
+    tiny[3, 2] = 0
+    out = prepare_file(saved(tmp_path, Image.fromarray(tiny), "a.png"))
+    top, bottom, left, right = ink_box(out)
+    assert (bottom - top + 1, right - left + 1) == (20, 14)  # 3 x 2 pixels of 6 2/3
+
+
+def test_large_pictures_are_averaged_down(tmp_path):
+    big = Image.fromarray(255 - draw(250)).resize((4500, 4500), Image.Resampling.NEAREST)
+    path = saved(tmp_path, big, "a.png", compress_level=1)
+    assert load_picture(path).shape == (1500, 1500)
+    assert difference(prepare_file(path), prepare(draw(250))) < 1
+    deep = Image.fromarray(np.asarray(big)[:3000, ::2].astype(np.uint16) * 257)
+    picture = load_picture(saved(tmp_path, deep, "b.png", compress_level=1))
+    assert picture.shape == (1500, 1125)
+    assert picture.max() == 1
+
+
+def png(width, height, pixels=b""):
+    """Return the bytes of a grey PNG that declares a size, whatever pixels it has."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    signature = b"\x89PNG\r\n\x1a\n"
+    return signature + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [8001, 9500, 12000, 60000, 2**31 - 1])
+def test_a_huge_declared_size_is_refused_before_decoding(tmp_path, side):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(side, side))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match=r"bomb\.png: .*more than 64,000,000.*make .* smaller"):
+            load_picture(path)
+
+
+def test_files_that_are_no_pictures_are_refused(tmp_path):
+    text, empty, eps = tmp_path / "text.png", tmp_path / "empty.png", tmp_path / "a.png"
+    text.write_text("not a picture\n" * 20)
+    empty.write_bytes(b"")
+    eps.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    for path, message in (
+        (text, r"text\.png: not a picture in a known format \(PNG, JPEG.*save it as PNG"),
+        (eps, r"a\.png: not a picture in a known format"),
+        (empty, r"empty\.png: the file is empty"),
+        (tmp_path, r": is a folder; name a picture file"),
+        (tmp_path / "none.png", r"none\.png: no such file; check the path"),
+        (tmp_path / "text.png" / "x.png", r"x\.png: .*check the path"),
+        ("nul\0byte.png", r"null (byte|character).*check the path"),
+    ):
+        for read in (load_picture, prepare_file):
+            with pytest.raises(DataError, match=message):
+                read(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match=r"pipe\.png: is not a regular file"):
+        load_picture(tmp_path / "pipe.png")
+
+
+def test_damaged_files_give_one_error_with_the_path(tmp_path):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(255 - draw(40)).convert("RGB")
+    refused = 0
+    for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
+        file = io.BytesIO()
+        image.save(file, kind)
+        whole = file.getvalue()
+        for _ in range(30):
+            damaged = bytearray(whole[: rng.integers(1, len(whole) + 1)])
+            for place in rng.integers(0, len(damaged), 3):
+                damaged[place] = rng.integers(256)
+            path = tmp_path / f"damaged.{kind.lower()}"
+            path.write_bytes(damaged)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow warns of bad metadata; the picture is still read
+                try:
+                    prepare_file(path)
+                except DataError as error:
+                    refused += 1
+                    assert str(error).startswith(str(path))
+    assert refused > 100
+
+
+def test_a_truncated_picture_is_damaged(tmp_path):
+    path = saved(tmp_path, Image.fromarray(draw()), "a.png")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"a\.png: damaged or incomplete picture \(.*truncated"):
+        load_picture(path)
+
+
+def test_a_blank_file_is_named_once(tmp_path):
+    path = saved(tmp_path, Image.new("L", (50, 50), 255), "blank.png")
+    with pytest.raises(DataError, match=r"blank\.png: no ink found") as caught:
+        prepare_file(path)
+    assert str(caught.value).count("blank.png") == 1
+
+
+def test_importing_loads_no_pillow():
+    code = "import sys, numcnn.preprocess; print(sorted({'PIL', 'numba', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# the real thing
+
+
+@pytest.mark.skipif("NUMCNN_DATA" not in os.environ, reason="NUMCNN_DATA is not set: no real MNIST at hand")
+def test_real_mnist_pictures_pass_through_nearly_unchanged():
+    images = mnist.read_folder(os.environ["NUMCNN_DATA"], roles=("test_images",))["test_images"][:3000]
+    ours = np.stack([prepare(image) for image in images])
+    same_shape = ((ours > 0) == (images > 0)).all(axis=(1, 2))
+    assert same_shape.mean() >= 0.998  # the others are the few whose box is not 20 px
+    assert difference(ours, images) < 0.05
+    assert np.abs(ours[same_shape].astype(int) - images[same_shape]).max() <= 2  # 254 becomes 255
+    inverted = np.stack([prepare(255 - image) for image in images[:300]])
+    np.testing.assert_array_equal(inverted > 0, ours[:300] > 0)
+    centred = np.stack([preprocess.centre_in_28(square_crop(image)) for image in images[same_shape][:300]])
+    np.testing.assert_array_equal(centred, images[same_shape][:300])

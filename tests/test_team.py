@@ -1,0 +1,136 @@
+"""The team of threads: every share done once, errors passed on, results that depend on the number of threads alone."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from numcnn.errors import ConfigError
+from numcnn.kernels import fast, team
+from numcnn.threads import peak_memory_mb, use_threads
+
+
+@pytest.fixture(autouse=True)
+def restore_the_team():
+    yield
+    team.set_threads(team.available_threads())
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize(("size", "least"), [(0, 1), (1, 1), (7, 1), (7, 4), (1000, 1)])
+def test_shares_cover_everything_once_and_in_order(threads, size, least):
+    members, shares = team.Team(threads), []
+    count = members.share(size, lambda *share: shares.append(share), least)
+    shares.sort()
+    assert count == len(shares) <= threads
+    assert [number for number, _, _ in shares] == list(range(count))
+    assert [i for _, first, last in shares for i in range(first, last)] == list(range(size))
+    assert all(last - first >= least for _, first, last in shares) or count == 1
+    members.dismiss()
+
+
+def test_the_work_is_done_by_several_threads_at_once():
+    together = threading.Barrier(3, timeout=10)  # passes only if three threads wait at it at the same time
+    team.Team(3).share(3, lambda *share: together.wait())
+
+
+def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended():
+    ended = []
+
+    def task(number, first, last):
+        if number == 1:
+            raise ValueError("share 1")
+        time.sleep(0.05)
+        ended.append(number)
+
+    with pytest.raises(ValueError, match="share 1"):
+        team.Team(3).share(3, task)
+    assert sorted(ended) == [0, 2]
+
+
+def test_two_threads_may_use_one_team_at_once():
+    members, sums = team.Team(2), {}
+
+    def use(name):
+        for _ in range(200):
+            parts = [0, 0]
+
+            def task(number, first, last, parts=parts):
+                parts[number] = sum(range(first, last))
+
+            members.share(100, task)
+            sums.setdefault(name, []).append(sum(parts))
+
+    threads = [threading.Thread(target=use, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(total == 4950 for totals in sums.values() for total in totals)
+    assert sum(map(len, sums.values())) == 800
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_results_are_exactly_repeatable_for_a_number_of_threads(threads):
+    team.set_threads(threads)
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((8, 20, 20, 16)).astype(np.float32), rng.standard_normal((3, 3, 16, 8)).astype(np.float32)
+    dout = rng.standard_normal((8, 18, 18, 8)).astype(np.float32)
+    results = []
+    for _ in range(3):
+        dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty(8, np.float32)
+        with fast.computing():
+            fast.conv2d_backward(dout, x, w, dx, dw, db, (1, 1))
+        results.append(dx.tobytes() + dw.tobytes() + db.tobytes())
+    assert len(set(results)) == 1
+
+
+def test_threads_are_set_for_the_team_and_blas_alike():
+    from threadpoolctl import threadpool_info
+
+    assert use_threads(1) == 1
+    assert team.the_team().threads == 1
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} <= {1}
+    most = team.available_threads()
+    assert use_threads() == most == team.the_team().threads
+    for wrong in (0, most + 1):
+        with pytest.raises(ConfigError, match=f"--threads is {wrong}; wants 1 to {most} on this machine"):
+            use_threads(wrong)
+
+
+def test_numba_num_threads_is_respected():
+    code = "from numcnn.kernels import team; print(team.the_team().threads)"
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "1"}
+    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert out.stdout == "1\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_gets_a_team_of_its_own():
+    # In a process of its own: pytest's has threads that a fork would not take along.
+    code = """
+import os, numpy as np
+from numcnn.kernels import fast, team
+team.set_threads(2)
+x = np.random.default_rng(0).standard_normal((4, 200, 200, 1)); out = np.empty_like(x)
+fast.relu_forward(x, out)
+pid = os.fork()
+again = np.empty_like(x)
+fast.relu_forward(x, again)
+assert (again == out).all() and (out == np.maximum(x, 0)).all()
+if pid == 0:
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
+
+
+def test_peak_memory_counts_what_was_used():
+    before = peak_memory_mb()
+    block = np.ones(int(before * 1e6) // 8 + 25_000_000)  # more than the peak so far
+    assert peak_memory_mb() > before + 100
+    del block
