@@ -24,7 +24,7 @@ class ClassScores:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an evaluation found.  accuracy 0..1 with its 95% ``interval`` (low, high); confusion (C,C), rows are true."""
+    """What an evaluation found.  accuracy 0..1 with its 95% interval (low, high); confusion (C,C), rows are true."""
 
     accuracy: float
     n: int
@@ -94,7 +94,7 @@ def evaluation(labels, probabilities, loss=None):
 
 
 def confusion_matrix(labels, predicted, classes=10):
-    """Count how often class i was read as j.  labels, predicted (N,) whole numbers 0..classes-1 -> int64 (C,C), rows true.
+    """Count how often class i was read as j.  labels, predicted (N,) integers 0..C-1 -> int64 (C,C), rows true.
 
     Raises ShapeError for unequal lengths, another rank or dtype, and DataError for no examples or labels out of range.
     """
@@ -112,8 +112,8 @@ def confusion_matrix(labels, predicted, classes=10):
 def classification_report(confusion):
     """Return ``ClassScores`` for each class.  confusion (C,C), rows true -> list of C.
 
-    precision = right / predicted as this class, recall = right / truly this class, F1 = their harmonic mean.  Where one of
-    these divides by zero it is 0, as in scikit-learn.
+    precision = right / predicted as this class, recall = right / truly this class, F1 = their harmonic mean.  Where one
+    of these divides by zero it is 0, as in scikit-learn.
     """
     confusion = _check_confusion(confusion)
     right = np.diag(confusion)
@@ -144,7 +144,7 @@ def accuracy_interval(correct, n):
 
 
 def top_confusions(confusion, k):
-    """Return the k most frequent mistakes as (true, predicted, count), most frequent first; fewer if there are fewer."""
+    """Return the k most frequent mistakes as (true, predicted, count), most frequent first; or all, if fewer."""
     mistakes = _check_confusion(confusion).copy()
     np.fill_diagonal(mistakes, 0)
     order = np.argsort(-mistakes, axis=None, kind="stable")[: max(0, k)]

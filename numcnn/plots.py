@@ -11,7 +11,7 @@ import numpy as np
 from numcnn.errors import DataError, ShapeError
 from numcnn.files import atomic_write
 
-# Okabe & Ito's colours, told apart with every common colour blindness; its yellow is left out, too pale for lines on white.
+# Okabe and Ito's colours, told apart with every common colour blindness; without their yellow, too pale on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 BLUE, ORANGE, GREEN = PALETTE[:3]
 WARNING = "#D55E00"  # the palette's vermilion, kept for what failed
@@ -98,7 +98,7 @@ def per_class_plot(per_class, title="Scores by class"):
 
 
 def learning_curves(rows):
-    """Draw loss and accuracy over the epochs of a run.  rows: dicts of the run's CSV; empty and NaN values are left out."""
+    """Draw loss and accuracy over the epochs of a run.  rows: dicts of its CSV; empty and NaN values are left out."""
     epochs = _column(rows, "epoch")
     figure = _figure(10, 4)
     panels = figure.subplots(1, 2)
@@ -200,7 +200,7 @@ def _error_bars(axes, report):
 
 
 def _agreement(axes, report):
-    """Scatter backward against numeric; each array is scaled by its largest finite value, so that small ones count too."""
+    """Scatter backward against numeric; each array is scaled by its largest value, so that small ones count too."""
     axes.plot((-1.1, 1.1), (-1.1, 1.1), color="#BBBBBB", linewidth=1, zorder=1)
     for row in sorted(report.rows, key=lambda row: not row.passed):
         values = np.stack([np.ravel(row.numeric), np.ravel(row.analytic)]).astype(np.float64)

@@ -1,8 +1,8 @@
-"""Any picture -> the 28x28 that MNIST's makers would have made of it: the one copy that predict, pad and generator use.
+"""Any picture -> the 28x28 that MNIST's makers would have made of it: the one copy, used by predict, pad and generator.
 
-MNIST's pictures come from bilevel scans (facebookresearch/qmnist, `making_qmnist/xnist.lsh`): tight ink box, widened to a
-square, resized to 20x20 by area averaging, then centred in 28x28 by its centre of mass.  The same steps are taken here,
-after a search for the ink: a user's picture has paper of any tone, noise and shades.
+MNIST's pictures come from bilevel scans (facebookresearch/qmnist, `making_qmnist/xnist.lsh`): tight ink box, widened to
+a square, resized to 20x20 by area averaging, then centred in 28x28 by its centre of mass.  The same steps are taken
+here, after a search for the ink: a user's picture has paper of any tone, noise and shades.
 """
 
 import math
@@ -22,9 +22,7 @@ NOISE_REACH = 4  # sigmas of the paper's noise that are cut off: all but one pix
 LEAST_NOISE = 6  # sigmas of the paper's noise that ink must exceed: more than 16 million blank pixels reach (5.3)
 LEAST_SHADE = 5  # times the border's unevenness that ink must exceed; an even slope of light reaches 2
 QUARTILE = 0.25  # what the quarter of values nearest to paper shows is paper, even where a tight crop cuts through ink
-MAX_FAINT = (
-    0.45  # faint per clear ink pixel: MNIST 0.28 in the median, 0.38 at 99.9%; its JPEG copies at quality 95, 1.1
-)
+MAX_FAINT = 0.45  # faint per clear ink pixel: at most 0.38 in 99.9% of MNIST, at least 0.53 in 99% of JPEG copies
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that runs a program, as EPS does
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 million; RGB of this size takes 192 MB
@@ -32,7 +30,7 @@ WORKING_SIDE = 2048  # larger pictures are averaged down by a whole number: 20 o
 
 
 def centre_in_28(box20):
-    """Place digits so that the centre of mass is in the middle.  (20,20) -> (28,28) or (N,20,20) -> (N,28,28); ink is high.
+    """Bring the centre of mass to the middle.  (20,20) -> (28,28) or (N,20,20) -> (N,28,28); ink is high.
 
     The rule of MNIST's makers: with barycentre b, pixel centres at i + 0.5, the box moves down and right by the whole
     number int(15 - b), so that the centre of mass comes to index 13.5 to 14.5 (not 13.5).  Clamped to 0..8, which keeps
@@ -59,7 +57,7 @@ def centre_in_28(box20):
 
 
 def prepare(picture):
-    """Turn a grey picture of one digit into an MNIST picture.  (H,W) -> (28,28) uint8, ink high, its strongest pixel 255.
+    """Turn a grey picture of one digit into an MNIST picture.  (H,W) -> (28,28) uint8, ink high, strongest pixel 255.
 
     Takes bool, 0..255 in any whole-number dtype, uint16 up to 65535, or float 0..1; dark ink on light paper or light on
     dark.  Raises ShapeError for another rank or dtype and DataError for values out of range or when no ink is found.
@@ -70,7 +68,7 @@ def prepare(picture):
 
 
 def prepare_file(path):
-    """Read a picture file of one digit and turn it into an MNIST picture.  -> (28,28) uint8.  Raises DataError with the path."""
+    """Turn a picture file of one digit into an MNIST picture.  -> (28,28) uint8.  Raises DataError with the path."""
     try:
         return prepare(load_picture(path))
     except DataError as error:
@@ -98,7 +96,7 @@ def as_grey(picture):
 
 
 def border(grey):
-    """Return the values of the outermost ring, 2% of the shorter side wide: paper, for the most part.  (H,W) -> (K,)."""
+    """Return the values of the outermost ring, 2% of the shorter side wide: paper, as a rule.  (H,W) -> (K,)."""
     width = max(1, round(0.02 * min(grey.shape)))
     ring = np.ones(grey.shape, bool)
     ring[width:-width, width:-width] = False
@@ -131,8 +129,8 @@ def separate_ink(grey):
 def noise_sigma(grey):
     """Estimate the standard deviation of the paper's noise; shade and ink hardly count.  (H,W) -> float.
 
-    From the lower quartile of neighbours' absolute differences, which is 0.3186 sqrt(2) sigma for Gaussian noise.  A few
-    rows, 64 to 127, tell enough.
+    From the lower quartile of neighbours' absolute differences: 0.3186 sqrt(2) sigma for Gaussian noise.  64 to 127
+    rows tell enough.
     """
     if grey.shape[1] < 2:
         return 0.0
@@ -143,10 +141,10 @@ def noise_sigma(grey):
 def drop_paper(ink, noise):
     """Set what is not ink to 0.  ink (H,W) >= 0; noise: the strength paper may show -> (H,W) >= 0.
 
-    Strokes have about twice the strength t that Otsu's method finds.  In a large picture, marks below t/2 or the noise are
-    paper and the greys run from there to full at the same distance above t: nearly the bilevel scan MNIST was made of.
-    In a small one every grey is part of the shape and stays, unless there are too many faint ones, as JPEG leaves around
-    strokes: then marks below t/4 or the noise are paper.
+    Strokes have about twice the strength t that Otsu's method finds.  In a large picture, marks below t/2 or the noise
+    are paper and the greys run from there to full at the same distance above t: nearly the bilevel scan MNIST was made
+    of.  In a small one every grey is part of the shape and stays, unless there are too many faint ones, as JPEG leaves
+    around strokes: then marks below t/4 or the noise are paper.
     """
     threshold = otsu_threshold(ink)
     strongest_paper = 0.9 * threshold
@@ -161,9 +159,9 @@ def drop_paper(ink, noise):
 
 
 def otsu_threshold(values):
-    """Return the level that best splits values >= 0, not all 0, in two classes: largest variance between them (Otsu 1979).
+    """Return the level that best splits values >= 0, not all 0, in two: most variance between classes (Otsu 1979).
 
-    Where a range of levels splits equally well, as between the two tones of a clean scan, it is the middle of that range.
+    Where a range of levels splits equally well, as between the two tones of a clean scan, it is the middle of it.
     """
     peak = float(values.max())
     levels = np.arange(256)
@@ -194,8 +192,8 @@ def square_crop(ink):
 def area_average(square):
     """Resize by exact area averaging.  (S,S) -> (20,20) float64; the identity for S = 20.
 
-    A new pixel is the mean of what it covers, with pixels it covers in part counted by area.  MNIST's makers doubled the
-    pixels of crops under 20 px first; an exact average is the same with and without that.
+    A new pixel is the mean of what it covers, with pixels it covers in part counted by area.  MNIST's makers doubled
+    the pixels of crops under 20 px first; an exact average is the same with and without that.
     """
     size = len(square)
     # Measured in twentieths of an old pixel every edge is a whole number: new pixels are `size` wide and old ones 20.
@@ -210,7 +208,7 @@ def load_picture(path):
     """Read a picture file as grey.  -> (H,W) uint8, or float32 0..1 from files with more than 8 bits.
 
     Colour becomes luminance; transparency is laid on white, or on black where white would hide everything; the camera's
-    rotation mark is obeyed; of an animation the first frame counts; sides over 2048 are averaged down by a whole number.
+    rotation mark is obeyed; an animation counts by its first frame; sides over 2048 are averaged down by whole numbers.
     Raises DataError, with the path, for a file that is missing, damaged, too large or in no known picture format.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -218,7 +216,7 @@ def load_picture(path):
     check_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is stricter
+            warnings.simplefilter("ignore")  # of odd metadata, and of a size that MAX_PIXELS refuses anyway
             with Image.open(path, formats=FORMATS) as image:
                 check_size(path, image.size)
                 ImageOps.exif_transpose(image, in_place=True)  # copies only pictures that are turned
@@ -230,14 +228,12 @@ def load_picture(path):
         raise DataError(f"{path}: not a picture in a known format ({formats}); save it as PNG") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path}: the picture declares more than {MAX_PIXELS:,} pixels; make it smaller") from None
-    except (
-        Exception
-    ) as error:  # decoders raise whatever damaged bytes lead them to: OSError, SyntaxError, struct.error ...
+    except Exception as error:  # whatever damaged bytes lead decoders to: OSError, SyntaxError, struct.error ...
         raise DataError(f"{path}: damaged or incomplete picture ({error}); save it again as PNG") from None
 
 
 def check_file(path):
-    """Raise DataError unless path is a readable regular file with something in it; a pipe or device could block for ever."""
+    """Raise DataError unless path is a readable regular file with something in it; a pipe could block for ever."""
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
@@ -285,9 +281,9 @@ def grey_of(image):
 
 
 def deep_grey(values):
-    """Scale greys of more than 8 bits by the full range they fit in: 1, 255 or 65535.  (H,W) -> Pillow image, floats 0..1.
+    """Scale greys of more than 8 bits by the full range they fit in: 1, 255 or 65535.  (H,W) -> Pillow image, 0..1.
 
-    Pillow's own conversion to 8 bits clips at 255, which turns a 16-bit scan white.  Raises ValueError for other ranges.
+    Pillow's own conversion to 8 bits clips at 255, which turns a 16-bit scan white.  Raises ValueError beyond 65535.
     """
     from PIL import Image
 

@@ -104,11 +104,11 @@ class RunFolder(Progress):
 
     def on_epoch(self, network, optimizer, state, improved):
         """Write last.npz, log.csv and, if it is the best so far, best.npz."""
-        super().on_epoch(network, optimizer, state, improved)
         if improved:
             self.save_best(network, result_of(state.history[-1]))
         self._save_last(network, optimizer, state)
         self._write_log(state.history)
+        super().on_epoch(network, optimizer, state, improved)  # the line also says: it is saved
 
     def on_interrupt(self, network, optimizer, state):
         """Write last.npz, from which the run can go on."""

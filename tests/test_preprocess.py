@@ -463,7 +463,7 @@ def test_damaged_files_give_one_error_with_the_path(tmp_path):
             path = tmp_path / f"damaged.{kind.lower()}"
             path.write_bytes(damaged)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow warns of bad metadata; the picture is still read
+                warnings.simplefilter("error")
                 try:
                     prepare_file(path)
                 except DataError as error:

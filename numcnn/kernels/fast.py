@@ -8,11 +8,13 @@ The compiled functions (with a leading underscore) are serial; a team of threads
 Where NumPy alone is as fast the reference's own function is used: dropout, and the loss on (N, 10) logits.
 """
 
+import contextlib
 import math
 import threading
 
 import numpy as np
 
+from numcnn.kernels import reference
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.reference import (  # noqa: F401  (part of this back-end as they are)
     dropout_backward,
@@ -22,9 +24,6 @@ from numcnn.kernels.reference import (  # noqa: F401  (part of this back-end as 
 )
 from numcnn.kernels.team import one_blas_thread, the_team
 
-# What a long computation is wrapped in.
-computing = one_blas_thread
-
 # Bytes of im2col rows made at a time: they should lie in the second-level cache while BLAS reads them.
 CHUNK_BYTES = 1 << 19
 
@@ -32,6 +31,13 @@ CHUNK_BYTES = 1 << 19
 LEAST_VALUES = 1 << 16
 
 _thread = threading.local()
+
+
+@contextlib.contextmanager
+def computing():
+    """Wrap a long computation: BLAS keeps to one thread, since the team is parallel; overflow as in ``reference``."""
+    with one_blas_thread(), reference.computing():
+        yield
 
 
 def _scratch(purpose, shape, dtype):

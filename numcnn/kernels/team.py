@@ -14,6 +14,8 @@ import os
 import queue
 import threading
 
+import numpy as np
+
 
 class Team:
     """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once."""
@@ -32,7 +34,8 @@ class Team:
             task, share, done = job
             error = None
             try:
-                task(*share)
+                with np.errstate(over="ignore", invalid="ignore"):  # which a new thread doesn't take over
+                    task(*share)
             except BaseException as raised:  # it is the caller's to raise
                 error = raised
             done.put(error)

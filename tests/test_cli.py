@@ -1,0 +1,320 @@
+"""The commands, run as a user runs them: real processes, real files, real signals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import draw_digits
+from PIL import Image
+
+import numcnn
+from numcnn.cli import main
+from numcnn.config import TrainConfig
+
+ROOT = Path(numcnn.__file__).parents[1]
+SCRIPTS = ROOT / "scripts"
+QUICK = ["--epochs", "2", "--batch-size", "50", "--lr", "0.003"]
+CARD_KEYS = {
+    "test_accuracy", "val_accuracy", "images_per_second", "seconds", "peak_memory_mb", "dataset", "weights", "seed",
+    "threads", "versions", "dataset_sha256", "config", "command",
+}  # fmt: skip
+
+
+def numcnn_process(*arguments, cwd=None, **environment):
+    """Run ``python -m numcnn`` in a process of its own; return the finished process with its texts."""
+    command = [sys.executable, "-m", "numcnn", *map(str, arguments)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A finished run on generated digits in IDX form."""
+    from numcnn.data import idx, mnist
+
+    base = tmp_path_factory.mktemp("cli")
+    data = base / "drawn"
+    data.mkdir()
+    for part, n, seed in (("train", 600, 11), ("test", 200, 12)):
+        images, labels = draw_digits(n, seed)
+        idx.write_images(data / mnist.FILES[f"{part}_images"].name, images)
+        idx.write_labels(data / mnist.FILES[f"{part}_labels"].name, labels)
+    out = base / "run"
+    done = numcnn_process("train", "--dataset", data, "--out", out, "--json", "--watch-gradients", *QUICK)
+    assert done.returncode == 0, done.stderr
+    return out, data, done
+
+
+def test_train_leaves_all_it_promises(run_folder):
+    out, data, done = run_folder
+    assert sorted(os.listdir(out)) == ["best.npz", "curves.png", "gradients.png", "last.npz", "log.csv", "run.json"]
+    card = json.loads(done.stdout)
+    assert card == json.loads((out / "run.json").read_text())
+    assert card.keys() >= CARD_KEYS
+    assert card["dataset"] == data.name and Path(card["weights"]) == out / "best.npz"
+    assert 0.1 < card["test_accuracy"] < 1 and card["images_per_second"] > 0 and card["peak_memory_mb"] > 10
+    assert TrainConfig(**card["config"]) == TrainConfig(epochs=2, batch_size=50, lr=0.003)
+    header, *rows = (out / "log.csv").read_text().splitlines()
+    for column in ("epoch", "train_loss", "val_accuracy", "conv1.gradient_norm", "dense2.update_ratio"):
+        assert column in header.split(",")
+    assert len(rows) == 2
+    epochs = re.findall(r"^epoch +\d/2  loss .* val loss .* img/s$", done.stderr, re.MULTILINE)
+    assert len(epochs) == 2, done.stderr
+    assert "\r" not in done.stderr  # no bar where there is no terminal
+
+
+def test_the_weights_file_says_how_it_was_made(run_folder):
+    out, _, done = run_folder
+    info = numcnn.load(out / "best.npz").info
+    assert info["result"]["test_accuracy"] == json.loads(done.stdout)["test_accuracy"]
+    assert info["config"]["epochs"] == 2 and info["dataset"] == "drawn" and info["versions"]["numcnn"]
+    assert str(out.parent) not in json.dumps(info)  # no path of the machine it was made on
+
+
+def test_equal_runs_write_equal_bytes(run_folder, tmp_path):
+    out, data, _ = run_folder
+    done = numcnn_process("train", "--dataset", data, "--out", tmp_path / "again", "--quiet", *QUICK)
+    assert done.returncode == 0 and done.stderr == ""
+    assert (tmp_path / "again" / "best.npz").read_bytes() == (out / "best.npz").read_bytes()
+
+
+@pytest.mark.parametrize("out", ["run", "file"])
+def test_a_run_never_overwrites_anything(run_folder, tmp_path, capsys, out):
+    folder, data, _ = run_folder
+    place = folder if out == "run" else tmp_path / "file"
+    if out == "file":
+        place.write_text("mine")
+    before = (folder / "best.npz").read_bytes()
+    assert main(["train", "--dataset", str(data), "--out", str(place), "--quiet"]) == 2
+    assert "exists and isn't empty; name another folder, or go on with: --resume" in capsys.readouterr().err
+    assert (folder / "best.npz").read_bytes() == before
+
+
+def test_runs_without_out_get_numbered_folders(run_folder, tmp_path):
+    _, data, _ = run_folder
+    for number in (1, 2):
+        done = numcnn_process("train", "--dataset", data, "--epochs", "1", "--limit", "100", "--json", cwd=tmp_path)
+        assert json.loads(done.stdout)["weights"] == os.path.join("runs", f"drawn-canonical-{number}", "best.npz")
+
+
+def test_dry_run_writes_nothing(run_folder, tmp_path):
+    _, data, _ = run_folder
+    done = numcnn_process("train", "--dataset", data, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "225,034" in done.stdout and "dry run: all is well, loss" in done.stdout
+    assert os.listdir(tmp_path) == []
+    done = numcnn_process("train", "--dataset", data, "--dry-run", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["dry_run"] is True
+
+
+def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
+    nowhere = {"NUMCNN_MIRRORS": "http://127.0.0.1:1/", "XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMCNN_DATA": ""}
+    few = ["--limit", "300", "--epochs", "1", "--quiet"]
+    compiled = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+    backend = "fast" if compiled else "reference"
+    if not compiled:
+        pytest.skip("drawing 10,000 test digits wants compiled kernels")
+    started = time.monotonic()
+    done = numcnn_process("train", "--dataset", "mnist", *few, cwd=tmp_path, **nowhere)
+    assert done.returncode == 2 and time.monotonic() - started < 20
+    assert "could not be downloaded" in done.stderr and "--data-dir" in done.stderr and "Traceback" not in done.stderr
+    done = numcnn_process("train", *few, "--backend", backend, cwd=tmp_path, **nowhere)
+    assert done.returncode == 0, done.stderr
+    assert "NUMCNN_DATA" in done.stderr and "generated digits instead of MNIST" in done.stderr
+    assert "test accuracy on GENERATED DIGITS, not MNIST" in done.stdout
+    run = tmp_path / "runs" / "generated-canonical-1"
+    assert json.loads((run / "run.json").read_text())["dataset"] == "generated"
+    assert numcnn.load(run / "best.npz").info["dataset"] == "generated"
+
+
+def interrupted_run(data, out, signal_number, epochs="200"):
+    """Start a long run, send it a signal once two epochs are done; return the finished process's texts."""
+    command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(out), "--epochs", epochs]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    seen = ""
+    while "epoch  2/" not in seen:
+        line = process.stderr.readline()
+        assert line, seen
+        seen += line
+    process.send_signal(signal_number)
+    out_text, error_text = process.communicate(timeout=120)
+    return process.returncode, out_text, seen + error_text
+
+
+def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp_path):
+    _, data, _ = run_folder
+    settings = ["--batch-size", "8", "--limit", "240", "--epochs", "4", "--quiet"]
+    done = numcnn_process("train", "--dataset", data, "--out", tmp_path / "whole", *settings)
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(tmp_path / "stopped")]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([*command, *settings], env=env, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "stopped" / "last.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, error
+    assert "go on with: numcnn train --resume" in error and "Traceback" not in error
+    assert not (tmp_path / "stopped" / "run.json").exists()
+    done = numcnn_process("train", "--resume", tmp_path / "stopped", "--quiet")
+    assert done.returncode == 0, done.stderr
+    for name in ("best.npz", "last.npz"):
+        if name == "best.npz":
+            assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    np.testing.assert_array_equal(
+        numcnn.load(tmp_path / "stopped" / "last.npz").params, numcnn.load(tmp_path / "whole" / "last.npz").params
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_terminated_and_killed_runs_can_go_on(run_folder, tmp_path, number, code):
+    _, data, _ = run_folder
+    returned, _, error = interrupted_run(data, tmp_path / "run", number)
+    assert returned == code, error
+    assert "Traceback" not in error
+    network = numcnn.load(tmp_path / "run" / "last.npz")
+    assert network.info["resume"]["state"]["epoch"] >= 2
+    assert numcnn.load(tmp_path / "run" / "best.npz").info["result"]["epoch"] >= 1
+
+
+def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
+    out, data, _ = run_folder
+    assert main(["train", "--resume", str(out), "--epochs", "9", "--dry-run"]) == 2
+    assert "--resume goes on with the run's own settings; leave out --epochs, --dry-run" in capsys.readouterr().err
+    assert main(["train", "--resume", str(tmp_path)]) == 2
+    assert "holds no last.npz" in capsys.readouterr().err
+    (tmp_path / "last.npz").write_bytes((out / "best.npz").read_bytes())
+    assert main(["train", "--resume", str(tmp_path)]) == 2
+    assert "it isn't the state of a run that can go on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["train", "--epochs", "0"], "--epochs is 0; wants 1 or more"),
+        (["train", "--threads", "999"], "--threads is 999; wants 1 to"),
+        (["train", "--dataset", "/no/such/folder"], "/no/such/folder is neither a folder nor one of auto"),
+        (["train", "--out", "net.npz", "--dataset", "DATA"], "net.npz looks like a file; name a folder"),
+        (["train", "--val", "600", "--dataset", "DATA"], "leaves nothing to train on"),
+        (["evaluate", "--weights", "missing"], "there is no weights file missing"),
+        (["evaluate", "--limit", "0"], "--limit is 0; wants 1 or more"),
+        (["predict", "x.png", "--weights", "missing.npz"], "there is no weights file missing.npz"),
+        (["gradcheck", "--weights", "missing.npz"], "there is no weights file missing.npz"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(run_folder, capsys, arguments, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = str(run_folder[1])
+    assert main([data if word == "DATA" else word for word in arguments]) == 2
+    captured = capsys.readouterr()
+    assert text in captured.err.splitlines()[-1] and captured.err.splitlines()[-1].startswith(f"numcnn {arguments[0]}: ")
+    assert captured.out == ""
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_diverging_run_fails_with_an_explanation(run_folder, tmp_path, capsys):
+    code = main(
+        ["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), "--optimizer", "sgd", "--lr", "1e9",
+         "--schedule", "constant", "--quiet", "--backend", "fast"]
+    )  # fmt: skip
+    assert code == 1
+    assert "the loss became" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["train", "--epochs", "many"], ["predict"]])
+def test_wrong_usage_exits_with_2(arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "draw", "gradcheck"])
+def test_every_command_explains_itself_in_80_columns(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: numcnn {command}" in text and "examples:" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "draw"])
+def test_scripts_are_the_same_commands(command, tmp_path):
+    ours = numcnn_process(command, "--help", cwd=tmp_path)
+    script = subprocess.run(
+        [sys.executable, SCRIPTS / f"{command}.py", "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ours.returncode == script.returncode == 0
+    assert script.stdout == ours.stdout and "usage" in script.stdout
+
+
+def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path):
+    out, data, trained = run_folder
+    done = numcnn_process(
+        "evaluate", "--weights", out / "best.npz", "--dataset", data, "--json", "--out", tmp_path / "plots"
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["accuracy"] == json.loads(trained.stdout)["test_accuracy"]
+    assert result["n"] == 200 and len(result["per_class"]) == 10 and np.array(result["confusion"]).sum() == 200
+    assert result["loss"] > 0 and result["dataset"] == "drawn"
+    for name in ("confusion.png", "per_class.png"):
+        with Image.open(tmp_path / "plots" / name) as picture:
+            assert min(picture.size) > 300
+    text = numcnn_process("evaluate", "--weights", out / "best.npz", "--dataset", data, "--limit", "50").stdout
+    assert "95% interval" in text and "of 50 right" in text and max(map(len, text.splitlines())) <= 120
+
+
+def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):
+    out, _, _ = run_folder
+    images, _ = draw_digits(200, 12)
+    paths = []
+    for i in range(3):
+        paths.append(tmp_path / f"digit {i}.png")
+        Image.fromarray(255 - images[i]).resize((140, 140)).save(paths[-1])
+    (tmp_path / "text.png").write_text("no picture")
+    done = numcnn_process("predict", *paths, tmp_path / "text.png", "--weights", out / "best.npz", "--json")
+    assert done.returncode == 2
+    assert "text.png" in done.stderr and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
+    results = json.loads(done.stdout)
+    assert [result["path"] for result in results] == [str(path) for path in paths]
+    for result in results:
+        assert result.keys() == {"path", "label", "probabilities"}
+        assert len(result["probabilities"]) == 10 and sum(result["probabilities"]) == pytest.approx(1, abs=1e-5)
+        assert result["label"] == int(np.argmax(result["probabilities"]))
+    done = numcnn_process("predict", paths[0], "--weights", out / "best.npz")
+    assert done.returncode == 0 and re.search(r"digit 0.png +\d \(\d+\.\d%\)   then \d \(", done.stdout)
+
+
+def test_gradcheck_command(tmp_path):
+    done = numcnn_process("gradcheck", "--samples", "3", "--out", tmp_path / "g.png")
+    assert done.returncode == 0 and "every gradient agrees" in done.stdout and "loss.logits" in done.stdout
+    assert (tmp_path / "g.png").stat().st_size > 10_000
+    done = numcnn_process("gradcheck", "--samples", "2", "--json", "--backend", "fast")
+    report = json.loads(done.stdout)
+    assert report["passed"] is True and len(report["arrays"]) == 10
+
+
+def test_gradcheck_exits_with_1_when_a_gradient_is_wrong(monkeypatch, capsys):
+    from numcnn.kernels import reference
+
+    right = reference.relu_backward
+    monkeypatch.setattr(reference, "relu_backward", lambda dout, out, dx: right(dout * 1.001, out, dx))
+    assert main(["gradcheck", "--samples", "3"]) == 1
+    assert "WRONG" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_no_traceback(run_folder):
+    command = f"{sys.executable} -m numcnn gradcheck --samples 2 | head -1"
+    done = subprocess.run(command, shell=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1

@@ -1,0 +1,183 @@
+"""The training loop: a golden run on both back-ends, determinism, going on after a stop, early stopping, NaN."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from conftest import draw_digits
+
+from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn.config import TrainConfig
+from numcnn.data.batches import Batches, Examples
+from numcnn.errors import DataError
+from numcnn.models import make_layers
+from numcnn.train import Monitor, fit, state_from_json, state_to_json
+
+
+def small(seed=0):
+    layers = [Conv2D(6, 5, stride=2), ReLU(), MaxPool2D(2), Flatten(), Dropout(0.1), Dense(10)]
+    return Network(layers, seed=seed, normalisation=(0.13, 0.31))
+
+
+class StopAfter(Monitor):
+    """Ask to stop after so many steps; keep what a run folder would."""
+
+    def __init__(self, steps):
+        self.left, self.saved = steps, None
+
+    def on_batch(self, state, images, loss, accuracy):
+        self.left -= 1
+
+    def should_stop(self):
+        return self.left == 0
+
+    def on_interrupt(self, network, optimizer, state):
+        moments = {name: values.copy() for name, values in optimizer.moments.items()}
+        self.saved = network.copy(), state_to_json(state, network), moments
+
+
+class LossOfEachStep(Monitor):
+    def __init__(self):
+        self.losses, self._sum = [], 0.0
+
+    def on_batch(self, state, images, loss, accuracy):
+        self.losses.append(state.loss_sum / images if state.batch == 1 else (state.loss_sum - self._sum) / images)
+        self._sum = state.loss_sum
+
+
+# Ten losses of the canonical network from equal first weights by PyTorch 2.13 in float64: an independent derivation.
+GOLDEN = [5.9581464, 4.4516292, 4.8108329, 4.8623172, 4.7931413, 3.7351928, 2.6597742, 2.2891825, 1.8150984, 1.5547218]
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1e-4), (np.float64, 1e-7)])
+@pytest.mark.parametrize("backend", ["reference", "fast"])
+def test_golden_run(backend, dtype, rtol):
+    rng = np.random.default_rng(42)
+    images = (rng.random((32, 28, 28)) * 255).astype(np.uint8)
+    labels = np.arange(32) % 10
+    network = Network(make_layers("canonical"), seed=0, normalisation=(0.5, 0.3), dtype=dtype)
+    monitor = LossOfEachStep()
+    config = TrainConfig(epochs=10, batch_size=32, optimizer="sgd", lr=0.002, schedule="constant", backend=backend)
+    fit(network, (images, labels), None, config, monitor=monitor)
+    np.testing.assert_allclose(monitor.losses, GOLDEN, rtol=rtol)
+
+
+def test_thirty_two_images_are_learnt_by_heart():
+    images, labels = draw_digits(600, 11)
+    network = Network(make_layers("canonical"), seed=1, normalisation=(0.13, 0.31))
+    network.fit(images[:32], labels[:32], epochs=30, batch_size=32, lr=2e-3)
+    assert (network.predict(images[:32]) == labels[:32]).all()
+
+
+def test_generated_digits_are_learnt():
+    images, labels = draw_digits(600, 11)
+    test_images, test_labels = draw_digits(200, 12)
+    network = small()
+    state = network.fit(images, labels, epochs=12, batch_size=32, lr=5e-3)
+    assert network.evaluate(test_images, test_labels).accuracy > 0.6  # guessing: 0.1
+    assert state.history[-1]["train_loss"] < state.history[0]["train_loss"] / 2
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "sgd", "nesterov": True}, {"clip": 0.1, "schedule": "cosine"}])
+def test_equal_seeds_give_equal_bytes_and_other_seeds_others(settings):
+    images, labels = draw_digits(600, 11)
+    results = []
+    for seed in (3, 3, 4):
+        network = small(seed=seed)
+        network.fit(images[:200], labels[:200], epochs=2, batch_size=48, seed=seed, **settings)
+        results.append(network.params.tobytes())
+    assert results[0] == results[1] != results[2]
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 15])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, optimizer):
+    images, labels = draw_digits(600, 11)
+    data = Examples.all_of(images[:230], labels[:230])  # five batches an epoch, the last one short
+    validation = (images[300:350], labels[300:350])
+    config = TrainConfig(epochs=3, batch_size=48, optimizer=optimizer)
+    whole = small()
+    want = fit(whole, data, validation, config)
+
+    monitor = StopAfter(stop_after)
+    stopped = fit(small(), data, validation, config, monitor=monitor)
+    assert stopped.interrupted
+    network, document, moments = monitor.saved
+    state = fit(network, data, validation, config, state=state_from_json(document, network), moments=moments)
+    assert network.params.tobytes() == whole.params.tobytes()
+    timeless = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in state.history]
+    assert timeless == [
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in want.history
+    ]
+    assert (state.best_epoch, state.best_accuracy) == (want.best_epoch, want.best_accuracy)
+
+
+def test_early_stopping_waits_so_many_epochs_for_a_better_validation():
+    images, labels = draw_digits(600, 11)
+    # The rate falls to nothing at once, so that validation cannot go on getting better.
+    config = TrainConfig(epochs=40, batch_size=50, patience=2, optimizer="sgd", lr=1e-12, schedule="constant")
+    state = fit(small(), (images[:50], labels[:50]), (images[:50], labels[:50]), config)
+    assert state.best_epoch == 1 and state.epoch == 3
+
+
+def test_without_validation_the_latest_is_the_best_and_nothing_stops_early():
+    images, labels = draw_digits(600, 11)
+    state = fit(small(), (images[:50], labels[:50]), None, TrainConfig(epochs=3, patience=1))
+    assert state.epoch == state.best_epoch == 3
+    assert state.history[-1]["val_accuracy"] is None
+
+
+def test_a_loss_that_is_not_finite_stops_with_an_explanation():
+    images, labels = draw_digits(600, 11)
+    config = TrainConfig(epochs=3, batch_size=50, optimizer="sgd", lr=1e6, schedule="constant")
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(DivergedError, match=r"the loss became (nan|inf) in epoch \d+, batch \d+, at learning rate 1e\+06"),
+    ):
+        fit(small(), (images, labels), None, config)
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="try a smaller --lr"):
+        fit(small(), (images, labels), None, dataclasses.replace(config, backend="reference"))
+
+
+def test_clipping_bounds_each_step():
+    images, labels = draw_digits(600, 11)
+    network = small()
+    before = network.params.copy()
+    config = TrainConfig(epochs=1, batch_size=600, optimizer="sgd", lr=1.0, schedule="constant", clip=0.01, val=0)
+    fit(network, (images, labels), None, config)
+    assert math.sqrt(((network.params - before) ** 2).sum()) <= 0.01 * 1.001
+
+
+def test_batches_cover_each_epoch_once_in_an_order_of_its_own():
+    images = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
+    examples = Examples(images, np.arange(50) % 10, np.arange(0, 50, 2))
+    batches = Batches(examples, 8, seed=1, network=small())
+    assert len(batches) == 4 and len(examples) == 25
+    network = small()
+    orders = []
+    for epoch in (0, 1):
+        seen = []
+        for x, labels in batches.epoch(epoch):
+            numbers = np.round((x[:, 0, 0, 0] * network.normalisation[1] + network.normalisation[0]) * 255).astype(int)
+            np.testing.assert_array_equal(numbers % 10, labels)
+            seen += numbers.tolist()
+        assert sorted(seen) == list(range(0, 50, 2))
+        orders.append(seen)
+    assert orders[0] != orders[1]
+    later = [x.copy() for x, _ in batches.epoch(0, start=3)]
+    assert len(later) == 1 and len(later[0]) == 1
+
+
+def test_normalisation_is_that_of_the_pixels_that_count():
+    images = np.random.default_rng(0).integers(0, 256, (9000, 3, 4)).astype(np.uint8)
+    index = np.arange(0, 9000, 3)
+    mean, std = Examples(images, np.zeros(9000), index).normalisation()
+    assert mean == pytest.approx((images[index] / 255).mean(), rel=1e-12)
+    assert std == pytest.approx((images[index] / 255).std(), rel=1e-12)
+    assert Examples.all_of(images[:1] * 0, np.zeros(1)).normalisation() == (0, 1)
+
+
+def test_unequal_numbers_of_images_and_labels_are_refused():
+    with pytest.raises(DataError, match="there are 5 images and 4 labels; wants as many of both, 1 or more"):
+        small().fit(np.zeros((5, 28, 28), np.uint8), np.zeros(4, int))
