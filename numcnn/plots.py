@@ -159,7 +159,7 @@ def gradcheck_plot(report):
     """Draw a ``gradients.GradientReport``: each array's largest error against the tolerance, and all values checked."""
     figure = _figure(11, max(3.8, 0.34 * len(report.rows) + 1.8))
     bars, scatter = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    figure.suptitle(getattr(report, "title", "Gradients"), color=INK, weight="bold", size=12)
+    figure.suptitle(report.title, color=INK, weight="bold", size=12)
     _error_bars(bars, report)
     _agreement(scatter, report)
     return figure
@@ -167,7 +167,7 @@ def gradcheck_plot(report):
 
 def _error_bars(axes, report):
     errors = np.array([row.max_error for row in report.rows], dtype=np.float64)
-    drawable = np.where(np.isfinite(errors) & (errors > 0), errors, np.nan)
+    drawable = np.where(np.isfinite(errors) & (errors > 0), np.clip(errors, 1e-20, 1e20), np.nan)
     known = np.append(drawable[np.isfinite(drawable)], report.tolerance)
     low = known.min() / 30
     high = low * (known.max() / low) ** 1.4  # the longest bar leaves 2/7 of the width to its number

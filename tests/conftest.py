@@ -1,9 +1,11 @@
 """Fixtures that several test files share."""
 
+import os
+
 import numpy as np
 import pytest
 
-from numcnn.data import idx, mnist
+from numcnn.data import idx, mnist, strokes
 
 
 @pytest.fixture
@@ -26,30 +28,26 @@ def tiny_mnist(tmp_path):
     return folder, files
 
 
+# With NUMBA_DISABLE_JIT=1 the fast kernels are plain Python: right, but far too slow to train whole networks with.
+COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+BACKEND = "fast" if COMPILED else "reference"
+
+
 def draw_digits(n, seed):
-    """Return n generated digits; drawn once per test session, by the plain NumPy brush where Numba doesn't compile."""
+    """Return n generated digits, drawn once per test session."""
     if (n, seed) not in _drawn:
-        import numba
-
-        from numcnn.data import strokes
-
-        backend = "reference" if numba.config.DISABLE_JIT else "fast"
-        _drawn[n, seed] = strokes.generate(n, seed, backend=backend)
+        _drawn[n, seed] = strokes.generate(n, seed, backend=BACKEND)
     return _drawn[n, seed]
 
 
 _drawn = {}
 
 
-@pytest.fixture
-def digits_folder(tmp_path_factory):
-    """A folder with a data set of generated digits in MNIST's form: 600 to train on, 200 to test with."""
-    if "folder" not in _drawn:
-        folder = tmp_path_factory.mktemp("data") / "drawn"
-        folder.mkdir()
-        for part, n, seed in (("train", 600, 11), ("test", 200, 12)):
-            images, labels = draw_digits(n, seed)
-            idx.write_images(folder / mnist.FILES[f"{part}_images"].name, images)
-            idx.write_labels(folder / mnist.FILES[f"{part}_labels"].name, labels)
-        _drawn["folder"] = folder
-    return _drawn["folder"]
+def write_digits(folder):
+    """Write a data set of generated digits in MNIST's form: 600 to train on, 200 to test with."""
+    folder.mkdir()
+    for part, n, seed in (("train", 600, 11), ("test", 200, 12)):
+        images, labels = draw_digits(n, seed)
+        idx.write_images(folder / mnist.FILES[f"{part}_images"].name, images)
+        idx.write_labels(folder / mnist.FILES[f"{part}_labels"].name, labels)
+    return folder

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_digits
+from conftest import BACKEND, COMPILED, draw_digits, write_digits
 from PIL import Image
 
 import numcnn
@@ -20,7 +20,7 @@ from numcnn.config import TrainConfig
 
 ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
-QUICK = ["--epochs", "2", "--batch-size", "50", "--lr", "0.003"]
+QUICK = ["--epochs", "2", "--batch-size", "50", "--lr", "0.003", "--backend", BACKEND]
 CARD_KEYS = {
     "test_accuracy", "val_accuracy", "images_per_second", "seconds", "peak_memory_mb", "dataset", "weights", "seed",
     "threads", "versions", "dataset_sha256", "config", "command",
@@ -37,15 +37,8 @@ def numcnn_process(*arguments, cwd=None, **environment):
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """A finished run on generated digits in IDX form."""
-    from numcnn.data import idx, mnist
-
     base = tmp_path_factory.mktemp("cli")
-    data = base / "drawn"
-    data.mkdir()
-    for part, n, seed in (("train", 600, 11), ("test", 200, 12)):
-        images, labels = draw_digits(n, seed)
-        idx.write_images(data / mnist.FILES[f"{part}_images"].name, images)
-        idx.write_labels(data / mnist.FILES[f"{part}_labels"].name, labels)
+    data = write_digits(base / "drawn")
     out = base / "run"
     done = numcnn_process("train", "--dataset", data, "--out", out, "--json", "--watch-gradients", *QUICK)
     assert done.returncode == 0, done.stderr
@@ -60,7 +53,7 @@ def test_train_leaves_all_it_promises(run_folder):
     assert card.keys() >= CARD_KEYS
     assert card["dataset"] == data.name and Path(card["weights"]) == out / "best.npz"
     assert 0.1 < card["test_accuracy"] < 1 and card["images_per_second"] > 0 and card["peak_memory_mb"] > 10
-    assert TrainConfig(**card["config"]) == TrainConfig(epochs=2, batch_size=50, lr=0.003)
+    assert TrainConfig(**card["config"]) == TrainConfig(epochs=2, batch_size=50, lr=0.003, backend=BACKEND)
     header, *rows = (out / "log.csv").read_text().splitlines()
     for column in ("epoch", "train_loss", "val_accuracy", "conv1.gradient_norm", "dense2.update_ratio"):
         assert column in header.split(",")
@@ -100,32 +93,30 @@ def test_a_run_never_overwrites_anything(run_folder, tmp_path, capsys, out):
 def test_runs_without_out_get_numbered_folders(run_folder, tmp_path):
     _, data, _ = run_folder
     for number in (1, 2):
-        done = numcnn_process("train", "--dataset", data, "--epochs", "1", "--limit", "100", "--json", cwd=tmp_path)
+        few = ["--epochs", "1", "--limit", "100", "--backend", BACKEND, "--json"]
+        done = numcnn_process("train", "--dataset", data, *few, cwd=tmp_path)
         assert json.loads(done.stdout)["weights"] == os.path.join("runs", f"drawn-canonical-{number}", "best.npz")
 
 
 def test_dry_run_writes_nothing(run_folder, tmp_path):
     _, data, _ = run_folder
-    done = numcnn_process("train", "--dataset", data, "--dry-run", cwd=tmp_path)
+    done = numcnn_process("train", "--dataset", data, "--dry-run", "--backend", BACKEND, cwd=tmp_path)
     assert done.returncode == 0
     assert "225,034" in done.stdout and "dry run: all is well, loss" in done.stdout
     assert os.listdir(tmp_path) == []
-    done = numcnn_process("train", "--dataset", data, "--dry-run", "--json", cwd=tmp_path)
+    done = numcnn_process("train", "--dataset", data, "--dry-run", "--json", "--backend", BACKEND, cwd=tmp_path)
     assert json.loads(done.stdout)["dry_run"] is True
 
 
+@pytest.mark.skipif(not COMPILED, reason="drawing 10,000 digits to test with wants compiled kernels")
 def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     nowhere = {"NUMCNN_MIRRORS": "http://127.0.0.1:1/", "XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMCNN_DATA": ""}
     few = ["--limit", "300", "--epochs", "1", "--quiet"]
-    compiled = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
-    backend = "fast" if compiled else "reference"
-    if not compiled:
-        pytest.skip("drawing 10,000 test digits wants compiled kernels")
     started = time.monotonic()
     done = numcnn_process("train", "--dataset", "mnist", *few, cwd=tmp_path, **nowhere)
     assert done.returncode == 2 and time.monotonic() - started < 20
     assert "could not be downloaded" in done.stderr and "--data-dir" in done.stderr and "Traceback" not in done.stderr
-    done = numcnn_process("train", *few, "--backend", backend, cwd=tmp_path, **nowhere)
+    done = numcnn_process("train", *few, cwd=tmp_path, **nowhere)
     assert done.returncode == 0, done.stderr
     assert "NUMCNN_DATA" in done.stderr and "generated digits instead of MNIST" in done.stderr
     assert "test accuracy on GENERATED DIGITS, not MNIST" in done.stdout
@@ -136,7 +127,8 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
 
 def interrupted_run(data, out, signal_number, epochs="200"):
     """Start a long run, send it a signal once two epochs are done; return the finished process's texts."""
-    command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(out), "--epochs", epochs]
+    command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(out)]
+    command += ["--epochs", epochs, "--backend", BACKEND]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     seen = ""
@@ -151,7 +143,7 @@ def interrupted_run(data, out, signal_number, epochs="200"):
 
 def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp_path):
     _, data, _ = run_folder
-    settings = ["--batch-size", "8", "--limit", "240", "--epochs", "4", "--quiet"]
+    settings = ["--batch-size", "8", "--limit", "240", "--epochs", "4", "--quiet", "--backend", BACKEND]
     done = numcnn_process("train", "--dataset", data, "--out", tmp_path / "whole", *settings)
     assert done.returncode == 0, done.stderr
     command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(tmp_path / "stopped")]
@@ -187,7 +179,7 @@ def test_terminated_and_killed_runs_can_go_on(run_folder, tmp_path, number, code
 
 
 def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
-    out, data, _ = run_folder
+    out, _, _ = run_folder
     assert main(["train", "--resume", str(out), "--epochs", "9", "--dry-run"]) == 2
     assert "--resume goes on with the run's own settings; leave out --epochs, --dry-run" in capsys.readouterr().err
     assert main(["train", "--resume", str(tmp_path)]) == 2
@@ -216,7 +208,9 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(run_folder, capsys, argumen
     data = str(run_folder[1])
     assert main([data if word == "DATA" else word for word in arguments]) == 2
     captured = capsys.readouterr()
-    assert text in captured.err.splitlines()[-1] and captured.err.splitlines()[-1].startswith(f"numcnn {arguments[0]}: ")
+    assert text in captured.err.splitlines()[-1] and captured.err.splitlines()[-1].startswith(
+        f"numcnn {arguments[0]}: "
+    )
     assert captured.out == ""
     assert os.listdir(tmp_path) == []
 
@@ -224,7 +218,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(run_folder, capsys, argumen
 def test_a_diverging_run_fails_with_an_explanation(run_folder, tmp_path, capsys):
     code = main(
         ["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), "--optimizer", "sgd", "--lr", "1e9",
-         "--schedule", "constant", "--quiet", "--backend", "fast"]
+         "--schedule", "constant", "--quiet", "--backend", BACKEND]
     )  # fmt: skip
     assert code == 1
     assert "the loss became" in capsys.readouterr().err
@@ -261,7 +255,16 @@ def test_scripts_are_the_same_commands(command, tmp_path):
 def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path):
     out, data, trained = run_folder
     done = numcnn_process(
-        "evaluate", "--weights", out / "best.npz", "--dataset", data, "--json", "--out", tmp_path / "plots"
+        "evaluate",
+        "--weights",
+        out / "best.npz",
+        "--dataset",
+        data,
+        "--json",
+        "--out",
+        tmp_path / "plots",
+        "--backend",
+        BACKEND,
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -271,7 +274,8 @@ def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path):
     for name in ("confusion.png", "per_class.png"):
         with Image.open(tmp_path / "plots" / name) as picture:
             assert min(picture.size) > 300
-    text = numcnn_process("evaluate", "--weights", out / "best.npz", "--dataset", data, "--limit", "50").stdout
+    few = ["--limit", "50", "--backend", BACKEND]
+    text = numcnn_process("evaluate", "--weights", out / "best.npz", "--dataset", data, *few).stdout
     assert "95% interval" in text and "of 50 right" in text and max(map(len, text.splitlines())) <= 120
 
 
@@ -300,7 +304,7 @@ def test_gradcheck_command(tmp_path):
     done = numcnn_process("gradcheck", "--samples", "3", "--out", tmp_path / "g.png")
     assert done.returncode == 0 and "every gradient agrees" in done.stdout and "loss.logits" in done.stdout
     assert (tmp_path / "g.png").stat().st_size > 10_000
-    done = numcnn_process("gradcheck", "--samples", "2", "--json", "--backend", "fast")
+    done = numcnn_process("gradcheck", "--samples", "2", "--json", "--backend", BACKEND)
     report = json.loads(done.stdout)
     assert report["passed"] is True and len(report["arrays"]) == 10
 
@@ -316,5 +320,7 @@ def test_gradcheck_exits_with_1_when_a_gradient_is_wrong(monkeypatch, capsys):
 
 def test_a_closed_pipe_is_no_traceback(run_folder):
     command = f"{sys.executable} -m numcnn gradcheck --samples 2 | head -1"
-    done = subprocess.run(command, shell=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, shell=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1

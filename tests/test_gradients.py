@@ -49,7 +49,16 @@ def test_the_whole_canonical_network_passes(seed):
 
 
 def test_a_small_network_passes_on_every_entry_with_fast_kernels():
-    layers = [Conv2D(3, 3, padding="same"), ReLU(), MaxPool2D(2), Dropout(0.2), Conv2D(4, 2), ReLU(), Flatten(), Dense(3)]
+    layers = [
+        Conv2D(3, 3, padding="same"),
+        ReLU(),
+        MaxPool2D(2),
+        Dropout(0.2),
+        Conv2D(4, 2),
+        ReLU(),
+        Flatten(),
+        Dense(3),
+    ]
     report = gradcheck(Network(layers, (7, 6, 2)), samples=None, backend="fast")
     assert report.passed, str(report)
 

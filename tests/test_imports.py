@@ -67,7 +67,11 @@ def top_level_names(path):
 
 def test_nothing_imports_tests_or_scripts_and_only_the_jit_module_imports_numba():
     for path in ROOT.rglob("*.py"):
-        names = {n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Import | ast.ImportFrom)}
+        names = {
+            n
+            for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(n, ast.Import | ast.ImportFrom)
+        }
         modules = {a.name for n in names if isinstance(n, ast.Import) for a in n.names}
         modules |= {n.module or "" for n in names if isinstance(n, ast.ImportFrom)}
         roots = {module.split(".")[0] for module in modules}

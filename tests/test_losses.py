@@ -65,7 +65,10 @@ def test_nan_logits_give_a_nan_loss():
 @pytest.mark.parametrize(
     ("labels", "text"),
     [
-        (np.array([0, 3]), r"loss: labels are shape \(2,\), int64 from 0 to 3; wants shape \(2,\), integers from 0 to 2"),
+        (
+            np.array([0, 3]),
+            r"loss: labels are shape \(2,\), int64 from 0 to 3; wants shape \(2,\), integers from 0 to 2",
+        ),
         (np.array([-1, 0]), "from -1 to 0"),
         (np.array([0.0, 1.0]), "float64"),
         (np.array([0]), r"shape \(1,\)"),
@@ -79,5 +82,5 @@ def test_wrong_labels_are_named(labels, text):
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1, "a"])
 def test_wrong_smoothing_is_named(smoothing):
-    with pytest.raises(ConfigError, match="label smoothing is .* wants a number from 0"):
+    with pytest.raises(ConfigError, match=r"label smoothing is .* wants a number from 0"):
         SoftmaxCrossEntropy(reference, smoothing)

@@ -39,9 +39,9 @@ def test_confusion_has_true_classes_in_rows():
 
 
 def test_confusion_of_many_small_integers_does_not_overflow():
-    labels = np.full(70_000, 9, np.uint8)
-    confusion = confusion_matrix(labels, labels)
-    assert confusion[9, 9] == confusion.sum() == 70_000
+    labels = np.full(70_000, 40, np.uint8)
+    confusion = confusion_matrix(labels, labels, 47)
+    assert confusion[40, 40] == confusion.sum() == 70_000
 
 
 def test_report_by_hand():
@@ -67,8 +67,8 @@ def test_report_without_examples_or_predictions_is_zero_and_silent():
 @pytest.mark.parametrize(
     ("correct", "n", "low", "high"),
     [
-        # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998), table I,
-        # method 3 (Wilson without continuity correction).
+        # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998),
+        # table I, method 3 (Wilson without continuity correction).
         (81, 263, 0.2553, 0.3662),
         (15, 148, 0.0624, 0.1605),
         (0, 20, 0.0, 0.1611),

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from conftest import BACKEND, COMPILED
 
 import numcnn
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
@@ -105,7 +106,7 @@ def test_what_predict_refuses(images, text):
         small().predict(images)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["reference", BACKEND])
 def test_memory_of_inference_is_bounded(backend):
     network = small(backend=backend)
     network.predict(pictures(300))  # buffers are made now
@@ -121,6 +122,7 @@ def test_memory_of_inference_is_bounded(backend):
     assert peaks[1] - peaks[0] < 3000 * 10 * 16  # no more than the results themselves
 
 
+@pytest.mark.skipif(not COMPILED, reason="plain Python makes objects that compiled kernels don't")
 def test_a_training_step_allocates_nothing_large():
     network = small(backend="fast")
     x, labels = np.zeros((64, 28, 28, 1), np.float32), np.zeros(64, np.uint8)
@@ -184,10 +186,10 @@ def test_nothing_before_the_first_parameters_is_computed():
 
 
 def test_fit_learns_and_returns_the_history():
-    network = small(backend="fast")
+    network = small(backend=BACKEND)
     images, labels = np.zeros((60, 28, 28), np.uint8), np.arange(60) % 2
     images[labels == 1, 5:20, 10:15] = 255
-    state = network.fit(images, labels, validation=(images, labels), epochs=10, batch_size=16, lr=0.01)
+    state = network.fit(images, labels, validation=(images, labels), epochs=10, batch_size=16, lr=0.01, backend=BACKEND)
     assert len(state.history) == 10 and state.history[-1]["val_accuracy"] == 1
     np.testing.assert_array_equal(network.predict(images), labels)
 
@@ -207,7 +209,9 @@ def test_dtypes():
 
 
 def test_too_many_parameters_are_refused_before_they_are_made():
-    with pytest.raises(ConfigError, match="the network has 100,000,000,100,000,000 parameters; 134,217,728 are the most"):
+    with pytest.raises(
+        ConfigError, match="the network has 100,000,000,100,000,000 parameters; 134,217,728 are the most"
+    ):
         Network([Dense(10**8)], (10**9,))
 
 

@@ -166,6 +166,14 @@ def test_paper_and_ink_may_have_any_tone():
         assert difference(prepare(tones), reference) < 1.5, (paper, ink)
 
 
+def test_a_wide_faint_glow_does_not_outweigh_dark_ink():
+    digit = draw(120, width=0.05)
+    sheet = np.full((240, 240), 200.0)
+    sheet[60:180, 60:180] -= 0.7 * digit
+    sheet[5:-5, 5:-5] += 12
+    assert difference(prepare(sheet.astype(np.uint8)), prepare(digit)) < 5
+
+
 def test_place_on_the_paper_does_not_matter():
     digit = draw(90)
     reference = prepare(digit)
@@ -221,7 +229,7 @@ def test_noise_jpeg_and_uneven_light_do_little_harm():
     rng = np.random.default_rng(0)
     grey = 215 - draw(120) * 0.6
     reference = prepare(draw(120))
-    noisy = np.clip(grey + rng.normal(0, 8, grey.shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(grey + rng.normal(0, 14, grey.shape), 0, 255).astype(np.uint8)
     shaded = np.clip(grey + np.linspace(-25, 25, 120), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(grey.astype(np.uint8)).save(file, "JPEG", quality=60)

@@ -78,7 +78,10 @@ def test_two_threads_may_use_one_team_at_once():
 def test_results_are_exactly_repeatable_for_a_number_of_threads(threads):
     team.set_threads(threads)
     rng = np.random.default_rng(0)
-    x, w = rng.standard_normal((8, 20, 20, 16)).astype(np.float32), rng.standard_normal((3, 3, 16, 8)).astype(np.float32)
+    x, w = (
+        rng.standard_normal((8, 20, 20, 16)).astype(np.float32),
+        rng.standard_normal((3, 3, 16, 8)).astype(np.float32),
+    )
     dout = rng.standard_normal((8, 18, 18, 8)).astype(np.float32)
     results = []
     for _ in range(3):

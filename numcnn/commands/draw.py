@@ -2,12 +2,48 @@
 
 EXAMPLES = """examples:
   numcnn draw
+  numcnn draw --strokes four.json                            begin with these strokes
+  numcnn draw --strokes four.json --screenshot four.png      no window: write a picture of the pad
+
+A strokes file is a JSON list of strokes, each a list of points [x, y] with y downwards, in any unit:
+the drawing is scaled to fill the sheet.
 """
+
+import argparse
+import re
+
+from numcnn.commands import add_weights_argument
+
+SMALLEST, LARGEST = 200, 8192
 
 
 def add_arguments(parser):
     """Add this command's options."""
+    add_weights_argument(parser)
+    parser.add_argument("--strokes", metavar="FILE", help="strokes to begin with (JSON)")
+    parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the pad and exit; needs no display")
+    parser.add_argument("--size", type=_size, default=(900, 600), metavar="WxH", help="of the window (default: 900x600)")
 
 
 def run(arguments):
-    """Open the pad."""
+    """Open the pad, or write its picture."""
+    from numcnn.network import load
+    from numcnn.pad.canvas import read_strokes
+
+    strokes = read_strokes(arguments.strokes) if arguments.strokes else []
+    network = load(arguments.weights, backend="reference")
+
+    from numcnn.pad import app  # after what can fail: it loads pygame
+
+    if arguments.screenshot:
+        app.screenshot(network, arguments.screenshot, arguments.size, strokes)
+    else:
+        app.run(network, arguments.size, strokes)
+
+
+def _size(text):
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    size = tuple(map(int, match.groups())) if match else (0, 0)
+    if not SMALLEST <= min(size) <= max(size) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r}: wants WIDTHxHEIGHT in pixels, {SMALLEST} to {LARGEST}, as 900x600")
+    return size

@@ -1,6 +1,6 @@
 """Digits written by hand, by program: the ways people write 0-9 as pen strokes, and the ways they vary them.
 
-`GLYPHS` holds the ways of writing as control points; `_write` draws as many people's versions of one as are asked for.
+`GLYPHS` holds the ways of writing as control points, `_Writers` the ways in which people differ.
 Drawing them, and preparing them like MNIST, is `raster.mnist_images`.  No picture of anybody's data is in here.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numcnn import raster
 from numcnn.errors import ConfigError
 
-CHUNK = 1000  # images drawn from one random stream, so that image i is the same however many are asked for
+CHUNK = 2000  # images drawn from one random stream, so that image i is the same however many are asked for
 SAMPLES = 7  # points along the curve from one control point to the next
 
 
@@ -44,18 +44,19 @@ GLYPHS = (
     Glyph(0, "pointed", 2, "70,0 38,22 8,68 14,94 48,100 84,80 94,40 72,2"),
     Glyph(0, "curled end", 2, "62,5 25,15 4,52 20,90 52,100 86,85 96,46 82,14 56,3 42,16 58,28"),
     Glyph(0, "lid across", 1.5, "84,2 50,8 18,20 4,58 22,92 52,100 84,84 92,48 74,22 44,14 20,16"),
+    Glyph(0, "ends crossing", 1.5, "88,2 60,6 16,26 4,60 24,94 54,99 84,82 94,44 78,14 46,2"),
     Glyph(0, "slashed", 0.7, "50,0 18,16 4,52 18,86 50,100 82,86 96,50 82,14 48,0 / 86,6 14,94"),
     Glyph(1, "bare", 8, "50,0 50,50 50,100"),
     Glyph(1, "hooked", 1, "46,2 50,30 48,70 56,98"),
     Glyph(1, "flag", 2, "28,22 52,0! 52,50 52,100"),
-    Glyph(1, "long flag", 0.7, "14,42 54,0! 52,50 50,100"),
+    Glyph(1, "long flag", 0.5, "14,42 54,0! 52,50 50,100"),
     Glyph(1, "flag and foot", 1.5, "22,26 52,0! 52,50 52,100 / 18,100 86,100"),
     Glyph(2, "straight foot", 3, "10,24 32,3 66,2 84,24 68,56 36,80 6,98! 50,96 96,97"),
     Glyph(2, "looped foot", 4, "12,22 38,2 72,5 82,28 62,60 30,92 10,92 14,76 40,78 66,92 98,88"),
     Glyph(2, "large loop", 4, "14,18 42,0 74,10 76,40 56,76 26,98 4,86 14,64 44,70 70,88 92,100"),
     Glyph(2, "loop right under the head", 2, "20,14 46,0 74,14 74,50 58,84 30,100 8,86 20,62 52,62 96,58"),
     Glyph(2, "wavy foot", 2, "12,24 36,2 74,6 80,34 44,72 8,96 34,88 62,96 96,88"),
-    Glyph(2, "round corner", 2, "8,12 36,2 72,6 74,26 34,62 12,88 40,98 100,86"),
+    Glyph(2, "round corner", 2.5, "8,12 36,2 72,6 74,26 34,62 12,88 40,98 100,86"),
     Glyph(2, "long foot", 2, "8,20 28,3 54,8 52,40 30,72 6,92! 50,90 120,84"),
     Glyph(2, "like a Z", 1.5, "6,10 45,6 84,8! 42,52 6,94! 50,92 96,94"),
     Glyph(2, "flat shoulder", 2, "6,14 45,3 84,12 70,42 38,70 8,96! 50,92 96,94"),
@@ -101,7 +102,7 @@ GLYPHS = (
     Glyph(8, "one stroke, from the right", 5, "78,12 50,0 22,18 46,44 78,70 56,99 24,92 20,72 50,46 82,14"),
     Glyph(8, "long tail", 2, "88,10 50,2 18,18 44,42 72,68 52,98 22,90 24,68 60,40 104,0"),
     Glyph(8, "straight return", 2, "80,12 46,0 18,16 40,44 70,68 56,98 22,94 34,62 84,6"),
-    Glyph(8, "open to the right", 1.5, "84,8 48,2 24,16 42,40 64,64 48,98 18,96 16,74 46,50 92,30"),
+    Glyph(8, "open to the right", 2, "84,8 48,2 24,16 42,40 64,64 48,98 18,96 16,74 46,50 92,30"),
     Glyph(8, "slim foot", 0.7, "84,6 48,0 14,18 34,42 66,56 68,84 50,100 32,86 44,56 76,30 86,4"),
     Glyph(8, "small head", 1, "66,12 50,0 34,14 50,32 88,66 60,100 14,88 20,56 52,32 68,10"),
     Glyph(8, "one stroke, from the left", 2, "22,12 50,0 78,18 54,44 22,70 44,99 76,92 80,72 50,46 20,14"),
@@ -112,8 +113,9 @@ GLYPHS = (
     Glyph(9, "open top", 3, "66,6 26,10 10,36 40,50 78,30 88,0! 78,50 64,100"),
     Glyph(9, "flag beyond the stem", 1.5, "90,6 48,2 14,26 28,46 58,40 76,20! 70,54 56,100"),
     Glyph(9, "round into the stem", 3, "78,22 50,0 16,16 18,46 50,50 76,26 80,56 72,100"),
-    Glyph(9, "small loop", 1.5, "76,12 50,0 24,12 26,32 52,34 76,10! 72,54 58,100"),
-    Glyph(9, "large loop", 1.5, "86,8 42,0 4,26 14,62 54,60 84,12! 88,56 90,100"),
+    Glyph(9, "small loop", 2.5, "76,12 50,0 24,12 26,32 52,34 76,10! 72,54 58,100"),
+    Glyph(9, "large loop", 2, "86,8 42,0 4,26 14,62 54,60 84,12! 88,56 90,100"),
+    Glyph(9, "loop left open", 1.5, "62,10 30,6 8,30 26,50 60,38 82,10! 82,56 88,100"),
     Glyph(9, "curled stem", 1.5, "80,14 46,0 14,18 20,46 54,46 82,16 84,62 62,98 24,94"),
     Glyph(9, "like a g", 1, "78,6 40,0 18,20 30,44 62,38 78,8! 84,62 70,96 36,100 4,88"),
     Glyph(9, "loop first, stem apart", 1, "50,0 14,12 16,42 50,50 76,34 76,10 48,0 / 80,6 78,54 70,100"),
@@ -123,117 +125,134 @@ GLYPHS = (
 def generate(n, seed, *, backend="fast"):
     """Generate digits, prepared like MNIST -> images (n,28,28) uint8, labels (n,) uint8.
 
-    Every ten in a row hold each digit once, in random order.  The same seed gives the same bytes, whatever the number of
-    threads, and image i does not depend on n.  backend: as in `raster.mnist_images`.  Raises ConfigError.
+    Every ten in a row hold each digit once, in random order.  The same seed (an int from 0) gives the same bytes whatever
+    the number of threads, and image i does not depend on n.  backend: as in `raster.mnist_images`.  Raises ConfigError.
     """
-    if n < 0:
-        raise ConfigError(f"n is {n}: the number of digits to generate must not be negative")
+    for name, value in (("n", n), ("seed", seed)):
+        if not isinstance(value, (int, np.integer)) or value < 0:
+            raise ConfigError(f"{name} is {value!r}: it must be a whole number, 0 or more")
     images = np.empty((n, 28, 28), np.uint8)
     labels = np.empty(n, np.uint8)
     for start in range(0, n, CHUNK):
         rng = np.random.default_rng([seed, start // CHUNK])
-        stop = min(start + CHUNK, n)
         chunk_labels = rng.permuted(np.tile(np.arange(10), (CHUNK // 10, 1)), axis=1).ravel()
-        digits, pen_widths = _chunk(chunk_labels, rng)
-        images[start:stop] = raster.mnist_images(digits[: stop - start], pen_widths[: stop - start], backend)
-        labels[start:stop] = chunk_labels[: stop - start]
+        digits, pens = _write_labels(chunk_labels, rng)
+        count = min(CHUNK, n - start)
+        images[start : start + count] = raster.mnist_images(digits[:count], pens[:count], backend)
+        labels[start : start + count] = chunk_labels[:count]
     return images, labels
 
 
 def digit_strokes(label, rng):
-    """Write one digit -> list of strokes (n,2), x and y (downwards) about 0..1.  rng numpy Generator."""
+    """Write one digit -> list of strokes (n,2): x,y with y downwards, about 1 high, around 0.  Raises ConfigError."""
     if label not in range(10):
-        raise ConfigError(f"label is {label!r}: a digit is 0 to 9")
-    return _chunk(np.array([label]), rng)[0][0]
+        raise ConfigError(f"label is {label!r}: it must be a digit, 0 to 9")
+    return _write_labels(np.array([label]), rng)[0][0]
 
 
-def _chunk(labels, rng):
-    """Write labels (N,) -> N lists of strokes, pen widths (N,) in pixels of MNIST."""
-    digits = [None] * len(labels)
-    glyph_of = np.empty(len(labels), int)
-    for digit in range(10):
+def _write_labels(labels, rng):
+    """Write digits (N,) -> N lists of strokes, and pen widths (N,) in pixels of MNIST.
+
+    Each digit's way of writing is drawn first; then all that share one are written at once, which is what makes it fast.
+    """
+    way = np.empty(len(labels), int)
+    for digit in np.unique(labels):
         ways = [i for i, glyph in enumerate(GLYPHS) if glyph.digit == digit]
         weights = np.array([GLYPHS[i].weight for i in ways])
         mine = np.flatnonzero(labels == digit)
-        glyph_of[mine] = rng.choice(ways, len(mine), p=weights / weights.sum())
-    pen_widths = np.empty(len(labels))
-    for which in np.unique(glyph_of):
-        mine = np.flatnonzero(glyph_of == which)
-        strokes, pen_widths[mine] = _write(GLYPHS[which], len(mine), rng)
-        for i, own in zip(mine, zip(*strokes, strict=True), strict=True):
-            digits[i] = list(own)
-    return digits, pen_widths
+        way[mine] = rng.choice(ways, len(mine), p=weights / weights.sum())
+    digits = [None] * len(labels)
+    pens = np.empty(len(labels))
+    for i in np.unique(way):
+        mine = np.flatnonzero(way == i)
+        strokes, pens[mine] = _write(GLYPHS[i], _Writers(len(mine), rng))
+        for k, own in zip(mine, zip(*strokes, strict=True), strict=True):
+            digits[k] = list(own)
+    return digits, pens
 
 
-def _write(glyph, count, rng):
-    """Write one glyph `count` times -> one array (count, points, 2) per stroke."""
+class _Writers:
+    """So many people, each with a habit of hand, drawn at random.  Lengths are in heights of a digit."""
 
-    def spread(deviation, *shape):
-        return deviation * rng.standard_normal((count, *shape))
+    def __init__(self, count, rng):
+        self.count, self.rng = count, rng
+        # Of the pen's path.
+        self.care = 0.027 * np.exp(self.spread(0.4, 1, 1))  # how far control points stray
+        self.roundness = 1 + self.spread(0.2, 1)  # of curves: 1 is Catmull-Rom
+        self.corner_roundness = rng.uniform(0, 0.7, (count, 1))
+        # Of the whole digit.
+        self.waist = self.spread(0.08, 1)  # the middle moves down
+        self.top_heaviness = self.spread(0.18, 1)  # the top is wider than the foot
+        self.bow = self.spread(0.06, 1)  # the middle moves right
+        # Four waves in random directions: radians per height along x and y, phase, shift of x and y.
+        self.waves = [[self.spread(deviation, 1) for deviation in (4, 4, 3, 0.03, 0.03)] for _ in range(4)]
+        self.width = 0.75 * np.exp(self.spread(0.28, 1))
+        self.slant = 0.15 + self.spread(0.28, 1)  # most people lean to the right
+        self.turn = self.spread(0.08, 1)  # radians, clockwise
+        self.pen = np.exp(self.spread(0.26))
 
-    care = 0.034 * np.exp(spread(0.4, 1, 1))
-    smooth = 1 + spread(0.2, 1)
-    sharp = rng.uniform(0, 0.7, (count, 1))
-    hand, breadth = _hand(spread)
-    written = []
-    for s, (points, corners) in enumerate(glyph.strokes()):
-        control = points + care * spread(1, *points.shape)
-        if s > 0:
-            control += spread(0.03, 1, 2)
-        for end, inner in ((0, 1), (-1, -2)):
-            control[:, end] += (0.02 + spread(0.08, 1)) * (control[:, end] - control[:, inner])
-        curve = _curve(control, np.where(corners, sharp, smooth))
-        curve += _wobble(curve.shape[1], spread)
-        written.append(hand(curve))
-    pen = 2.5 * np.exp(spread(0.26))
-    if glyph.digit == 1:
-        pen *= np.exp(spread(0.15))
-    else:
-        pen = np.minimum(pen, 4.5 * breadth)
-    return written, np.clip(pen, 1.2, 7)
+    def spread(self, deviation, *shape):
+        """Draw normal numbers (count, *shape) of this standard deviation."""
+        return deviation * self.rng.standard_normal((self.count, *shape))
 
-
-def _hand(spread):
-    """Draw each writer's way of bending the whole digit; return the function that bends points (N,P,2) about 0..1."""
-    middle, top_heavy, bow, aspect = spread(0.08, 1), spread(0.18, 1), spread(0.06, 1), np.exp(spread(0.25, 1))
-    slant, turn = 0.15 + spread(0.25, 1), spread(0.08, 1)
-
-    def bend(points):
+    def bend(self, points):
+        """Bend the plane that the digit lies in, so that strokes that touch still do.  points (count,P,2) in 0..1."""
         x, y = points[..., 0] - 0.5, points[..., 1] - 0.5
+        for along_x, along_y, phase, by_x, by_y in self.waves:
+            wave = np.sin(along_x * x + along_y * y + phase)
+            x, y = x + by_x * wave, y + by_y * wave
         arch = np.cos(np.pi * y)
-        x = x * (1 - top_heavy * 2 * y) + bow * arch
-        y = y + middle * arch
-        x = 0.75 * aspect * x - slant * y
-        return np.stack([np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y], axis=-1)
+        x = x * (1 - 2 * self.top_heaviness * y) + self.bow * arch
+        y = y + self.waist * arch
+        x = self.width * x - self.slant * y
+        cos, sin = np.cos(self.turn), np.sin(self.turn)
+        return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
-    return bend, (aspect / np.hypot(1, slant))[:, 0]
+    def pen_widths(self, digit):
+        """Return pen widths (count,) in pixels: MNIST's spread, and no pen so thick that it would fill a digit's loops."""
+        if digit == 1:
+            return np.clip(2.5 * self.pen * np.exp(self.spread(0.15)), 1.2, 7)
+        across = (self.width / np.hypot(1, self.slant))[:, 0]
+        return np.clip(np.minimum(2.5 * self.pen, 6 * across), 1.2, 6)
 
 
-def _curve(control, tension):
+def _write(glyph, writers):
+    """Let each writer write the glyph -> one array (count, points, 2) per stroke, and pen widths (count,)."""
+    strokes = []
+    for points, corners in glyph.strokes():
+        control = points + writers.care * writers.spread(1, *points.shape)
+        if strokes:  # the pen was lifted, and comes down a little off
+            control += writers.spread(0.03, 1, 2)
+        for end, inner in ((0, 1), (-1, -2)):  # strokes begin and end early or late
+            control[:, end] += (0.02 + writers.spread(0.08, 1)) * (control[:, end] - control[:, inner])
+        curve = _curve(control, np.where(corners, writers.corner_roundness, writers.roundness))
+        strokes.append(writers.bend(curve + _tremor(curve.shape[1], writers)))
+    return strokes, writers.pen_widths(glyph.digit)
+
+
+def _curve(control, roundness):
     """Draw a smooth curve through control points (N,K,2) -> (N, (K-1)*SAMPLES+1, 2).
 
-    Cubic Hermite pieces with Catmull-Rom tangents times tension (N,K): 1 is round, 0 a corner.
+    Cubic Hermite pieces; the tangents are Catmull-Rom's times roundness (N,K), 0 makes a corner.
     """
     tangents = np.empty_like(control)
     tangents[:, 1:-1] = (control[:, 2:] - control[:, :-2]) / 2
-    tangents[:, 0] = control[:, 1] - control[:, 0]
-    tangents[:, -1] = control[:, -1] - control[:, -2]
-    if control.shape[1] > 2:  # the ends bend on: the second derivative is the neighbouring piece's
-        tangents[:, 0] = 1.5 * tangents[:, 0] - tangents[:, 1] / 2
-        tangents[:, -1] = 1.5 * tangents[:, -1] - tangents[:, -2] / 2
-    tangents *= tension[..., None]
+    # At the ends the curve goes on bending: the parabola through the last two points that meets the inner tangent.
+    for end, inner, sign in ((0, 1, 1), (-1, -2, -1)):
+        chord = sign * (control[:, inner] - control[:, end])
+        tangents[:, end] = chord if control.shape[1] == 2 else 1.5 * chord - tangents[:, inner] / 2
+    tangents *= roundness[..., None]
     t = (np.arange(SAMPLES) / SAMPLES)[:, None]
     p0, p1, m0, m1 = (a[:, :, None] for a in (control[:, :-1], control[:, 1:], tangents[:, :-1], tangents[:, 1:]))
-    pieces = (2 * t**3 - 3 * t**2 + 1) * p0 + (3 * t**2 - 2 * t**3) * p1
-    pieces += (t**3 - 2 * t**2 + t) * m0 + (t**3 - t**2) * m1
+    pieces = p0 + (3 * t**2 - 2 * t**3) * (p1 - p0) + (t**3 - 2 * t**2 + t) * m0 + (t**3 - t**2) * m1
     return np.concatenate([pieces.reshape(len(control), -1, 2), control[:, -1:]], axis=1)
 
 
-def _wobble(length, spread):
-    """Return a slow tremor (N,length,2): a few sine waves along the stroke."""
-    along = np.arange(length) / SAMPLES
-    tremor = 0
-    for wave, amount in ((0.5, 0.03), (1.2, 0.015), (3, 0.006)):
-        phase = wave * along[:, None]
-        tremor = tremor + spread(amount, 1, 2) * np.sin(phase) + spread(amount, 1, 2) * np.cos(phase)
+def _tremor(length, writers):
+    """Return a tremor of the hand (count,length,2): a few sine waves along the stroke, the slow ones larger."""
+    along = np.arange(length)[:, None] / SAMPLES
+    tremor = np.zeros((writers.count, length, 2))
+    for speed, amount in ((0.5, 0.03), (1.2, 0.015), (3, 0.006)):
+        tremor += writers.spread(amount, 1, 2) * np.sin(speed * along)
+        tremor += writers.spread(amount, 1, 2) * np.cos(speed * along)
     return tremor

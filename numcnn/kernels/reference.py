@@ -12,7 +12,6 @@ def computing():
     return np.errstate(over="ignore", invalid="ignore")
 
 
-
 def _taps(array, window, stride, OH, OW):
     """Yield ``(ky, kx, view)``: for each position in a window, the pixels of ``array`` (N,H,W,C) that lie there.
 

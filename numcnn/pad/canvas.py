@@ -1,0 +1,111 @@
+"""What has been drawn: strokes as points, with undo and redo, and the picture they make for the network.  No pygame."""
+
+import json
+
+from numcnn import raster
+from numcnn.errors import DataError, NumcnnError
+
+FARTHEST = 1e6  # pixels; beyond any screen, and far from where products of coordinates overflow
+
+
+class Canvas:
+    """A sheet of width x height pixels, y downwards.
+
+    ``strokes`` is a tuple of lists of (x, y); a stroke of one point is a dot.  ``revision`` grows with every change.
+    Points beyond the sheet's edges are kept.
+    """
+
+    def __init__(self, width, height):
+        self.width, self.height = width, height
+        self.strokes = ()
+        self.revision = 0
+        self._open = None  # the stroke that is being drawn
+        self._past, self._future = [], []  # the tuples of strokes before and after this one
+
+    def stroke(self, points):
+        """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError (see `check`)."""
+        points = check(points)
+        self.end()
+        if points:
+            self._remember((*self.strokes, points))
+
+    def begin(self, x, y):
+        """Put the pen down.  Raises DataError, as `extend` does, for a coordinate that is NaN or out of range."""
+        self.stroke([(x, y)])
+        self._open = self.strokes[-1]
+
+    def extend(self, x, y):
+        """Move the pen; nothing happens while it is up."""
+        (point,) = check([(x, y)])
+        if self._open is not None and point != self._open[-1]:
+            self._open.append(point)
+            self.revision += 1
+
+    def end(self):
+        """Lift the pen."""
+        self._open = None
+
+    @property
+    def drawing(self):
+        """Whether the pen is down."""
+        return self._open is not None
+
+    def clear(self):
+        """Take all strokes away; `undo` brings them back."""
+        self.end()
+        if self.strokes:
+            self._remember(())
+
+    def undo(self):
+        """Take back the last stroke or clearing, if there is one."""
+        self._step(self._past, self._future)
+
+    def redo(self):
+        """Do again what was undone last, unless something else was drawn since."""
+        self._step(self._future, self._past)
+
+    def prepared(self):
+        """Return the drawing as the network sees it, (28,28) uint8, or None when nothing is drawn."""
+        return raster.mnist_image(self.strokes) if self.strokes else None
+
+    def _remember(self, strokes):
+        self._past.append(self.strokes)
+        self._future.clear()
+        self.strokes = strokes
+        self.revision += 1
+
+    def _step(self, source, target):
+        self.end()
+        if source:
+            target.append(self.strokes)
+            self.strokes = source.pop()
+            self.revision += 1
+
+
+def check(points):
+    """Return points as a list of (x, y) floats.  Raises ShapeError, or DataError for NaN or beyond a million pixels."""
+    (points,) = raster.check_strokes([points])
+    if points.size and abs(points).max() > FARTHEST:
+        raise DataError(f"a coordinate is {abs(points).max():.3g}: {FARTHEST:,.0f} pixels are the most")
+    return [(x, y) for x, y in points.tolist()]
+
+
+def read_strokes(path):
+    """Read strokes from a JSON file: a list of strokes, each a list of [x, y].  Raises DataError, with the path."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            strokes = json.load(file)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: it is no JSON file ({error})") from error
+    if not (isinstance(strokes, list) and all(isinstance(s, list) and all(map(_is_point, s)) for s in strokes)):
+        raise DataError(f"{path}: wants a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
+    try:
+        return [check(stroke) for stroke in strokes]
+    except (NumcnnError, OverflowError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _is_point(value):
+    return isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
