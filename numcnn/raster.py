@@ -10,6 +10,9 @@ import numpy as np
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.preprocess import BOX, SIDE, centre_in_28
 
+LARGEST = 1e100  # coordinate; squares of larger ones, and of quotients by less than TINY, could overflow
+TINY = 1 / LARGEST
+THINNEST = 0.5  # pixels; a thinner dot could slip through between the centres of four pixels
 PEN_WIDTH = 2.6  # MNIST's median stroke width, in pixels of the 20x20 box
 
 
@@ -17,7 +20,8 @@ def draw(strokes, shape=(28, 28), width=PEN_WIDTH):
     """Draw strokes with a round pen.  strokes list of (n,2), width in pixels -> (H,W) float64, coverage 0..1.
 
     A stroke of one point is a dot, one of no points draws nothing, and what lies outside of the image is cut off.
-    Strokes unite by their maximum.  Raises ShapeError, DataError (a coordinate is NaN or infinite), ConfigError.
+    Strokes unite by their maximum.  Raises ShapeError, DataError (a coordinate is NaN or infinite), ConfigError (the
+    pen's width).
     """
     strokes = check_strokes(strokes)
     radius = _check_pen(width) / 2
@@ -66,7 +70,7 @@ def fit(strokes, pen_width=PEN_WIDTH, box=BOX):
         return []
     low, high = points.min(axis=0), points.max(axis=0)
     extent = (high - low).max()
-    scale = (box - pen_width) / extent if extent > 0 else 0.0
+    scale = (box - pen_width) / extent if extent > TINY else 0.0
     middle = (low + high) / 2
     return [(stroke - middle) * scale + box / 2 for stroke in strokes]
 
@@ -100,28 +104,28 @@ def mnist_images(digits, pen_width=PEN_WIDTH, backend="fast"):
         points = np.concatenate([np.empty((0, 2)), *strokes])
         stroke_ends = np.cumsum([0, *(len(stroke) for stroke in strokes)])
         digit_ends = np.cumsum([0, *(len(digit) for digit in digits)])
-        fast_raster.box_images(points, stroke_ends, digit_ends, pen_widths, boxes)
+        fast_raster.box_images(points, stroke_ends, digit_ends, pen_widths, TINY, boxes)
     else:
         raise ConfigError(f"backend is {backend!r}: choose 'fast' or 'reference'")
     return _centre_those_with_ink(boxes)
 
 
 def check_strokes(strokes):
-    """Return strokes as a list of (n,2) float64 arrays.  Raises ShapeError, or DataError for NaN or infinity."""
+    """Return strokes as a list of (n,2) float64 arrays.  Raises ShapeError, DataError (NaN, infinity)."""
     checked = [np.asarray(stroke, np.float64) for stroke in strokes]
     for i, points in enumerate(checked):
         if points.size == 0:
             checked[i] = np.empty((0, 2))
         elif points.ndim != 2 or points.shape[1] != 2:
             raise ShapeError(f"stroke {i} has shape {points.shape}: a stroke is an (n,2) array of x,y points")
-        elif not np.isfinite(points).all():
-            raise DataError(f"stroke {i} has a coordinate that is NaN or infinite: leave such points out")
+        elif not (np.abs(points) <= LARGEST).all():  # NaN is not
+            raise DataError(f"stroke {i} has a coordinate that is NaN, infinite or beyond {LARGEST:g}: leave it out")
     return checked
 
 
 def _check_pen(width, limit=np.inf):
-    if not 0 < width < limit:
-        raise ConfigError(f"the pen's width is {width} pixels: it must be above 0 and below {limit:g}")
+    if not THINNEST <= width < limit:
+        raise ConfigError(f"the pen's width is {width} pixels: it must be at least {THINNEST} and below {limit:g}")
     return float(width)
 
 

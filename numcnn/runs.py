@@ -25,6 +25,9 @@ from numcnn.files import atomic_write
 from numcnn.network import Network, load
 from numcnn.train import Monitor, TrainState, state_from_json, state_to_json
 
+# The bar, within 80 columns, its postfix included.
+BAR = "{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}, {remaining} left{postfix}"
+
 # What marks an array of last.npz as the optimiser's.
 MOMENT = "optimizer."
 
@@ -50,15 +53,15 @@ class Progress(Monitor):
             unit="img",
             unit_scale=True,
             disable=None,
-            dynamic_ncols=True,
             leave=False,
+            bar_format=BAR,
         )
 
     def on_batch(self, state, images, loss, accuracy):
         """Move the bar."""
         if self._bar is not None and not self._bar.disable:
             self._bar.set_description(f"epoch {state.epoch + 1}/{self.config.epochs}", refresh=False)
-            self._bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.2%}", refresh=False)
+            self._bar.set_postfix_str(f"loss {loss:.4f} acc {accuracy:.2%}", refresh=False)
             self._bar.update(images)
 
     def on_epoch(self, network, optimizer, state, improved):
@@ -67,7 +70,7 @@ class Progress(Monitor):
         validation = ""
         if row["val_accuracy"] is not None:
             mark = " *" if improved else ""
-            validation = f"  val loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.2%}{mark}"
+            validation = f"  validation {row['val_accuracy']:.2%}{mark}"
         self.say(
             f"epoch {row['epoch']:>2}/{self.config.epochs}  loss {row['train_loss']:.4f} "
             f"accuracy {row['train_accuracy']:.2%}{validation}  {row['images_per_second']:,.0f} img/s"

@@ -86,6 +86,8 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
                 monitor.on_interrupt(network, optimizer, state)
                 break
             row = _epoch_row(state, schedule(optimizer.steps - 1))
+            if not np.isfinite(network.params).all():  # by the very last step, which no loss has seen yet
+                raise _diverged(network, state, row["lr"], math.nan)
             if validation is not None and len(validation):
                 result = network.evaluate(validation.images[validation.index], validation.labels[validation.index])
                 row.update(val_loss=result.loss, val_accuracy=result.accuracy)

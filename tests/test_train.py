@@ -183,3 +183,14 @@ def test_normalisation_is_that_of_the_pixels_that_count():
 def test_unequal_numbers_of_images_and_labels_are_refused():
     with pytest.raises(DataError, match="there are 5 images and 4 labels; wants as many of both, 1 or more"):
         small().fit(np.zeros((5, 28, 28), np.uint8), np.zeros(4, int))
+
+
+@pytest.mark.parametrize("with_validation", [True, False])
+def test_weights_that_the_last_step_breaks_are_noticed(with_validation):
+    images, labels = draw_digits(600, 11)
+    data = images[:50], labels[:50]
+    config = settings(epochs=1, batch_size=50, optimizer="sgd", lr=1e300, schedule="constant")
+    network = Network(small().layers, dtype=np.float64)
+    network.params *= 1e10
+    with pytest.raises(DivergedError, match=r"the loss became nan in epoch 1, batch \d.*not finite: conv1.w"):
+        fit(network, data, data if with_validation else None, config)

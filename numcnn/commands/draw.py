@@ -14,7 +14,7 @@ import re
 
 from numcnn.commands import add_weights_argument
 
-SMALLEST, LARGEST = 200, 8192
+SMALLEST, LARGEST = 480, 8192
 
 
 def add_arguments(parser):
@@ -22,7 +22,9 @@ def add_arguments(parser):
     add_weights_argument(parser)
     parser.add_argument("--strokes", metavar="FILE", help="strokes to begin with (JSON)")
     parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the pad and exit; needs no display")
-    parser.add_argument("--size", type=_size, default=(900, 600), metavar="WxH", help="of the window (default: 900x600)")
+    parser.add_argument(
+        "--size", type=_size, default=(900, 600), metavar="WxH", help="of the window (default: 900x600)"
+    )
 
 
 def run(arguments):

@@ -64,7 +64,8 @@ def run(arguments):
     train_set, val_set = _split(dataset, config)
     network = earlier.network if earlier else _new_network(dataset, train_set, config)
     if not arguments.quiet:
-        say(f"{dataset.name}: {dataset.source}; {len(train_set):,} images to train on, {len(val_set):,} to validate")
+        say(f"data: {dataset.source}")
+        say(f"{dataset.name}: {len(train_set):,} images to train on, {len(val_set):,} to validate")
         _announce_compilation(config)
     if arguments.dry_run:
         return _dry_run(arguments, network, train_set, config)

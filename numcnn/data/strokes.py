@@ -125,8 +125,9 @@ GLYPHS = (
 def generate(n, seed, *, backend="fast"):
     """Generate digits, prepared like MNIST -> images (n,28,28) uint8, labels (n,) uint8.
 
-    Every ten in a row hold each digit once, in random order.  The same seed (an int from 0) gives the same bytes whatever
-    the number of threads, and image i does not depend on n.  backend: as in `raster.mnist_images`.  Raises ConfigError.
+    Every ten in a row hold each digit once, in random order.  The same seed, a whole number from 0, gives the same
+    bytes whatever the number of threads, and image i does not depend on n.  backend is that of `raster.mnist_images`.
+    Raises ConfigError.
     """
     for name, value in (("n", n), ("seed", seed)):
         if not isinstance(value, (int, np.integer)) or value < 0:
@@ -153,7 +154,7 @@ def digit_strokes(label, rng):
 def _write_labels(labels, rng):
     """Write digits (N,) -> N lists of strokes, and pen widths (N,) in pixels of MNIST.
 
-    Each digit's way of writing is drawn first; then all that share one are written at once, which is what makes it fast.
+    Each digit's way of writing is drawn first; then all that share one are written at once, which makes it fast.
     """
     way = np.empty(len(labels), int)
     for digit in np.unique(labels):
@@ -209,7 +210,7 @@ class _Writers:
         return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
     def pen_widths(self, digit):
-        """Return pen widths (count,) in pixels: MNIST's spread, and no pen so thick that it would fill a digit's loops."""
+        """Return pen widths (count,) in pixels: MNIST's spread, but none so thick that it fills the digit's loops."""
         if digit == 1:
             return np.clip(2.5 * self.pen * np.exp(self.spread(0.15)), 1.2, 7)
         across = (self.width / np.hypot(1, self.slant))[:, 0]
@@ -237,7 +238,7 @@ def _curve(control, roundness):
     """
     tangents = np.empty_like(control)
     tangents[:, 1:-1] = (control[:, 2:] - control[:, :-2]) / 2
-    # At the ends the curve goes on bending: the parabola through the last two points that meets the inner tangent.
+    # At the ends the curve runs out straight, as a natural spline does: 0 = p'' = 6 chord - 4 end tangent - 2 inner.
     for end, inner, sign in ((0, 1, 1), (-1, -2, -1)):
         chord = sign * (control[:, inner] - control[:, end])
         tangents[:, end] = chord if control.shape[1] == 2 else 1.5 * chord - tangents[:, inner] / 2

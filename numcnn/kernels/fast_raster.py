@@ -1,28 +1,32 @@
-"""The brush of ``raster.py`` for whole batches, in Numba: each digit is fitted into its 20x20 box and drawn there."""
+"""The brush of ``raster.py`` for whole batches, in Numba: each digit is fitted into its 20x20 box and drawn there.
+
+``fit_box`` is `raster.fit`, ``approach`` is `raster._approach`, ``draw_boxes`` is `raster._box_image` of each digit.
+"""
 
 import numpy as np
 
-from numcnn.kernels.jit import kernel, prange
+from numcnn.kernels.jit import kernel
+from numcnn.kernels.team import the_team
 
 
-@kernel()
-def fit_box(points, pen_width, box):
-    """Scale and move points (n,2) in place so that their ink, pen included, fills box x box pixels: `raster.fit`."""
+@kernel
+def fit_box(points, pen_width, box, tiny):
+    """Scale and move points (n,2) in place so that their ink, pen included, fills box x box pixels."""
     low_x = high_x = points[0, 0]
     low_y = high_y = points[0, 1]
     for i in range(1, len(points)):
         low_x, high_x = min(low_x, points[i, 0]), max(high_x, points[i, 0])
         low_y, high_y = min(low_y, points[i, 1]), max(high_y, points[i, 1])
     extent = max(high_x - low_x, high_y - low_y)
-    scale = (box - pen_width) / extent if extent > 0 else 0.0
+    scale = (box - pen_width) / extent if extent > tiny else 0.0
     for i in range(len(points)):
         points[i, 0] = (points[i, 0] - (low_x + high_x) / 2) * scale + box / 2
         points[i, 1] = (points[i, 1] - (low_y + high_y) / 2) * scale + box / 2
 
 
-@kernel()
+@kernel
 def approach(nearest, x0, y0, x1, y1, reach):
-    """Lower `nearest` (H,W) to the squared distance from the segment, in its box widened by `reach`: `raster._approach`."""
+    """Lower `nearest` (H,W) to the squared distance from the segment, in its box widened by `reach`."""
     height, width = nearest.shape
     left = max(0, int(np.floor(min(x0, x1) - reach)))
     right = min(width, int(np.ceil(max(x0, x1) + reach)))
@@ -40,25 +44,21 @@ def approach(nearest, x0, y0, x1, y1, reach):
             nearest[row, column] = min(nearest[row, column], off_x * off_x + off_y * off_y)
 
 
-@kernel(parallel=True)
-def box_images(points, stroke_ends, digit_ends, pen_widths, out):
-    """Draw N digits, each into its own box.  out (N,S,S) uint8, strongest pixel 255; a digit without points is empty.
-
-    points (P,2) of all strokes in a row; stroke s is points[stroke_ends[s]:stroke_ends[s + 1]], digit n the strokes
-    digit_ends[n] to digit_ends[n + 1]; pen_widths (N,) in pixels.
-    """
-    for n in prange(len(out)):
+@kernel
+def draw_boxes(first, last, points, stroke_ends, digit_ends, pen_widths, tiny, out):
+    """Draw the digits from first to last: see `box_images`."""
+    for n in range(first, last):
         box = out.shape[1]
         radius = pen_widths[n] / 2
-        first, last = digit_ends[n], digit_ends[n + 1]
-        own = points[stroke_ends[first] : stroke_ends[last]].copy()
+        one, end = digit_ends[n], digit_ends[n + 1]
+        own = points[stroke_ends[one] : stroke_ends[end]].copy()
         nearest = np.full((box, box), np.inf)
         if len(own) > 0:
-            fit_box(own, pen_widths[n], box)
-        for s in range(first, last):
-            start, end = stroke_ends[s] - stroke_ends[first], stroke_ends[s + 1] - stroke_ends[first]
-            for i in range(start, max(end - 1, min(start + 1, end))):
-                j = min(i + 1, end - 1)
+            fit_box(own, pen_widths[n], box, tiny)
+        for s in range(one, end):
+            start, stop = stroke_ends[s] - stroke_ends[one], stroke_ends[s + 1] - stroke_ends[one]
+            for i in range(start, max(stop - 1, min(start + 1, stop))):  # one point is a segment of no length
+                j = min(i + 1, stop - 1)
                 approach(nearest, own[i, 0], own[i, 1], own[j, 0], own[j, 1], radius + 0.5)
         strongest = 0.0
         for row in range(box):
@@ -70,3 +70,16 @@ def box_images(points, stroke_ends, digit_ends, pen_widths, out):
         for row in range(box):
             for column in range(box):
                 out[n, row, column] = np.uint8(np.rint(scale * nearest[row, column]))
+
+
+def box_images(points, stroke_ends, digit_ends, pen_widths, tiny, out):
+    """Draw N digits, each into its own box.  out (N,S,S) uint8, strongest pixel 255; a digit without points is empty.
+
+    points (P,2) of all strokes in a row; stroke s is points[stroke_ends[s]:stroke_ends[s + 1]], digit n the strokes
+    digit_ends[n] to digit_ends[n + 1]; pen_widths (N,) in pixels; a digit no larger than tiny is a dot.
+    """
+
+    def task(_, first, last):
+        draw_boxes(first, last, points, stroke_ends, digit_ends, pen_widths, tiny, out)
+
+    the_team().share(len(out), task, least=64)

@@ -42,16 +42,18 @@ if "numba" not in sys.modules and "NUMBA_CACHE_DIR" not in os.environ:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)
 
 import numba  # noqa: E402  (after its cache folder is set)
-from numba import prange  # noqa: E402,F401
-
-CACHE = "NUMBA_CACHE_DIR" in os.environ or bool(numba.config.CACHE_DIR)
 
 
-def kernel(function=None, *, parallel=False):
-    """Decorate a function to be compiled on first use, cached on disk, without the GIL and with ``FASTMATH``."""
-    if function is None:
-        return lambda f: kernel(f, parallel=parallel)
-    return numba.njit(cache=CACHE, nogil=True, parallel=parallel, fastmath=FASTMATH, error_model="numpy")(function)
+def kernel(function):
+    """Decorate a function to be compiled on first use, cached on disk, without the GIL and with ``FASTMATH``.
+
+    Never ``parallel=True``: the work is shared by ``team``, which says why.
+    """
+    settings = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **settings)(function)
+    except RuntimeError:  # no place that can be written to: compile anew in every process
+        return numba.njit(**settings)(function)
 
 
 def cache_is_empty():

@@ -1,8 +1,10 @@
 """The pad's window: events in, drawing and answer out."""
 
+import io
 import os
 import sys
 
+import numpy as np
 import pygame
 
 from numcnn import raster
@@ -103,13 +105,12 @@ def screenshot(network, path, size=(900, 600), strokes=()):
     canvas = fitted_canvas(strokes)
     surface = pygame.Surface(size)
     pygame.font.init()
-    try:
-        View().draw(surface, canvas, *read(check_network(network), canvas))
-    finally:
-        pygame.font.quit()
+    View().draw(surface, canvas, *read(check_network(network), canvas))
+    png = io.BytesIO()  # in memory first: pygame doesn't tell what went wrong with a file
+    pygame.image.save(surface, png, "screenshot.png")
     try:
         with atomic_write(path) as file:
-            pygame.image.save(surface, file, "screenshot.png")
+            file.write(png.getvalue())
     except OSError as error:
         reason = error.strerror or error
         raise NumcnnError(f"cannot write {path}: {reason}; check the folder and the space left") from error
@@ -131,12 +132,14 @@ def fitted_canvas(strokes):
 
 
 def check_network(network):
-    """Return the network if it reads 28x28 pictures as ten digits, else raise ConfigError."""
+    """Return the network if it reads 28x28 pictures as ten digits with finite weights, else raise ConfigError."""
     if network.input_shape != (28, 28, 1) or network.output_shape != (10,):
         raise ConfigError(
             f"the pad wants a network from (28, 28, 1) to ten digits; this one goes from {network.input_shape} "
             f"to {network.output_shape}"
         )
+    if not np.isfinite(network.params).all():
+        raise ConfigError("the network has weights that are NaN or infinite; choose another, or train it again")
     return network
 
 

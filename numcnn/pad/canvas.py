@@ -5,8 +5,6 @@ import json
 from numcnn import raster
 from numcnn.errors import DataError, NumcnnError
 
-FARTHEST = 1e6  # pixels; beyond any screen, and far from where products of coordinates overflow
-
 
 class Canvas:
     """A sheet of width x height pixels, y downwards.
@@ -23,20 +21,20 @@ class Canvas:
         self._past, self._future = [], []  # the tuples of strokes before and after this one
 
     def stroke(self, points):
-        """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError (see `check`)."""
-        points = check(points)
+        """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError (NaN, infinity)."""
+        points = _checked(points)
         self.end()
         if points:
             self._remember((*self.strokes, points))
 
     def begin(self, x, y):
-        """Put the pen down.  Raises DataError, as `extend` does, for a coordinate that is NaN or out of range."""
+        """Put the pen down.  Raises DataError, as `extend` does, for a coordinate that is NaN or infinite."""
         self.stroke([(x, y)])
         self._open = self.strokes[-1]
 
     def extend(self, x, y):
         """Move the pen; nothing happens while it is up."""
-        (point,) = check([(x, y)])
+        (point,) = _checked([(x, y)])
         if self._open is not None and point != self._open[-1]:
             self._open.append(point)
             self.revision += 1
@@ -82,11 +80,9 @@ class Canvas:
             self.revision += 1
 
 
-def check(points):
-    """Return points as a list of (x, y) floats.  Raises ShapeError, or DataError for NaN or beyond a million pixels."""
+def _checked(points):
+    """Return points as a list of (x, y) floats, after the brush's own checks."""
     (points,) = raster.check_strokes([points])
-    if points.size and abs(points).max() > FARTHEST:
-        raise DataError(f"a coordinate is {abs(points).max():.3g}: {FARTHEST:,.0f} pixels are the most")
     return [(x, y) for x, y in points.tolist()]
 
 
@@ -102,7 +98,7 @@ def read_strokes(path):
     if not (isinstance(strokes, list) and all(isinstance(s, list) and all(map(_is_point, s)) for s in strokes)):
         raise DataError(f"{path}: wants a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
     try:
-        return [check(stroke) for stroke in strokes]
+        return raster.check_strokes(strokes)
     except (NumcnnError, OverflowError) as error:
         raise DataError(f"{path}: {error}") from error
 

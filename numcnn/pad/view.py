@@ -8,6 +8,7 @@ import pygame
 from numcnn import raster
 
 PEN = 0.055  # the pen's width on the screen, in sides of the sheet; the network's picture has a pen of its own
+FINER = 3  # text is drawn larger and scaled down: hinting, made for pixels, would space small letters unevenly
 
 BACKGROUND, PAPER, LINE = "#f3f5f7", "#ffffff", "#d3d9e0"
 INK, MUTED = "#16202b", "#5a6672"
@@ -39,7 +40,7 @@ def layout(size, canvas):
     """Divide a window of this size (width, height): the sheet on the left, what the network says on the right."""
     width, height = (max(v, 200) for v in size)
     margin = max(14, min(width, height) // 24)
-    text = max(15, round(min(width / 48, height / 32)))
+    text = max(17, round(min(width / 48, height / 32)))
     gap = round(1.4 * margin)
     room = height - 2 * margin - 2 * text
     scale = min(0.6 * (width - 2 * margin) / canvas.width, room / canvas.height)
@@ -80,7 +81,7 @@ class View:
         self._draw_keys(surface, places)
 
     def _draw_seen(self, surface, places, seen):
-        surface.fill("black", places.seen)
+        surface.fill(TRACK, places.seen)
         if seen is not None:
             picture = pygame.surfarray.make_surface(np.repeat(seen.T[:, :, None], 3, axis=2))  # surfarray is [x][y]
             surface.blit(pygame.transform.scale(picture, places.seen.size), places.seen)
@@ -93,20 +94,21 @@ class View:
             self._text(surface, "no answer yet", places.text, MUTED, topleft=caption)
             return
         best = int(np.argmax(probabilities))
-        digit = self._font(round(1.3 * places.answer.height)).render(str(best), True, ACCENT)
+        digit = self._font(round(1.95 * places.answer.height)).render(str(best), True, ACCENT)
         digit = digit.subsurface(digit.get_bounding_rect())  # without the font's own margins it lines up with the rest
         surface.blit(digit, digit.get_rect(bottomleft=places.answer.bottomleft))
         self._text(surface, f"{percent(probabilities[best])} sure", places.text, INK, topleft=caption)
 
     def _draw_bars(self, surface, places, probabilities):
         label, number = round(1.4 * places.text), round(3.4 * places.text)
-        pitch = places.bars.height / 10
+        thick = round(0.056 * places.bars.height)
+        answer = None if probabilities is None else np.argmax(probabilities)
         for digit in range(10):
-            middle = round(places.bars.top + (digit + 0.5) * pitch)
-            bar = pygame.Rect(places.bars.left + label, 0, places.bars.width - label - number, round(0.56 * pitch))
-            bar.centery = middle
-            best = probabilities is not None and digit == np.argmax(probabilities)
-            color = ACCENT if best else INK if probabilities is not None else MUTED
+            top = round(places.bars.top + digit * (places.bars.height - thick) / 9)
+            bar = pygame.Rect(places.bars.left + label, top, places.bars.width - label - number, thick)
+            middle = bar.centery
+            best = digit == answer
+            color = ACCENT if best else MUTED if answer is None else INK
             surface.fill(TRACK, bar)
             self._text(surface, str(digit), places.text, color, midleft=(places.bars.left, middle))
             if probabilities is not None:
@@ -116,14 +118,15 @@ class View:
                 self._text(surface, percent(share), places.text, color, midright=(places.bars.right, middle))
 
     def _draw_keys(self, surface, places):
-        x, y = places.keys.midleft
+        x, y = places.keys.topleft
         for key, action in KEYS:
-            x = self._text(surface, key, places.text, INK, midleft=(x, y)).right + places.text // 2
-            x = self._text(surface, action, places.text, MUTED, midleft=(x, y)).right + round(1.4 * places.text)
+            x = self._text(surface, key, places.text, INK, topleft=(x, y)).right + places.text // 2
+            x = self._text(surface, action, places.text, MUTED, topleft=(x, y)).right + round(1.4 * places.text)
 
     def _text(self, surface, words, height, color, **anchor):
         """Write words; anchor is one of pygame.Rect's, as in topleft=(x, y).  Return the Rect they cover."""
-        image = self._font(height).render(words, True, color)
+        large = self._font(FINER * height).render(words, True, color)
+        image = pygame.transform.smoothscale(large, (large.get_width() // FINER, large.get_height() // FINER))
         return surface.blit(image, image.get_rect(**anchor))
 
     def _font(self, height):

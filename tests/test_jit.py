@@ -1,0 +1,81 @@
+"""Where compiled kernels are cached, and that NaN survives the floating-point liberties."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import COMPILED
+
+from numcnn.kernels import jit
+
+USE = """
+import numpy as np
+from numcnn.kernels import fast, jit
+out = np.empty(3, np.float32)
+fast.relu_forward(np.array([-1, 2, np.nan], np.float32), out)
+assert out[0] == 0 and out[1] == 2 and np.isnan(out[2])
+print(jit.numba.config.CACHE_DIR)
+print(jit.cache_is_empty())
+"""
+
+
+def use(**environment):
+    """Run a kernel in a new process; return the cache folder it used, and whether that was empty afterwards."""
+    env = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-c", USE], env={**env, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    folder, empty = done.stdout.splitlines()
+    return Path(folder), empty == "True"
+
+
+def test_a_folder_of_our_own_named_after_the_flags(tmp_path):
+    folder, empty = use(XDG_CACHE_HOME=str(tmp_path))
+    assert folder.parent == tmp_path / "numcnn" and folder.name.startswith("numba-")
+    assert not empty
+    if COMPILED:
+        assert any(folder.rglob("fast*.nbi"))
+
+
+def test_the_users_own_choice_stays(tmp_path):
+    folder, _ = use(NUMBA_CACHE_DIR=str(tmp_path / "mine"))
+    assert folder == tmp_path / "mine"
+
+
+def test_no_place_to_write_to_falls_back(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "temporary").mkdir()
+    folder, _ = use(XDG_CACHE_HOME=str(tmp_path / "file"), TMPDIR=str(tmp_path / "temporary"))
+    assert folder.is_relative_to(tmp_path / "temporary")
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
+def test_without_any_place_kernels_are_compiled_but_not_kept(monkeypatch):
+    monkeypatch.setattr(jit.numba.core.caching.FunctionCache, "_impl_class", NoPlace)
+
+    @jit.kernel
+    def double(x):
+        return x * 2
+
+    assert double(np.float32(4)) == 8
+
+
+class NoPlace:
+    """What Numba's cache does when no folder can be written to."""
+
+    def __init__(self, function):
+        raise RuntimeError("cannot cache function: no locator available")
+
+
+def test_nan_and_infinity_survive_the_flags():
+    @jit.kernel
+    def count(values):
+        found = 0
+        for value in values:
+            found += value != value or value == np.inf
+        return found
+
+    assert count(np.array([1, np.nan, np.inf, -np.inf])) == 2
+    assert not {"nnan", "ninf", "fast"} & jit.FASTMATH

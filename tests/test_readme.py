@@ -1,0 +1,53 @@
+"""The README tells the truth where a program can tell: its files exist, its Python runs, its commands parse."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BACKEND
+
+import numcnn
+from numcnn.cli import COMMANDS
+
+ROOT = Path(numcnn.__file__).parents[1]
+README = ROOT / "README.md"
+pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is not beside the installed package")
+
+
+def text():
+    return README.read_text(encoding="utf-8")
+
+
+def test_every_file_it_links_to_or_shows_exists():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text()) if "://" not in link]
+    assert links
+    for link in links:
+        assert (ROOT / link).is_file(), link
+
+
+def test_its_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(import numcnn\n.*?)```", text(), re.DOTALL)
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 28, 28)).astype(np.uint8), np.arange(40) % 10
+    code = code.replace("epochs=3,", f"epochs=1, backend={BACKEND!r},").replace("gradcheck(network)", "gradcheck(network, samples=2)")
+    names = {"pictures": images[:2], "images": images, "labels": labels}
+    exec(compile(code, "README.md", "exec"), names)
+    assert numcnn.load("mine.npz").params.size == names["network"].params.size
+
+
+def test_it_names_every_command_and_no_other():
+    named = set(re.findall(r"`numcnn ([a-z]+)", text()))
+    assert named == set(COMMANDS)
+
+
+def test_the_layout_names_every_module():
+    for path in (ROOT / "numcnn").rglob("*.py"):
+        if path.stem not in ("__init__", "__main__") and path.parent.name != "commands":
+            assert path.name in text(), path
+
+
+def test_the_test_command_is_marked_for_ci():
+    block = re.search(r"<!-- test command -->\n```bash\n(.*?)\n```", text(), re.DOTALL)
+    assert block and "pytest" in block.group(1)
