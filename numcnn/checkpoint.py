@@ -44,7 +44,10 @@ _DAMAGE = (
 def save(path, arrays, meta):
     """Write ``arrays`` (name -> array) and ``meta`` (a dict for JSON) to ``path``: atomically, without pickle."""
     document = {"format": FORMAT, "version": VERSION, **meta}
-    text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+    try:
+        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"cannot write {path}: its description doesn't fit JSON ({error})") from error
     try:
         with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(_member("meta.json"), text)
@@ -78,6 +81,7 @@ class Checkpoint:
         except _DAMAGE as error:
             raise self._damaged("it is no .npz file, or only a part of one") from error
         try:
+            self._refuse_compression()
             self.meta = self._read_meta()
         except BaseException:
             self._archive.close()
@@ -89,6 +93,18 @@ class Checkpoint:
 
     def __exit__(self, *_):
         self._archive.close()
+
+    @property
+    def values(self):
+        """How many float32 values there is room for in the file."""
+        return sum(info.file_size for info in self._archive.infolist()) // 4
+
+    def _refuse_compression(self):
+        """Make sure that a member is no larger than the file: ours are stored as they are, a bomb can't be."""
+        whole = os.path.getsize(self.path)
+        for info in self._archive.infolist():
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size > whole:
+                raise self._damaged(f"its member {info.filename} is compressed, which numcnn's never are")
 
     def _damaged(self, what):
         return CheckpointError(f"{self.path}: {what}; use another copy, or train one with: numcnn train")
@@ -160,22 +176,24 @@ def weights_folder():
 
 
 def find_weights(name=None):
-    """Return the path of a weights file, given as a path or by the name of a shipped one: "mnist", "pad" ...
+    """Return the path of a weights file, given by path or by the name of a shipped one: "mnist", "pad" ...
 
-    A name stands for ``NAME.npz`` in the weights folder, else for the one file ``NAME*.npz``.  None: "mnist".
-    Raises CheckpointError when there is no such file.
+    A name stands for ``NAME.npz`` in the weights folder, else for the one file ``NAME*.npz`` there.  None: "mnist".
+    Raises CheckpointError when there is no such file, or more than one.
     """
-    name = DEFAULT_WEIGHTS if name is None else os.fspath(name)
-    path = Path(name)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise CheckpointError(f"{name} is a folder; name the .npz file in it, such as {path / 'best.npz'}")
-    folder = weights_folder()
-    shipped = sorted(folder.glob("*.npz"), key=lambda p: p.stem)
-    if path.name == name:
-        matches = [p for p in shipped if name in (p.name, p.stem)] or [p for p in shipped if p.name.startswith(name)]
+    given = DEFAULT_WEIGHTS if name is None else os.fspath(name)
+    shipped = sorted(weights_folder().glob("*.npz"), key=lambda path: path.stem)
+    path = Path(given)
+    if path.name == given and path.suffix != ".npz":  # a name; a file or folder of the user's called so isn't meant
+        exact = [p for p in shipped if p.stem == given]
+        matches = exact or [p for p in shipped if p.stem.startswith(given)]
+        if len(matches) > 1:
+            raise CheckpointError(f"several weights files begin with {given}: {', '.join(p.stem for p in matches)}")
         if matches:
             return matches[0]
+    if path.is_file() and name is not None:
+        return path
+    if path.is_dir() and name is not None:
+        raise CheckpointError(f"{given} is a folder; name the .npz file in it, such as {path / 'best.npz'}")
     known = ", ".join(p.stem for p in shipped) or "none"
-    raise CheckpointError(f"there is no weights file {name}; give a path, or the name of a shipped one ({known})")
+    raise CheckpointError(f"there is no weights file {given}; give a path, or the name of a shipped one ({known})")

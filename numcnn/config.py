@@ -12,8 +12,11 @@ from numcnn.kernels import BACKENDS
 from numcnn.models import MODELS
 from numcnn.schedules import SCHEDULES
 
+# Settings that choose network and data, which ``Network.fit`` is given otherwise.
+FOR_COMMAND_LINE = ("model", "val", "limit", "backend")
+
 # The learning rate and the weight decay that suit each optimiser, where none is given.
-OPTIMIZERS = {"adamw": (2e-3, 0.05), "adam": (1e-3, 0.0), "sgd": (0.05, 0.0)}
+OPTIMIZERS = {"adamw": (3e-3, 0.05), "adam": (1e-3, 0.0), "sgd": (0.05, 0.0)}
 
 
 def _option(default, text, choices=None):
@@ -31,8 +34,8 @@ class TrainConfig:
     optimizer: str = _option("adamw", "how a gradient becomes a step", tuple(OPTIMIZERS))
     lr: float | None = _option(None, "highest learning rate (default: what suits the optimiser)")
     schedule: str = _option("one-cycle", "how the learning rate goes over the run", SCHEDULES)
-    warmup: float = _option(1.0, "epochs over which the cosine schedule rises")
-    momentum: float = _option(0.9, "momentum of sgd")
+    warmup: float = _option(1.0, "epochs over which the cosine schedule rises; the others don't use it")
+    momentum: float = _option(0.9, "momentum of sgd; the others don't use it")
     nesterov: bool = _option(False, "sgd looks ahead along its momentum")
     weight_decay: float | None = _option(None, "decoupled weight decay (default: what suits the optimiser)")
     clip: float = _option(0.0, "largest norm of the whole gradient; 0: no limit")
@@ -48,15 +51,33 @@ class TrainConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             self._check_kind(field)
-        least = {"epochs": 1, "batch_size": 1, "warmup": 0, "clip": 0, "val": 0, "patience": 0, "seed": 0, "limit": 1}
+        below = {"momentum": 1, "label_smoothing": 1, "warmup": 10_000}
+        least = {
+            "momentum": 0,
+            "label_smoothing": 0,
+            "weight_decay": 0,
+            "limit": 1,
+            "epochs": 1,
+            "batch_size": 1,
+            "warmup": 0,
+            "clip": 0,
+            "val": 0,
+            "patience": 0,
+            "seed": 0,
+        }
         for name, low in least.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise ConfigError(f"{_flag(name)} is {value}; wants {low} or more")
+            value, high = getattr(self, name), below.get(name, math.inf)
+            if value is not None and not low <= value < high:
+                upper = f" and below {high}" if name in below else ""
+                raise ConfigError(f"{_flag(name)} is {value}; wants {low} or more{upper}")
         if self.lr is not None and self.lr <= 0:
             raise ConfigError(f"--lr is {self.lr}; wants a number above 0")
         if self.optimizer == "adam" and self.weight_decay:
             raise ConfigError("--weight-decay goes with sgd or adamw: adam with weight decay is adamw")
+        if self.optimizer != "sgd" and self.nesterov:
+            raise ConfigError(f"--nesterov goes with --optimizer sgd; {self.optimizer} has no such momentum")
+        if self.patience and self.val == 0:
+            raise ConfigError("--patience waits for a better validation accuracy; it can't go with --val 0")
 
     def _check_kind(self, field):
         """Check one field's type, its choices, and that a number is finite."""

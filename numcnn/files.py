@@ -13,7 +13,10 @@ def atomic_write(path):
     The temporary file lies in the same folder (a rename doesn't cross file systems) and is flushed to the disk first.
     """
     path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise _about(error, path) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -21,11 +24,18 @@ def atomic_write(path):
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from everybody else
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _about(error, path) from error
         raise
     _sync_folder(path.parent)
+
+
+def _about(error, path):
+    """Return the error with the name that people know, not the temporary one."""
+    return type(error)(error.errno, error.strerror or str(error), str(path))
 
 
 def _sync_folder(folder):

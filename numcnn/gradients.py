@@ -93,15 +93,16 @@ class GradientReport:
                 "shape": list(row.shape),
                 "checked": len(row.analytic),
                 "kinks": row.kinks,
-                "max_error": row.max_error,
+                "max_error": _finite(row.max_error),
                 "worst_index": list(row.worst_index),
-                "backward": row.worst_analytic,
-                "numeric": row.worst_numeric,
+                "backward": _finite(row.worst_analytic),
+                "numeric": _finite(row.worst_numeric),
                 "passed": row.passed,
             }
             for row in self.rows
         ]
-        return {"passed": self.passed, "max_error": self.max_error, "tolerance": self.tolerance, "arrays": rows}
+        worst = _finite(max((row.max_error for row in self.rows), key=lambda error: (error != error, error)))
+        return {"passed": self.passed, "max_error": worst, "tolerance": self.tolerance, "arrays": rows}
 
     def plot(self, path=None):
         """Return a matplotlib Figure of the report; also write it to ``path`` (.png) if given."""
@@ -111,6 +112,11 @@ class GradientReport:
         if path is not None:
             plots.save(figure, path)
         return figure
+
+
+def _finite(value):
+    """Return ``value``, or None for what JSON has no word for."""
+    return value if np.isfinite(value) else None
 
 
 def gradcheck(
@@ -126,6 +132,12 @@ def gradcheck(
     a shuffled sequence of distinct values, so that no max-pool sees a tie.
     samples: entries checked per array, drawn at random where it has more; None: all of them.
     """
+    if samples is not None and samples < 1:
+        raise ConfigError(f"gradcheck samples is {samples}; wants 1 or more, or None for all entries")
+    if seed < 0 or n < 1 or not eps > 0:
+        raise ConfigError(
+            f"gradcheck got seed {seed}, n {n}, eps {eps}; wants a seed of 0 or more, n of 1 or more, eps > 0"
+        )
     rng = np.random.default_rng(seed)
     if isinstance(subject, SoftmaxCrossEntropy):
         return _check_loss(subject, x, input_shape or (10,), n, samples, eps, tolerance, backend, rng)
@@ -251,7 +263,7 @@ def _row(name, shape, checked, analytic, numeric, wanted, tolerance):
 
 
 class GradientWatch:
-    """Follow each layer's gradient norm, weight norm and update/weight ratio; averages over an epoch's steps.
+    """Follow each layer's gradient norm (before any clipping), weight norm and update/weight ratio over an epoch.
 
     A healthy update is about a thousandth of the weights; far more shakes them, far less learns nothing.
     """
@@ -264,8 +276,7 @@ class GradientWatch:
             start = self._places[layer].start if layer in self._places else place.start
             self._places[layer] = slice(start, place.stop)
         self._before = np.empty_like(network.params)
-        self._sums = {name: 0.0 for name in self.columns}
-        self._steps = 0
+        self.sums = {name: 0.0 for name in self.columns}
 
     @property
     def columns(self):
@@ -275,8 +286,10 @@ class GradientWatch:
         ]
 
     def before_step(self):
-        """Call between backward and the optimiser's step."""
+        """Call right after backward, before gradients are clipped and the optimiser steps."""
         self._before[...] = self._network.params
+        for layer, place in self._places.items():
+            self.sums[f"{layer}.gradient_norm"] += float(np.linalg.norm(self._network.grads[place]))
 
     def after_step(self):
         """Call after the optimiser's step."""
@@ -285,14 +298,11 @@ class GradientWatch:
             weight_norm = float(np.linalg.norm(weights))
             np.subtract(self._network.params[place], weights, out=weights)
             update_norm = float(np.linalg.norm(weights))
-            self._sums[f"{layer}.gradient_norm"] += float(np.linalg.norm(self._network.grads[place]))
-            self._sums[f"{layer}.weight_norm"] += weight_norm
-            self._sums[f"{layer}.update_ratio"] += update_norm / weight_norm if weight_norm else 0.0
-        self._steps += 1
+            self.sums[f"{layer}.weight_norm"] += weight_norm
+            self.sums[f"{layer}.update_ratio"] += update_norm / weight_norm if weight_norm else 0.0
 
-    def row(self):
-        """Return name -> mean over the steps since the last call, and start over."""
-        means = {name: total / max(1, self._steps) for name, total in self._sums.items()}
-        self._sums = {name: 0.0 for name in self.columns}
-        self._steps = 0
+    def row(self, steps):
+        """Return name -> mean over the ``steps`` since the last call, and start over."""
+        means = {name: total / steps for name, total in self.sums.items()}
+        self.sums = {name: 0.0 for name in self.columns}
         return means

@@ -40,7 +40,7 @@ class Layer(ABC):
         self.name = type(self).__name__
         self.in_shape = self.out_shape = self.dtype = self.kernels = self.rng = None
         self.params, self.grads = {}, {}
-        self._buffers, self._saved = {}, None
+        self._buffers, self._saved, self._n = {}, None, 0
 
     # What a subclass writes
 
@@ -83,7 +83,11 @@ class Layer(ABC):
 
         Raises ShapeError (a ValueError) for another rank, size or dtype.
         """
+        if self.kernels is None:
+            raise ConfigError(f"{self.name} is not built yet; put it into a Network")
         self._check("input", x, self.in_shape)
+        if training:
+            self._n = len(x)
         return self._forward(np.ascontiguousarray(x), training)
 
     def backward(self, dout, need_dx=True):
@@ -91,6 +95,8 @@ class Layer(ABC):
         if self._saved is None:
             raise ShapeError(f"{self.name}: backward needs a forward(x, training=True) before it")
         self._check("gradient", dout, self.out_shape)
+        if len(dout) != self._n:
+            raise ShapeError(f"{self.name}: gradient is of {len(dout)} images; the forward before it had {self._n}")
         return self._backward(np.ascontiguousarray(dout), need_dx)
 
     def buffer(self, purpose, shape, dtype=None):

@@ -1,19 +1,23 @@
 """A network: layers in a row over one flat buffer of parameters and one of gradients."""
 
 import math
+import numbers
 
 import numpy as np
 
 from numcnn import checkpoint, kernels, metrics
-from numcnn.errors import CheckpointError, ConfigError, NumcnnError, ShapeError
+from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.initializers import INITIALIZERS
-from numcnn.layers import LAYERS, SHORT_NAMES
+from numcnn.layers import LAYERS, SHORT_NAMES, Layer
 from numcnn.losses import SoftmaxCrossEntropy, softmax
 
 MAX_PARAMETERS = 1 << 27
 
 # Images that inference runs through the layers at a time: what bounds its memory.
 INFERENCE_BATCH = 128
+
+# Which of a seed's streams of random numbers is whose.  (Stream 0 would be that of the seed alone.)
+FIRST_WEIGHTS, DROPOUT = 1, 2
 
 # With the "auto" back-end, so many images are worth loading and warming up the compiled kernels.
 AUTO_FAST_IMAGES = 129
@@ -28,26 +32,34 @@ class Network:
     """
 
     def __init__(
-        self, layers, input_shape=(28, 28, 1), *, dtype=np.float32, backend="auto", seed=0, normalisation=(0.0, 1.0)
+        self,
+        layers,
+        input_shape=(28, 28, 1),
+        *,
+        dtype=np.float32,
+        backend="auto",
+        seed=0,
+        normalisation=(0.0, 1.0),
+        most_parameters=MAX_PARAMETERS,
     ):
         """Build the layers for images of ``input_shape`` and draw first weights from ``seed``.
 
         dtype: float32 or float64.  backend: "reference", "fast", a module of kernels, or "auto": fast for training and
-        for many images, reference for a few (which then needn't wait for Numba).
+        for many images, reference for a few (which then needn't wait for Numba).  seed: None leaves all parameters
+        zero, for somebody who is going to fill them.  most_parameters: more of them are refused before they are made.
         Raises ConfigError, and ShapeError when a layer doesn't fit the one before it.
         """
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise ConfigError(f"dtype is {self.dtype}; wants float32 or float64")
-        self.layers = list(layers)
+        self.dtype = _checked_dtype(dtype)
+        self.layers = _checked_layers(layers)
         self.input_shape = tuple(input_shape)
-        self.normalisation = tuple(float(v) for v in normalisation)
-        self.seed = seed
+        self.normalisation = _checked_normalisation(normalisation)
+        self.seed = _checked_seed(seed)
         self.info = {}
         self._build_layers()
-        self._bind_parameters()
-        self._draw_parameters(np.random.default_rng(seed))
-        self.rng = np.random.default_rng([seed, 1])  # for dropout
+        self._bind_parameters(most_parameters)
+        if seed is not None:
+            self._draw_parameters(np.random.default_rng([seed, FIRST_WEIGHTS]))
+        self.rng = np.random.default_rng([seed or 0, DROPOUT])
         for layer in self.layers:
             layer.rng = self.rng
         self.backend = backend
@@ -62,12 +74,12 @@ class Network:
             shape = layer.build(shape, self.dtype, f"{short}{count[short]}")
         self.output_shape = shape
 
-    def _bind_parameters(self):
+    def _bind_parameters(self, most):
         """Lay all parameters out in one flat array, the gradients in another, and give the layers their views."""
         specs = [(layer, spec) for layer in self.layers for spec in layer.specs]
         total = sum(_size(spec) for _, spec in specs)
-        if total > MAX_PARAMETERS:
-            raise ConfigError(f"the network has {total:,} parameters; {MAX_PARAMETERS:,} are the most")
+        if total > most:
+            raise ConfigError(f"the network has {total:,} parameters; {most:,} are the most here")
         self.params, self.grads = np.zeros(total, self.dtype), np.zeros(total, self.dtype)
         self.decay = np.zeros(total, self.dtype)  # 1 where weight decay applies
         self.slices = {}  # "conv1.w" -> where it lies in the flat arrays
@@ -99,18 +111,18 @@ class Network:
         if backend != "auto":
             kernels.get_backend(backend)
         self._backend = backend
-        self._use_kernels_for(1)
+        self.use_kernels_for(1)
 
     @property
     def backend_name(self):
         """The name of the kernels that are in use now: "reference", "fast", or that of the module given."""
         return getattr(self.kernels, "__name__", type(self.kernels).__name__).rpartition(".")[2]
 
-    def _use_kernels_for(self, images):
-        """Hand the layers the back-end's module; "auto" chooses by the number of images to come."""
+    def use_kernels_for(self, images=None):
+        """Hand the layers the back-end's module; "auto" chooses by the number of images to come.  None: training."""
         backend = self._backend
         if isinstance(backend, str) and backend == "auto":
-            backend = "fast" if images >= AUTO_FAST_IMAGES else "reference"
+            backend = "fast" if images is None or images >= AUTO_FAST_IMAGES else "reference"
         self.kernels = kernels.get_backend(backend)
         for layer in self.layers:
             layer.kernels = self.kernels
@@ -130,8 +142,11 @@ class Network:
 
         The result is a buffer of the network's: copy it to keep it.  ``training`` remembers what backward needs.
         """
-        for layer in self.layers:
-            x = layer.forward(x, training)
+        if training:
+            self.use_kernels_for()
+        with self.kernels.computing():
+            for layer in self.layers:
+                x = layer.forward(x, training)
         return x
 
     def backward(self, dlogits, need_dx=False):
@@ -141,12 +156,12 @@ class Network:
         lies before the first layer with parameters isn't computed.
         """
         first = next((i for i, layer in enumerate(self.layers) if layer.specs), len(self.layers))
+        last = 0 if need_dx else first
         gradient = dlogits
-        for i in reversed(range(len(self.layers))):
-            if i < first and not need_dx:
-                return None
-            gradient = self.layers[i].backward(gradient, need_dx=need_dx or i > first)
-        return gradient
+        with self.kernels.computing():
+            for i in range(len(self.layers) - 1, last - 1, -1):
+                gradient = self.layers[i].backward(gradient, need_dx=need_dx or i > first)
+        return gradient if need_dx else None
 
     # Inference
 
@@ -155,13 +170,14 @@ class Network:
 
         Memory beside the result is bounded for any N.  Raises ShapeError for another shape, dtype or range.
         """
-        images = self._as_images(images)
+        images = self.check_images(images)
         out = np.empty((len(images), *self.output_shape), self.dtype)
-        self._use_kernels_for(len(images))
+        x = np.empty((min(INFERENCE_BATCH, len(images)), *self.input_shape), self.dtype)
+        self.use_kernels_for(len(images))
         with self.kernels.computing():
             for first in range(0, len(images), INFERENCE_BATCH):
-                last = min(first + INFERENCE_BATCH, len(images))
-                out[first:last] = self.forward(self.gather(images, np.arange(first, last)))
+                some = np.ascontiguousarray(images[first : first + INFERENCE_BATCH])
+                out[first : first + len(some)] = self.forward(self.gather(some, np.arange(len(some)), x[: len(some)]))
         return out
 
     def predict_proba(self, images):
@@ -175,22 +191,27 @@ class Network:
     def evaluate(self, images, labels):
         """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion ..."""
         logits = self.logits(images)
+        if len(logits) == 0:
+            raise DataError("there are no images to evaluate on; wants 1 or more")
         criterion = SoftmaxCrossEntropy(self.kernels)
         loss = criterion.forward(logits, labels)
         return metrics.evaluation(labels, np.exp(criterion.log_probs), loss)
 
-    def gather(self, images, index, out=None):
-        """Return images[index] normalised, as (n, *input_shape) in the network's dtype; ``out`` to fill an array."""
+    def gather(self, images, index, out):
+        """Fill ``out`` (n, *input_shape) with images[index], normalised; return it.  For images that were checked."""
         mean, std = self.normalisation
-        if out is None:
-            out = np.empty((len(index), *self.input_shape), self.dtype)
         pixel = 1 / 255 if images.dtype == np.uint8 else 1.0
         self.kernels.gather_images(images, index, pixel / std, -mean / std, out)
         return out
 
-    def _as_images(self, images):
-        """Check pictures and return them as (N, ...) uint8 or float."""
+    def check_images(self, images):
+        """Return pictures as (N, ...) uint8 or float; see ``logits`` for what they may be.  Raises ShapeError."""
         images = np.asarray(images)
+        if len(self.input_shape) != 3 or len(self.output_shape) != 1:
+            raise ShapeError(
+                f"this network goes from {self.input_shape} to {self.output_shape}; reading pictures wants one from "
+                "(H, W, C) to (classes,)"
+            )
         H, W, C = self.input_shape
         if (images.shape == (H, W) and C == 1) or images.shape == (H, W, C):
             images = images[None]
@@ -204,20 +225,25 @@ class Network:
             raise ShapeError(
                 f"float pictures go from {images.min()} to {images.max()}; wants 0 to 1 (divide by 255, or pass uint8)"
             )
-        return images.astype(self.dtype, copy=False)
+        return images
 
     # Training, in the module of that name
 
     def fit(self, images, labels, *, validation=None, monitor=None, **settings):
-        """Train on images and labels (N,).  validation: (images, labels).  settings: fields of ``config.TrainConfig``.
+        """Train on images and labels (N,); validation: (images, labels).  Return a ``train.TrainState``, with history.
 
-        Returns the list of epochs' results, as dicts.  See ``numcnn.train.fit``: the one training loop.
+        settings: epochs, batch_size, optimizer, lr ... : the fields of ``config.TrainConfig`` but for those that choose
+        network and data.  See ``numcnn.train.fit``: the one training loop.
         """
-        from numcnn.config import TrainConfig
+        from numcnn.config import FOR_COMMAND_LINE, TrainConfig
         from numcnn.train import fit
 
-        config = TrainConfig(**{"val": 0, **settings})
-        return fit(self, (images, labels), validation, config, monitor=monitor)
+        for name in settings:
+            if name in FOR_COMMAND_LINE:
+                raise ConfigError(
+                    f"fit takes no {name}: the network, the images and validation=... decide that already"
+                )
+        return fit(self, (images, labels), validation, TrainConfig(**settings), monitor=monitor)
 
     # Description and disk
 
@@ -246,10 +272,11 @@ class Network:
             self.input_shape,
             dtype=dtype or self.dtype,
             backend=self._backend if backend is None else backend,
-            seed=self.seed,
+            seed=None,
             normalisation=self.normalisation,
         )
         twin.params[...] = self.params
+        twin.rng.bit_generator.state = self.rng.bit_generator.state
         twin.info = dict(self.info)
         return twin
 
@@ -276,9 +303,7 @@ def load(path=None, *, backend="auto"):
     path = checkpoint.find_weights(path)
     with checkpoint.Checkpoint(path) as stored:
         try:
-            network = _from_meta(stored.meta, backend)
-        except CheckpointError:
-            raise
+            network = _from_meta(stored.meta, backend, most_parameters=stored.values)
         except (NumcnnError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: its architecture makes no network ({error})") from error
         for name, values in network.named_arrays(network.params).items():
@@ -286,8 +311,8 @@ def load(path=None, *, backend="auto"):
     return network
 
 
-def _from_meta(meta, backend):
-    """Build the network that ``meta`` describes."""
+def _from_meta(meta, backend, most_parameters):
+    """Build the network that ``meta`` describes; its parameters are zero, and no more than the file has values for."""
     layers = []
     for arguments in meta["architecture"]:
         arguments = dict(arguments)
@@ -296,10 +321,51 @@ def _from_meta(meta, backend):
             raise ConfigError(f"layer type {kind!r} is unknown; this numcnn knows {', '.join(LAYERS)}")
         layers.append(LAYERS[kind](**arguments))
     mean, std = (float(meta["normalisation"][key]) for key in ("mean", "std"))
-    network = Network(layers, meta["input_shape"], dtype=meta["dtype"], backend=backend, normalisation=(mean, std))
+    network = Network(
+        layers,
+        meta["input_shape"],
+        dtype=meta["dtype"],
+        backend=backend,
+        seed=None,
+        normalisation=(mean, std),
+        most_parameters=most_parameters,
+    )
     network.info = dict(meta["info"])
     return network
 
 
 def _size(spec):
     return math.prod(spec.shape)
+
+
+def _checked_dtype(dtype):
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = None
+    if checked not in (np.float32, np.float64):
+        raise ConfigError(f"dtype is {dtype!r}; wants float32 or float64")
+    return checked
+
+
+def _checked_layers(layers):
+    layers = list(layers)
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise ConfigError(f"layer {i} is {layer!r}; wants a Layer, such as Dense(10)")
+        if any(layer is other for other in layers[:i]):
+            raise ConfigError(f"layer {i}, {layer!r}, is in the network twice; it keeps one memory: make two layers")
+    return layers
+
+
+def _checked_normalisation(normalisation):
+    mean, std = (float(value) for value in normalisation)
+    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+        raise ConfigError(f"normalisation is ({mean}, {std}); wants a finite mean and a standard deviation above 0")
+    return mean, std
+
+
+def _checked_seed(seed):
+    if seed is not None and (not isinstance(seed, numbers.Integral) or seed < 0):
+        raise ConfigError(f"seed is {seed!r}; wants a whole number, 0 or more")
+    return seed

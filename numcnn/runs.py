@@ -13,6 +13,7 @@ import io
 import json
 import platform
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,11 +99,17 @@ class Progress(Monitor):
 class RunFolder(Progress):
     """The monitor that also writes the run's files, each of them whole or not at all."""
 
-    def __init__(self, folder, config, info, *, dataset_argument, watch_gradients=False, quiet=False):
-        """info: what the weights files say of how they were made.  dataset_argument: what --resume gets the data by."""
+    def __init__(
+        self, folder, config, info, *, dataset_argument, watch_gradients=False, quiet=False, earlier_seconds=0.0
+    ):
+        """info: what the weights files say of how they were made.  dataset_argument: what --resume gets the data by.
+
+        earlier_seconds: what has been spent on the run before this object was made.
+        """
         super().__init__(config, quiet)
         self.folder, self.info, self.watch_gradients = Path(folder), info, watch_gradients
         self._dataset_argument = dataset_argument
+        self.began = time.perf_counter() - earlier_seconds
         self.best, self.last = self.folder / "best.npz", self.folder / "last.npz"
 
     def on_epoch(self, network, optimizer, state, improved):
@@ -128,6 +135,7 @@ class RunFolder(Progress):
             **state_to_json(state, network),
             "dataset_argument": self._dataset_argument,
             "watch_gradients": self.watch_gradients,
+            "seconds": time.perf_counter() - self.began,
         }
         network.info = {**self.info, "result": result, "resume": resume}
         network.save(self.last, {MOMENT + name: values for name, values in optimizer.moments.items()})
@@ -151,9 +159,11 @@ class RunFolder(Progress):
         """Draw curves.png, and gradients.png if gradients were watched."""
         from numcnn import plots
 
-        plots.save(plots.learning_curves(rows), self.folder / "curves.png")
+        figures = {"curves.png": plots.learning_curves(rows)}
         if self.watch_gradients:
-            plots.save(plots.gradient_watch(rows), self.folder / "gradients.png")
+            figures["gradients.png"] = plots.gradient_watch(rows)
+        for name, figure in figures.items():
+            plots.save(figure, self.folder / name)
 
 
 def result_of(row):
@@ -205,6 +215,7 @@ class EarlierRun:
     info: dict
     dataset_argument: str
     watch_gradients: bool
+    seconds: float
 
 
 def load_run(folder):
@@ -230,6 +241,7 @@ def load_run(folder):
             info=info,
             dataset_argument=resume["dataset_argument"],
             watch_gradients=resume["watch_gradients"],
+            seconds=float(resume["seconds"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: it isn't the state of a run that can go on ({error!r})") from error

@@ -28,6 +28,7 @@ class TrainState:
     best_accuracy: float = -1.0
     best_loss: float = math.inf
     best_epoch: int = 0
+    watched: dict = field(default_factory=dict)  # sums of the gradient watch over that epoch so far
     interrupted: bool = False
     history: list = field(default_factory=list)  # a dict per finished epoch: the rows of the CSV log
 
@@ -35,6 +36,7 @@ class TrainState:
         """Forget the sums of the epoch before."""
         self.batch = self.seen = self.correct = 0
         self.loss_sum = self.seconds = 0.0
+        self.watched = {}
 
 
 class Monitor:
@@ -67,39 +69,43 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
     was stopped had reached, to go on exactly as if it hadn't been.
     Raises DivergedError when the loss is no longer a finite number.
     """
-    train, validation = _as_examples(train), _as_examples(validation)
+    train, validation = _as_examples(train, network), _as_examples(validation, network)
     monitor, state = monitor or Monitor(), state or TrainState()
-    network.backend = config.backend
+    network.use_kernels_for()
     criterion = SoftmaxCrossEntropy(network.kernels, config.label_smoothing)
     optimizer = make_optimizer(network, config, moments)
     batches = Batches(train, config.batch_size, config.seed, network)
     schedule = make_schedule(config.schedule, config.peak_lr, config.epochs * len(batches), len(batches), config.warmup)
     optimizer.steps = state.epoch * len(batches) + state.batch
     watch = GradientWatch(network) if monitor.watch_gradients else None
+    if watch and state.watched:
+        watch.sums = dict(state.watched)
 
+    held_out = None
+    if validation is not None and len(validation):
+        held_out = validation.images[validation.index], validation.labels[validation.index]
     state.interrupted = False
     monitor.on_start(network, state, len(train))
     with network.kernels.computing():
-        while state.epoch < config.epochs and not state.interrupted:
+        while state.epoch < config.epochs and not _out_of_patience(state, config):
             _train_epoch(network, batches, criterion, optimizer, schedule, config, state, monitor, watch)
             if state.interrupted:
+                state.watched = watch.sums if watch else {}
                 monitor.on_interrupt(network, optimizer, state)
-                break
+                return state
             row = _epoch_row(state, schedule(optimizer.steps - 1))
             if not np.isfinite(network.params).all():  # by the very last step, which no loss has seen yet
                 raise _diverged(network, state, row["lr"], math.nan)
-            if validation is not None and len(validation):
-                result = network.evaluate(validation.images[validation.index], validation.labels[validation.index])
+            if held_out:
+                result = network.evaluate(*held_out)
                 row.update(val_loss=result.loss, val_accuracy=result.accuracy)
             if watch:
-                row.update(watch.row())
+                row.update(watch.row(len(batches)))
             state.history.append(row)
             state.epoch += 1
             state.start_epoch()
             improved = _note_best(state, row)
             monitor.on_epoch(network, optimizer, state, improved)
-            if config.patience and state.epoch - state.best_epoch >= config.patience:
-                break
     return state
 
 
@@ -113,10 +119,10 @@ def _train_epoch(network, batches, criterion, optimizer, schedule, config, state
         if not math.isfinite(loss):
             raise _diverged(network, state, lr, loss)
         network.backward(criterion.backward())
-        if config.clip:
-            clip_gradients(network.grads, config.clip)
         if watch:
             watch.before_step()
+        if config.clip:
+            clip_gradients(network.grads, config.clip)
         optimizer.step(lr)
         if watch:
             watch.after_step()
@@ -145,14 +151,21 @@ def make_optimizer(network, config, moments=None):
     return optimizer
 
 
-def _as_examples(examples):
-    """Return Examples of Examples or a pair (images, labels); None stays None."""
-    if examples is None or isinstance(examples, Examples):
-        return examples
-    images, labels = (np.asarray(a) for a in examples)
+def _as_examples(examples, network):
+    """Return Examples of Examples or a pair (images, labels), checked; None stays None."""
+    if examples is None:
+        return None
+    if not isinstance(examples, Examples):
+        examples = Examples.all_of(*examples)
+    images, labels = network.check_images(examples.images), np.asarray(examples.labels)
     if len(images) == 0 or len(images) != len(labels):
         raise DataError(f"there are {len(images)} images and {len(labels)} labels; wants as many of both, 1 or more")
-    return Examples.all_of(images, labels)
+    return Examples(np.ascontiguousarray(images), labels, examples.index)
+
+
+def _out_of_patience(state, config):
+    """Say whether validation has not got better for as many epochs as the config waits."""
+    return 0 < config.patience <= state.epoch - state.best_epoch
 
 
 def _epoch_row(state, lr):

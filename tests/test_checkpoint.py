@@ -86,7 +86,10 @@ DAMAGE = {
     "a layer with an unknown argument": (set_meta(architecture=[{"type": "Dense", "x": 1}]), "makes no network"),
     "no layers but a number": (set_meta(architecture=3), "its architecture makes no network"),
     "no normalisation": (set_meta(normalisation={}), "its architecture makes no network"),
-    "a huge layer": (set_meta(architecture=[{"type": "Dense", "units": 10**12}]), "parameters; .* are the most"),
+    "a huge layer": (set_meta(architecture=[{"type": "Dense", "units": 10**12}]), "parameters; .* are the most here"),
+    "more parameters than values": (set_meta(architecture=[{"type": "Dense", "units": 999}]), "3,996 parameters; "),
+    "no spread": (set_meta(normalisation={"mean": 0, "std": 0}), r"normalisation is \(0.0, 0.0\); wants"),
+    "NaN as mean": (set_meta(normalisation={"mean": float("nan"), "std": 1}), "normalisation is .nan"),
     "a missing array": (lambda m: m.pop("dense1.b.npy"), "array dense1.b is missing"),
     "a wrong shape": (set_bias(npy(np.zeros(5, np.float32))), r"array dense1.b is float32 \(5,\)"),
     "a wrong dtype": (set_bias(npy(np.zeros(4, int))), "array dense1.b is int64"),
@@ -126,6 +129,14 @@ def test_a_file_cut_off_or_changed_anywhere_is_refused_or_read_as_it_was(saved):
     assert harmless < len(whole) / 5 / 3
 
 
+def test_a_description_that_is_no_json_is_refused(tmp_path):
+    network = Network([Dense(4)], (3,), backend="reference")
+    network.info = {"loss": float("nan")}
+    with pytest.raises(CheckpointError, match=r"cannot write .*: its description doesn't fit JSON"):
+        network.save(tmp_path / "net.npz")
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_bomb_is_refused_without_being_unpacked(saved):
     import tracemalloc
 
@@ -140,7 +151,7 @@ def test_a_bomb_is_refused_without_being_unpacked(saved):
             for _ in range(200):
                 member.write(bytes(1 << 20))
     tracemalloc.start()
-    with pytest.raises(CheckpointError, match="more or fewer values"):
+    with pytest.raises(CheckpointError, match=r"its member .* is compressed, which numcnn's never are"):
         numcnn.load(saved)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -162,8 +173,12 @@ def test_a_missing_file_a_folder_and_an_unknown_name(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match=r"there is no weights file nothing.npz; give a path, or the name of a"):
         numcnn.load("nothing.npz")
     (tmp_path / "run").mkdir()
-    with pytest.raises(CheckpointError, match=r"run is a folder; name the .npz file in it"):
+    with pytest.raises(CheckpointError, match=r"run is a folder; name the \.npz file in it"):
         numcnn.load("run")
+    (tmp_path / "mnist").mkdir()  # somebody's data: not what the default means
+    (tmp_path / "mnist.npz").write_text("nor this")
+    for name in (None, "mnist"):
+        assert checkpoint.find_weights(name).parent == checkpoint.weights_folder()
     with pytest.raises(CheckpointError, match=r"there is no weights file \.\./mnist"):
         numcnn.load("../mnist")
 
@@ -175,8 +190,9 @@ def test_shipped_weights_are_found_by_name(tmp_path, monkeypatch, saved):
     monkeypatch.setattr(checkpoint, "weights_folder", lambda: tmp_path / "weights")
     assert checkpoint.find_weights().name == "mnist.npz"
     assert checkpoint.find_weights("mnist-best").name == "mnist-best.npz"
-    assert checkpoint.find_weights("mnist-best.npz").name == "mnist-best.npz"
-    assert checkpoint.find_weights("pad").name == "pad-10.npz"
+    assert checkpoint.find_weights("pad-1").name == "pad-10.npz"
+    with pytest.raises(CheckpointError, match="several weights files begin with pad: pad-10, pad-2"):
+        checkpoint.find_weights("pad")
     with pytest.raises(CheckpointError, match=r"shipped one \(mnist, mnist-best, pad-10, pad-2\)"):
         checkpoint.find_weights("unknown")
 

@@ -199,7 +199,7 @@ def test_watch_measures_norms_and_ratios():
         watch.before_step()
         network.params *= factor
         watch.after_step()
-    row = watch.row()
+    row = watch.row(2)
     first = slice(0, 4 * 3 + 3)
     assert row["dense1.gradient_norm"] == pytest.approx(np.linalg.norm(network.grads[first]))
     norm = np.linalg.norm(before[first])
@@ -207,4 +207,4 @@ def test_watch_measures_norms_and_ratios():
     assert row["dense1.update_ratio"] == pytest.approx(0.5)
     watch.before_step()
     watch.after_step()
-    assert watch.row()["dense2.update_ratio"] == 0
+    assert watch.row(1)["dense2.update_ratio"] == 0

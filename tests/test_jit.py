@@ -51,6 +51,15 @@ def test_no_place_to_write_to_falls_back(tmp_path):
     assert folder.is_relative_to(tmp_path / "temporary")
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system knows no owners")
+def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path):
+    (tmp_path / "cache" / "numcnn").mkdir(parents=True)
+    (tmp_path / "cache" / "numcnn").chmod(0o777)
+    (tmp_path / "temporary").mkdir()
+    folder, _ = use(XDG_CACHE_HOME=str(tmp_path / "cache"), TMPDIR=str(tmp_path / "temporary"))
+    assert folder.is_relative_to(tmp_path / "temporary")
+
+
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 def test_without_any_place_kernels_are_compiled_but_not_kept(monkeypatch):
     monkeypatch.setattr(jit.numba.core.caching.FunctionCache, "_impl_class", NoPlace)

@@ -6,7 +6,7 @@ import sys
 
 def print_json(document):
     """Print one JSON object on stdout: with ``--json`` the only thing there."""
-    json.dump(document, sys.stdout, indent=1)
+    json.dump(document, sys.stdout, indent=1, allow_nan=False)
     sys.stdout.write("\n")
 
 

@@ -37,6 +37,8 @@ def run(arguments):
 
     if arguments.limit is not None and arguments.limit < 1:
         raise ConfigError(f"--limit is {arguments.limit}; wants 1 or more")
+    if arguments.out:
+        os.makedirs(arguments.out, exist_ok=True)  # now, for a bad name should not cost the evaluation
     use_threads(arguments.threads)
     weights = find_weights(arguments.weights)
     network = load(weights, backend=arguments.backend)
@@ -44,24 +46,23 @@ def run(arguments):
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
     result = network.evaluate(images, labels)
     title = f"{weights.name} on {dataset.name}"
-    if arguments.out:
-        _draw(result, title, Path(arguments.out))
     if arguments.json:
         print_json({**result.to_json(), "dataset": dataset.name, "weights": str(weights)})
     else:
         trained_on = network.info.get("dataset")
         print(f"{title} ({dataset.source}){f'; trained on {trained_on}' if trained_on else ''}")
         print(result.to_text())
+    if arguments.out:
+        _draw(result, title, Path(arguments.out))
     return 0
 
 
 def _draw(result, title, folder):
     from numcnn import plots
 
-    os.makedirs(folder, exist_ok=True)
     for name, figure in (
         ("confusion.png", plots.confusion_plot(result.confusion, title)),
-        ("per_class.png", plots.per_class_plot(result.per_class)),
+        ("per_class.png", plots.per_class_plot(result.per_class, title)),
     ):
         plots.save(figure, folder / name)
         say(f"wrote {folder / name}")

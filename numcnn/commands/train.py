@@ -59,7 +59,7 @@ def run(arguments):
 
     earlier = _earlier_run(arguments) if arguments.resume else None
     config = earlier.config if earlier else config_from_arguments(arguments)
-    threads = use_threads(arguments.threads)
+    threads = use_threads(arguments.threads or (earlier and earlier.info["threads"]))
     dataset = _load_data(arguments, config, earlier)
     train_set, val_set = _split(dataset, config)
     network = earlier.network if earlier else _new_network(dataset, train_set, config)
@@ -79,6 +79,7 @@ def run(arguments):
         dataset_argument=earlier.dataset_argument if earlier else _dataset_argument(arguments, dataset),
         watch_gradients=earlier.watch_gradients if earlier else arguments.watch_gradients,
         quiet=arguments.quiet,
+        earlier_seconds=time.perf_counter() - began + (earlier.seconds if earlier else 0),
     )
     try:
         with _stop_after_this_batch(monitor):
@@ -90,7 +91,7 @@ def run(arguments):
         say(f"stopped in epoch {state.epoch + 1}; go on with: numcnn train --resume {shlex.quote(str(folder))}")
         return 128 + monitor.stop_signal
 
-    card = _finish(monitor, dataset, state, config, info, threads, began)
+    card = _finish(monitor, dataset, state, config, info, threads)
     if arguments.json:
         print_json(card)
     else:
@@ -165,7 +166,7 @@ def _announce_compilation(config):
         from numcnn.kernels import jit
 
         if jit.cache_is_empty():
-            say("compiling the fast kernels for this machine: once, about 20 seconds")
+            say("compiling the fast kernels for this machine: once, some seconds")
 
 
 def _dry_run(arguments, network, train_set, config):
@@ -203,7 +204,7 @@ def _info(dataset, config, threads):
     }
 
 
-def _finish(monitor, dataset, state, config, info, threads, began):
+def _finish(monitor, dataset, state, config, info, threads):
     """Read the test set once, with the best weights; write the run card and the pictures.  Return the card."""
     from numcnn.network import load
     from numcnn.runs import versions
@@ -224,7 +225,7 @@ def _finish(monitor, dataset, state, config, info, threads, began):
         "best_epoch": result["epoch"],
         "epochs": state.epoch,
         "images_per_second": sum(r["seconds"] * r["images_per_second"] for r in state.history) / trained_seconds,
-        "seconds": time.perf_counter() - began,
+        "seconds": time.perf_counter() - monitor.began,
         "peak_memory_mb": peak_memory_mb(),
         "dataset": dataset.name,
         "dataset_source": dataset.source,

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Which of a seed's streams of random numbers decides the order of images; ``network`` has the others.
+ORDER = 3
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -16,7 +19,7 @@ class Examples:
     @classmethod
     def all_of(cls, images, labels):
         """Return examples that count every row."""
-        return cls(images, labels, np.arange(len(images)))
+        return cls(np.asarray(images), np.asarray(labels), np.arange(len(images)))
 
     def __len__(self):
         return len(self.index)
@@ -49,7 +52,7 @@ class Batches:
 
     def epoch(self, number, start=0):
         """Yield x (n, *input_shape), normalised, and labels (n,) of each batch from ``start`` on.  They are buffers."""
-        order = np.random.default_rng([self._seed, number]).permutation(self._examples.index)
+        order = np.random.default_rng([self._seed, ORDER, number]).permutation(self._examples.index)
         for first in range(start * self._size, len(order), self._size):
             rows = order[first : first + self._size]
             x, labels = self._x[: len(rows)], self._labels[: len(rows)]

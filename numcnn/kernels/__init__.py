@@ -21,7 +21,9 @@ from numcnn.errors import ConfigError
 
 BACKENDS = ("reference", "fast")
 
+# What a back-end offers.  ``computing()`` is the context that a forward or backward pass runs in; the rest are kernels.
 OPS = (
+    "computing",
     "conv2d_forward",
     "conv2d_backward",
     "relu_forward",

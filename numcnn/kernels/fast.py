@@ -14,6 +14,7 @@ import threading
 
 import numpy as np
 
+from numcnn.errors import ShapeError
 from numcnn.kernels import reference
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.reference import (  # noqa: F401  (part of this back-end as they are)
@@ -36,7 +37,7 @@ _thread = threading.local()
 @contextlib.contextmanager
 def computing():
     """Wrap a long computation: BLAS keeps to one thread, since the team is parallel; overflow as in ``reference``."""
-    with one_blas_thread(), reference.computing():
+    with one_blas_thread, reference.computing():
         yield
 
 
@@ -280,8 +281,10 @@ def _gather_images(images, index, scale, shift, out):
 def gather_images(images, index, scale, shift, out):
     """See ``reference.gather_images``."""
     dtype = out.dtype.type
-    flat = images.reshape(len(images), -1)
-    _gather_images(flat, index, dtype(scale), dtype(shift), out.reshape(len(out), -1))
+    flat, rows = images.reshape(len(images), -1), out.reshape(len(out), -1)
+    if flat.shape[1] != rows.shape[1] or len(index) != len(rows):  # compiled code looks at no bounds
+        raise ShapeError(f"gather: {len(index)} images of {flat.shape[1]} pixels don't fill {rows.shape}")
+    _gather_images(flat, index, dtype(scale), dtype(shift), rows)
 
 
 @kernel

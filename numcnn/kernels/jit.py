@@ -21,18 +21,33 @@ def cache_folder():
 
     Tried in turn: the user's cache folder and the system's temporary folder.
     """
+    # The folder's files are unpickled, so one that others may write to is of no use.
     tag = hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2])).encode()).hexdigest()[:8]
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     owner = os.getuid() if hasattr(os, "getuid") else "user"
-    for root in (user_cache / "numcnn", Path(tempfile.gettempdir()) / f"numcnn-{owner}"):
-        folder = root / f"numba-{tag}"
+    roots = [lambda: _user_cache() / "numcnn", lambda: Path(tempfile.gettempdir()) / f"numcnn-{owner}"]
+    for root in roots:
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
+            folder = root() / f"numba-{tag}"
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(exist_ok=True, mode=0o700)
+            if _is_ours_alone(folder.parent) and _is_ours_alone(folder):
+                with tempfile.TemporaryFile(dir=folder):
+                    return folder
+        except (OSError, RuntimeError):  # RuntimeError: nobody has a home here
             continue
     return None
+
+
+def _user_cache():
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _is_ours_alone(folder):
+    """Say whether nobody else may put files into ``folder``; where the system has no owners, take it so."""
+    if not hasattr(os, "getuid"):
+        return True
+    status = folder.lstat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022 and not folder.is_symlink()
 
 
 # Numba reads NUMBA_CACHE_DIR once, when it is first imported; a folder the user has chosen stays chosen.
@@ -59,4 +74,4 @@ def kernel(function):
 def cache_is_empty():
     """Say whether compiling lies ahead, as far as one can tell: no kernel of ours is cached on disk."""
     folder = numba.config.CACHE_DIR
-    return not numba.config.DISABLE_JIT and not (folder and any(Path(folder).rglob("fast*.nbi")))
+    return not numba.config.DISABLE_JIT and not (folder and any(Path(folder).rglob("fast.*.nbi")))

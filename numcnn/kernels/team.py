@@ -9,7 +9,6 @@ The shares depend on the number of threads alone, and partial sums are added in 
 exactly repeatable for a fixed number of threads.
 """
 
-import contextlib
 import os
 import queue
 import threading
@@ -76,7 +75,6 @@ def available_threads():
 
 
 _team = None
-_blas = None
 
 
 def the_team():
@@ -106,13 +104,31 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@contextlib.contextmanager
-def one_blas_thread():
-    """Keep BLAS to the thread that calls it, as long as the block runs: the team is parallel already."""
-    global _blas
-    if _blas is None:
-        from threadpoolctl import ThreadpoolController
+class _OneBlasThread:
+    """Keep BLAS to the thread that calls it, as long as anybody is inside: the team is parallel already.
 
-        _blas = ThreadpoolController()
-    with _blas.limit(limits=1, user_api="blas"):
-        yield
+    BLAS has one setting for the whole process, so the first to enter makes it and the last to leave takes it back.
+    """
+
+    def __init__(self):
+        self._lock, self._inside = threading.Lock(), 0
+        self._blas = self._limit = None
+
+    def __enter__(self):
+        with self._lock:
+            if self._inside == 0:
+                if self._blas is None:
+                    from threadpoolctl import ThreadpoolController
+
+                    self._blas = ThreadpoolController()
+                self._limit = self._blas.limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()
