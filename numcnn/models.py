@@ -4,7 +4,7 @@ from numcnn.errors import ConfigError
 from numcnn.layers import Conv2D, Dense, Flatten, MaxPool2D, ReLU
 
 
-def canonical():
+def canonical(classes=10):
     """Return the network of every MNIST tutorial: 225,034 parameters for 28x28x1 images.  Shapes are one image's."""
     return [
         Conv2D(32, 3),  # 28x28x1  -> 26x26x32
@@ -16,15 +16,15 @@ def canonical():
         Flatten(),  # -> 1600
         Dense(128),
         ReLU(),
-        Dense(10, init="glorot_uniform"),  # the logits: one score per digit
+        Dense(classes, init="glorot_uniform"),  # the logits: one score per class
     ]
 
 
 MODELS = {"canonical": canonical}
 
 
-def make_layers(name):
-    """Return new layers of the architecture called ``name``; ConfigError when there is none."""
+def make_layers(name, classes=10):
+    """Return new layers of the architecture called ``name``, for so many classes; ConfigError when there is none."""
     if name not in MODELS:
         raise ConfigError(f"model {name!r} is unknown; choose one of {', '.join(MODELS)}")
-    return MODELS[name]()
+    return MODELS[name](classes)

@@ -97,10 +97,10 @@ def per_class_plot(per_class, title="Scores by class"):
     return figure
 
 
-def learning_curves(rows):
+def learning_curves(rows, title=None):
     """Draw loss and accuracy over the epochs of a run.  rows: dicts of its CSV; empty and NaN values are left out."""
     epochs = _column(rows, "epoch")
-    figure = _figure(10, 4)
+    figure = _figure(10, 4, title)
     panels = figure.subplots(1, 2)
     for axes, name, factor in zip(panels, ("loss", "accuracy"), (1, 100), strict=True):
         for part, color, marker, label in (("train", BLUE, "o", "training"), ("val", ORANGE, "s", "validation")):
@@ -111,18 +111,18 @@ def learning_curves(rows):
     _log_axis(panels[0])
     _clean(panels[0], "Loss")
     _legend_below(figure, panels[0])
-    title = "Accuracy (%)"
+    heading = "Accuracy (%)"
     validation = 100 * _column(rows, "val_accuracy")
     if np.isfinite(validation).any():
         best = int(np.nanargmax(validation))
-        title += f", best in validation {validation[best]:.2f} at epoch {epochs[best]:.0f}"
+        heading += f", best in validation {validation[best]:.2f} at epoch {epochs[best]:.0f}"
         look = {"marker": "o", "markersize": 11, "fillstyle": "none", "color": INK, "linestyle": "none"}
         panels[1].plot(epochs[best], validation[best], **look)
-    _clean(panels[1], title)
+    _clean(panels[1], heading)
     return figure
 
 
-def gradient_watch(rows):
+def gradient_watch(rows, title=None):
     """Draw each layer's gradient norm, weight norm and update / weight ratio over the epochs.
 
     rows: dicts of the run's CSV with ``<layer>.gradient_norm``, ``<layer>.weight_norm`` and ``<layer>.update_ratio``.
@@ -132,14 +132,14 @@ def gradient_watch(rows):
     layers = [key.removesuffix(".update_ratio") for key in rows[0] if key.endswith(".update_ratio")]
     if not layers:
         raise DataError("gradient_watch: the log has no gradient columns; train with --watch-gradients")
-    figure = _figure(12, 4.2)
+    figure = _figure(12, 4.2, title)
     panels = figure.subplots(1, 3)
     kinds = (
         ("gradient_norm", "Gradient norm"),
         ("weight_norm", "Weight norm"),
         ("update_ratio", "Update / weight ratio"),
     )
-    for axes, (kind, title) in zip(panels, kinds, strict=True):
+    for axes, (kind, heading) in zip(panels, kinds, strict=True):
         for number, layer in enumerate(layers):
             values = _column(rows, f"{layer}.{kind}")
             values[values <= 0] = np.nan  # a log scale has no place for them
@@ -147,7 +147,7 @@ def gradient_watch(rows):
             look = {"color": PALETTE[number % len(PALETTE)], "linestyle": style, "linewidth": 1.6}
             axes.plot(epochs, values, marker="o", markersize=3.5, label=layer, **look)
         _epoch_axis(axes, epochs)
-        _clean(axes, title)
+        _clean(axes, heading)
     panels[2].axhspan(*HEALTHY_UPDATE, color=GREEN, alpha=0.13, linewidth=0, label="healthy, about 1/1000", zorder=0)
     for axes in panels:
         _log_axis(axes)
@@ -250,10 +250,12 @@ def digit_grid(images, titles=None, columns=10):
     return figure
 
 
-def _figure(width, height):
+def _figure(width, height, title=None):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    if title:
+        figure.suptitle(title, color=INK, size=12)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     return figure
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numcnn import checkpoint
+from numcnn import checkpoint, data
 from numcnn.config import TrainConfig
 from numcnn.errors import CheckpointError, ConfigError
 from numcnn.files import atomic_write
@@ -142,9 +142,9 @@ class RunFolder(Progress):
 
     def _write_log(self, rows):
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(rows[0]), restval="")
+        writer = csv.DictWriter(text, [*rows[0], "dataset"], restval="")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({**row, "dataset": self.info["dataset"]} for row in rows)
         self._write("log.csv", text.getvalue())
 
     def write_card(self, card):
@@ -159,9 +159,10 @@ class RunFolder(Progress):
         """Draw curves.png, and gradients.png if gradients were watched."""
         from numcnn import plots
 
-        figures = {"curves.png": plots.learning_curves(rows)}
+        title = f"{self.config.model} network trained on {data.title_of(self.info['dataset'])}"
+        figures = {"curves.png": plots.learning_curves(rows, title)}
         if self.watch_gradients:
-            figures["gradients.png"] = plots.gradient_watch(rows)
+            figures["gradients.png"] = plots.gradient_watch(rows, title)
         for name, figure in figures.items():
             plots.save(figure, self.folder / name)
 
@@ -233,9 +234,11 @@ def load_run(folder):
         with checkpoint.Checkpoint(path) as stored:
             names = [name for name in stored.names if name.startswith(MOMENT)]
             moments = {name[len(MOMENT) :]: stored.read(name, network.params.shape) for name in names}
+        config = TrainConfig(**info["config"])
+        network.backend = config.backend
         return EarlierRun(
             network=network,
-            config=TrainConfig(**info["config"]),
+            config=config,
             state=state_from_json(resume, network),
             moments=moments,
             info=info,

@@ -88,6 +88,7 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
     monitor.on_start(network, state, len(train))
     with network.kernels.computing():
         while state.epoch < config.epochs and not _out_of_patience(state, config):
+            network.use_kernels_for()  # "auto" may have chosen others for the validation
             _train_epoch(network, batches, criterion, optimizer, schedule, config, state, monitor, watch)
             if state.interrupted:
                 state.watched = watch.sums if watch else {}

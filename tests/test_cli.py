@@ -125,10 +125,12 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     assert numcnn.load(run / "best.npz").info["dataset"] == "generated"
 
 
-def interrupted_run(data, out, signal_number, epochs="200"):
+LONG = ["--epochs", "12", "--limit", "300", "--batch-size", "30", "--backend", BACKEND]
+
+
+def interrupted_run(data, out, signal_number):
     """Start a long run, send it a signal once two epochs are done; return the finished process's texts."""
-    command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(out)]
-    command += ["--epochs", epochs, "--backend", BACKEND]
+    command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(out), *LONG]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     seen = ""
@@ -159,23 +161,24 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp
     assert not (tmp_path / "stopped" / "run.json").exists()
     done = numcnn_process("train", "--resume", tmp_path / "stopped", "--quiet")
     assert done.returncode == 0, done.stderr
-    for name in ("best.npz", "last.npz"):
-        if name == "best.npz":
-            assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert (tmp_path / "stopped" / "best.npz").read_bytes() == (tmp_path / "whole" / "best.npz").read_bytes()
     np.testing.assert_array_equal(
         numcnn.load(tmp_path / "stopped" / "last.npz").params, numcnn.load(tmp_path / "whole" / "last.npz").params
     )
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_terminated_and_killed_runs_can_go_on(run_folder, tmp_path, number, code):
+def test_terminated_and_killed_runs_go_on_to_the_same_end(run_folder, tmp_path, number, code):
     _, data, _ = run_folder
     returned, _, error = interrupted_run(data, tmp_path / "run", number)
     assert returned == code, error
     assert "Traceback" not in error
-    network = numcnn.load(tmp_path / "run" / "last.npz")
-    assert network.info["resume"]["state"]["epoch"] >= 2
-    assert numcnn.load(tmp_path / "run" / "best.npz").info["result"]["epoch"] >= 1
+    assert numcnn.load(tmp_path / "run" / "last.npz").info["resume"]["state"]["epoch"] >= 2
+    done = numcnn_process("train", "--resume", tmp_path / "run", "--quiet", "--json")
+    assert done.returncode == 0, done.stderr
+    whole = numcnn_process("train", "--dataset", data, "--out", tmp_path / "whole", "--json", *LONG)
+    assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "whole" / "best.npz").read_bytes()
+    assert json.loads(done.stdout)["epochs"] == json.loads(whole.stdout)["epochs"] == 12
 
 
 def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
@@ -201,6 +204,9 @@ def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
         (["evaluate", "--limit", "0"], "--limit is 0; wants 1 or more"),
         (["predict", "x.png", "--weights", "missing.npz"], "there is no weights file missing.npz"),
         (["gradcheck", "--weights", "missing.npz"], "there is no weights file missing.npz"),
+        (["gradcheck", "--samples", "0"], "gradcheck samples is 0; wants 1 or more"),
+        (["gradcheck", "--seed", "-1"], "-1; wants a"),
+        (["train", "--momentum", "3"], "--momentum is 3.0; wants 0 or more and below 1"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(run_folder, capsys, arguments, text, tmp_path, monkeypatch):
@@ -239,7 +245,7 @@ def test_every_command_explains_itself_in_80_columns(command, capsys, monkeypatc
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert f"usage: numcnn {command}" in text and "examples:" in text
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "draw"])
@@ -318,9 +324,12 @@ def test_gradcheck_exits_with_1_when_a_gradient_is_wrong(monkeypatch, capsys):
     assert "WRONG" in capsys.readouterr().out
 
 
-def test_a_closed_pipe_is_no_traceback(run_folder):
-    command = f"{sys.executable} -m numcnn gradcheck --samples 2 | head -1"
-    done = subprocess.run(
-        command, shell=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
-    assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1
+def test_a_closed_pipe_is_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "numcnn", "gradcheck", "--samples", "2"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()  # the reader has gone before anything is written
+    error = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1
+    assert error == ""

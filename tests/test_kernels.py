@@ -63,6 +63,10 @@ def run_ops(kernels, case, kind, dtype):
     dpool = np.full_like(x, 7)
     kernels.maxpool2d_backward(values("random", pooled.shape, dtype), which, dpool, pool, pool_stride)
 
+    u, dropped, ddropped = rng.random(shape).astype(dtype), np.full_like(x, 7), np.full_like(x, 7)
+    kernels.dropout_forward(x, u, 0.3, dropped)
+    kernels.dropout_backward(values("random", shape, dtype), u, 0.3, ddropped)
+
     flat = x.reshape(N, -1)
     w2, b2 = rng.standard_normal((flat.shape[1], 6)).astype(dtype), rng.standard_normal(6).astype(dtype)
     dense, dflat = np.full((N, 6), 7, dtype), np.full_like(flat, 7)
@@ -73,6 +77,7 @@ def run_ops(kernels, case, kind, dtype):
         "conv out": out, "conv dx": dx, "conv dw": dw, "conv db": db, "conv dw alone": dw_alone,
         "relu out": relu, "relu dx": drelu,
         "pool out": pooled, "pool out, no which": pooled_only, "pool which": which, "pool dx": dpool,
+        "dropout out": dropped, "dropout dx": ddropped,
         "dense out": dense, "dense dx": dflat, "dense dw": dw2, "dense db": db2,
     }  # fmt: skip
 
@@ -165,6 +170,8 @@ def test_nan_comes_through_every_kernel(backend):
     kernels.maxpool2d_backward(dout, which * 0, dpool, (2, 2), (2, 2))
     assert np.isnan(dpool[0, 0, 0, 0])
     kernels.relu_backward(x, np.ones_like(x), out)
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
+    kernels.dropout_forward(x, np.zeros_like(x), 0.5, out)  # a NaN isn't dropped either
     np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
     dense = np.empty((2, 3), np.float32)
     kernels.dense_forward(x.reshape(2, -1), np.ones((32, 3), np.float32), np.zeros(3, np.float32), dense)

@@ -8,7 +8,7 @@ from conftest import BACKEND, COMPILED
 
 import numcnn
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
-from numcnn.errors import ConfigError, ShapeError
+from numcnn.errors import ConfigError, NumcnnError, ShapeError
 from numcnn.kernels import BACKENDS, fast, reference
 from numcnn.models import MODELS, make_layers
 from numcnn.network import AUTO_FAST_IMAGES
@@ -81,6 +81,69 @@ def test_predict_takes_every_form_of_the_same_pictures(backend):
     np.testing.assert_allclose(reversed_view, want[::-1], atol=1e-5)
 
 
+def test_any_memory_layout_is_read_alike_and_in_bounded_memory():
+    network = small()
+    images = pictures(400)
+    want = network.predict_proba(images)
+    every_other = np.repeat(images, 2, axis=0)[::2]
+    sideways = np.ascontiguousarray(images.transpose(1, 2, 0)).transpose(2, 0, 1)
+    for same in (every_other, sideways):
+        assert not same.flags.c_contiguous
+        np.testing.assert_array_equal(network.predict_proba(same), want)
+    many = np.broadcast_to(images[:1] / 255, (20_000, 28, 28))  # 125 MB if it were copied
+    tracemalloc.start()
+    network.predict(many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Network(["conv"]), "layer 0 is 'conv'; wants a Layer"),
+        (lambda: Network([Dense(3)] * 2, (4,)), r"layer 1, Dense\(.*\), is in the network twice"),
+        (lambda: Network([Dense(3)], (4,), dtype="foo"), "dtype is 'foo'; wants float32 or float64"),
+        (lambda: Network([Dense(3)], (4,), seed=-1), "seed is -1; wants a whole number, 0 or more"),
+        (
+            lambda: Network([Dense(3)], (4,), normalisation=(0, 0)),
+            r"normalisation is \(0.0, 0.0\); wants a finite mean",
+        ),
+        (lambda: Network([Dense(3)], (4,)).predict(pictures(1)), r"this network goes from \(4,\) to \(3,\)"),
+        (lambda: Network([ReLU()]).predict(pictures(1)), "reading pictures wants one from"),
+        (lambda: Dense(3).forward(np.zeros((1, 2))), "Dense is not built yet; put it into a Network"),
+        (lambda: small().evaluate(pictures(0), np.zeros(0, int)), "there are no images to evaluate on"),
+    ],
+)
+def test_what_makes_no_network_is_named(make, text):
+    with pytest.raises(NumcnnError, match=text):
+        make()
+
+
+def test_a_gradient_for_another_number_of_images_is_refused():
+    for backend in BACKENDS:
+        network = small(backend=backend)
+        network.forward(np.zeros((2, 28, 28, 1), np.float32), training=True)
+        with pytest.raises(ShapeError, match="dense1: gradient is of 5 images; the forward before it had 2"):
+            network.backward(np.zeros((5, 10), np.float32))
+
+
+def test_blas_keeps_to_one_thread_while_anybody_computes():
+    from threadpoolctl import threadpool_info
+
+    def blas():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    before = blas()
+    first, second = fast.computing(), fast.computing()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert blas() == {1}
+    second.__exit__(None, None, None)
+    assert blas() == before
+
+
 def test_normalisation_is_applied():
     plain, shifted = small(), small(normalisation=(0.5, 0.25))
     images = pictures(3) / 255
@@ -141,7 +204,7 @@ def test_a_training_step_allocates_nothing_large():
         after, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     activations = 64 * 26 * 26 * 4 * 4
-    assert peak - before < activations / 5  # the largest is dropout's mask
+    assert peak - before < activations / 10
     assert after - before < 20_000
 
 
@@ -189,7 +252,7 @@ def test_fit_learns_and_returns_the_history():
     network = small(backend=BACKEND)
     images, labels = np.zeros((60, 28, 28), np.uint8), np.arange(60) % 2
     images[labels == 1, 5:20, 10:15] = 255
-    state = network.fit(images, labels, validation=(images, labels), epochs=10, batch_size=16, lr=0.01, backend=BACKEND)
+    state = network.fit(images, labels, validation=(images, labels), epochs=10, batch_size=16, lr=0.01)
     assert len(state.history) == 10 and state.history[-1]["val_accuracy"] == 1
     np.testing.assert_array_equal(network.predict(images), labels)
 
@@ -203,14 +266,14 @@ def test_copy_is_independent_and_may_change_dtype():
 
 
 def test_dtypes():
-    with pytest.raises(ConfigError, match="dtype is float16; wants float32 or float64"):
+    with pytest.raises(ConfigError, match=r"dtype is .*float16.*; wants float32 or float64"):
         Network([Dense(2)], (2,), dtype=np.float16)
     assert small(dtype=np.float64).predict_proba(pictures(1)).dtype == np.float64
 
 
 def test_too_many_parameters_are_refused_before_they_are_made():
     with pytest.raises(
-        ConfigError, match="the network has 100,000,000,100,000,000 parameters; 134,217,728 are the most"
+        ConfigError, match="the network has 100,000,000,100,000,000 parameters; 134,217,728 are the most here"
     ):
         Network([Dense(10**8)], (10**9,))
 

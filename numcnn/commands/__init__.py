@@ -35,6 +35,14 @@ def add_threads_argument(parser):
     parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: one per processor)")
 
 
+def warn_if_generated(network):
+    """Say on stderr that a network has learnt from generated digits, so that nobody takes it for one of MNIST's."""
+    from numcnn.data import title_of
+
+    if network.info.get("dataset") == "generated":
+        say(f"note: these weights were trained on {title_of('generated')}")
+
+
 def add_weights_argument(parser):
     """Add ``--weights``."""
     parser.add_argument(

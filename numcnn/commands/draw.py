@@ -2,17 +2,17 @@
 
 EXAMPLES = """examples:
   numcnn draw
-  numcnn draw --strokes four.json                            begin with these strokes
-  numcnn draw --strokes four.json --screenshot four.png      no window: write a picture of the pad
+  numcnn draw --strokes four.json                         begin with a drawing
+  numcnn draw --strokes four.json --screenshot four.png   no window: a picture
 
-A strokes file is a JSON list of strokes, each a list of points [x, y] with y downwards, in any unit:
-the drawing is scaled to fill the sheet.
+A strokes file is a JSON list of strokes, each a list of points [x, y] with y
+downwards, in any unit: the drawing is scaled to fill the sheet.
 """
 
 import argparse
 import re
 
-from numcnn.commands import add_weights_argument
+from numcnn.commands import add_weights_argument, warn_if_generated
 
 SMALLEST, LARGEST = 480, 8192
 
@@ -34,6 +34,7 @@ def run(arguments):
 
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
     network = load(arguments.weights, backend="reference")
+    warn_if_generated(network)
 
     from numcnn.pad import app  # after what can fail: it loads pygame
 

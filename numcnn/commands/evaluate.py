@@ -1,9 +1,9 @@
-"""Measure a network on a test set: accuracy with its 95% interval, loss, precision, recall
-and F1 per class, and the confusion matrix.
+"""Measure a network on a test set: accuracy with its 95% interval, loss,
+precision, recall and F1 per class, and the confusion matrix.
 """
 
 EXAMPLES = """examples:
-  numcnn evaluate                                          the shipped weights on MNIST
+  numcnn evaluate                                     the shipped weights
   numcnn evaluate --weights runs/mnist-canonical-1/best.npz --out plots/
   numcnn evaluate --dataset fashion/ --weights fashion.npz
 """
@@ -45,12 +45,12 @@ def run(arguments):
     dataset = data.load(arguments.dataset, arguments.data_dir, test_only=True, backend=arguments.backend, report=say)
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
     result = network.evaluate(images, labels)
-    title = f"{weights.name} on {dataset.name}"
+    title = f"{weights.name} on {data.title_of(dataset.name)}"
     if arguments.json:
         print_json({**result.to_json(), "dataset": dataset.name, "weights": str(weights)})
     else:
-        trained_on = network.info.get("dataset")
-        print(f"{title} ({dataset.source}){f'; trained on {trained_on}' if trained_on else ''}")
+        trained_on = data.title_of(network.info.get("dataset", "unknown data"))
+        print(f"{title}\ntrained on {trained_on}; test images: {dataset.source}\n")
         print(result.to_text())
     if arguments.out:
         _draw(result, title, Path(arguments.out))

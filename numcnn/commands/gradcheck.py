@@ -1,7 +1,8 @@
-"""Compare every gradient of a whole network, and of the loss, with numeric differences in float64.
+"""Compare every gradient of a whole network, and of the loss, with numeric
+differences in float64.
 
-Prints a table: per array the largest relative error, where it is, and both values there.
-Exit code 0 when all agree, 1 when one doesn't.
+Prints a table: per array the largest relative error, where it is, and both
+values there. Exit code 0 when all agree, 1 when one doesn't.
 """
 
 EXAMPLES = """examples:

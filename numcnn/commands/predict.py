@@ -1,17 +1,18 @@
 """Read the digit in each picture: any size, dark on light or light on dark.
 
-A picture is first made into what MNIST's makers would have made of it: 28x28 pixels,
-the digit in a 20x20 box, centred by its barycentre.
+A picture is first made into what MNIST's makers would have made of it: 28x28
+pixels, the digit in a 20x20 box, centred by its barycentre.
 """
 
 EXAMPLES = """examples:
-  numcnn predict seven.png              label, probability, and the two runners-up
+  numcnn predict seven.png              label, probability, two runners-up
   numcnn predict --json *.png           a list of {path, label, probabilities}
 
-A picture that can't be read is named on stderr; the others are still read, and the exit code is 2.
+A picture that can't be read is named on stderr; the others are still read, and
+the exit code is 2.
 """
 
-from numcnn.commands import add_weights_argument, print_json, say
+from numcnn.commands import add_weights_argument, print_json, say, warn_if_generated
 from numcnn.errors import DataError
 
 RUNNERS_UP = 2
@@ -36,6 +37,7 @@ def run(arguments):
     from numcnn.predict import predict_file
 
     network = load(arguments.weights, backend=arguments.backend)
+    warn_if_generated(network)
     results, failed = [], False
     for path in arguments.images:
         try:

@@ -1,20 +1,24 @@
-"""Train a network, and keep its weights, a log and a run card in a folder of their own.
+"""Train a network, and keep weights, log and run card in a folder of their own.
 
-Without options: the canonical two-convolution network on MNIST, which is downloaded
-the first time. Where MNIST can't be had, it trains on generated digits and says so
-everywhere. The test set is read once, at the end, with the weights that did best on
-validation. Ctrl-C finishes the batch under way and saves; --resume goes on from there.
+Without options: the canonical two-convolution network on MNIST, which is
+downloaded the first time. Where MNIST can't be had, it trains on generated
+digits and says so everywhere. The test set is read once, at the end, with the
+weights that did best on validation. Ctrl-C finishes the batch under way and
+saves; --resume goes on from there.
 """
 
 EXAMPLES = """examples:
-  numcnn train                                  the whole job on MNIST, in some minutes
-  numcnn train --limit 6000 --epochs 3          a quick try
-  numcnn train --dataset fashion/ --epochs 20   any data set in MNIST's IDX form
-  numcnn train --watch-gradients                gradient and weight norms in log.csv, and a picture
-  numcnn train --resume runs/mnist-canonical-1  go on with a run that was stopped
+  numcnn train                            the whole job on MNIST: some minutes
+  numcnn train --limit 6000 --epochs 3    a quick try
+  numcnn train --dataset fashion/         any data set in MNIST's IDX form
+  numcnn train --watch-gradients          gradient and weight norms in log.csv,
+                                          and a picture of them
+  numcnn train --resume runs/mnist-canonical-1
+                                          go on with a run that was stopped
 
-Equal seed, threads and batch size give equal weights, byte for byte, on one machine.
-Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
+Equal seed, threads and batch size give equal weights, byte for byte, on one
+machine. Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130
+interrupted.
 """
 
 import contextlib
@@ -152,7 +156,7 @@ def _new_network(dataset, train_set, config):
 
     shape = (*dataset.train_images.shape[1:], 1)
     return Network(
-        make_layers(config.model),
+        make_layers(config.model, dataset.classes),
         shape,
         backend=config.backend,
         seed=config.seed,
@@ -246,10 +250,10 @@ def _finish(monitor, dataset, state, config, info, threads):
 
 
 def _print_result(card, dataset):
+    from numcnn.data import title_of
+
     low, high = card["test_interval"]
-    name = (
-        "MNIST" if dataset.is_mnist else dataset.name if dataset.name != "generated" else "GENERATED DIGITS, not MNIST"
-    )
+    name = title_of(dataset.name)
     print(f"test accuracy on {name}: {card['test_accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
     memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
     print(f"best epoch {card['best_epoch']}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")

@@ -16,6 +16,11 @@ KEYWORDS = ("auto", "mnist", "generated")
 TEST_SEED = 1  # of the generated test set; seeds for training are doubled, so that none is equal to it
 
 
+def title_of(name):
+    """Return how a data set is to be called where people read results: nobody must take generated digits for MNIST."""
+    return {"mnist": "MNIST", "generated": "GENERATED DIGITS, not MNIST"}.get(name, str(name))
+
+
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Images uint8 (N,H,W) and labels uint8 (N,), for training and for testing; `load` makes one.
@@ -35,6 +40,13 @@ class Dataset:
     def is_mnist(self):
         """Whether this is the real MNIST, or a part of it."""
         return self.name == "mnist"
+
+    @property
+    def classes(self):
+        """How many classes there are, counted from 0: ten digits, or one more than the largest label of another set."""
+        if self.name in ("mnist", "generated"):
+            return 10
+        return 1 + max(int(labels.max(initial=0)) for labels in (self.train_labels, self.test_labels))
 
     @functools.cached_property
     def sha256(self):

@@ -105,7 +105,7 @@ def read_folder(folder, roles=tuple(FILES)):
     if missing:
         raise DataError(f"{folder} has no {_names(missing)} (nor with .gz).")
     arrays = {
-        role: idx.read_labels(path) if role.endswith("labels") else idx.read_images(path)
+        role: idx.read_labels(path, classes=256) if role.endswith("labels") else idx.read_images(path)
         for role, path in paths.items()
     }
     for part in ("train", "test"):

@@ -5,7 +5,7 @@ BLAS multiplies all rows with the weights.  It is done for a few images at a tim
 cache when BLAS reads them.  The products stay outside the compiled functions: inside, Numba would ask for SciPy.
 
 The compiled functions (with a leading underscore) are serial; a team of threads gives each a share of the images.
-Where NumPy alone is as fast the reference's own function is used: dropout, and the loss on (N, 10) logits.
+Where NumPy alone is as fast the reference's own function is used: the loss on (N, 10) logits.
 """
 
 import contextlib
@@ -18,8 +18,6 @@ from numcnn.errors import ShapeError
 from numcnn.kernels import reference
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.reference import (  # noqa: F401  (part of this back-end as they are)
-    dropout_backward,
-    dropout_forward,
     softmax_cross_entropy_backward,
     softmax_cross_entropy_forward,
 )
@@ -204,6 +202,24 @@ def _relu_backward(dout, out, dx):
 def relu_backward(dout, out, dx):
     """See ``reference.relu_backward``."""
     _share_values(_relu_backward, (dout, out, dx))
+
+
+@kernel
+def _dropout(x, u, out, rate, scale):
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        out[i] = x[i] * (scale if u[i] >= rate else zero)
+
+
+def dropout_forward(x, u, rate, out):
+    """See ``reference.dropout_forward``."""
+    dtype = x.dtype.type
+    _share_values(_dropout, (x, u, out), dtype(rate), dtype(1 / (1 - rate)))
+
+
+def dropout_backward(dout, u, rate, dx):
+    """See ``reference.dropout_backward``."""
+    dropout_forward(dout, u, rate, dx)
 
 
 @kernel
