@@ -67,7 +67,7 @@ def _member(name):
 
 
 class Checkpoint:
-    """An open weights file: ``meta`` (dict), ``names`` (list of arrays in it), ``read(name, shape)``.
+    """An open weights file: ``meta`` (dict), ``values`` (how many it has room for), ``read(name, shape)``.
 
     Use it in a ``with`` block.  Raises CheckpointError, with the path, for all that is wrong with the file.
     """
@@ -86,7 +86,6 @@ class Checkpoint:
         except BaseException:
             self._archive.close()
             raise
-        self.names = [name[: -len(".npy")] for name in self._archive.namelist() if name.endswith(".npy")]
 
     def __enter__(self):
         return self

@@ -24,7 +24,7 @@ from numcnn.config import TrainConfig
 from numcnn.errors import CheckpointError, ConfigError
 from numcnn.files import atomic_write
 from numcnn.network import Network, load
-from numcnn.train import Monitor, TrainState, state_from_json, state_to_json
+from numcnn.train import Monitor, TrainState, optimizer_class, state_from_json, state_to_json
 
 # The bar, within 80 columns, its postfix included.
 BAR = "{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}, {remaining} left{postfix}"
@@ -231,10 +231,10 @@ def load_run(folder):
     try:
         info = {key: value for key, value in network.info.items() if key not in ("result", "resume")}
         resume = network.info["resume"]
-        with checkpoint.Checkpoint(path) as stored:
-            names = [name for name in stored.names if name.startswith(MOMENT)]
-            moments = {name[len(MOMENT) :]: stored.read(name, network.params.shape) for name in names}
         config = TrainConfig(**info["config"])
+        with checkpoint.Checkpoint(path) as stored:
+            names = optimizer_class(config).MOMENTS
+            moments = {name: stored.read(MOMENT + name, network.params.shape) for name in names}
         network.backend = config.backend
         return EarlierRun(
             network=network,

@@ -139,14 +139,18 @@ def _train_epoch(network, batches, criterion, optimizer, schedule, config, state
             return
 
 
+def optimizer_class(config):
+    """Return SGD or Adam: AdamW is Adam with weight decay."""
+    return SGD if config.optimizer == "sgd" else Adam
+
+
 def make_optimizer(network, config, moments=None):
     """Return the optimiser that ``config`` names, over the network's flat arrays; ``moments``: those to go on with."""
     arrays = (network.params, network.grads, network.kernels)
-    decay = {"decay": network.decay, "weight_decay": config.decay_rate}
+    settings = {"decay": network.decay, "weight_decay": config.decay_rate}
     if config.optimizer == "sgd":
-        optimizer = SGD(*arrays, momentum=config.momentum, nesterov=config.nesterov, **decay)
-    else:
-        optimizer = Adam(*arrays, **decay)
+        settings.update(momentum=config.momentum, nesterov=config.nesterov)
+    optimizer = optimizer_class(config)(*arrays, **settings)
     for name, values in (moments or {}).items():
         optimizer.moments[name][...] = values
     return optimizer

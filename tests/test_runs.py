@@ -1,0 +1,105 @@
+"""A run's folder: never the folder of another run, and a damaged state is one clear error."""
+
+import csv
+import os
+
+import numpy as np
+import pytest
+from conftest import BACKEND, draw_digits
+
+from numcnn import CheckpointError, ConfigError, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, data, runs
+from numcnn.config import TrainConfig
+from numcnn.train import fit
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A finished run of a small network on generated digits."""
+    images, labels = draw_digits(600, 11)
+    network = Network([Conv2D(2, 5, stride=3), MaxPool2D(2), Flatten(), Dropout(0.1), Dense(10)], backend=BACKEND)
+    config = TrainConfig(epochs=2, batch_size=50, backend=BACKEND)
+    info = {"dataset": "generated", "config": config.to_json(), "threads": 1}
+    folder = runs.RunFolder(
+        tmp_path, config, info, dataset_argument="generated", watch_gradients=True, quiet=True, earlier_seconds=5
+    )
+    state = fit(network, (images[:100], labels[:100]), (images[100:150], labels[100:150]), config, monitor=folder)
+    folder.draw(state.history)
+    return folder, network, state
+
+
+def test_generated_digits_are_named_in_log_weights_and_pictures(finished, monkeypatch):
+    folder, _, state = finished
+    with open(folder.folder / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["dataset"] for row in rows] == ["generated"] * 2
+    assert float(rows[1]["train_loss"]) == state.history[1]["train_loss"]
+    assert runs.load(folder.best).info["dataset"] == "generated"
+    titles = []
+    from matplotlib.figure import Figure
+
+    original = Figure.suptitle
+    monkeypatch.setattr(
+        Figure, "suptitle", lambda self, text, **look: titles.append(text) or original(self, text, **look)
+    )
+    folder.draw(state.history)
+    assert titles == ["canonical network trained on GENERATED DIGITS, not MNIST"] * 2
+    assert data.title_of("mnist") == "MNIST" and data.title_of("fashion") == "fashion"
+
+
+def test_an_earlier_run_comes_back_whole(finished):
+    folder, network, state = finished
+    earlier = runs.load_run(folder.folder)
+    np.testing.assert_array_equal(earlier.network.params, network.params)
+    assert earlier.network.rng.bit_generator.state == network.rng.bit_generator.state
+    assert earlier.state == state and earlier.config == folder.config
+    assert set(earlier.moments) == {"m", "v"} and earlier.moments["m"].any()
+    assert earlier.dataset_argument == "generated" and earlier.watch_gradients and earlier.seconds > 5
+    assert earlier.info == folder.info
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda info: info.pop("resume"),
+        lambda info: info.pop("config"),
+        lambda info: info["resume"].pop("state"),
+        lambda info: info["resume"]["state"].update(unknown=1),
+        lambda info: info["resume"].update(rng={"bit_generator": "MT19937"}),
+        lambda info: info["resume"].update(seconds="long"),
+        lambda info: info["config"].update(epochs=-1),
+        lambda info: info.update(config=[1, 2]),
+    ],
+)
+def test_a_state_that_makes_no_sense_is_refused(finished, change):
+    folder, network, _ = finished
+    change(network.info)
+    network.save(folder.last, {"optimizer.m": network.params, "optimizer.v": network.params})
+    with pytest.raises(CheckpointError, match=r"last\.npz: it isn't the state of a run that can go on"):
+        runs.load_run(folder.folder)
+
+
+def test_a_missing_moment_is_refused(finished):
+    folder, network, _ = finished
+    network.save(folder.last, {"optimizer.m": network.params})  # without v, and with a plausible m
+    with pytest.raises(CheckpointError, match=r"array optimizer\.v is missing"):
+        runs.load_run(folder.folder)
+    network.save(folder.last, {"optimizer.m": network.params[:3], "optimizer.v": network.params})
+    with pytest.raises(CheckpointError, match=r"array optimizer\.m is float32 \(3,\)"):
+        runs.load_run(folder.folder)
+
+
+def test_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [str(runs.new_folder(None, "mnist-canonical")) for _ in range(3)] == [
+        os.path.join("runs", f"mnist-canonical-{i}") for i in (1, 2, 3)
+    ]
+    (tmp_path / "empty").mkdir()
+    assert runs.new_folder("empty", "x").is_dir() and runs.new_folder("deep/er", "x").is_dir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    with pytest.raises(ConfigError, match="--out full exists and isn't empty; name another folder, or go on with"):
+        runs.new_folder("full", "x")
+    with pytest.raises(ConfigError, match=r"--out net\.npz looks like a file"):
+        runs.new_folder("net.npz", "x")
+    with pytest.raises(ConfigError, match=r"cannot make the folder .*mine.*; name another with --out"):
+        runs.new_folder("full/mine/deeper", "x")
