@@ -45,7 +45,7 @@ def save(path, arrays, meta):
     """Write ``arrays`` (name -> array) and ``meta`` (a dict for JSON) to ``path``: atomically, without pickle."""
     document = {"format": FORMAT, "version": VERSION, **meta}
     try:
-        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+        text = json.dumps(document, indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"cannot write {path}: its description doesn't fit JSON ({error})") from error
     try:

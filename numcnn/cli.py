@@ -6,13 +6,14 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 import argparse
 import importlib
 import os
+import shlex
 import sys
 
 from numcnn.errors import DivergedError, NumcnnError
 
 COMMANDS = {
     "train": "train a network on MNIST, generated digits or a data set of your own",
-    "evaluate": "measure a network: accuracy, per-class figures, confusion matrix, plots",
+    "evaluate": "measure a network: accuracy, confusion matrix, plots",
     "predict": "read the digits in pictures",
     "draw": "open the drawing pad",
     "gradcheck": "compare every gradient with numeric differences",
@@ -36,7 +37,9 @@ def main(argv=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
-    return _run(name, command, parser.parse_args(argv[1:]))
+    arguments = parser.parse_args(argv[1:])
+    arguments.command_line = shlex.join(["numcnn", *argv])
+    return _run(name, command, arguments)
 
 
 def _run(name, command, arguments):
@@ -54,6 +57,9 @@ def _run(name, command, arguments):
     except BrokenPipeError:  # whoever read our output has gone, as in "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        print(f"numcnn {name}: cannot use {error.filename}: {error.strerror}; check the path", file=sys.stderr)
+        return EXIT_USAGE
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
         print(f"numcnn {name}: the system refused{place}: {error.strerror or error}", file=sys.stderr)

@@ -137,7 +137,7 @@ def gradcheck(
     samples: entries checked per array, drawn at random where it has more; None: all of them.
     """
     if samples is not None and samples < 1:
-        raise ConfigError(f"gradcheck samples is {samples}; wants 1 or more, or None for all entries")
+        raise ConfigError(f"gradcheck samples is {samples}; wants 1 or more")
     if seed < 0 or n < 1 or not eps > 0:
         raise ConfigError(
             f"gradcheck got seed {seed}, n {n}, eps {eps}; wants a seed of 0 or more, n of 1 or more, eps > 0"

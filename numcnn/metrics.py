@@ -61,6 +61,11 @@ class Evaluation:
         return self.to_text()
 
 
+def percent(share):
+    """Write a probability in per cent; what is only almost certain or impossible is never rounded to 100 or 0."""
+    return ">99.9%" if share > 0.9995 else "<0.1%" if share < 0.0005 else f"{share:.1%}"
+
+
 def evaluation(labels, probabilities, loss=None):
     """Compare labels (N,) with probabilities (N,C) and return an ``Evaluation``.
 
@@ -176,8 +181,11 @@ def _scores_table(per_class):
     lines = ["class  precision   recall       F1    images"]
     for scores in per_class:
         rates = f"{scores.precision:9.2%}  {scores.recall:7.2%}  {scores.f1:7.2%}"
+        if scores.support == 0:  # nothing can be said of a class that isn't there
+            rates = f"{'-':>9}  {'-':>7}  {'-':>7}"
         lines.append(f"{scores.label:5d}  {rates}  {scores.support:8,}")
-    means = [np.mean([getattr(scores, name) for scores in per_class]) for name in ("precision", "recall", "f1")]
+    present = [scores for scores in per_class if scores.support]
+    means = [np.mean([getattr(scores, name) for scores in present]) for name in ("precision", "recall", "f1")]
     total = sum(scores.support for scores in per_class)
     lines.append(f" mean  {means[0]:9.2%}  {means[1]:7.2%}  {means[2]:7.2%}  {total:8,}")
     return "\n".join(lines)

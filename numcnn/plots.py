@@ -76,6 +76,7 @@ def confusion_plot(confusion, title="Confusion matrix"):
 
 def per_class_plot(per_class, title="Scores by class"):
     """Draw precision, recall and F1 of each class as dots.  per_class: list of ``metrics.ClassScores``."""
+    per_class = [scores for scores in per_class if scores.support]
     if not per_class:
         raise DataError("per_class_plot: there are no classes to draw")
     figure = _figure(7, max(2.6, 0.36 * len(per_class) + 1.5))

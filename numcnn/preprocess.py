@@ -120,8 +120,8 @@ def separate_ink(grey):
     wanted = max(MIN_CONTRAST, LEAST_SHADE * shade, LEAST_NOISE * sigma)
     if peak < wanted:
         raise DataError(
-            f"no ink found: the strongest mark differs from the paper by {peak:.0f} of 255 levels, and {wanted:.0f} is "
-            "the least that counts here; the digit wants stronger lines, or even paper on all sides of it"
+            f"no ink found: the strongest mark differs from the paper by {peak:.0f} of 255 levels, too little beside "
+            "the paper's own shades and noise; the digit wants stronger lines, or even paper on all sides of it"
         )
     return drop_paper(np.maximum(ink, 0), NOISE_REACH * sigma)
 

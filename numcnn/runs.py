@@ -180,17 +180,24 @@ def new_folder(out, name):
     try:
         if out is None:
             return _first_free(Path("runs"), name)
-        folder = Path(out)
-        if folder.suffix == ".npz":
-            raise ConfigError(f"--out {out} looks like a file; name a folder, and best.npz will be written into it")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ConfigError(f"--out {out} exists and isn't empty; name another folder, or go on with: --resume {out}")
+        folder = check_out(out)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     except OSError as error:
         raise ConfigError(
             f"cannot make the folder {error.filename}: {error.strerror}; name another with --out"
         ) from error
+
+
+def check_out(out):
+    """Return ``out`` as a path if a run may begin there: nothing yet, or an empty folder.  Raises ConfigError."""
+    folder = Path(out)
+    if folder.suffix == ".npz":
+        raise ConfigError(f"--out {out} looks like a file; name a folder, and best.npz will be written into it")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        more = f", or go on with: --resume {out}" if (folder / "last.npz").is_file() else ""
+        raise ConfigError(f"--out {out} exists and isn't empty; name another folder{more}")
+    return folder
 
 
 def _first_free(parent, name):
@@ -217,6 +224,7 @@ class EarlierRun:
     dataset_argument: str
     watch_gradients: bool
     seconds: float
+    card: dict | None  # the run card, if the run is finished
 
 
 def load_run(folder):
@@ -226,7 +234,8 @@ def load_run(folder):
     """
     path = Path(folder) / "last.npz"
     if not path.is_file():
-        raise CheckpointError(f"{folder} holds no last.npz; --resume wants the folder of a run that finished an epoch")
+        problem = "holds no last.npz" if path.parent.is_dir() else "is no folder"
+        raise CheckpointError(f"{folder} {problem}; --resume wants the folder of a run that has saved something")
     network = load(path)
     try:
         info = {key: value for key, value in network.info.items() if key not in ("result", "resume")}
@@ -245,6 +254,7 @@ def load_run(folder):
             dataset_argument=resume["dataset_argument"],
             watch_gradients=resume["watch_gradients"],
             seconds=float(resume["seconds"]),
+            card=json.loads((path.parent / "run.json").read_text()) if (path.parent / "run.json").is_file() else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: it isn't the state of a run that can go on ({error!r})") from error

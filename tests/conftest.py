@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -27,6 +28,9 @@ def tiny_mnist(tmp_path):
             files[role] = mnist.IdxFile(name, idx.sha256(array), len(idx.header(array)) + array.size)
     return folder, files
 
+
+# A shell's background job inherits SIGINT ignored, and hands that on; the tests interrupt things on purpose.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # With NUMBA_DISABLE_JIT=1 the fast kernels are plain Python: right, but far too slow to train whole networks with.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")

@@ -87,7 +87,7 @@ def test_auto_falls_back_and_says_why(options):
     assert "http://127.0.0.1:1/ cannot be reached" in lines[0]
     assert "set NUMCNN_DATA to it, or pass --data-dir" in lines[0]
     assert lines[0].endswith("Going on with generated digits instead of MNIST.")
-    assert lines[1] == "Drawing 40 digits for training and 20 for testing."
+    assert lines[1] == "Drawing digits: 40 for training and 20 for testing."
 
 
 def test_mnist_does_not_fall_back(options):
@@ -113,7 +113,10 @@ def test_only_as_many_digits_are_drawn_as_needed(options):
     options["report"] = lines.append
     assert len(load("generated", limit=30, **options).train_images) == 30
     assert load("generated", test_only=True, **options).train_images.shape == (0, 28, 28)
-    assert [line.split()[1] for line in lines] == ["30", "0"]
+    assert lines == [
+        "Drawing digits: 30 for training and 20 for testing.",
+        "Drawing digits: 20 for testing.",
+    ]
 
 
 def test_any_folder_of_idx_files(options, tiny_mnist, tmp_path):

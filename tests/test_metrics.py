@@ -208,3 +208,10 @@ def test_confusion_functions_refuse_bad_input():
 def test_importing_loads_only_numpy():
     code = "import sys, numcnn.metrics; print(sorted({'PIL', 'numba', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_class_without_images_counts_nowhere_in_the_table():
+    probabilities = np.eye(3)[[0, 1, 1, 0]]
+    text = evaluation(np.array([0, 1, 1, 0]), probabilities).to_text()
+    assert "    2          -        -        -         0" in text
+    assert " mean    100.00%  100.00%  100.00%         4" in text

@@ -204,7 +204,7 @@ def test_a_training_step_allocates_nothing_large():
         after, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     activations = 64 * 26 * 26 * 4 * 4
-    assert peak - before < activations / 10
+    assert peak - before < activations / 5
     assert after - before < 20_000
 
 

@@ -18,8 +18,9 @@ from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, raster
 from numcnn.cli import main
 from numcnn.data.strokes import digit_strokes
 from numcnn.errors import ConfigError, DataError, ShapeError
+from numcnn.metrics import percent
 from numcnn.pad import Canvas, app
-from numcnn.pad.view import ACCENT, INK, PAPER, TRACK, View, layout, percent
+from numcnn.pad.view import ACCENT, INK, PAPER, TRACK, View, layout
 
 ROOT = Path(numcnn.__file__).parents[1]
 SIZE = (900, 600)

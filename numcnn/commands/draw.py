@@ -12,7 +12,7 @@ downwards, in any unit: the drawing is scaled to fill the sheet.
 import argparse
 import re
 
-from numcnn.commands import add_weights_argument, warn_if_generated
+from numcnn.commands import add_weights_argument, say, warn_if_generated
 
 SMALLEST, LARGEST = 480, 8192
 
@@ -40,6 +40,7 @@ def run(arguments):
 
     if arguments.screenshot:
         app.screenshot(network, arguments.screenshot, arguments.size, strokes)
+        say(f"wrote {arguments.screenshot}")
     else:
         app.run(network, arguments.size, strokes)
 

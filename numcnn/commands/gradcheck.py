@@ -12,8 +12,10 @@ EXAMPLES = """examples:
 """
 
 import dataclasses
+from pathlib import Path
 
 from numcnn.commands import print_json
+from numcnn.errors import ConfigError
 from numcnn.models import MODELS
 
 
@@ -23,7 +25,9 @@ def add_arguments(parser):
     subject.add_argument("--model", default="canonical", choices=MODELS, help="architecture (default: %(default)s)")
     subject.add_argument("--weights", metavar="FILE", help="check the network in this weights file")
     parser.add_argument("--samples", type=int, default=50, metavar="N", help="entries per array (default: %(default)s)")
-    parser.add_argument("--backend", default="reference", choices=("reference", "fast"), help="which kernels to check")
+    parser.add_argument(
+        "--backend", default="reference", choices=("reference", "fast"), help="which kernels (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides input, upstream gradient and entries")
     parser.add_argument("--out", metavar="FILE", help="draw the report into this PNG file")
     parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout, nothing else there")
@@ -34,6 +38,8 @@ def run(arguments):
     from numcnn import Network, SoftmaxCrossEntropy, gradcheck, kernels, load, models
     from numcnn.gradients import GradientReport
 
+    if arguments.out and (not arguments.out.endswith(".png") or not Path(arguments.out).parent.is_dir()):
+        raise ConfigError(f"--out is {arguments.out}; wants a .png file in a folder that exists")
     if arguments.weights:
         network = load(arguments.weights, backend="reference")
     else:

@@ -56,6 +56,8 @@ def run(arguments):
 
 def _answer(probabilities):
     """Return the label with its probability, then those that come next."""
+    from numcnn.metrics import percent
+
     order = sorted(range(len(probabilities)), key=lambda label: -probabilities[label])
-    first, *others = (f"{label} ({probabilities[label]:.1%})" for label in order[: 1 + RUNNERS_UP])
+    first, *others = (f"{label} ({percent(probabilities[label])})" for label in order[: 1 + RUNNERS_UP])
     return f"{first}   then {', '.join(others)}"

@@ -25,7 +25,6 @@ import contextlib
 import platform
 import shlex
 import signal
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +60,12 @@ def run(arguments):
     from numcnn.threads import use_threads
     from numcnn.train import fit
 
+    if arguments.out:
+        runs.check_out(arguments.out)  # before anything takes time
     earlier = _earlier_run(arguments) if arguments.resume else None
+    if earlier and earlier.card is not None:
+        say(f"the run in {arguments.resume} is finished; this is its result")
+        return _report(arguments, earlier.card)
     config = earlier.config if earlier else config_from_arguments(arguments)
     threads = use_threads(arguments.threads or (earlier and earlier.info["threads"]))
     dataset = _load_data(arguments, config, earlier)
@@ -95,12 +99,8 @@ def run(arguments):
         say(f"stopped in epoch {state.epoch + 1}; go on with: numcnn train --resume {shlex.quote(str(folder))}")
         return 128 + monitor.stop_signal
 
-    card = _finish(monitor, dataset, state, config, info, threads)
-    if arguments.json:
-        print_json(card)
-    else:
-        _print_result(card, dataset)
-    return 0
+    card = _finish(monitor, dataset, state, config, info, threads, arguments.command_line)
+    return _report(arguments, card)
 
 
 def _earlier_run(arguments):
@@ -179,7 +179,7 @@ def _dry_run(arguments, network, train_set, config):
     from numcnn.train import fit
 
     few = Examples(train_set.images, train_set.labels, train_set.index[: DRY_RUN_STEPS * config.batch_size])
-    loss = fit(network, few, None, replace(config, epochs=1)).history[-1]["train_loss"]
+    loss = fit(network, few, None, replace(config, epochs=1, schedule="constant", lr=1e-6)).history[-1]["train_loss"]
     if arguments.json:
         print_json({"dry_run": True, "loss": loss, "parameters": network.params.size})
     else:
@@ -208,7 +208,7 @@ def _info(dataset, config, threads):
     }
 
 
-def _finish(monitor, dataset, state, config, info, threads):
+def _finish(monitor, dataset, state, config, info, threads, command_line):
     """Read the test set once, with the best weights; write the run card and the pictures.  Return the card."""
     from numcnn.network import load
     from numcnn.runs import versions
@@ -240,7 +240,7 @@ def _finish(monitor, dataset, state, config, info, threads):
         "seed": config.seed,
         "threads": threads,
         "config": config.to_json(),
-        "command": shlex.join(["numcnn", *sys.argv[1:]]),
+        "command": command_line,
         "versions": versions(),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -249,17 +249,22 @@ def _finish(monitor, dataset, state, config, info, threads):
     return card
 
 
-def _print_result(card, dataset):
+def _report(arguments, card):
+    """Print the run card, or what people want to know of it.  Return the exit code."""
     from numcnn.data import title_of
 
+    if arguments.json:
+        print_json(card)
+        return 0
     low, high = card["test_interval"]
-    name = title_of(dataset.name)
+    name = title_of(card["dataset"])
     print(f"test accuracy on {name}: {card['test_accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
     memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
     print(f"best epoch {card['best_epoch']}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")
     print(f"weights: {card['weights']}")
-    if dataset.name == "generated":
+    if card["dataset"] == "generated":
         print("To train on MNIST: numcnn train --dataset mnist, or --data-dir DIR with its four files.")
+    return 0
 
 
 @contextlib.contextmanager

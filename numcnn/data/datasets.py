@@ -146,7 +146,8 @@ def _from_folder(folder, roles, files):
 def _generated(n_train, n_test, seed, backend, report):
     from numcnn.data import strokes
 
-    report(f"Drawing {n_train:,} digits for training and {n_test:,} for testing.")
+    training = f"{n_train:,} for training and " if n_train else ""
+    report(f"Drawing digits: {training}{n_test:,} for testing.")
     arrays = {}
     for part, n, stream in (("train", n_train, 2 * seed), ("test", n_test, TEST_SEED)):
         arrays[f"{part}_images"], arrays[f"{part}_labels"] = strokes.generate(n, stream, backend=backend)

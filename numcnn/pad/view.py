@@ -6,6 +6,7 @@ import numpy as np
 import pygame
 
 from numcnn import raster
+from numcnn.metrics import percent
 
 PEN = 0.055  # the pen's width on the screen, in sides of the sheet; the network's picture has a pen of its own
 FINER = 3  # text is drawn larger and scaled down: hinting, made for pixels, would space small letters unevenly
@@ -133,11 +134,6 @@ class View:
         if height not in self._fonts:
             self._fonts[height] = pygame.font.Font(None, height)
         return self._fonts[height]
-
-
-def percent(share):
-    """Write a probability in per cent; what is only almost certain or impossible is never rounded to 100 or 0."""
-    return ">99.9%" if share > 0.9995 else "<0.1%" if share < 0.0005 else f"{share:.1%}"
 
 
 class _Ink:
