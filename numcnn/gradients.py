@@ -156,7 +156,7 @@ def gradcheck(
         return network.forward(x, training=True)
 
     def decisions():
-        return [choice.copy() for layer in network.layers for choice in layer.decisions()]
+        return [choice.copy() for step in network.steps for choice in step.decisions()]
 
     dout = rng.standard_normal(forward().shape)
     dx = network.backward(dout, need_dx=True).copy()

@@ -15,6 +15,7 @@ import numpy as np
 
 from numcnn.errors import ConfigError, ShapeError
 from numcnn.initializers import INITIALIZERS
+from numcnn.kernels.memory import zeros
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Layer(ABC):
         """Return the floating-point operations of one image's forward pass; a multiply-add counts two."""
         return 0
 
+    def how(self):
+        """Return in a few words how the layer is computed: the general kernels of its back-end."""
+        return "on its own"
+
     def decisions(self):
         """Return the arrays that say which of its linear pieces the layer was on in the last training forward."""
         return ()
@@ -103,7 +108,7 @@ class Layer(ABC):
         """Return the first ``shape[0]`` rows of the array kept for ``purpose``, made again only when too small."""
         array = self._buffers.get(purpose)
         if array is None or len(array) < shape[0] or array.shape[1:] != shape[1:]:
-            array = self._buffers[purpose] = np.zeros(shape, dtype or self.dtype)
+            array = self._buffers[purpose] = zeros(shape, dtype or self.dtype)
         return array[: shape[0]]
 
     def _out(self, n, training):
@@ -181,15 +186,25 @@ class Conv2D(Layer):
         H, W, _ = self.in_shape
         return padded[:, top : top + H, left : left + W]
 
-    def _pad_input(self, x, purpose):
+    def pad(self, x, buffer, training):
+        """Return x (N,H,W,C) with its border of zeros: itself if there is none.  ``buffer`` makes the array."""
         if self._padded_shape == self.in_shape:
             return x
-        padded = self.buffer(purpose, (len(x), *self._padded_shape))  # its border is zero from the start and stays so
+        # The border is zero from the start and stays so.
+        padded = buffer("padded x" if training else "inference padded x", (len(x), *self._padded_shape))
         self._inside(padded)[...] = x
         return padded
 
+    def unpad(self, dpadded, buffer):
+        """Return the gradient (N,H,W,C) of what was padded, or None of None: the border's goes nowhere."""
+        if dpadded is None or self._padded_shape == self.in_shape:
+            return dpadded
+        dx = buffer("dx", (len(dpadded), *self.in_shape))
+        dx[...] = self._inside(dpadded)
+        return dx
+
     def _forward(self, x, training):
-        x = self._pad_input(x, "padded x" if training else "inference padded x")
+        x = self.pad(x, self.buffer, training)
         out = self._out(len(x), training)
         self.kernels.conv2d_forward(x, self.params["w"], self.params["b"], out, self.stride)
         if training:
@@ -197,14 +212,10 @@ class Conv2D(Layer):
         return out
 
     def _backward(self, dout, need_dx):
-        x, w, n = self._saved, self.params["w"], len(dout)
-        dpadded = self.buffer("padded dx", (n, *self._padded_shape)) if need_dx else None
+        x, w = self._saved, self.params["w"]
+        dpadded = self.buffer("padded dx", x.shape) if need_dx else None
         self.kernels.conv2d_backward(dout, x, w, dpadded, self.grads["w"], self.grads["b"], self.stride)
-        if dpadded is None or self._padded_shape == self.in_shape:
-            return dpadded
-        dx = self._dx(n)
-        dx[...] = self._inside(dpadded)  # the border's gradient goes nowhere: the zeros there are not the input's
-        return dx
+        return self.unpad(dpadded, self.buffer)
 
 
 class MaxPool2D(Layer):

@@ -5,9 +5,10 @@ import numbers
 
 import numpy as np
 
-from numcnn import checkpoint, kernels, metrics
+from numcnn import checkpoint, fusion, kernels, metrics
 from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.initializers import INITIALIZERS
+from numcnn.kernels.memory import zeros
 from numcnn.layers import LAYERS, SHORT_NAMES, Layer
 from numcnn.losses import SoftmaxCrossEntropy, softmax
 
@@ -27,8 +28,8 @@ class Network:
     """Layers in a row, from images to logits, one score per class.
 
     ``params`` and ``grads`` are flat arrays (P,); every layer's arrays are views into them, so write them in place.
-    Attributes: layers, input_shape (H, W, C), dtype, normalisation (mean, std) of 0..1 pixels, info (a dict that goes
-    into the weights file and comes back with it).
+    Attributes: layers (what the network is), steps (what runs), input_shape (H, W, C), dtype, normalisation (mean,
+    std) of 0..1 pixels, info (a dict that goes into the weights file and comes back with it).
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Network:
         seed=0,
         normalisation=(0.0, 1.0),
         most_parameters=MAX_PARAMETERS,
+        fuse=True,
     ):
         """Build the layers for images of ``input_shape`` and draw first weights from ``seed``.
 
         dtype: float32 or float64.  backend: "reference", "fast", a module of kernels, or "auto": fast for training and
         for many images, reference for a few (which then needn't wait for Numba).  seed: None leaves all parameters
         zero, for somebody who is going to fill them.  most_parameters: more of them are refused before they are made.
+        fuse: run layers together where there is a kernel for it; see ``numcnn.fusion``.
         Raises ConfigError, and ShapeError when a layer doesn't fit the one before it.
         """
         self.dtype = _checked_dtype(dtype)
@@ -62,6 +65,7 @@ class Network:
         self.rng = np.random.default_rng([seed or 0, DROPOUT])
         for layer in self.layers:
             layer.rng = self.rng
+        self._backend, self.fuse = None, fuse
         self.backend = backend
 
     def _build_layers(self):
@@ -80,8 +84,8 @@ class Network:
         total = sum(_size(spec) for _, spec in specs)
         if total > most:
             raise ConfigError(f"the network has {total:,} parameters; {most:,} are the most here")
-        self.params, self.grads = np.zeros(total, self.dtype), np.zeros(total, self.dtype)
-        self.decay = np.zeros(total, self.dtype)  # 1 where weight decay applies
+        self.params, self.grads = zeros((total,), self.dtype), zeros((total,), self.dtype)
+        self.decay = zeros((total,), self.dtype)  # 1 where weight decay applies
         self.slices = {}  # "conv1.w" -> where it lies in the flat arrays
         views = {layer: ({}, {}) for layer in self.layers}
         start = 0
@@ -100,6 +104,18 @@ class Network:
         for layer in self.layers:
             for spec in layer.specs:
                 layer.params[spec.name][...] = INITIALIZERS[spec.init](rng, spec.shape)
+
+    @property
+    def fuse(self):
+        """Whether layers run together where there is a kernel for it.  ``steps`` are what runs."""
+        return self._fuse
+
+    @fuse.setter
+    def fuse(self, fuse):
+        self._fuse = bool(fuse)
+        self.steps = fusion.fuse(self.layers) if self._fuse else list(self.layers)
+        if self._backend is not None:
+            self.use_kernels_for(1)
 
     @property
     def backend(self):
@@ -124,8 +140,8 @@ class Network:
         if isinstance(backend, str) and backend == "auto":
             backend = "fast" if images is None or images >= AUTO_FAST_IMAGES else "reference"
         self.kernels = kernels.get_backend(backend)
-        for layer in self.layers:
-            layer.kernels = self.kernels
+        for step in (*self.steps, *self.layers):
+            step.kernels = self.kernels
 
     def named_arrays(self, flat):
         """Return name -> view, shaped like the parameter, of a flat array (P,): ``params``, ``grads`` or an update."""
@@ -145,8 +161,8 @@ class Network:
         if training:
             self.use_kernels_for()
         with self.kernels.computing():
-            for layer in self.layers:
-                x = layer.forward(x, training)
+            for step in self.steps:
+                x = step.forward(x, training)
         return x
 
     def backward(self, dlogits, need_dx=False):
@@ -155,12 +171,12 @@ class Network:
         Overwrites ``grads``.  Returns the input's gradient dx (N, *input_shape) if ``need_dx``, else None: then what
         lies before the first layer with parameters isn't computed.
         """
-        first = next((i for i, layer in enumerate(self.layers) if layer.specs), len(self.layers))
+        first = next((i for i, step in enumerate(self.steps) if step.specs), len(self.steps))
         last = 0 if need_dx else first
         gradient = dlogits
         with self.kernels.computing():
-            for i in range(len(self.layers) - 1, last - 1, -1):
-                gradient = self.layers[i].backward(gradient, need_dx=need_dx or i > first)
+            for i in range(len(self.steps) - 1, last - 1, -1):
+                gradient = self.steps[i].backward(gradient, need_dx=need_dx or i > first)
         return gradient if need_dx else None
 
     # Inference
@@ -274,6 +290,7 @@ class Network:
             backend=self._backend if backend is None else backend,
             seed=None,
             normalisation=self.normalisation,
+            fuse=self.fuse,
         )
         twin.params[...] = self.params
         twin.rng.bit_generator.state = self.rng.bit_generator.state

@@ -123,9 +123,18 @@ def test_a_broken_backward_is_caught_and_named(layer, shape, kernel, function, w
     assert worst.worst_analytic == worst.analytic[at] and worst.worst_numeric == worst.numeric[at]
 
 
-def test_a_broken_backward_is_caught_in_the_whole_network():
-    network = Network(make_layers("canonical"))
-    report = gradcheck(network, samples=20, backend=broken("conv2d_backward", drop_the_bias))
+def drop_the_fused_bias(dout, which, x, w, dx, dw, db):
+    reference.conv_relu_pool_backward(dout, which, x, w, dx, dw, db)
+    db[...] = 0
+
+
+@pytest.mark.parametrize(
+    ("fuse", "function", "wrong"),
+    [(False, "conv2d_backward", drop_the_bias), (True, "conv_relu_pool_backward", drop_the_fused_bias)],
+)
+def test_a_broken_backward_is_caught_in_the_whole_network(fuse, function, wrong):
+    network = Network(make_layers("canonical"), fuse=fuse)
+    report = gradcheck(network, samples=20, backend=broken(function, wrong))
     assert [row.name for row in report.rows if not row.passed] == ["conv1.b", "conv2.b"]
 
 

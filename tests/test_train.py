@@ -52,11 +52,13 @@ GOLDEN = [5.2794213, 4.0248217, 3.2366939, 2.9544419, 2.8927922, 2.6246237, 2.49
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1e-4), (np.float64, 1e-7)])
 @pytest.mark.parametrize("backend", sorted({"reference", BACKEND}))
-def test_golden_run(backend, dtype, rtol):
+@pytest.mark.parametrize("fuse", [True, False])
+def test_golden_run(backend, fuse, dtype, rtol):
     rng = np.random.default_rng(42)
     images = (rng.random((32, 28, 28)) * 255).astype(np.uint8)
     labels = np.arange(32) % 10
-    network = Network(make_layers("canonical"), seed=1, normalisation=(0.5, 0.3), dtype=dtype, backend=backend)
+    settings = {"normalisation": (0.5, 0.3), "dtype": dtype, "backend": backend, "fuse": fuse}
+    network = Network(make_layers("canonical"), seed=1, **settings)
     monitor = LossOfEachStep()
     config = TrainConfig(epochs=10, batch_size=32, optimizer="sgd", lr=0.002, schedule="constant")
     fit(network, (images, labels), None, config, monitor=monitor)

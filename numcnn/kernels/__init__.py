@@ -30,6 +30,8 @@ OPS = (
     "relu_backward",
     "maxpool2d_forward",
     "maxpool2d_backward",
+    "conv_relu_pool_forward",
+    "conv_relu_pool_backward",
     "dense_forward",
     "dense_backward",
     "dropout_forward",

@@ -10,13 +10,14 @@ Where NumPy alone is as fast the reference's own function is used: the loss on (
 
 import contextlib
 import math
-import threading
 
 import numpy as np
 
 from numcnn.errors import ShapeError
 from numcnn.kernels import reference
+from numcnn.kernels.fast_blocks import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
 from numcnn.kernels.jit import kernel
+from numcnn.kernels.memory import scratch
 from numcnn.kernels.reference import (  # noqa: F401  (part of this back-end as they are)
     softmax_cross_entropy_backward,
     softmax_cross_entropy_forward,
@@ -29,24 +30,11 @@ CHUNK_BYTES = 1 << 19
 # Values below which waking another thread costs more than it saves.
 LEAST_VALUES = 1 << 16
 
-_thread = threading.local()
-
-
 @contextlib.contextmanager
 def computing():
     """Wrap a long computation: BLAS keeps to one thread, since the team is parallel; overflow as in ``reference``."""
     with one_blas_thread, reference.computing():
         yield
-
-
-def _scratch(purpose, shape, dtype):
-    """Return uninitialised memory for ``purpose``: this thread's own, made again only when it is too small."""
-    arrays = _thread.__dict__.setdefault("arrays", {})
-    size = math.prod(shape)
-    memory = arrays.get((purpose, dtype))
-    if memory is None or memory.size < size:
-        memory = arrays[purpose, dtype] = np.empty(size, dtype)
-    return memory[:size].reshape(shape)
 
 
 def _share_images(array, task):
@@ -61,7 +49,7 @@ def _column_chunks(x, w, OH, OW, first, last):
     images = max(1, CHUNK_BYTES // (OH * OW * K * x.itemsize))
     for a in range(first, last, images):
         z = min(a + images, last)
-        yield a, z, _scratch("columns", ((z - a) * OH * OW, K), x.dtype)
+        yield a, z, scratch("columns", ((z - a) * OH * OW, K), x.dtype)
 
 
 @kernel
@@ -122,14 +110,14 @@ def conv2d_backward(dout, x, w, dx, dw, db, stride):
     KH, KW, C, _ = w.shape
     SH, SW = stride
     threads = the_team().threads
-    dw_parts = _scratch("dw parts", (threads, KH * KW * C, F), dw.dtype)
-    db_parts = _scratch("db parts", (threads, F), db.dtype)
+    dw_parts = scratch("dw parts", (threads, KH * KW * C, F), dw.dtype)
+    db_parts = scratch("db parts", (threads, F), db.dtype)
 
     def share(number, first, last):
         dw_part, db_part = dw_parts[number], db_parts[number]
         dw_part[...] = 0
         db_part[...] = 0
-        dw_of_chunk = _scratch("dw of chunk", dw_part.shape, dw.dtype)
+        dw_of_chunk = scratch("dw of chunk", dw_part.shape, dw.dtype)
         for a, z, columns in _column_chunks(x, w, OH, OW, first, last):
             by_kernel_row = columns.reshape(z - a, OH, OW, KH, KW * C)
             dout_rows = dout[a:z].reshape(-1, F)
@@ -250,7 +238,7 @@ def maxpool2d_forward(x, out, which, window, stride):
 
     def share(_, first, last):
         if which is None:
-            winner = _scratch("which", out[first:last].shape, np.min_scalar_type(window[0] * window[1] - 1))
+            winner = scratch("which", out[first:last].shape, np.min_scalar_type(window[0] * window[1] - 1))
         else:
             winner = which[first:last]
         _maxpool2d_forward(x[first:last], out[first:last], winner, *window, *stride)

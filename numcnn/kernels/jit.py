@@ -17,12 +17,15 @@ FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
 
 def cache_folder():
-    """Return a writable folder for compiled kernels, or None.  The flags are in its name: Numba's cache key omits them.
+    """Return a writable folder for compiled kernels, or None.
+
+    In its name are the things that Numba's cache key omits: the flags, and the vector operations that kernels are made of.
 
     Tried in turn: the user's cache folder and the system's temporary folder.
     """
     # The folder's files are unpickled, so one that others may write to is of no use.
-    tag = hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2])).encode()).hexdigest()[:8]
+    vectors = Path(__file__).with_name("vectors.py").read_bytes()
+    tag = hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], vectors)).encode()).hexdigest()[:8]
     owner = os.getuid() if hasattr(os, "getuid") else "user"
     roots = [lambda: _user_cache() / "numcnn", lambda: Path(tempfile.gettempdir()) / f"numcnn-{owner}"]
     for root in roots:

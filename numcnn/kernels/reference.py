@@ -6,6 +6,8 @@ Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH 
 
 import numpy as np
 
+from numcnn.kernels.shapes import DEAD
+
 
 def computing():
     """Return what a long computation is wrapped in: numbers may overflow, for the loss is what notices."""
@@ -85,6 +87,39 @@ def maxpool2d_backward(dout, which, dx, window, stride):
     dx[...] = 0
     for ky, kx, dpixels in _taps(dx, window, stride, OH, OW):
         dpixels += np.where(which == ky * PW + kx, dout, 0)
+
+
+def _read_by_pool(x, w, out):
+    """Return the view of x (N,H,W,C) that the pooled outputs depend on: an odd line or column at the end fills none."""
+    KH, KW, _, _ = w.shape
+    _, PH, PW, _ = out.shape
+    return x[:, : 2 * PH + KH - 1, : 2 * PW + KW - 1]
+
+
+def conv_relu_pool_forward(x, w, b, out, which):
+    """Convolve with stride 1, cut off what is negative, keep the largest of each 2x2 window.
+
+    x, w, b as for conv2d_forward -> out (N,PH,PW,F); which (N,PH,PW,F), uint8: the winner's position 2 ky + kx, and
+    DEAD where it isn't positive, so that no gradient passes.
+    """
+    N, PH, PW, F = out.shape
+    convolved = np.empty((N, 2 * PH, 2 * PW, F), out.dtype)
+    conv2d_forward(_read_by_pool(x, w, out), w, b, convolved, (1, 1))
+    maxpool2d_forward(convolved, out, which, (2, 2), (2, 2))
+    which[out <= 0] = DEAD
+    relu_forward(out, out)  # the largest of what is left: the pool and the ReLU may change places
+
+
+def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
+    """Send dout (N,PH,PW,F) back to dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  dx None: not wanted."""
+    N, PH, PW, F = dout.shape
+    dconvolved = np.empty((N, 2 * PH, 2 * PW, F), dout.dtype)
+    maxpool2d_backward(dout, which, dconvolved, (2, 2), (2, 2))  # DEAD is no position: nothing passes
+    read, dread = _read_by_pool(x, w, dout), None
+    if dx is not None:
+        dx[...] = 0
+        dread = _read_by_pool(dx, w, dout)
+    conv2d_backward(dconvolved, read, w, dread, dw, db, (1, 1))
 
 
 def dense_forward(x, w, b, out):

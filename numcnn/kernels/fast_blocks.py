@@ -1,0 +1,503 @@
+"""Convolution, ReLU and 2x2 max-pool as one kernel: most of their products are zero or thrown away, and left out here.
+
+Forward.  A pool reads windows of 2x2 outputs of the convolution and keeps one, so the four of a window are computed
+together, in registers, and only the winner is written, with a byte that says who won (4: nobody, ReLU cut it off).
+Outputs that fill no window aren't computed at all: the second layer's 11x11 become 10x10.  A 3x3 kernel over many
+channels goes by Winograd's way, 16 products for the 36 of a window; any other kernel goes directly.
+
+Backward.  Each pooled value has one winner, so three quarters of the convolution's gradient is zero before ReLU cuts
+off its part.  The winners are put into lists, and only they are visited:
+
+* by channel, for the weights: the gradient of a channel's weights is the sum of the patches under its winners, each
+  times the winner's gradient.  It stays in registers while the list of patches goes by.
+* by position, for the input: the patch under a position gets the weights of the channels that won there, each times
+  its gradient.  Neighbouring patches overlap, so the sums stay in registers and move along the line with them.
+
+Arrays are seen flat.  N images, padded already, H x W pixels, C channels; F filters of KH x KW; PH x PW pooled windows.
+Shapes that suit none of this (a channel count that doesn't fill registers) go by the general kernels in ``fast``.
+"""
+
+import functools
+
+import numpy as np
+
+from numcnn.kernels.jit import kernel
+from numcnn.kernels.memory import scratch
+from numcnn.kernels.shapes import WINDOWS, backward_way, forward_way
+from numcnn.kernels.team import the_team
+from numcnn.kernels.vectors import (
+    LANES,
+    add,
+    add_outer,
+    fill,
+    first,
+    load,
+    multiply_add,
+    pack,
+    scale,
+    shift,
+    store,
+    store_winner,
+    subtract,
+    where_equal,
+)
+
+# Registers that LLVM has for a kernel's sums: of 32 with AVX-512, of 16 otherwise.
+REGISTERS = 28 if LANES == 16 else 13
+
+# Multiply-adds below which waking another thread costs more than it saves.
+LEAST_PRODUCTS = 1 << 20
+
+
+def _columns(F, sums):
+    """Return how many registers of filters a kernel with so many sums of them takes at a time; 0: F doesn't fit."""
+    return next((n for n in (4, 2, 1) if F % (n * LANES) == 0 and n * sums <= REGISTERS), 0)
+
+
+# Forward, directly
+
+
+@functools.cache
+def _direct(columns):
+    """Return the kernel that computes ``columns`` registers of filters for a window's four outputs at a time."""
+
+    @kernel
+    def direct(x, w, b, out, which, N, H, W, C, KH, KW, F, PH, PW):
+        line = W * C
+        run = KW * C  # values under one line of the kernel, side by side in x and in w
+        for n in range(N):
+            for py in range(PH):
+                for px in range(PW):
+                    corner = (n * H + 2 * py) * line + 2 * px * C
+                    for f in range(0, F, columns * LANES):
+                        top_left = load(b, f, columns)
+                        top_right = top_left
+                        bottom_left = top_left
+                        bottom_right = top_left
+                        for ky in range(KH):
+                            at = corner + ky * line
+                            for t in range(run):
+                                weights = load(w, (ky * run + t) * F + f, columns)
+                                top_left = multiply_add(top_left, x[at + t], weights)
+                                top_right = multiply_add(top_right, x[at + t + C], weights)
+                                bottom_left = multiply_add(bottom_left, x[at + t + line], weights)
+                                bottom_right = multiply_add(bottom_right, x[at + t + line + C], weights)
+                        target = ((n * PH + py) * PW + px) * F + f
+                        store_winner(out, which, target, top_left, top_right, bottom_left, bottom_right)
+
+    return direct
+
+
+# Forward, Winograd's way F(2x2, 3x3) (Lavin & Gray 2016): with three small matrices of 0, 1, -1 and 1/2 the outputs of
+# a window are A' [(G w G') * (B' x B)] A, where x is the 4x4 patch under it, w the 3x3 kernel and * goes number by
+# number.  The sums over the channels are then 16 matrix products, (windows, C) by (C, F).
+
+
+@kernel
+def _transform_weights(w, u, C, F):
+    """u = G w G' for each pair of channels.  w (3,3,C,F) -> u (4,4,C,F)."""
+    half = w.dtype.type(0.5)
+    size = C * F
+    for at in range(0, size, LANES):
+        # The kernel's three columns first ...
+        for kx in range(3):
+            top, middle, bottom = load(w, kx * size + at, 1), load(w, (3 + kx) * size + at, 1), load(w, (6 + kx) * size + at, 1)
+            ends = add(top, bottom)
+            store(u, kx * size + at, top)
+            store(u, (4 + kx) * size + at, scale(half, add(ends, middle)))
+            store(u, (8 + kx) * size + at, scale(half, subtract(ends, middle)))
+            store(u, (12 + kx) * size + at, bottom)
+        # ... then the four lines they have become.
+        for ky in range(4):
+            place = 4 * ky * size + at
+            left, middle, right = load(u, place, 1), load(u, place + size, 1), load(u, place + 2 * size, 1)
+            ends = add(left, right)
+            store(u, place + size, scale(half, add(ends, middle)))
+            store(u, place + 2 * size, scale(half, subtract(ends, middle)))
+            store(u, place + 3 * size, right)
+
+
+@kernel
+def _store_patch_line(v, at, step, a, b, c, d):
+    """Write [a-c, b+c, c-b, b-d], a line of B' x times B, ``step`` apart."""
+    store(v, at, subtract(a, c))
+    store(v, at + step, add(b, c))
+    store(v, at + 2 * step, subtract(c, b))
+    store(v, at + 3 * step, subtract(b, d))
+
+
+@kernel
+def _transform_patches(x, start, v, W, C, PH, PW):
+    """v = B' x B for the patch of each window of the image at ``start``.  -> v (4,4,windows,C)."""
+    line = W * C
+    step = PH * PW * C
+    for py in range(PH):
+        for px in range(PW):
+            for c in range(0, C, LANES):
+                at = start + 2 * py * line + 2 * px * C + c
+                a0, a1, a2, a3 = load(x, at, 1), load(x, at + C, 1), load(x, at + 2 * C, 1), load(x, at + 3 * C, 1)
+                at += line
+                b0, b1, b2, b3 = load(x, at, 1), load(x, at + C, 1), load(x, at + 2 * C, 1), load(x, at + 3 * C, 1)
+                at += line
+                c0, c1, c2, c3 = load(x, at, 1), load(x, at + C, 1), load(x, at + 2 * C, 1), load(x, at + 3 * C, 1)
+                at += line
+                d0, d1, d2, d3 = load(x, at, 1), load(x, at + C, 1), load(x, at + 2 * C, 1), load(x, at + 3 * C, 1)
+                to = (py * PW + px) * C + c
+                _store_patch_line(
+                    v, to, step, subtract(a0, c0), subtract(a1, c1), subtract(a2, c2), subtract(a3, c3)
+                )
+                to += 4 * step
+                _store_patch_line(v, to, step, add(b0, c0), add(b1, c1), add(b2, c2), add(b3, c3))
+                to += 4 * step
+                _store_patch_line(
+                    v, to, step, subtract(c0, b0), subtract(c1, b1), subtract(c2, b2), subtract(c3, b3)
+                )
+                to += 4 * step
+                _store_patch_line(
+                    v, to, step, subtract(b0, d0), subtract(b1, d1), subtract(b2, d2), subtract(b3, d3)
+                )
+
+
+@kernel
+def _store_windows(m, b, out, which, start, T, F):
+    """Take A' m A, four outputs for each of T windows, add the bias and keep the winner.  m (4,4,windows,F)."""
+    step = T * F
+    for window in range(T):
+        for f in range(0, F, LANES):
+            at = window * F + f
+            a0, a1, a2, a3 = load(m, at, 1), load(m, at + step, 1), load(m, at + 2 * step, 1), load(m, at + 3 * step, 1)
+            at += 4 * step
+            b0, b1, b2, b3 = load(m, at, 1), load(m, at + step, 1), load(m, at + 2 * step, 1), load(m, at + 3 * step, 1)
+            at += 4 * step
+            c0, c1, c2, c3 = load(m, at, 1), load(m, at + step, 1), load(m, at + 2 * step, 1), load(m, at + 3 * step, 1)
+            at += 4 * step
+            d0, d1, d2, d3 = load(m, at, 1), load(m, at + step, 1), load(m, at + 2 * step, 1), load(m, at + 3 * step, 1)
+            p0, p1, p2, p3 = add(add(a0, b0), c0), add(add(a1, b1), c1), add(add(a2, b2), c2), add(add(a3, b3), c3)
+            q0, q1 = subtract(subtract(b0, c0), d0), subtract(subtract(b1, c1), d1)
+            q2, q3 = subtract(subtract(b2, c2), d2), subtract(subtract(b3, c3), d3)
+            bias = load(b, f, 1)
+            store_winner(
+                out,
+                which,
+                start + window * F + f,
+                add(bias, add(add(p0, p1), p2)),
+                add(bias, subtract(subtract(p1, p2), p3)),
+                add(bias, add(add(q0, q1), q2)),
+                add(bias, subtract(subtract(q1, q2), q3)),
+            )
+
+
+@functools.cache
+def _winograd(columns):
+    """Return the kernel whose products take ``columns`` registers of filters at a time."""
+
+    @kernel
+    def winograd(x, u, b, out, which, v, m, N, H, W, C, F, PH, PW):
+        T = PH * PW
+        for n in range(N):
+            _transform_patches(x, n * H * W * C, v, W, C, PH, PW)
+            for i in range(16):
+                for f in range(0, F, columns * LANES):
+                    for t in range(0, T, WINDOWS):
+                        window = min(t, T - WINDOWS)  # the last few may be computed twice
+                        at = (i * T + window) * C
+                        m0 = fill(x.dtype.type(0), columns)
+                        m1 = m0
+                        m2 = m0
+                        m3 = m0
+                        m4 = m0
+                        for c in range(C):
+                            weights = load(u, (i * C + c) * F + f, columns)
+                            m0 = multiply_add(m0, v[at + c], weights)
+                            m1 = multiply_add(m1, v[at + C + c], weights)
+                            m2 = multiply_add(m2, v[at + 2 * C + c], weights)
+                            m3 = multiply_add(m3, v[at + 3 * C + c], weights)
+                            m4 = multiply_add(m4, v[at + 4 * C + c], weights)
+                        to = (i * T + window) * F + f
+                        store(m, to, m0)
+                        store(m, to + F, m1)
+                        store(m, to + 2 * F, m2)
+                        store(m, to + 3 * F, m3)
+                        store(m, to + 4 * F, m4)
+            _store_windows(m, b, out, which, n * T * F, T, F)
+
+    return winograd
+
+
+# Backward
+
+
+@kernel
+def _list_by_channel(dout, which, image, corners, unpacked, alive, offsets, gradients, ends, T, F):
+    """List for each channel the winners of one image: where the patch under each begins, and its gradient.
+
+    corners (T*4,): where the patches of a window's four positions begin.  The lists offsets, gradients (F, room) are
+    packed, ends (F,) is where each of them ends; unpacked (two of (F, room)) and alive (F, room) come before packing.
+    """
+    unpacked_offsets, unpacked_gradients = unpacked
+    room = alive.size // F
+    for window in range(T):
+        at = (image * T + window) * F
+        for f in range(F):
+            k = which[at + f]
+            unpacked_offsets[f * room + window] = corners[4 * window + (k & 3)]
+            unpacked_gradients[f * room + window] = dout[at + f]
+            alive[f * room + window] = k < 4
+    for f in range(F):
+        end = f * room
+        for at in range(f * room, f * room + room, LANES):
+            pack(alive, at, 1, unpacked_offsets, at, offsets, end)
+            end += pack(alive, at, 1, unpacked_gradients, at, gradients, end)
+        ends[f] = end
+
+
+@functools.cache
+def _weights_gradient(run):
+    """Return the kernel for many channels; ``run`` registers hold the values under one line of the convolution's."""
+
+    @kernel
+    def weights_gradient(dout, which, x, dw, db, corners, unpacked, alive, offsets, gradients, ends, N, H, W, C, KH, T, F):
+        """Add to dw (F,KH,run) and db (F,)."""
+        room = alive.size // F
+        for n in range(N):
+            _list_by_channel(dout, which, n, corners, unpacked, alive, offsets, gradients, ends, T, F)
+            for f in range(F):
+                # A channel's whole gradient would be KH times as many sums: more than there are registers elsewhere
+                # than with AVX-512, and only a tenth faster there.
+                for ky in range(KH):
+                    line = (n * H + ky) * W * C
+                    at = (f * KH + ky) * run * LANES
+                    total = load(dw, at, run)
+                    for i in range(f * room, ends[f]):
+                        total = multiply_add(total, gradients[i], load(x, line + offsets[i], run))
+                    store(dw, at, total)
+                sum_of_gradients = db[f]
+                for i in range(f * room, ends[f]):
+                    sum_of_gradients += gradients[i]
+                db[f] = sum_of_gradients
+
+    return weights_gradient
+
+
+@kernel
+def _list_by_position(dout, which, image, rows, offsets, gradients, ends, T, F):
+    """List for each of the 4 T positions of one image the channels that won there: where their weights lie, gradients.
+
+    rows (F,): where each channel's weights lie.  The lists offsets, gradients (T*4, F); ends (T*4,).
+    """
+    for window in range(T):
+        at = (image * T + window) * F
+        for k in range(4):
+            position = 4 * window + k
+            end = position * F
+            for f in range(0, F, LANES):
+                pack(which, at + f, k, rows, f, offsets, end)
+                end += pack(which, at + f, k, dout, at + f, gradients, end)
+            ends[position] = end
+
+
+@functools.cache
+def _input_gradient(pixel, run):
+    """Return the kernel for pixels of ``pixel`` registers, ``run`` of them under one line of the convolution's."""
+
+    rest = run - pixel
+
+    @kernel
+    def input_gradient(dout, which, w, dx, rows, offsets, gradients, ends, N, H, W, C, KH, F, PH, PW):
+        """Overwrite dx.  w (KH,F,run): one of its KH parts stays in the first cache while a whole image uses it."""
+        T = PH * PW
+        zero = dx.dtype.type(0)
+        dx[:] = zero
+        for n in range(N):
+            _list_by_position(dout, which, n, rows, offsets, gradients, ends, T, F)
+            for ky in range(KH):
+                weights = ky * F * run * LANES
+                for y in range(2 * PH):
+                    # Along a line of positions: what a position adds to its leftmost pixel is the last that pixel gets.
+                    at = (n * H + y + ky) * W * C
+                    total = fill(zero, run)
+                    for x in range(2 * PW):
+                        position = 4 * ((y // 2) * PW + x // 2) + 2 * (y % 2) + x % 2
+                        for i in range(position * F, ends[position]):
+                            total = multiply_add(total, gradients[i], load(w, weights + offsets[i], run))
+                        store(dx, at, add(load(dx, at, pixel), first(total, pixel)))
+                        total = shift(total, pixel)
+                        at += C
+                    store(dx, at, add(load(dx, at, rest), first(total, rest)))
+
+    return input_gradient
+
+
+@functools.cache
+def _first_weights_gradient(columns, taps, run):
+    """Return the kernel for few channels: ``taps`` weights for each filter, ``run`` in each line of the convolution's."""
+
+    all_columns = taps * columns
+
+    @kernel
+    def first_weights_gradient(dout, which, x, dw, db, N, H, W, C, F, PH, PW):
+        """Add to dw (taps,F) and db (F,).  Here a window's losers are multiplied by zero, which is simpler than lists."""
+        line = W * C
+        zero = dw.dtype.type(0)
+        for f in range(0, F, columns * LANES):
+            totals = fill(zero, all_columns)
+            total = fill(zero, columns)
+            for n in range(N):
+                for py in range(PH):
+                    for px in range(PW):
+                        at = ((n * PH + py) * PW + px) * F + f
+                        corner = (n * H + 2 * py) * line + 2 * px * C
+                        gradient = load(dout, at, columns)
+                        for k in range(4):
+                            won = where_equal(which, at, k, gradient)
+                            patch = corner + (k // 2) * line + (k % 2) * C
+                            totals = add_outer(totals, x, patch, line, run, won)
+                            total = add(total, won)
+            store(db, f, add(load(db, f, columns), total))
+            for tap in range(taps):
+                store(dw, tap * F + f, add(load(dw, tap * F + f, columns), first(totals, columns)))
+                totals = shift(totals, columns)
+
+    return first_weights_gradient
+
+
+@kernel
+def _few_channels_input_gradient(dout, which, w, dx, N, H, W, C, KH, KW, F, PH, PW):
+    """Overwrite dx, number by number: a first layer's input gradient is asked for when somebody looks at it."""
+    dx[:] = dx.dtype.type(0)
+    for n in range(N):
+        for py in range(PH):
+            for px in range(PW):
+                for f in range(F):
+                    k = which[((n * PH + py) * PW + px) * F + f]
+                    if k == 4:
+                        continue
+                    gradient = dout[((n * PH + py) * PW + px) * F + f]
+                    for ky in range(KH):
+                        at = ((n * H + 2 * py + k // 2 + ky) * W + 2 * px + k % 2) * C
+                        for t in range(KW * C):
+                            dx[at + t] += gradient * w[(ky * KW * C + t) * F + f]
+
+
+# What ``fast`` offers
+
+
+def _share_images(out, w, task):
+    """Call ``task(number, first, last)`` on shares of the images; return how many shares."""
+    _, PH, PW, _ = out.shape
+    return the_team().share(len(out), task, least=max(1, LEAST_PRODUCTS // (4 * PH * PW * w.size)))
+
+
+@functools.cache
+def _corners(W, C, PH, PW):
+    """Return where the patches under each window's four positions begin in an image: (PH*PW*4,) int32."""
+    py, px, dy, dx = np.ogrid[:PH, :PW, :2, :2]
+    return (((2 * py + dy) * W + 2 * px + dx) * C).astype(np.int32).reshape(-1)
+
+
+@functools.cache
+def _row_starts(F, size):
+    """Return where each of F rows of ``size`` numbers begins: (F,) int32."""
+    return np.arange(F, dtype=np.int32) * np.int32(size)
+
+
+def _flat(*arrays):
+    return [array.reshape(-1) for array in arrays]
+
+
+def conv_relu_pool_forward(x, w, b, out, which):
+    """See ``reference.conv_relu_pool_forward``."""
+    N, H, W, C = x.shape
+    KH, KW, _, F = w.shape
+    _, PH, PW, _ = out.shape
+    if forward_way(w.shape, PH * PW) == "winograd":
+        u = scratch("winograd weights", (16 * C * F,), w.dtype)
+        _transform_weights(w.reshape(-1), u, C, F)
+        winograd = _winograd(_columns(F, WINDOWS))
+
+        def share(_, first, last):
+            v = scratch("winograd patches", (16 * PH * PW * C,), x.dtype)
+            m = scratch("winograd products", (16 * PH * PW * F,), x.dtype)
+            images, pooled, winners = _flat(x[first:last], out[first:last], which[first:last])
+            winograd(images, u, b, pooled, winners, v, m, last - first, H, W, C, F, PH, PW)
+    else:
+        direct = _direct(_columns(F, 4))
+
+        def share(_, first, last):
+            images, pooled, winners = _flat(x[first:last], out[first:last], which[first:last])
+            direct(images, w.reshape(-1), b, pooled, winners, last - first, H, W, C, KH, KW, F, PH, PW)
+
+    _share_images(out, w, share)
+
+
+def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
+    """See ``reference.conv_relu_pool_backward``."""
+    if backward_way(w.shape) == "lists":
+        _backward_by_lists(dout, which, x, w, dx, dw, db)
+    else:
+        _backward_by_masks(dout, which, x, w, dx, dw, db)
+
+
+def _backward_by_lists(dout, which, x, w, dx, dw, db):
+    N, H, W, C = x.shape
+    KH, KW, _, F = w.shape
+    _, PH, PW, _ = dout.shape
+    T, line = PH * PW, KW * C
+    weights_gradient, input_gradient = _weights_gradient(line // LANES), _input_gradient(C // LANES, line // LANES)
+    corners, rows = _corners(W, C, PH, PW), _row_starts(F, line)
+    threads = the_team().threads
+    dw_parts = scratch("dw parts", (threads, F, KH, line), w.dtype)
+    db_parts = scratch("db parts", (threads, F), w.dtype)
+    if dx is not None:
+        by_line = scratch("weights by line", (KH, F, line), w.dtype)
+        by_line[...] = w.reshape(KH, line, F).transpose(0, 2, 1)
+
+    def share(number, first, last):
+        n, dtype = last - first, x.dtype
+        gradients, winners, images = _flat(dout[first:last], which[first:last], x[first:last])
+        dw_parts[number], db_parts[number] = 0, 0
+        room = -(-T // LANES) * LANES
+        unpacked = scratch("offsets", (F * room,), np.int32), scratch("gradients", (F * room,), dtype)
+        alive = scratch("alive", (F * room,), np.uint8)
+        alive[...] = 0  # so that the places behind the last window stay out of the lists
+        ends = scratch("ends", (max(F, 4 * T),), np.int32)
+        longest = max(F * room, 4 * T * F) + LANES
+        packed = scratch("packed offsets", (longest,), np.int32), scratch("packed gradients", (longest,), dtype)
+        parts = dw_parts[number].reshape(-1), db_parts[number]
+        weights_gradient(gradients, winners, images, *parts, corners, unpacked, alive, *packed, ends, n, H, W, C, KH, T, F)
+        if dx is not None:
+            dimages = dx[first:last].reshape(-1)
+            input_gradient(
+                gradients, winners, by_line.reshape(-1), dimages, rows, *packed, ends, n, H, W, C, KH, F, PH, PW
+            )
+
+    shares = _share_images(dout, w, share)
+    dw_parts[0] += dw_parts[1:shares].sum(axis=0)
+    dw.reshape(KH, line, F)[...] = dw_parts[0].transpose(1, 2, 0)
+    np.sum(db_parts[:shares], axis=0, out=db)
+
+
+def _backward_by_masks(dout, which, x, w, dx, dw, db):
+    N, H, W, C = x.shape
+    KH, KW, _, F = w.shape
+    _, PH, PW, _ = dout.shape
+    taps = KH * KW * C
+    gradient = _first_weights_gradient(max(1, _columns(F, taps + 2)), taps, KW * C)
+    threads = the_team().threads
+    dw_parts = scratch("dw parts", (threads, taps * F), w.dtype)
+    db_parts = scratch("db parts", (threads, F), w.dtype)
+
+    def share(number, first, last):
+        n = last - first
+        dw_parts[number], db_parts[number] = 0, 0
+        gradients, winners, images = _flat(dout[first:last], which[first:last], x[first:last])
+        gradient(gradients, winners, images, dw_parts[number], db_parts[number], n, H, W, C, F, PH, PW)
+        if dx is not None:
+            dimages = dx[first:last].reshape(-1)
+            _few_channels_input_gradient(
+                gradients, winners, w.reshape(-1), dimages, n, H, W, C, KH, KW, F, PH, PW
+            )
+
+    shares = _share_images(dout, w, share)
+    np.sum(dw_parts[:shares], axis=0, out=dw.reshape(-1))
+    np.sum(db_parts[:shares], axis=0, out=db)

@@ -1,0 +1,37 @@
+"""Which convolutions the kernel for convolution, ReLU and 2x2 pool is made for, and the way it goes for each."""
+
+# What is noted instead of a window's winner, 0 to 3, when that isn't positive: ReLU cuts it off.
+DEAD = 4
+
+# Filters and channels come in multiples of this: they fill vector registers on every machine.
+UNIT = 16
+
+# Windows that Winograd's products take at a time (there must be as many), and that many sums of a few registers each.
+WINDOWS = 5
+
+# Few channels: all of a filter's weights, KH * KW * C, fit into registers.  Many: one line of them, KW * C, does.
+MOST_WEIGHTS, MOST_IN_LINE = 27, 192
+
+
+def forward_way(w_shape, windows):
+    """Return how the block's forward goes, for weights (KH, KW, C, F) and that many pooled windows in an image.
+
+    "winograd": 16 products instead of 36 for a window's 2x2 outputs of a 3x3 kernel; "direct": all products; None: the
+    block doesn't suit.
+    """
+    KH, KW, C, F = w_shape
+    if F % UNIT:
+        return None
+    return "winograd" if (KH, KW) == (3, 3) and C % UNIT == 0 and windows >= WINDOWS else "direct"
+
+
+def backward_way(w_shape):
+    """Return how the block's backward goes, for weights (KH, KW, C, F).
+
+    "lists": only a window's winner is visited, many channels at once; "masks": a window's losers are multiplied by
+    zero, for few channels; None: the block doesn't suit.
+    """
+    KH, KW, C, _ = w_shape
+    if C % UNIT == 0 and KW * C <= MOST_IN_LINE:
+        return "lists"
+    return "masks" if KH * KW * C <= MOST_WEIGHTS else None
