@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "read the digits in pictures",
     "draw": "open the drawing pad",
     "gradcheck": "compare every gradient with numeric differences",
+    "bench": "measure speed beside the frameworks that are installed",
 }
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

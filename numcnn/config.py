@@ -13,10 +13,13 @@ from numcnn.models import MODELS
 from numcnn.schedules import SCHEDULES
 
 # Settings that choose network and data, which ``Network.fit`` is given otherwise.
-FOR_COMMAND_LINE = ("model", "val", "limit", "backend")
+FOR_COMMAND_LINE = ("model", "val", "limit", "backend", "fuse")
 
 # The learning rate and the weight decay that suit each optimiser, where none is given.
 OPTIMIZERS = {"adamw": (3e-3, 0.05), "adam": (1e-3, 0.0), "sgd": (0.05, 0.0)}
+
+# Settings that go together, chosen on validation data: "fast" is the shortest way to 99% of MNIST.
+PRESETS = {"default": {}, "fast": {"epochs": 3, "lr": 5e-3, "val": 0}}
 
 
 def _option(default, text, choices=None):
@@ -47,6 +50,7 @@ class TrainConfig:
     patience: int = _option(0, "stop after so many epochs without a better validation accuracy; 0: never")
     seed: int = _option(0, "decides first weights, order of images, split, dropout and generated digits")
     backend: str = _option("fast", "the kernels: compiled, or plain NumPy", BACKENDS[::-1])
+    fuse: bool = _option(True, "run every layer by itself, also where one kernel could do convolution, ReLU and pool")
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -69,7 +73,7 @@ class TrainConfig:
             value, high = getattr(self, name), below.get(name, math.inf)
             if value is not None and not low <= value < high:
                 upper = f" and below {high}" if name in below else ""
-                raise ConfigError(f"{_flag(name)} is {value}; wants {low} or more{upper}")
+                raise ConfigError(f"{flag(name)} is {value}; wants {low} or more{upper}")
         if self.lr is not None and self.lr <= 0:
             raise ConfigError(f"--lr is {self.lr}; wants a number above 0")
         if self.optimizer == "adam" and self.weight_decay:
@@ -83,15 +87,15 @@ class TrainConfig:
         """Check one field's type, its choices, and that a number is finite."""
         value, choices = getattr(self, field.name), field.metadata["choices"]
         if choices and value not in choices:
-            raise ConfigError(f"{_flag(field.name)} is {value!r}; choose one of {', '.join(choices)}")
+            raise ConfigError(f"{flag(field.name)} is {value!r}; choose one of {', '.join(choices)}")
         kind, optional = _kind(field)
         if optional and value is None:
             return
         numeric = {int: numbers.Integral, float: numbers.Real}.get(kind, kind)
         if not isinstance(value, numeric) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigError(f"{_flag(field.name)} is {value!r}; wants {kind.__name__}")
+            raise ConfigError(f"{flag(field.name)} is {value!r}; wants {kind.__name__}")
         if kind is float and not math.isfinite(value):
-            raise ConfigError(f"{_flag(field.name)} is {value}; wants a finite number")
+            raise ConfigError(f"{flag(field.name)} is {value}; wants a finite number")
 
     @property
     def peak_lr(self):
@@ -108,8 +112,10 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
 
-def _flag(name):
-    return "--" + name.replace("_", "-")
+def flag(name):
+    """Return the command-line option that sets the field ``name``; one that is on by itself can be switched off."""
+    option = name.replace("_", "-")
+    return f"--no-{option}" if getattr(TrainConfig, name, None) is True else f"--{option}"
 
 
 def _kind(field):
@@ -121,23 +127,27 @@ def _kind(field):
 
 
 def add_config_arguments(parser):
-    """Add an option per field of TrainConfig to an argparse parser or group."""
+    """Add --preset, and an option per field of TrainConfig, to an argparse parser or group."""
+    parser.add_argument(
+        "--preset", default="default", choices=tuple(PRESETS), help="settings that go together; other options win"
+    )
     for field in dataclasses.fields(TrainConfig):
         kind, optional = _kind(field)
         text = field.metadata["help"]
         if kind is bool:
-            parser.add_argument(_flag(field.name), action="store_true", help=text)
+            action = "store_false" if field.default else "store_true"
+            parser.add_argument(flag(field.name), dest=field.name, default=None, action=action, help=text)
             continue
         parser.add_argument(
-            _flag(field.name),
+            flag(field.name),
             type=kind,
-            default=field.default,
             choices=field.metadata["choices"],
             metavar=None if field.metadata["choices"] else "N" if kind is int else "X",
-            help=text if optional else f"{text} (default: %(default)s)",
+            help=text if optional else f"{text} (default: {field.default})",
         )
 
 
 def config_from_arguments(arguments):
-    """Return the TrainConfig that parsed arguments describe."""
-    return TrainConfig(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(TrainConfig)})
+    """Return the TrainConfig that parsed arguments describe: the preset's, but for the options that were given."""
+    given = {name: getattr(arguments, name) for name in (field.name for field in dataclasses.fields(TrainConfig))}
+    return TrainConfig(**PRESETS[arguments.preset] | {k: v for k, v in given.items() if v is not None})

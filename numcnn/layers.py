@@ -160,8 +160,8 @@ class Conv2D(Layer):
         H, W, C = _image_shape(self, in_shape)
         self._pads = [self._pad(size, k, s) for size, k, s in zip((H, W), self.kernel_size, self.stride, strict=True)]
         (top, bottom), (left, right) = self._pads
-        self._padded_shape = (H + top + bottom, W + left + right, C)
-        OH, OW = _window_positions(self, self._padded_shape, self.kernel_size, self.stride)
+        self.padded_shape = (H + top + bottom, W + left + right, C)
+        OH, OW = _window_positions(self, self.padded_shape, self.kernel_size, self.stride)
         w = ParamSpec("w", (*self.kernel_size, C, self.filters), self.init, decay=True)
         b = ParamSpec("b", (self.filters,), "zeros", decay=False)
         return (OH, OW, self.filters), [w, b]
@@ -188,16 +188,16 @@ class Conv2D(Layer):
 
     def pad(self, x, buffer, training):
         """Return x (N,H,W,C) with its border of zeros: itself if there is none.  ``buffer`` makes the array."""
-        if self._padded_shape == self.in_shape:
+        if self.padded_shape == self.in_shape:
             return x
         # The border is zero from the start and stays so.
-        padded = buffer("padded x" if training else "inference padded x", (len(x), *self._padded_shape))
+        padded = buffer("padded x" if training else "inference padded x", (len(x), *self.padded_shape))
         self._inside(padded)[...] = x
         return padded
 
     def unpad(self, dpadded, buffer):
         """Return the gradient (N,H,W,C) of what was padded, or None of None: the border's goes nowhere."""
-        if dpadded is None or self._padded_shape == self.in_shape:
+        if dpadded is None or self.padded_shape == self.in_shape:
             return dpadded
         dx = buffer("dx", (len(dpadded), *self.in_shape))
         dx[...] = self._inside(dpadded)

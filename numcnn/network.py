@@ -264,7 +264,7 @@ class Network:
     # Description and disk
 
     def summary(self):
-        """Return a table: layer, output shape, parameters, FLOP per image."""
+        """Return a table: layer, output shape, parameters, FLOP per image; and below it the steps that run."""
         rows = [("layer", "output", "parameters", "FLOP per image")]
         for layer in self.layers:
             size = sum(_size(spec) for spec in layer.specs)
@@ -274,7 +274,7 @@ class Network:
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
         rule = "-" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], "", *fusion.describe(self.steps)])
 
     def architecture(self):
         """Return the layers as a list of dicts that JSON can hold."""

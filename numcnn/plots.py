@@ -222,6 +222,124 @@ def _agreement(axes, report):
     _clean(axes, "Values, each array scaled to 1")
 
 
+def benchmark_plot(document):
+    """Draw ``numcnn bench``'s document: a panel of bars for each of its contests, and the cost by size if scanned.
+
+    numcnn is blue, everybody else grey; whiskers span the quartiles of the rounds (of whole runs: all seeds).
+    Raises DataError if there is nothing in it to draw.
+    """
+    contests = [panel for panel in _contests(document) if len(panel["rows"])]
+    scanned = "scan" in document
+    if not contests and not scanned:
+        raise DataError("benchmark_plot: the document has no training, inference, whole runs or scan to draw")
+    heights = [0.36 * len(panel["rows"]) + 1.0 for panel in contests] + [3.4] * scanned
+    vectors = document["machine"].get("vectors")
+    title = (
+        f"{document['machine']['cpu']}{f' ({vectors})' if vectors else ''}, {document['machine']['threads']} threads"
+    )
+    figure = _figure(9, sum(heights) + 0.6, f"{title}, {document['date'][:10]}")
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
+    for place, panel in enumerate(contests):
+        _contest_bars(figure.add_subplot(grid[place, :]), panel)
+    if scanned:
+        scan, last = document["scan"], len(heights) - 1
+        by_batch, by_data = (figure.add_subplot(grid[last, side]) for side in (0, 1))
+        for axes, rows, size, lines in (
+            (by_batch, scan["batch_sizes"], "batch_size", ("training", "inference")),
+            (by_data, scan["data_sets"], "images", ("epoch",)),
+        ):
+            _cost_lines(axes, rows, size, lines)
+        _clean(by_batch, "numcnn: cost by batch size")
+        _clean(by_data, "numcnn: cost by size of the data set")
+    return figure
+
+
+def _contests(document):
+    """Yield each contest as a dict: title, rows (label, value, low, high), roofline if any; the best comes first."""
+
+    def rows(part, value, quartiles):
+        found = [("numcnn", document[part])] if part in document else []
+        for peer in document["peers"].values():
+            found += [(v["label"], v) for name, v in peer.get("variants", {}).items() if name.startswith(f"{part}: ")]
+        return [(label, row[value], *row[quartiles]) for label, row in found]
+
+    training = rows("training", "images_per_second", "images_per_second_quartiles")
+    if training and "one_thread_images_per_second" in document["training"]:
+        value = document["training"]["one_thread_images_per_second"]
+        training.append(("numcnn, one thread", value, value, value))
+    yield {
+        "title": f"Training, images a second (batches of {document.get('training', {}).get('batch_size')})",
+        "rows": sorted(training, key=lambda row: -row[1]),
+        "roofline": document.get("training", {}).get("roofline_images_per_second"),
+    }
+    batches = rows("inference", "batch_images_per_second", "batch_images_per_second_quartiles")
+    yield {
+        "title": f"Inference, images a second (batches of {document.get('inference', {}).get('batch_size', 0):,})",
+        "rows": sorted(batches, key=lambda row: -row[1]),
+    }
+    singles = rows("inference", "single_us_p50", "single_us_quartiles")
+    yield {
+        "title": "Inference, microseconds for one image: less is better",
+        "rows": sorted(singles, key=lambda r: r[1]),
+    }
+    whole = [("numcnn", document["time_to_99"])] if "time_to_99" in document else []
+    whole += [("PyTorch", peer["time_to_99"]) for peer in document["peers"].values() if "time_to_99" in peer]
+    spans = [(label, r["seconds"], [run["seconds"] for run in r["runs"]]) for label, r in whole]
+    yield {
+        "title": "Whole run, seconds from process start to test accuracy: less is better",
+        "rows": [(label, value, min(times), max(times)) for label, value, times in spans],
+    }
+
+
+def _contest_bars(axes, panel):
+    """Draw one contest: a bar a row, whiskers, the number beside it, and the roofline where there is one."""
+    labels, values, low, high = zip(*panel["rows"], strict=True)
+    values, low, high = (np.array(numbers, dtype=np.float64) for numbers in (values, low, high))
+    places = np.arange(len(values))
+    colors = [
+        BLUE if label == "numcnn" else PALETTE[4] if label.startswith("numcnn") else "#B3B3B3" for label in labels
+    ]
+    axes.barh(places, values, color=colors, height=0.62)
+    whiskers = np.maximum([values - low, high - values], 0)
+    axes.errorbar(values, places, xerr=whiskers, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
+    for place, value, end in zip(places, values, np.maximum(values, high), strict=True):
+        text = _three_digits(value)
+        look = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "size": 9, "color": INK}
+        axes.annotate(text, (end, place), weight="bold" if labels[place] == "numcnn" else "normal", **look)
+    axes.set_yticks(places, labels)
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    roofline = panel.get("roofline")
+    axes.set_xlim(0, 1.13 * max(values.max(), high.max(), roofline or 0))
+    _clean(axes, panel["title"])
+    if roofline:
+        axes.axvline(roofline, color=WARNING, linestyle="--", linewidth=1.3, zorder=0.5)
+        look = {"xytext": (-5, 4), "textcoords": "offset points", "ha": "right", "color": WARNING, "size": 8.5}
+        text = f"dense roofline {_three_digits(roofline)}"
+        axes.annotate(
+            text, (roofline, len(values) - 0.4), **look, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}
+        )
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_formatter(_thousands())
+
+
+def _cost_lines(axes, rows, size, lines):
+    """Draw microseconds an image over a size, both logarithmic."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    sizes = [row[size] for row in rows]
+    for name, color, marker in zip(lines, (BLUE, ORANGE), "os", strict=False):
+        axes.plot(sizes, [row[f"{name}_us"] for row in rows], color=color, marker=marker, markersize=4, label=name)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sizes[:: 2 if len(sizes) > 7 else 1]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(_thousands())
+    axes.set_xlabel(f"{size.replace('_', ' ')}{'' if size == 'images' else ' (images)'}")
+    axes.set_ylabel("us for an image")
+    _log_axis(axes)
+    if len(lines) > 1:
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+
+
 def digit_grid(images, titles=None, columns=10):
     """Draw a contact sheet, dark ink on white.  images (N,H,W) uint8 or float 0..1; titles: N short texts."""
     images = np.asarray(images)
@@ -332,6 +450,16 @@ def _number_format(factor=1, unit=""):
     from matplotlib.ticker import FuncFormatter
 
     return FuncFormatter(lambda value, _: f"{factor * value:.3g}{unit}")
+
+
+def _three_digits(value):
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _thousands():
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def _frame(left, top, width, height):

@@ -244,7 +244,7 @@ def load_run(folder):
         with checkpoint.Checkpoint(path) as stored:
             names = optimizer_class(config).MOMENTS
             moments = {name: stored.read(MOMENT + name, network.params.shape) for name in names}
-        network.backend = config.backend
+        network.backend, network.fuse = config.backend, config.fuse
         return EarlierRun(
             network=network,
             config=config,

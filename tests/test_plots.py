@@ -267,6 +267,72 @@ def test_gradcheck_plot_survives_any_error(error):
     pixels(figure)
 
 
+# the benchmark
+
+
+def benchmark_document():
+    """What ``numcnn bench`` measures, with two peers."""
+    images = {"images_per_second": 6000.0, "images_per_second_quartiles": [5500.0, 6200.0]}
+    logits = {"batch_images_per_second": 30_000.0, "batch_images_per_second_quartiles": [29_000.0, 31_000.0]}
+    logits |= {"single_us_p50": 50.0, "single_us_p95": 90.0, "single_us_quartiles": [48.0, 55.0]}
+    ours = {"batch_size": 128, "images_per_second": 24_000.0, "images_per_second_quartiles": [23_000.0, 24_500.0]}
+    ours |= {"one_thread_images_per_second": 12_500.0, "roofline_images_per_second": 18_000.0}
+    variants = {
+        "training: a": {"label": "PyTorch, contiguous", **images},
+        "training: b": {"label": "PyTorch, channels_last", **images, "images_per_second": 6100.0},
+    }
+    return {
+        "date": "2026-11-22T12:00:00+00:00",
+        "machine": {"cpu": "A Processor", "vectors": "AVX2", "threads": 2},
+        "training": ours,
+        "inference": {"batch_size": 1000, **logits, "batch_images_per_second": 40_000.0},
+        "time_to_99": {"seconds": 8.0, "runs": [{"seconds": 7.5}, {"seconds": 8.5}]},
+        "scan": {
+            "batch_sizes": [{"batch_size": 2**k, "training_us": 50.0 + k, "inference_us": 20.0} for k in range(13)],
+            "data_sets": [{"images": n, "epoch_us": 45.0} for n in (1000, 60_000)],
+        },
+        "peers": {
+            "pytorch": {"variants": variants, "time_to_99": {"seconds": 25.0, "runs": [{"seconds": 25.0}]}},
+            "onnxruntime": {"variants": {"inference: onnxruntime": {"label": "ONNX Runtime", **logits}}},
+        },
+    }
+
+
+def test_benchmark_bars_are_the_figures_best_first():
+    figure = plots.benchmark_plot(benchmark_document())
+    training, batches, singles, whole, by_batch, by_data = figure.axes
+    assert tick_labels(training.yaxis) == [
+        "numcnn", "numcnn, one thread", "PyTorch, channels_last", "PyTorch, contiguous",
+    ]  # fmt: skip
+    assert [bar.get_width() for bar in training.patches] == [24_000, 12_500, 6100, 6000]
+    colors = [bar.get_facecolor() for bar in training.patches]
+    assert colors[2] == colors[3] and len(set(colors)) == 3  # numcnn stands out
+    assert texts(training) == ["24,000", "12,500", "6,100", "6,000", "dense roofline 18,000"]
+    np.testing.assert_allclose(training.lines[-1].get_xdata(), 18_000)
+    assert tick_labels(batches.yaxis) == ["numcnn", "ONNX Runtime"] and "batches of 1,000" in batches.get_title()
+    assert texts(singles) == ["50", "50"] and "less is better" in singles.get_title()
+    assert tick_labels(whole.yaxis) == ["numcnn", "PyTorch"] and texts(whole) == ["8", "25"]
+    assert [line.get_label() for line in by_batch.lines] == ["training", "inference"]
+    np.testing.assert_allclose(by_batch.lines[0].get_xydata()[-1], (4096, 62))
+    np.testing.assert_allclose(by_data.lines[0].get_xydata(), [(1000, 45), (60_000, 45)])
+    pixels(figure)
+
+
+@pytest.mark.parametrize("part", ["training", "inference", "time_to_99", "scan"])
+def test_a_benchmark_of_one_part_is_drawn_alone(part):
+    document = benchmark_document()
+    alone = {key: document[key] for key in ("date", "machine", part)}
+    figure = plots.benchmark_plot({**alone, "peers": {}})
+    assert len(figure.axes) == (2 if part in ("inference", "scan") else 1)
+    pixels(figure)
+
+
+def test_a_benchmark_without_figures_is_refused():
+    document = benchmark_document()
+    with pytest.raises(DataError, match="the document has no training, inference"):
+        plots.benchmark_plot({"date": document["date"], "machine": document["machine"], "peers": {}})
+
+
 # contact sheet
 
 

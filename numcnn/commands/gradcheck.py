@@ -28,6 +28,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--backend", default="reference", choices=("reference", "fast"), help="which kernels (default: %(default)s)"
     )
+    parser.add_argument("--no-fuse", dest="fuse", action="store_false", help="check every layer by itself")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides input, upstream gradient and entries")
     parser.add_argument("--out", metavar="FILE", help="draw the report into this PNG file")
     parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout, nothing else there")
@@ -44,6 +45,7 @@ def run(arguments):
         network = load(arguments.weights, backend="reference")
     else:
         network = Network(models.make_layers(arguments.model), backend="reference", seed=arguments.seed)
+    network.fuse = arguments.fuse
     options = {"samples": arguments.samples, "backend": arguments.backend, "seed": arguments.seed}
     whole = gradcheck(network, **options)
     loss = gradcheck(SoftmaxCrossEntropy(kernels.get_backend(arguments.backend), 0.1), **options)

@@ -9,6 +9,7 @@ saves; --resume goes on from there.
 
 EXAMPLES = """examples:
   numcnn train                            the whole job on MNIST: some minutes
+  numcnn train --preset fast              99% on MNIST in some seconds
   numcnn train --limit 6000 --epochs 3    a quick try
   numcnn train --dataset fashion/         any data set in MNIST's IDX form
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
@@ -30,7 +31,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
-from numcnn.config import TrainConfig, add_config_arguments, config_from_arguments
+from numcnn.config import TrainConfig, add_config_arguments, config_from_arguments, flag
 from numcnn.errors import ConfigError, DataError
 
 DRY_RUN_STEPS = 2
@@ -110,9 +111,10 @@ def _earlier_run(arguments):
     given = config_from_arguments(arguments)
     changed = [name for name, value in TrainConfig().to_json().items() if getattr(given, name) != value]
     changed += [name for name in ("out", "watch_gradients", "dry_run") if getattr(arguments, name)]
+    changed += ["preset"] if arguments.preset != "default" else []
     changed += ["dataset"] if arguments.dataset != "auto" else []
     if changed:
-        flags = ", ".join("--" + name.replace("_", "-") for name in changed)
+        flags = ", ".join(map(flag, changed))
         raise ConfigError(f"--resume goes on with the run's own settings; leave out {flags}")
     return runs.load_run(arguments.resume)
 
@@ -161,6 +163,7 @@ def _new_network(dataset, train_set, config):
         backend=config.backend,
         seed=config.seed,
         normalisation=train_set.normalisation(),
+        fuse=config.fuse,
     )
 
 

@@ -5,7 +5,7 @@ BLAS multiplies all rows with the weights.  It is done for a few images at a tim
 cache when BLAS reads them.  The products stay outside the compiled functions: inside, Numba would ask for SciPy.
 
 The compiled functions (with a leading underscore) are serial; a team of threads gives each a share of the images.
-Where NumPy alone is as fast the reference's own function is used: the loss on (N, 10) logits.
+Convolution, ReLU and pool in one are in ``fast_blocks``.
 """
 
 import contextlib
@@ -18,10 +18,6 @@ from numcnn.kernels import reference
 from numcnn.kernels.fast_blocks import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.memory import scratch
-from numcnn.kernels.reference import (  # noqa: F401  (part of this back-end as they are)
-    softmax_cross_entropy_backward,
-    softmax_cross_entropy_forward,
-)
 from numcnn.kernels.team import one_blas_thread, the_team
 
 # Bytes of im2col rows made at a time: they should lie in the second-level cache while BLAS reads them.
@@ -29,6 +25,7 @@ CHUNK_BYTES = 1 << 19
 
 # Values below which waking another thread costs more than it saves.
 LEAST_VALUES = 1 << 16
+
 
 @contextlib.contextmanager
 def computing():
@@ -82,6 +79,15 @@ def _col2im(dcolumns, KH, SH, SW, dx):
                         target[t] += source[t]
 
 
+@kernel
+def _add_bias(rows, b):
+    """rows += b, in place; NumPy would go by way of a buffer."""
+    N, F = rows.shape
+    for n in range(N):
+        for f in range(F):
+            rows[n, f] += b[f]
+
+
 def _rows(x):
     """See images (N,H,W,C) as rows of values (N,H,W*C)."""
     N, H, W, C = x.shape
@@ -99,7 +105,7 @@ def conv2d_forward(x, w, b, out, stride):
             _im2col(_rows(x[a:z]), KH, SH, SW * C, columns.reshape(z - a, OH, OW, KH, KW * C))
             products = out[a:z].reshape(-1, F)
             np.matmul(columns, w.reshape(-1, F), out=products)
-            products += b
+            _add_bias(products, b)
 
     _share_images(out, share)
 
@@ -139,7 +145,7 @@ def dense_forward(x, w, b, out):
 
     def share(_, first, last):
         np.matmul(x[first:last], w, out=out[first:last])
-        out[first:last] += b
+        _add_bias(out[first:last], b)
 
     _share_images(x, share)
 
@@ -271,6 +277,48 @@ def maxpool2d_backward(dout, which, dx, window, stride):
         _maxpool2d_backward(dout[first:last], which[first:last], dx[first:last], *window, *stride)
 
     _share_images(dx, share)
+
+
+@kernel
+def _softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
+    N, C = logits.shape
+    one = logits.dtype.type(1)
+    per_class = one / logits.dtype.type(C)
+    for n in range(N):
+        largest = logits[n, 0]
+        for c in range(1, C):
+            largest = max(largest, logits[n, c])
+        total = logits.dtype.type(0)
+        for c in range(C):
+            log_probs[n, c] = logits[n, c] - largest
+            total += np.exp(log_probs[n, c])
+        log_total = np.log(total)
+        mean = logits.dtype.type(0)
+        for c in range(C):
+            log_probs[n, c] -= log_total
+            mean += log_probs[n, c] * per_class
+        losses[n] = -(one - smoothing) * log_probs[n, labels[n]] - smoothing * mean
+
+
+def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
+    """See ``reference.softmax_cross_entropy_forward``."""
+    _softmax_cross_entropy_forward(logits, labels, logits.dtype.type(smoothing), log_probs, losses)
+
+
+@kernel
+def _softmax_cross_entropy_backward(log_probs, labels, smoothing, dlogits):
+    N, C = log_probs.shape
+    one = log_probs.dtype.type(1)
+    everywhere, share = smoothing / log_probs.dtype.type(C), one / log_probs.dtype.type(N)
+    for n in range(N):
+        for c in range(C):
+            dlogits[n, c] = (np.exp(log_probs[n, c]) - everywhere) * share
+        dlogits[n, labels[n]] -= (one - smoothing) * share
+
+
+def softmax_cross_entropy_backward(log_probs, labels, smoothing, dlogits):
+    """See ``reference.softmax_cross_entropy_backward``."""
+    _softmax_cross_entropy_backward(log_probs, labels, log_probs.dtype.type(smoothing), dlogits)
 
 
 @kernel

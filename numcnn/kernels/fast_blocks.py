@@ -101,7 +101,11 @@ def _transform_weights(w, u, C, F):
     for at in range(0, size, LANES):
         # The kernel's three columns first ...
         for kx in range(3):
-            top, middle, bottom = load(w, kx * size + at, 1), load(w, (3 + kx) * size + at, 1), load(w, (6 + kx) * size + at, 1)
+            top, middle, bottom = (
+                load(w, kx * size + at, 1),
+                load(w, (3 + kx) * size + at, 1),
+                load(w, (6 + kx) * size + at, 1),
+            )
             ends = add(top, bottom)
             store(u, kx * size + at, top)
             store(u, (4 + kx) * size + at, scale(half, add(ends, middle)))
@@ -143,19 +147,13 @@ def _transform_patches(x, start, v, W, C, PH, PW):
                 at += line
                 d0, d1, d2, d3 = load(x, at, 1), load(x, at + C, 1), load(x, at + 2 * C, 1), load(x, at + 3 * C, 1)
                 to = (py * PW + px) * C + c
-                _store_patch_line(
-                    v, to, step, subtract(a0, c0), subtract(a1, c1), subtract(a2, c2), subtract(a3, c3)
-                )
+                _store_patch_line(v, to, step, subtract(a0, c0), subtract(a1, c1), subtract(a2, c2), subtract(a3, c3))
                 to += 4 * step
                 _store_patch_line(v, to, step, add(b0, c0), add(b1, c1), add(b2, c2), add(b3, c3))
                 to += 4 * step
-                _store_patch_line(
-                    v, to, step, subtract(c0, b0), subtract(c1, b1), subtract(c2, b2), subtract(c3, b3)
-                )
+                _store_patch_line(v, to, step, subtract(c0, b0), subtract(c1, b1), subtract(c2, b2), subtract(c3, b3))
                 to += 4 * step
-                _store_patch_line(
-                    v, to, step, subtract(b0, d0), subtract(b1, d1), subtract(b2, d2), subtract(b3, d3)
-                )
+                _store_patch_line(v, to, step, subtract(b0, d0), subtract(b1, d1), subtract(b2, d2), subtract(b3, d3))
 
 
 @kernel
@@ -256,7 +254,9 @@ def _weights_gradient(run):
     """Return the kernel for many channels; ``run`` registers hold the values under one line of the convolution's."""
 
     @kernel
-    def weights_gradient(dout, which, x, dw, db, corners, unpacked, alive, offsets, gradients, ends, N, H, W, C, KH, T, F):
+    def weights_gradient(
+        dout, which, x, dw, db, corners, unpacked, alive, offsets, gradients, ends, N, H, W, C, KH, T, F
+    ):
         """Add to dw (F,KH,run) and db (F,)."""
         room = alive.size // F
         for n in range(N):
@@ -464,7 +464,9 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
         longest = max(F * room, 4 * T * F) + LANES
         packed = scratch("packed offsets", (longest,), np.int32), scratch("packed gradients", (longest,), dtype)
         parts = dw_parts[number].reshape(-1), db_parts[number]
-        weights_gradient(gradients, winners, images, *parts, corners, unpacked, alive, *packed, ends, n, H, W, C, KH, T, F)
+        weights_gradient(
+            gradients, winners, images, *parts, corners, unpacked, alive, *packed, ends, n, H, W, C, KH, T, F
+        )
         if dx is not None:
             dimages = dx[first:last].reshape(-1)
             input_gradient(
@@ -472,8 +474,10 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
             )
 
     shares = _share_images(dout, w, share)
-    dw_parts[0] += dw_parts[1:shares].sum(axis=0)
-    dw.reshape(KH, line, F)[...] = dw_parts[0].transpose(1, 2, 0)
+    total = dw_parts[0]
+    for part in dw_parts[1:shares]:
+        total += part  # in the order of the shares
+    dw.reshape(KH, line, F)[...] = total.transpose(1, 2, 0)
     np.sum(db_parts[:shares], axis=0, out=db)
 
 
@@ -494,9 +498,7 @@ def _backward_by_masks(dout, which, x, w, dx, dw, db):
         gradient(gradients, winners, images, dw_parts[number], db_parts[number], n, H, W, C, F, PH, PW)
         if dx is not None:
             dimages = dx[first:last].reshape(-1)
-            _few_channels_input_gradient(
-                gradients, winners, w.reshape(-1), dimages, n, H, W, C, KH, KW, F, PH, PW
-            )
+            _few_channels_input_gradient(gradients, winners, w.reshape(-1), dimages, n, H, W, C, KH, KW, F, PH, PW)
 
     shares = _share_images(dout, w, share)
     np.sum(dw_parts[:shares], axis=0, out=dw.reshape(-1))

@@ -1,8 +1,6 @@
 """How Numba is used here: where compiled kernels are cached, and the one set of floating-point liberties.
 
-Only ``fast*.py`` in this folder import from here, so nothing else ever loads Numba.  A compiled function calls only
-compiled functions of its own file: Numba's cache looks at one file's time stamp and would keep an old answer after an
-edit in another (numba #6845).
+Only ``fast*.py`` and ``vectors.py`` in this folder load Numba, so nothing else has to wait for it.
 """
 
 import hashlib
@@ -19,13 +17,13 @@ FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 def cache_folder():
     """Return a writable folder for compiled kernels, or None.
 
-    In its name are the things that Numba's cache key omits: the flags, and the vector operations that kernels are made of.
-
+    In its name is what Numba's cache key omits: the flags, and the text of every file here.  (A compiled function's key
+    has the time stamp of its own file alone; what it calls in another file may have changed since: numba #6845.)
     Tried in turn: the user's cache folder and the system's temporary folder.
     """
     # The folder's files are unpickled, so one that others may write to is of no use.
-    vectors = Path(__file__).with_name("vectors.py").read_bytes()
-    tag = hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], vectors)).encode()).hexdigest()[:8]
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    tag = hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], sources)).encode()).hexdigest()[:8]
     owner = os.getuid() if hasattr(os, "getuid") else "user"
     roots = [lambda: _user_cache() / "numcnn", lambda: Path(tempfile.gettempdir()) / f"numcnn-{owner}"]
     for root in roots:

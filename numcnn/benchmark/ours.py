@@ -1,0 +1,166 @@
+"""numcnn's own contestants, and the measure of the machine: NumPy's product of large matrices."""
+
+import itertools
+import time
+
+import numpy as np
+
+from numcnn.benchmark.contestants import Inference, Timed, Training
+from numcnn.benchmark.task import INFERENCE_BATCH, LEARNING_RATE, TRAINING_BATCH
+from numcnn.config import TrainConfig
+from numcnn.data.batches import Batches, Examples
+from numcnn.losses import SoftmaxCrossEntropy
+from numcnn.optim import Adam
+from numcnn.runs import versions
+from numcnn.threads import use_threads
+from numcnn.train import fit
+
+
+class NumcnnTraining(Training):
+    """Steps as the training loop takes them: batches are gathered from uint8 pictures, in a new order every epoch.
+
+    The others get theirs ready-made, as float32 in the layout that suits them.
+    """
+
+    def __init__(self, task, threads, backend):
+        super().__init__()
+        use_threads(threads)
+        self.task, self.network = task, task.network(backend)
+        self.criterion = SoftmaxCrossEntropy(self.network.kernels)
+        self.optimizer = Adam(self.network.params, self.network.grads, self.network.kernels)
+        batches = Batches(Examples.all_of(task.images, task.labels), TRAINING_BATCH, 0, self.network)
+        self._stream = itertools.chain.from_iterable(batches.epoch(number) for number in itertools.count())
+        self._loss = None
+        self.variants = {"step": {self.network.backend_name: self._step}}
+
+    def versions(self):
+        """See ``Timed``."""
+        return versions()
+
+    def running(self):
+        """See ``Timed``."""
+        return self.network.kernels.computing()
+
+    def arrays(self):
+        """Return the loss of the first batch, and every parameter's gradient."""
+        index = np.arange(TRAINING_BATCH)
+        return loss_and_gradients(self.network, self.criterion, self.task.images[index], self.task.labels[index])
+
+    def _step(self, _):
+        x, labels = next(self._stream)
+        self._loss = self.criterion.forward(self.network.forward(x, training=True), labels)
+        self.network.backward(self.criterion.backward())
+        self.optimizer.step(LEARNING_RATE)
+
+    def wait(self):
+        """See ``Timed``."""
+        return self._loss
+
+
+def loss_and_gradients(network, criterion, images, labels):
+    """Return the loss of one batch and every parameter's gradient, by name."""
+    x = network.gather(images, np.arange(len(images)), np.empty((len(images), *network.input_shape), network.dtype))
+    loss = criterion.forward(network.forward(x, training=True), labels)
+    network.backward(criterion.backward())
+    gradients = network.named_arrays(network.grads)
+    return {"loss": np.array(loss), **{f"d{name}": values.copy() for name, values in gradients.items()}}
+
+
+class NumcnnInference(Inference):
+    """``network.logits``, as anybody calls it: from uint8 pictures, checks included."""
+
+    def __init__(self, task, threads, backend):
+        super().__init__()
+        use_threads(threads)
+        self.task, self.network = task, task.network(backend)
+        name = self.network.backend_name
+        self.variants = {"batch": {name: self._batch}, "single": {name: self._single}}
+
+    def versions(self):
+        """See ``Timed``."""
+        return versions()
+
+    def _batch(self, i):
+        first = i % (len(self.task.images) // INFERENCE_BATCH) * INFERENCE_BATCH
+        return self.network.logits(self.task.images[first : first + INFERENCE_BATCH])
+
+    def _single(self, i):
+        return self.network.logits(self.task.images[i % len(self.task.images)])
+
+
+class Sgemm(Timed):
+    """The machine's peak: float32 products of 2048 x 2048 matrices with BLAS, on all threads and on one."""
+
+    SIZE, TRIES = 2048, 3
+
+    def __init__(self, task, threads, backend):
+        super().__init__()
+        self.threads = threads
+        a, b = np.random.default_rng(0).random((2, self.SIZE, self.SIZE), np.float32)
+        self._product = (a, b, np.empty_like(a))
+
+    def settle(self, seconds):
+        """See ``Timed``: there is nothing to choose."""
+        self._best(self.threads)
+        return {}
+
+    def burst(self):
+        """Return the best of several products, in GFLOP/s, on all threads and on one."""
+        best = self._best(self.threads)
+        return {"gflops": best, "gflops_one_thread": best if self.threads == 1 else self._best(1)}
+
+    def _best(self, threads):
+        from threadpoolctl import threadpool_limits
+
+        a, b, out = self._product
+        seconds = []
+        with threadpool_limits(threads, user_api="blas"):
+            for _ in range(self.TRIES):
+                started = time.perf_counter()
+                np.matmul(a, b, out=out)
+                seconds.append(time.perf_counter() - started)
+        return 2e-9 * self.SIZE**3 / min(seconds)
+
+
+class Scan(Timed):
+    """How numcnn's cost for an image changes with the size of the batch and of the data set."""
+
+    def __init__(self, task, threads, backend):
+        super().__init__()
+        use_threads(threads)
+        self.task, self.network = task, task.network(backend)
+        self.criterion = SoftmaxCrossEntropy(self.network.kernels)
+        self.optimizer = Adam(self.network.params, self.network.grads, self.network.kernels)
+
+    def burst(self, what, size, seconds):
+        """Return the microseconds that one image costs: what = "training", "inference" or "epoch", size = images."""
+        if what == "epoch":
+            return self._epoch(size)
+        call = self._trainer(size) if what == "training" else self._inferrer(size)
+        with self.network.kernels.computing():
+            self._run(call, 2)
+            count = max(2, round(seconds / (self._timed(call, 2) / 2)))
+            return 1e6 * self._timed(call, count) / count / size
+
+    def _trainer(self, size):
+        batches = Batches(Examples.all_of(self.task.images, self.task.labels), size, 0, self.network)
+        full = len(self.task.images) // size
+        stream = (pair for number in itertools.count() for pair in itertools.islice(batches.epoch(number), full))
+
+        def step(_):
+            x, labels = next(stream)
+            self.criterion.forward(self.network.forward(x, training=True), labels)
+            self.network.backward(self.criterion.backward())
+            self.optimizer.step(LEARNING_RATE)
+
+        return step
+
+    def _inferrer(self, size):
+        starts = range(0, len(self.task.images) - size + 1, size)
+        return lambda i: self.network.logits(self.task.images[(first := starts[i % len(starts)]) : first + size])
+
+    def _epoch(self, size):
+        """Train for one epoch on ``size`` images with the real loop; the seconds are its own."""
+        config = TrainConfig(epochs=1, batch_size=TRAINING_BATCH, lr=LEARNING_RATE, schedule="constant", val=0)
+        state = fit(self.network, (self.task.images[:size], self.task.labels[:size]), None, config)
+        return 1e6 * state.history[-1]["seconds"] / size

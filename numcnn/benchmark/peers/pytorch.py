@@ -1,0 +1,120 @@
+"""PyTorch: the network as its tutorials write it, trained with fused Adam."""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from numcnn.benchmark.contestants import Inference, Training, chunks
+from numcnn.benchmark.peers.layout import channels_first, channels_last
+from numcnn.benchmark.task import INFERENCE_BATCH, LEARNING_RATE
+
+LAYERS = {"conv1": 0, "conv2": 3, "dense1": 7, "dense2": 9}  # numcnn's names, and the places in the Sequential
+
+
+def make_model(params):
+    """Return the canonical network with numcnn's parameters in it."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(1600, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
+    values = channels_first(params)
+    with torch.no_grad():
+        for name, parameter in parameters_of(model).items():
+            parameter.copy_(torch.from_numpy(values[name]))
+    return model
+
+
+def parameters_of(model):
+    """Return name -> parameter, under numcnn's names."""
+    return {
+        f"{name}.{ours}": getattr(model[place], theirs)
+        for name, place in LAYERS.items()
+        for ours, theirs in (("w", "weight"), ("b", "bias"))
+    }
+
+
+def use_threads(threads):
+    """Compute with so many threads."""
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+
+
+class TorchTraining(Training):
+    """Eager training: contiguous (NCHW), or channels_last."""
+
+    def __init__(self, task, threads, channels_last=False):
+        super().__init__()
+        use_threads(threads)
+        form = torch.channels_last if channels_last else torch.contiguous_format
+        pixels, labels = task.training_batches()
+        self.x = [torch.from_numpy(x)[:, None].contiguous(memory_format=form) for x in pixels]
+        self.labels = [torch.from_numpy(y) for y in labels]
+        self.model = make_model(task.params).to(memory_format=form)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE, fused=True)
+        self._loss = None
+        self.variants = {"step": {"channels_last" if channels_last else "contiguous": self._step}}
+
+    def versions(self):
+        """See ``Timed``."""
+        return {"torch": torch.__version__}
+
+    def arrays(self):
+        """Return the loss of the first batch, and every parameter's gradient."""
+        loss = functional.cross_entropy(self.model(self.x[0]), self.labels[0])
+        loss.backward()
+        gradients = {name: p.grad.numpy() for name, p in parameters_of(self.model).items()}
+        return {"loss": loss.detach().numpy(), **{f"d{name}": g for name, g in channels_last(gradients).items()}}
+
+    def _step(self, i):
+        self.optimizer.zero_grad()
+        batch = i % len(self.x)
+        self._loss = functional.cross_entropy(self.model(self.x[batch]), self.labels[batch])
+        self._loss.backward()
+        self.optimizer.step()
+
+    def wait(self):
+        """See ``Timed``."""
+        return None if self._loss is None else self._loss.item()
+
+
+class TorchInference(Inference):
+    """Inference mode, channels_last: eager, and traced and frozen."""
+
+    def __init__(self, task, threads):
+        super().__init__()
+        use_threads(threads)
+        pixels = task.pixels()
+        self.batches = [self._tensor(x) for x in chunks(pixels)]
+        self.singles = [self._tensor(pixels[i : i + 1]) for i in range(INFERENCE_BATCH)]
+        self.model = make_model(task.params).to(memory_format=torch.channels_last).eval()
+        frozen = torch.jit.freeze(torch.jit.trace(self.model, self.batches[0]))
+        ways = {"eager": self.model, "traced and frozen": frozen}
+        self.variants = {
+            "batch": {name: self._caller(model, self.batches) for name, model in ways.items()},
+            "single": {name: self._caller(model, self.singles) for name, model in ways.items()},
+        }
+
+    @staticmethod
+    def _tensor(pixels):
+        return torch.from_numpy(np.ascontiguousarray(pixels))[:, None].contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def _caller(model, inputs):
+        return lambda i: model(inputs[i % len(inputs)])
+
+    def versions(self):
+        """See ``Timed``."""
+        return {"torch": torch.__version__}
+
+    def running(self):
+        """See ``Timed``."""
+        return torch.inference_mode()

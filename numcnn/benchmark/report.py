@@ -1,0 +1,292 @@
+"""What the benchmark says: one document that JSON can hold, and the tables that are made of it."""
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD
+from numcnn.runs import versions
+
+BUSY = 0.5  # a load average above this per processor is worth a warning
+
+# Of a peer's variants the best by these keys stands for it.
+BEST_BY = {"training": "images_per_second", "inference": "batch_images_per_second"}
+
+
+def machine(threads):
+    """Return what can be said of the machine without naming it."""
+    processors = os.cpu_count() or 1
+    return {
+        "cpu": _cpu_name(),
+        "vectors": _vectors(),
+        "processors": processors,
+        "threads": threads,
+        "system": f"{platform.system()} {platform.machine()}",
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def _cpu_name():
+    if sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or platform.machine()
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _vectors():
+    """Return the widest vector instructions that Linux names, or None."""
+    flags = _cpuinfo("flags").split()
+    return next((name for name, flag in (("AVX-512", "avx512f"), ("AVX2", "avx2")) if flag in flags), None)
+
+
+def _cpuinfo(key):
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")
+
+
+def is_busy(machine):
+    """Say whether other work was under way when the benchmark began."""
+    return machine["load_average"] is not None and machine["load_average"] > BUSY * machine["processors"]
+
+
+def new_document(command, dataset, threads, settings):
+    """Return the document with all that is known before anything is measured."""
+    return {
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": command,
+        "dataset": dataset.name,
+        "machine": machine(threads),
+        "versions": versions(),
+        "rounds": settings.rounds,
+        "peers": {},
+        "missing": {},
+        "failed": {},
+    }
+
+
+def add_contest(document, part, contest, figures):
+    """Enter what came of the training or the inference contest."""
+    document["versions"].update(contest.versions)
+    document["failed"].update({f"{part}: {name}": reason for name, reason in contest.failed.items()})
+    document[part] = figures[NUMCNN]
+    document[part]["agreement"] = contest.agreement
+    for contestant in CONTESTANTS:
+        if contestant.part == part and contestant.peer and contestant.name in figures:
+            variant = {
+                "label": contestant.label,
+                "settled_on": contest.variants[contestant.name],
+                **figures[contestant.name],
+                "agreement": contest.agreement[contestant.name],
+            }
+            peer = document["peers"].setdefault(contestant.peer, {})
+            peer.setdefault("variants", {})[f"{part}: {contestant.name}"] = variant
+            best = peer.get(part)
+            if best is None or variant[BEST_BY[part]] > best[BEST_BY[part]]:
+                peer[part] = variant
+
+
+def best_peer(document, part, key, best=max):
+    """Return the figures of the peer that is best by ``key``, or None if there is none."""
+    rows = [peer[part] for peer in document["peers"].values() if part in peer]
+    return best(rows, key=lambda row: row[key], default=None)
+
+
+# ----------------------------------------------------------------------------------------------------------- the tables
+
+
+def rows_of(document):
+    """Return the document as tables: (title, header, rows of texts), the terminal's and the README's alike."""
+    makers = {
+        "training": _training_rows,
+        "inference": _inference_rows,
+        "scan": _scan_rows,
+        "start_up": _start_up_rows,
+        "time_to_99": _time_to_99_rows,
+    }
+    return [table for part, maker in makers.items() if part in document for table in maker(document)]
+
+
+def _variants(document, part):
+    """Return a part's rows of figures of all peers, the fastest first."""
+    rows = [
+        variant
+        for peer in document["peers"].values()
+        for name, variant in peer.get("variants", {}).items()
+        if name.startswith(f"{part}: ")
+    ]
+    return sorted(rows, key=lambda row: -row[BEST_BY[part]])
+
+
+def _training_rows(document):
+    ours = document["training"]
+    rows = [("numcnn", _count(ours["images_per_second"]), _span(ours["images_per_second_quartiles"]), "")]
+    if "one_thread_images_per_second" in ours:
+        label = next(c.label for c in CONTESTANTS if c.name == ONE_THREAD)
+        rows.append((label, _count(ours["one_thread_images_per_second"]), "", _times(ours, "scaling")))
+    rows += [
+        (
+            _label(row, "step"),
+            _count(row["images_per_second"]),
+            _span(row["images_per_second_quartiles"]),
+            _times(row, "ratio"),
+        )
+        for row in _variants(document, "training")
+    ]
+    rows.append(
+        (
+            f"dense roofline: sgemm at {ours['sgemm_gflops']:.0f} GFLOP/s",
+            _count(ours["roofline_images_per_second"]),
+            "",
+            f"{ours['roofline_ratio']:.2f}x",
+        )
+    )
+    return [(f"training, batches of {ours['batch_size']}", ("", "images/s", "quartiles", "numcnn is"), rows)]
+
+
+def _inference_rows(document):
+    ours = document["inference"]
+    others = _variants(document, "inference")
+    batches, singles = [], []
+    for label, row in (("numcnn", ours), *((_label(row, "batch"), row) for row in others)):
+        speed = (_count(row["batch_images_per_second"]), _span(row["batch_images_per_second_quartiles"]))
+        batches.append((label, *speed, _times(row, "batch_ratio")))
+    for label, row in (("numcnn", ours), *((_label(row, "single"), row) for row in others)):
+        times = (f"{row['single_us_p50']:.1f}", f"{row['single_us_p95']:.1f}")
+        singles.append((label, *times, _times(row, "single_ratio")))
+    return [
+        (f"inference, batches of {ours['batch_size']:,}", ("", "images/s", "quartiles", "numcnn is"), batches),
+        ("inference, one image", ("", "p50 us", "p95 us", "numcnn is"), singles),
+    ]
+
+
+def _scan_rows(document):
+    scan = document["scan"]
+    batches = [
+        (f"{row['batch_size']:,}", f"{row['training_us']:.1f}", f"{row['inference_us']:.1f}")
+        for row in scan["batch_sizes"]
+    ]
+    sets = [(f"{row['images']:,}", f"{row['epoch_us']:.1f}") for row in scan["data_sets"]]
+    return [
+        ("numcnn, us for an image by batch size", ("images in a batch", "training", "inference"), batches),
+        ("numcnn, us for an image by size of the data set", ("images", "one epoch"), sets),
+    ]
+
+
+def _start_up_rows(document):
+    ours, peer = document["start_up"], document["peers"].get("pytorch", {}).get("start_up")
+    header, columns = ("", "numcnn"), [ours]
+    if peer:
+        header, columns = (*header, "PyTorch"), [ours, peer]
+    lines = (
+        ("process start to the second step, the first time ever (s)", "first_run_s", "{:.2f}"),
+        ("process start to the second step, later (s)", "later_run_s", "{:.2f}"),
+        ("peak memory, one epoch of the whole data set (MB)", "peak_memory_mb", "{:.0f}"),
+    )
+    rows = [
+        (text, *(form.format(column[key]) if column.get(key) else "" for column in columns))
+        for text, key, form in lines
+    ]
+    return [("start-up and memory", header, rows)]
+
+
+def _time_to_99_rows(document):
+    ours, peer = document["time_to_99"], document["peers"].get("pytorch", {}).get("time_to_99")
+    rows = []
+    for label, row in (("numcnn", ours), ("PyTorch, the same recipe", peer)):
+        if row:
+            seconds = f"{row['seconds']:.2f}" + (
+                f" ± {row['seconds_std']:.2f}" if row["seconds_std"] is not None else ""
+            )
+            rows.append((label, seconds, _accuracy(row), str(len(row["runs"]))))
+    if peer:
+        rows.append(("numcnn's share of PyTorch's time", f"{ours['share_of_pytorch']:.3f}", "", ""))
+    title = "whole runs: process start to test accuracy, kernels compiled already"
+    return [(title, ("", "seconds", "test accuracy", "seeds"), rows)]
+
+
+def _accuracy(row):
+    several = row["test_accuracy_std"] is not None
+    return f"{row['test_accuracy']:.2%}" + (f" ± {100 * row['test_accuracy_std']:.2f}" if several else "")
+
+
+def _label(row, action):
+    """Return a contestant's label, with the variant it settled on where that says more."""
+    chosen = row["settled_on"].get(action, "")
+    known = chosen in ("", "run", "jit") or chosen in row["label"]
+    return row["label"] if known else f"{row['label']}, {chosen}"
+
+
+def _count(value):
+    """Return a number of images with three digits that count."""
+    return f"{float(f'{value:.3g}'):,.0f}"
+
+
+def _span(quartiles):
+    return f"{_count(quartiles[0])} to {_count(quartiles[1])}"
+
+
+def _times(row, key):
+    return f"{row[key]:.2f}x" if key in row else ""
+
+
+def notes(document):
+    """Return the lines that belong under the tables: who is missing, who failed, how much all agree."""
+    lines = [f"{peer}: not installed ({', '.join(packages)})" for peer, packages in document["missing"].items()]
+    lines += [f"{name} failed: {reason}" for name, reason in document["failed"].items()]
+    worst = [max(document[part]["agreement"].values()) for part in BEST_BY if document.get(part, {}).get("agreement")]
+    if worst:
+        lines.append(f"all results agree with numcnn's to {max(worst):.1e} of an array's largest value")
+    if is_busy(document["machine"]):
+        lines.append(
+            f"other work was under way: the load average was {document['machine']['load_average']} at the start; "
+            "measure again on a quiet machine"
+        )
+    return lines
+
+
+def heading(document):
+    """Return the lines above the tables: machine, versions, date, data, rounds."""
+    computer, found = document["machine"], document["versions"]
+    vectors = f", {computer['vectors']}" if computer["vectors"] else ""
+    of = f"{computer['threads']} of {computer['processors']} processors"
+    rounds = f"; medians of {document['rounds']} rounds in turn" if set(BEST_BY) & set(document) else ""
+    return [
+        f"{computer['cpu']}{vectors}, {of}, {computer['system']}, {document['date'][:10]}",
+        ", ".join(f"{name} {version}" for name, version in found.items()),
+        f"data: {document['dataset']}{rounds}",
+    ]
+
+
+def to_text(document):
+    """Return the document as a table for the terminal."""
+    from numcnn.data import title_of
+
+    lines = heading({**document, "dataset": title_of(document["dataset"])})
+    for title, header, rows in rows_of(document):
+        widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+        widths[0] = max(widths[0], len(title))
+        lines += ["", _aligned((title, *header[1:]), widths), "-" * (sum(widths) + 2 * (len(widths) - 1))]
+        lines += [_aligned(row, widths) for row in rows]
+    return "\n".join([*lines, "", *notes(document)])
+
+
+def _aligned(row, widths):
+    return f"{row[0]:<{widths[0]}}" + "".join(f"  {text:>{w}}" for text, w in zip(row[1:], widths[1:], strict=True))
+
+
+def to_markdown(document):
+    """Return the document as Markdown, for a README."""
+    lines = []
+    for title, header, rows in rows_of(document):
+        lines += [f"| {' | '.join((title, *header[1:]))} |", "|---" + "|---:" * (len(header) - 1) + "|"]
+        lines += [f"| {' | '.join(_bold(row))} |" for row in rows]
+        lines.append("")
+    return "\n".join([*lines, " · ".join([*heading(document), *notes(document)])])
+
+
+def _bold(row):
+    return [f"**{text}**" if text else "" for text in row] if row[0] == "numcnn" else row

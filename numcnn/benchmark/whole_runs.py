@@ -1,0 +1,210 @@
+"""Whole training runs as a user starts them, timed from outside: start-up, memory, and the time to a test accuracy."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from numcnn.benchmark import BenchmarkError
+from numcnn.benchmark.measure import missing_peers, spread
+from numcnn.benchmark.processes import environment
+from numcnn.data import idx, mnist
+
+FIRST_RUNS, LATER_RUNS = 3, 7
+GOAL = 0.99
+
+# What `numcnn train` is told for the time to 99%; what PyTorch is told comes from its run card.
+RECIPE = ("--epochs", "3")
+
+
+def start_up(settings, dataset_arguments, report):
+    """Measure process start to the second training step: the first run ever, compiling, and later ones.
+
+    Also the most memory that one epoch on the whole data set takes.  PyTorch beside it, if it takes part.
+    """
+    result = {"steps": 2, "first_run_s": [], "later_run_s": [], "peak_memory_mb": None}
+    train = _numcnn("train", *dataset_arguments, "--threads", settings.threads, "--backend", settings.backend)
+    report("start-up: the first run ever, compiling; then later ones")
+    with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as scratch:
+        for number in range(FIRST_RUNS):
+            cache = Path(scratch) / f"cache{number}"
+            cache.mkdir()
+            result["first_run_s"].append(_until_dry_run([*train, "--dry-run"], settings, cache))
+        for _ in range(LATER_RUNS):
+            result["later_run_s"].append(_until_dry_run([*train, "--dry-run"], settings, cache))
+        report("start-up: the memory of one epoch")
+        one_epoch = [*train, "--epochs", "1", "--out", f"{scratch}/run", "--quiet", "--json"]
+        result["peak_memory_mb"] = _peak_memory(one_epoch, settings, cache)
+        peer = _pytorch_start_up(settings, dataset_arguments, scratch)
+    for key in ("first_run_s", "later_run_s"):
+        result[key] = spread(result[key])["median"]
+    return result, peer
+
+
+def _pytorch_start_up(settings, dataset_arguments, scratch):
+    """Return the same figures of PyTorch, which compiles nothing; None if it takes no part."""
+    if not takes_part("pytorch", settings):
+        return None
+    run = _pytorch(settings, dataset_arguments, {"epochs": 1})
+    later = [_until_dry_run([*run, "--dry-run"], settings) for _ in range(FIRST_RUNS)]
+    memory = _peak_memory([*run, "--out", f"{scratch}/card.json"], settings)
+    return {"later_run_s": spread(later)["median"], "peak_memory_mb": memory}
+
+
+def takes_part(peer, settings):
+    """Say whether a peer is asked and installed."""
+    return peer in settings.peers and not missing_peers([peer])
+
+
+def time_to_accuracy(settings, dataset_arguments, seeds, report):
+    """Time whole runs, process start to test accuracy, for seeds 0 ...: numcnn and PyTorch in turn, with one recipe.
+
+    Return numcnn's figures and PyTorch's (None if it takes no part).  The cache of compiled kernels is warm.
+    """
+    runs = {"numcnn": [], "pytorch": []}
+    with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as scratch:
+        _until_dry_run([*_numcnn("train", *dataset_arguments), "--dry-run"], settings)  # warms the cache
+        for seed in range(seeds):
+            config = _numcnn_run(settings, dataset_arguments, seed, Path(scratch), runs)
+            if takes_part("pytorch", settings):
+                run = _pytorch(settings, dataset_arguments, config)
+                card = Path(scratch) / f"pytorch{seed}.json"
+                seconds, found = _until_card([*run, "--out", card], settings, card)
+                runs["pytorch"].append({"seed": seed, "seconds": seconds, "test_accuracy": found["test_accuracy"]})
+            told = [f"{name} {r[-1]['seconds']:.2f} s {r[-1]['test_accuracy']:.2%}" for name, r in runs.items() if r]
+            report(f"time to {GOAL:.0%}: seed {seed}: {', '.join(told)}")
+    ours, theirs = (_summary(runs[name]) for name in ("numcnn", "pytorch"))
+    ours["config"] = config
+    if theirs:
+        pairs = [a["seconds"] / b["seconds"] for a, b in zip(runs["numcnn"], runs["pytorch"], strict=True)]
+        ours["share_of_pytorch"] = round(float(np.mean(pairs)), 4)
+    return ours, theirs
+
+
+def _numcnn_run(settings, dataset_arguments, seed, scratch, runs):
+    """Run numcnn once, and note it.  Return the settings it had."""
+    out = scratch / f"numcnn{seed}"
+    recipe = [*RECIPE, "--seed", seed, "--threads", settings.threads, "--backend", settings.backend]
+    command = _numcnn("train", *dataset_arguments, *recipe, "--out", out, "--quiet")
+    seconds, card = _until_card(command, settings, out / "run.json")
+    runs["numcnn"].append({"seed": seed, "seconds": seconds, "test_accuracy": card["test_accuracy"]})
+    return card["config"]
+
+
+def _summary(runs):
+    """Return means and spreads over the seeds; None for no runs."""
+    if not runs:
+        return None
+    seconds, accuracies = (np.array([run[key] for run in runs]) for key in ("seconds", "test_accuracy"))
+    several = len(runs) > 1
+    return {
+        "runs": runs,
+        "seconds": round(float(seconds.mean()), 3),
+        "seconds_std": round(float(seconds.std(ddof=1)), 3) if several else None,
+        "test_accuracy": round(float(accuracies.mean()), 6),
+        "test_accuracy_std": round(float(accuracies.std(ddof=1)), 6) if several else None,
+    }
+
+
+def _numcnn(*arguments):
+    return [sys.executable, "-m", "numcnn", *map(str, arguments)]
+
+
+def _pytorch(settings, dataset_arguments, config):
+    module = "numcnn.benchmark.peers.pytorch_recipe"
+    options = ["--threads", str(settings.threads), "--config", json.dumps(config)]
+    return [sys.executable, "-m", module, *dataset_arguments, *options]
+
+
+@contextlib.contextmanager
+def _process(command, settings, cache=None):
+    """Start a process of a user's kind; end it if something goes wrong here.  cache: its own cache folder."""
+    env = environment(settings.threads)
+    if cache:
+        env = {**env, "XDG_CACHE_HOME": str(cache)}
+        env.pop("NUMBA_CACHE_DIR", None)
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            list(map(str, command)),
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=env,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        try:
+            yield process
+            process.stdout.read()
+            if process.returncode is None:
+                process.wait()
+            if process.returncode:
+                complaints.seek(0)
+                raise BenchmarkError(_reason(command, process.returncode, complaints.read()))
+        finally:
+            if process.returncode is None:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+
+
+def _reason(command, code, complaints):
+    lines = complaints.strip().splitlines() or ["it said nothing"]
+    return f"{' '.join(map(str, command[1:4]))} ... ended with code {code}: {lines[-1]}"
+
+
+def _until_dry_run(command, settings, cache=None):
+    """Return the seconds from process start until the dry run's steps are done."""
+    started = time.perf_counter()
+    with _process(command, settings, cache) as process:
+        for line in process.stdout:
+            if line.startswith("dry run: all is well"):
+                return time.perf_counter() - started
+    raise BenchmarkError(f"{' '.join(command[1:4])} ... --dry-run did not say that all is well")
+
+
+def _until_card(command, settings, path):
+    """Return the seconds from process start until the card is there, and the card."""
+    started = time.perf_counter()
+    seconds = None
+    with _process(command, settings) as process:
+        while seconds is None and process.poll() is None:
+            time.sleep(0.005)
+            if path.exists():  # it is written whole or not at all
+                seconds = time.perf_counter() - started
+    return seconds or time.perf_counter() - started, json.loads(path.read_text(encoding="utf-8"))
+
+
+def _peak_memory(command, settings, cache=None):
+    """Return the most resident memory (MB) that a process ever had; None where the system doesn't say."""
+    with _process(command, settings, cache) as process:
+        process.stdout.read()
+        if not hasattr(os, "wait4"):  # Windows
+            return None
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return round(usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024), 1)
+
+
+def arguments_for(dataset, arguments, folder):
+    """Return the ``--dataset`` and ``--data-dir`` with which a process gets the same data, and at once.
+
+    Generated digits are written to ``folder``, so that drawing them is not part of what is timed.
+    """
+    if dataset.is_mnist and arguments.dataset in ("auto", "mnist"):
+        place = arguments.data_dir or os.environ.get("NUMCNN_DATA") or mnist.cache_folder()
+        return ["--dataset", "mnist", "--data-dir", str(place)]
+    if dataset.name != "generated":
+        return ["--dataset", arguments.dataset]
+    place = Path(folder) / "generated-digits"
+    place.mkdir()
+    for role, file in mnist.FILES.items():
+        write = idx.write_labels if role.endswith("labels") else idx.write_images
+        write(place / file.name, getattr(dataset, role))
+    return ["--dataset", str(place)]

@@ -1,0 +1,66 @@
+"""One contestant's process: ``python -m numcnn.benchmark.worker FOLDER NAME``.
+
+Requests come as lines of JSON on stdin, ``{"do": "burst", ...}``, answers go as lines of JSON to stdout:
+``{"result": ...}`` or ``{"error": "..."}``.  Between them it is blocked on reading, and so disturbs nobody; when stdin
+ends, it ends.  Arrays go through files in FOLDER.
+"""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from numcnn.benchmark.task import Task
+
+TASK_FILE = "task.npz"
+
+
+class Worker:
+    """Carries out requests: a public method each."""
+
+    def __init__(self, folder, name):
+        self._folder, self._name, self._contestant = Path(folder), name, None
+
+    def load(self, where, threads, options):
+        """Import the contestant's class and make it, with the task.  Return the versions of what it stands on."""
+        module, _, name = where.partition(":")
+        kind = getattr(importlib.import_module(module), name)
+        self._contestant = kind(Task.load(self._folder / TASK_FILE), threads, **options)
+        return self._contestant.versions()
+
+    def arrays(self):
+        """Write what must agree with the others' to a file.  Return its name."""
+        file = f"{self._name}.npz"
+        np.savez(self._folder / file, **self._contestant.arrays())
+        return file
+
+    def settle(self, **arguments):
+        """Warm up and choose the fastest variants.  Return their names by action."""
+        return self._contestant.settle(**arguments)
+
+    def burst(self, **arguments):
+        """Work for a moment.  Return what it took."""
+        return self._contestant.burst(**arguments)
+
+
+def main(folder, name):
+    """Answer requests until there are no more."""
+    # A framework that prints must not disturb the answers: they have their own way out, and prints go to stderr.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    worker = Worker(folder, name)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"result": getattr(worker, request.pop("do"))(**request)}
+        except Exception as error:  # whatever a framework raises is the parent's to report
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

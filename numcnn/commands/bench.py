@@ -1,0 +1,182 @@
+"""Measure numcnn beside PyTorch, Keras/TensorFlow, JAX, ONNX Runtime and
+OpenVINO, as far as they are installed: training and inference of the same
+network on the same batches, in turn, in one run.
+
+Losses, gradients and logits are compared first; what doesn't agree is not
+timed. The machine's own peak, NumPy's product of large matrices, is measured
+in the same rounds: it says what a step would take at best if every product of
+the network were computed.
+"""
+
+EXAMPLES = """examples:
+  numcnn bench                        some minutes
+  numcnn bench --quick                training and inference, under a minute
+  numcnn bench --json b.json --plot b.png
+  numcnn bench --parts time-to-99 --seeds 10
+  pip install torch onnxruntime onnx  gives it somebody to compare with
+
+parts:
+  training     images a second, by everybody and by one thread of numcnn
+  inference    one image at a time, and batches of 1,000
+  scan         numcnn's cost for an image by batch and data set size
+  start-up     process start to the first steps; peak memory
+  time-to-99   whole runs of numcnn and of PyTorch with the same recipe
+"""
+
+import tempfile
+from pathlib import Path
+
+from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
+from numcnn.errors import ConfigError
+
+PARTS = ("training", "inference", "scan", "start-up", "time-to-99")
+DEFAULT, QUICK = PARTS[:4], PARTS[:2]
+
+
+def add_arguments(parser):
+    """Add this command's options."""
+    from numcnn.benchmark.contestants import PEERS
+
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; training and inference only")
+    parser.add_argument(
+        "--parts",
+        metavar="A,B",
+        help=f"what to measure, see below, or all (default: all but {PARTS[-1]})",
+    )
+    parser.add_argument("--peers", metavar="A,B", help=f"whom to compare with (default: {','.join(PEERS)})")
+    parser.add_argument("--no-peers", action="store_true", help="measure numcnn alone")
+    parser.add_argument("--rounds", type=int, metavar="N", help="of everybody in turn (default: 15, with --quick 4)")
+    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="runs for time-to-99 (default: %(default)s)")
+    add_data_arguments(parser)
+    add_threads_argument(parser)
+    parser.add_argument(
+        "--backend", default="fast", choices=("fast", "reference"), help="numcnn's kernels (default: %(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all figures as JSON; -: to stdout, nothing else there")
+    parser.add_argument("--plot", metavar="FILE", help="draw bar charts into this PNG file")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+
+
+def run(arguments):
+    """Measure, print, write.  Return the exit code."""
+    from numcnn.benchmark import report
+    from numcnn.benchmark.measure import missing_peers
+
+    parts, settings = _parts(arguments), _settings(arguments)
+    _check_files(arguments)
+    dataset = _load_data(arguments, parts)
+    document = report.new_document(arguments.command_line, dataset, settings.threads, settings)
+    document["missing"] = missing_peers(settings.peers)
+    if report.is_busy(document["machine"]):
+        say(f"warning: other work is under way (load average {document['machine']['load_average']})")
+    with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as folder:
+        _measure(document, parts, settings, dataset, arguments, folder)
+    _write(document, arguments)
+    return 0
+
+
+def _parts(arguments):
+    """Return the parts to measure, in their order."""
+    if arguments.parts is None:
+        return QUICK if arguments.quick else DEFAULT
+    asked = PARTS if arguments.parts == "all" else tuple(filter(None, arguments.parts.split(",")))
+    unknown = set(asked) - set(PARTS)
+    if unknown or not asked:
+        raise ConfigError(f"--parts is {arguments.parts}; wants some of {','.join(PARTS)}, or all")
+    return tuple(part for part in PARTS if part in asked)
+
+
+def _settings(arguments):
+    from numcnn.benchmark.contestants import PEERS
+    from numcnn.benchmark.measure import Settings
+    from numcnn.kernels.team import available_threads
+
+    most = available_threads()
+    threads = most if arguments.threads is None else arguments.threads
+    if not 1 <= threads <= most:
+        raise ConfigError(f"--threads is {threads}; wants 1 to {most} on this machine")
+    rounds = (4 if arguments.quick else 15) if arguments.rounds is None else arguments.rounds
+    for name, value in (("rounds", rounds), ("seeds", arguments.seeds)):
+        if value < 1:
+            raise ConfigError(f"--{name} is {value}; wants 1 or more")
+    if arguments.peers is not None and arguments.no_peers:
+        raise ConfigError("--peers and --no-peers contradict each other")
+    peers = PEERS if arguments.peers is None else tuple(filter(None, arguments.peers.split(",")))
+    unknown = sorted(set(peers) - set(PEERS))
+    if unknown:
+        raise ConfigError(f"--peers has {', '.join(unknown)}; the ones known are {', '.join(PEERS)}")
+    return Settings(
+        threads=threads,
+        rounds=rounds,
+        seconds=0.15 if arguments.quick else 0.4,
+        peers=() if arguments.no_peers else peers,
+        backend=arguments.backend,
+    )
+
+
+def _check_files(arguments):
+    """Refuse a file that can't be written before anything takes time."""
+    if arguments.plot and not arguments.plot.endswith(".png"):
+        raise ConfigError(f"--plot is {arguments.plot}; wants a .png file")
+    for name in ("json", "plot"):
+        path = getattr(arguments, name)
+        if path and path != "-" and (not Path(path).parent.is_dir() or Path(path).is_dir()):
+            raise ConfigError(f"--{name} is {path}; wants a file in a folder that exists")
+    if arguments.markdown and arguments.json == "-":
+        raise ConfigError("--markdown and --json - would both go to stdout; name a file for the JSON")
+
+
+def _load_data(arguments, parts):
+    """Return the data set; where only a part of it is needed, digits are drawn no more than that."""
+    from numcnn import data
+    from numcnn.benchmark.task import IMAGES
+
+    whole = set(parts) - set(QUICK)
+    few = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
+    return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
+
+
+def _measure(document, parts, settings, dataset, arguments, folder):
+    """Measure part by part, and enter the figures in the document."""
+    from numcnn.benchmark import measure, report, whole_runs
+    from numcnn.benchmark.task import Task
+
+    for part in parts:
+        if part in QUICK:
+            task = measure.make_task(dataset)
+            report.add_contest(document, part, *getattr(measure, part)(task, settings, folder, say))
+        elif part == "scan":
+            whole = Task.of(dataset.train_images, dataset.train_labels)
+            document["scan"] = measure.scan(whole, settings, folder, say)
+        else:
+            same = whole_runs.arguments_for(dataset, arguments, tempfile.mkdtemp(dir=folder))
+            if part == "start-up":
+                ours, peer = whole_runs.start_up(settings, same, say)
+            else:
+                ours, peer = whole_runs.time_to_accuracy(settings, same, arguments.seeds, say)
+            key = part.replace("-", "_")
+            document[key] = ours
+            if peer:
+                document["peers"].setdefault("pytorch", {})[key] = peer
+
+
+def _write(document, arguments):
+    """Write the files, and print the tables."""
+    import json
+
+    from numcnn.benchmark import report
+    from numcnn.files import atomic_write
+
+    if arguments.json == "-":
+        print_json(document)
+    else:
+        print(report.to_markdown(document) if arguments.markdown else report.to_text(document))
+    if arguments.json and arguments.json != "-":
+        with atomic_write(arguments.json) as file:
+            file.write((json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+        say(f"wrote {arguments.json}")
+    if arguments.plot:
+        from numcnn import plots
+
+        plots.save(plots.benchmark_plot(document), arguments.plot)
+        say(f"wrote {arguments.plot}")

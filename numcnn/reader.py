@@ -1,0 +1,66 @@
+"""Reading one picture at a time, without delay."""
+
+import numpy as np
+
+from numcnn.errors import ShapeError
+from numcnn.fusion import ConvReluPool
+from numcnn.kernels.memory import zeros
+from numcnn.layers import Dense, Dropout, Flatten, ReLU
+from numcnn.losses import softmax
+
+
+class Reader:
+    """A snapshot of a network for one picture at a time.  Later changes of the network don't reach it.
+
+    ``Network.logits`` is made for many pictures; for a single one the checks and the bookkeeping around its arithmetic
+    take longer than the arithmetic.  Here all that is done once.  Not for several threads at a time.
+    """
+
+    def __init__(self, network):
+        """Prepare to read pictures with the parameters that ``network`` has now."""
+        self._network = network.copy(backend="fast")
+        H, W, C = network.input_shape
+        self._image = np.zeros((1, H, W), np.uint8)
+        self._stages = self._prepare() if C == 1 and network.fuse else None
+
+    def _prepare(self):
+        """Return the stages that read ``self._image`` and end in ``self._out``; None: there is a layer without one."""
+        from numcnn.kernels import fast_one
+
+        network = self._network
+        mean, std = network.normalisation
+        x = zeros((1, *network.input_shape), network.dtype)
+        stages = [fast_one.gather_stage(self._image, 1 / 255 / std, -mean / std, x)]
+        steps = [step for step in network.steps if not isinstance(step, Dropout)]
+        for i, step in enumerate(steps):
+            out = zeros((1, *step.out_shape), network.dtype)
+            if isinstance(step, ConvReluPool) and step.layers[0].padded_shape == step.in_shape:
+                stages.append(fast_one.conv_relu_pool_stage(x, step.params["w"], step.params["b"], out))
+            elif isinstance(step, Flatten):
+                out = x.reshape(1, -1)
+            elif isinstance(step, Dense):
+                relu = i + 1 < len(steps) and isinstance(steps[i + 1], ReLU)
+                stages.append(fast_one.dense_stage(x, step.params["w"], step.params["b"], out, relu))
+            elif not (isinstance(step, ReLU) and isinstance(steps[i - 1], Dense)):
+                return None
+            else:
+                out = x  # the dense stage before it has done it
+            x = out
+        self._out = x
+        return stages
+
+    def logits(self, image):
+        """Return the logits (classes,) of one picture, (H,W) uint8.  The result is overwritten by the next call."""
+        if image.shape != self._image.shape[1:] or image.dtype != np.uint8:
+            H, W = self._image.shape[1:]
+            raise ShapeError(f"the picture is {image.shape}, {image.dtype}; wants ({H}, {W}), uint8")
+        if self._stages is None:
+            return self._network.logits(image)[0]
+        self._image[0] = image
+        for stage in self._stages:
+            stage()
+        return self._out[0]
+
+    def predict_proba(self, image):
+        """Return the probabilities (classes,) of one picture, (H,W) uint8."""
+        return softmax(self.logits(image)[None])[0]

@@ -1,0 +1,358 @@
+"""The benchmark times what agrees, names who is missing or fails, and leaves no process behind."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BACKEND, COMPILED, draw_digits
+from PIL import Image
+
+import numcnn
+from numcnn import data
+from numcnn.benchmark import BenchmarkError, measure, report, whole_runs
+from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD, PEERS, SGEMM, Contestant
+from numcnn.benchmark.measure import MismatchError, Settings
+from numcnn.benchmark.peers.layout import channels_first, channels_last
+from numcnn.benchmark.processes import Workers
+from numcnn.benchmark.task import Task, step_flops
+from numcnn.cli import main
+from numcnn.data import idx, mnist
+
+TESTS = Path(__file__).parent
+SHORT = Settings(threads=1, rounds=2, seconds=0.01, peers=(), backend=BACKEND)
+NUMCNN_TRAINING = next(c for c in CONTESTANTS if c.name == NUMCNN and c.part == "training")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A folder of generated digits in MNIST's form: 1,024 to train on, 100 to test with."""
+    folder = tmp_path_factory.mktemp("benchmark") / "digits"
+    folder.mkdir()
+    images, labels = draw_digits(600, 11)
+    for part, rows in (("train", np.arange(1024) % 600), ("test", np.arange(100))):
+        idx.write_images(folder / mnist.FILES[f"{part}_images"].name, images[rows])
+        idx.write_labels(folder / mnist.FILES[f"{part}_labels"].name, labels[rows])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def task(digits):
+    return measure.make_task(data.load(digits))
+
+
+@pytest.fixture
+def odd(monkeypatch):
+    """Return a function that makes a contestant of a class of ``odd_contestants``."""
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    return lambda kind: Contestant(kind.lower(), kind, "training", f"odd_contestants:{kind}")
+
+
+def silent(line):
+    pass
+
+
+# The work, and who does it
+
+
+def test_a_step_takes_15_million_operations():
+    assert step_flops() == 15_396_864  # 3 x (389,376 + 4,460,544 + 409,600 + 2,560) - 389,376
+
+
+def test_a_task_survives_its_file(task, tmp_path):
+    task.save(tmp_path / "task.npz")
+    again = Task.load(tmp_path / "task.npz")
+    np.testing.assert_array_equal(again.images, task.images)
+    np.testing.assert_array_equal(again.labels, task.labels)
+    assert again.normalisation == task.normalisation
+    assert again.params.keys() == task.params.keys() and len(task.params) == 8
+    for name, values in task.params.items():
+        np.testing.assert_array_equal(again.params[name], values)
+
+
+def test_the_others_pixels_are_those_that_numcnn_gathers(task):
+    network = task.network("reference")
+    x = network.gather(task.images, np.arange(50), np.empty((50, 28, 28, 1), np.float32))
+    np.testing.assert_allclose(task.pixels()[:50], x[..., 0], atol=1e-6)
+    batches, labels = task.training_batches()
+    assert len(batches) == len(labels) == 8 and batches[0].shape == (128, 28, 28) and batches[0].dtype == np.float32
+
+
+def test_weights_go_to_channels_first_and_back(task):
+    there = channels_first(task.params)
+    assert there["conv2.w"].shape == (64, 32, 3, 3) and there["dense1.w"].shape == (128, 1600)
+    assert there["conv2.w"][7, 5, 1, 2] == task.params["conv2.w"][1, 2, 5, 7]
+    # Pixel (3, 4) of channel 20 is flattened to 20 * 25 + 3 * 5 + 4 channels first, to (3 * 5 + 4) * 64 + 20 here.
+    assert there["dense1.w"][9, 20 * 25 + 3 * 5 + 4] == task.params["dense1.w"][(3 * 5 + 4) * 64 + 20, 9]
+    back = channels_last(there)
+    for name, values in task.params.items():
+        np.testing.assert_array_equal(back[name], values)
+
+
+def test_every_contestant_of_the_table_is_a_class_that_its_file_defines():
+    for contestant in CONTESTANTS:
+        module, _, name = contestant.where.partition(":")
+        source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
+        assert f"class {name}(" in source
+        assert bool(contestant.peer) == bool(contestant.packages)
+    assert PEERS == ("pytorch", "keras", "jax", "onnxruntime", "openvino")
+
+
+# The rounds
+
+
+def test_a_worker_answers_whatever_its_contestant_prints(task, odd, tmp_path):
+    task.save(tmp_path / "task.npz")
+    with Workers([odd("Talkative")], tmp_path, 1) as workers:
+        (versions,) = workers.load(backend=BACKEND).values()
+        assert versions["numcnn"] == numcnn.__version__ and versions["numpy"] == np.__version__
+        assert workers.call("talkative", "settle", seconds=0.01) == {"step": BACKEND}
+        bursts = [workers.call("talkative", "burst") for _ in range(2)]
+        assert all(burst["step_seconds"] > 0 for burst in bursts) and bursts[0]["loss"] != bursts[1]["loss"]
+        process = workers._alive["talkative"]._process
+        assert workers.call("talkative", "dance") is None
+        assert workers.failed == {"talkative": "AttributeError: 'Worker' object has no attribute 'dance'"}
+        assert process.returncode is not None and workers.names == []
+
+
+def test_a_wrong_gradient_is_not_timed(task, odd, tmp_path):
+    wanted = r"crooked and numcnn don't agree: \w[\w.]* differs by 0\.\d+ of its largest value, the limit is 0.0001"
+    with pytest.raises(MismatchError, match=wanted):
+        measure.hold([NUMCNN_TRAINING, odd("Crooked")], task, SHORT, tmp_path, silent)
+
+
+def test_differences_are_relative_to_the_largest_value():
+    ours = np.array([2.0, -8.0, 0.0])
+    assert measure.relative_difference(ours, ours) == 0
+    assert measure.relative_difference(np.array([2.0, -8.0, 0.4]), ours) == pytest.approx(0.05)
+    assert np.isnan(measure.relative_difference(np.array([2.0, np.nan, 0.0]), ours))
+    assert measure.relative_difference(ours[:2], ours) == np.inf
+    for wrong in (np.array([2.0, np.nan, 0.0]), np.array([2.0, -8.001, 0.0]), ours[:2]):
+        with pytest.raises(MismatchError, match="someone and numcnn don't agree: dw differs by"):
+            measure._agreement("someone", {"dw": wrong}, {"dw": ours})
+    assert measure._agreement("someone", {"logits, a": ours + 4e-4, "logits, b": ours}, {"logits, fast": ours}) < 1e-4
+
+
+def test_who_fails_is_out_and_the_others_go_on(task, odd, tmp_path):
+    contestants = [NUMCNN_TRAINING, odd("Raising"), odd("Dying")]
+    contest = measure.hold(contestants, task, SHORT, tmp_path, silent)
+    assert contest.failed == {
+        "raising": "ArithmeticError: the second round is too much",
+        "dying": "its process ended with code 7: killed by its own hand",
+    }
+    assert contest.bursts.keys() == {NUMCNN, SGEMM.name} and len(contest.bursts[NUMCNN]) == 2
+    assert all(0 <= difference < 1e-5 for difference in contest.agreement.values())
+    assert contest.agreement.keys() == {"numcnn's reference kernels", "raising", "dying"}
+
+
+def test_the_failure_of_numcnn_itself_ends_the_contest(task, odd, tmp_path):
+    dying = Contestant(NUMCNN, "numcnn", "training", odd("Dying").where)
+    with pytest.raises(BenchmarkError, match="the worker of numcnn failed: its process ended with code 7"):
+        measure.hold([dying], task, SHORT, tmp_path, silent)
+
+
+def test_figures_are_medians_and_ratios_are_taken_round_by_round(monkeypatch):
+    steps = {NUMCNN: [0.01, 0.02, 0.04], ONE_THREAD: [0.02, 0.04, 0.06], "pytorch-contiguous": [0.03, 0.06, 0.12]}
+    bursts = {name: [{"step_seconds": s, "loss": 1.0} for s in seconds] for name, seconds in steps.items()}
+    bursts[SGEMM.name] = [{"gflops": g, "gflops_one_thread": g / 2} for g in (154.0, 154.0, 77.0)]
+    monkeypatch.setattr(measure, "hold", lambda *_: measure.Contest(bursts=bursts))
+    _, figures = measure.training(None, SHORT, None, silent)
+    ours, peer = figures[NUMCNN], figures["pytorch-contiguous"]
+    assert ours["images_per_second"] == 6400 and ours["images_per_second_quartiles"] == [4800, 9600]
+    assert ours["scaling"] == 2 and ours["one_thread_images_per_second"] == 3200
+    assert ours["sgemm_gflops"] == 154 and ours["roofline_images_per_second"] == pytest.approx(154e9 / 15_396_864, 1e-4)
+    assert peer["ratio"] == 3 and peer["ratio_quartiles"] == [3, 3]
+    roofline = np.array([12_800, 6400, 3200]) / (np.array([154e9, 154e9, 77e9]) / 15_396_864)
+    assert ours["roofline_ratio"] == pytest.approx(np.median(roofline), 1e-4)
+
+
+# The command
+
+
+def bench(*arguments):
+    return main(["bench", "--backend", BACKEND, *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def measured(digits, tmp_path_factory):
+    """The document of a real, very short run of numcnn alone, its table, and the picture's file."""
+    folder = tmp_path_factory.mktemp("measured")
+    command = [sys.executable, "-m", "numcnn", "bench", "--quick", "--rounds", "1", "--dataset", digits]
+    files = ["--json", folder / "b.json", "--plot", folder / "b.png", "--backend", BACKEND, "--peers", "jax"]
+    env = {**os.environ, "PYTHONPATH": str(Path(numcnn.__file__).parents[1])}
+    done = subprocess.run([*map(str, command), *map(str, files)], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "b.json").read_text()), done, folder / "b.png"
+
+
+def test_the_json_has_what_is_promised(measured):
+    document, _, picture = measured
+    training, inference = document["training"], document["inference"]
+    for name in ("images_per_second", "roofline_ratio", "sgemm_gflops"):
+        assert training[name] > 0
+    low, high = training["images_per_second_quartiles"]
+    assert low <= training["images_per_second"] <= high
+    assert 0 < inference["single_us_p50"] <= inference["single_us_p95"] and inference["single_calls"] >= 2000
+    assert inference["batch_images_per_second"] > 0
+    assert document["dataset"] == "digits" and document["command"].startswith("numcnn bench --quick")
+    assert document["machine"]["threads"] >= 1 and document["machine"]["cpu"]
+    assert document["versions"]["numcnn"] == numcnn.__version__ and document["date"][:2] == "20"
+    assert ("scaling" in training) == (document["machine"]["threads"] > 1)
+    assert training["agreement"]["numcnn's reference kernels"] < 1e-5
+    with Image.open(picture) as image:
+        assert min(image.size) > 500
+
+
+def test_the_table_says_it_all(measured):
+    _, done, _ = measured
+    for text in ("training, batches of 128", "inference, batches of 1,000", "inference, one image", "dense roofline"):
+        assert text in done.stdout
+    assert "all results agree with numcnn's to " in done.stdout and max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is not None, reason="JAX is here")
+def test_a_missing_peer_is_named(measured):
+    document, done, _ = measured
+    assert document["missing"] == {"jax": ["jax", "jaxlib"]} and document["peers"] == {}
+    assert "jax: not installed (jax, jaxlib)" in done.stdout
+
+
+def with_peers(document):
+    """Return a document as it would be with peers, one of which has two variants."""
+    images = {"images_per_second": 5000.0, "images_per_second_quartiles": [4900, 5100], "ratio": 3.21}
+    logits = {"batch_images_per_second": 30_000.0, "batch_images_per_second_quartiles": [29_000, 31_000]}
+    logits |= {"single_us_p50": 50.0, "single_us_p95": 60.0, "single_us_quartiles": [49, 51]}
+    logits |= {"batch_ratio": 0.5, "single_ratio": 1.25}
+    contest = measure.Contest(
+        variants={"pytorch-contiguous": {"step": "contiguous"}, "pytorch-channels-last": {"step": "channels_last"}},
+        agreement={"pytorch-contiguous": 1e-6, "pytorch-channels-last": 2e-6},
+        versions={"torch": "9.9"},
+    )
+    figures = {NUMCNN: document["training"], "pytorch-contiguous": images}
+    figures["pytorch-channels-last"] = {**images, "images_per_second": 6000.0, "ratio": 2.5}
+    report.add_contest(document, "training", contest, figures)
+    contest = measure.Contest(
+        variants={"onnxruntime": {"batch": "run", "single": "run"}},
+        agreement={"onnxruntime": 3e-6},
+        failed={"openvino": "RuntimeError: no such device"},
+    )
+    report.add_contest(document, "inference", contest, {NUMCNN: document["inference"], "onnxruntime": logits})
+    return document
+
+
+def test_peers_stand_in_json_tables_and_picture(measured):
+    from numcnn import plots
+
+    document = with_peers(json.loads(json.dumps(measured[0])))
+    assert document["peers"]["pytorch"]["training"]["images_per_second"] == 6000  # the better variant
+    assert document["peers"]["onnxruntime"]["inference"]["single_us_p50"] == 50
+    assert document["versions"]["torch"] == "9.9"
+    text = report.to_text(document)
+    for part in ("PyTorch, channels_last", "2.50x", "3.21x", "ONNX Runtime", "1.25x", "to 3.0e-06 of"):
+        assert part in text
+    assert "inference: openvino failed: RuntimeError: no such device" in text
+    assert text.index("PyTorch, channels_last") < text.index("PyTorch, contiguous")
+    markdown = report.to_markdown(document)
+    assert "| PyTorch, channels_last | 6,000 | 4,900 to 5,100 | 2.50x |" in markdown
+    assert markdown.count("\n|---|---:|") == 3 and "**numcnn**" in markdown
+    figure = plots.benchmark_plot(document)
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()].count("ONNX Runtime") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--parts", "training,dancing"], "--parts is training,dancing; wants some of training,inference,scan"),
+        (["--parts", ""], "--parts is ; wants some of"),
+        (["--peers", "pytorch,caffe"], "--peers has caffe; the ones known are pytorch, keras, jax, onnxruntime"),
+        (["--peers", "jax", "--no-peers"], "--peers and --no-peers contradict each other"),
+        (["--threads", "0"], "--threads is 0; wants 1 to"),
+        (["--rounds", "0"], "--rounds is 0; wants 1 or more"),
+        (["--seeds", "0"], "--seeds is 0; wants 1 or more"),
+        (["--plot", "bars.txt"], "--plot is bars.txt; wants a .png file"),
+        (["--plot", "no/such/b.png"], "--plot is no/such/b.png; wants a file in a folder that exists"),
+        (["--json", "."], "--json is .; wants a file in a folder that exists"),
+        (["--json", "-", "--markdown"], "--markdown and --json - would both go to stdout"),
+        (["--dataset", "SMALL"], "600 training images; the benchmark wants 1,000 or more"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(arguments, text, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "SMALL" in arguments:
+        from conftest import write_digits
+
+        arguments = ["--dataset", str(write_digits(tmp_path / "small"))]
+    assert bench(*arguments) == 2
+    captured = capsys.readouterr()
+    assert text in captured.err and captured.err.splitlines()[-1].startswith("numcnn bench: ")
+    assert captured.out == ""
+
+
+def test_the_scan_covers_batches_and_data_sets(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "SCAN_BATCHES", (1, 8, 2048))
+    monkeypatch.setattr(measure, "SCAN_DATA_SETS", (256, 60_000))
+    monkeypatch.setattr(measure, "SCAN_SECONDS", 0.01)
+    rows = measure.scan(task, SHORT, tmp_path, silent)
+    assert [row["batch_size"] for row in rows["batch_sizes"]] == [1, 8]  # the task has 1,024 images
+    assert [row["images"] for row in rows["data_sets"]] == [256]
+    assert all(row["training_us"] > row["inference_us"] > 0 for row in rows["batch_sizes"])
+    assert rows["data_sets"][0]["epoch_us"] > 0
+
+
+@pytest.mark.skipif(not COMPILED, reason="there is no compilation to time")
+def test_whole_runs_are_timed_from_outside(digits, monkeypatch):
+    monkeypatch.setattr(whole_runs, "FIRST_RUNS", 1)
+    monkeypatch.setattr(whole_runs, "LATER_RUNS", 1)
+    monkeypatch.setattr(whole_runs, "RECIPE", ("--epochs", "1"))
+    started = time.perf_counter()
+    ours, peer = whole_runs.start_up(SHORT, ["--dataset", str(digits)], silent)
+    assert peer is None
+    assert 0 < ours["later_run_s"] < ours["first_run_s"] < time.perf_counter() - started
+    assert ours["peak_memory_mb"] is None or ours["peak_memory_mb"] > 30
+    ours, peer = whole_runs.time_to_accuracy(SHORT, ["--dataset", str(digits)], 2, silent)
+    assert peer is None and ours["config"]["epochs"] == 1
+    assert [run["seed"] for run in ours["runs"]] == [0, 1]
+    assert ours["seconds"] == pytest.approx(np.mean([run["seconds"] for run in ours["runs"]]), abs=1e-3)
+    assert 0 < ours["test_accuracy"] < 1
+
+
+def test_a_whole_run_that_fails_says_why():
+    with pytest.raises(
+        BenchmarkError, match=r"-m numcnn train \.\.\. ended with code 2: numcnn train: .*no-such-folder"
+    ):
+        whole_runs.time_to_accuracy(SHORT, ["--dataset", "no-such-folder"], 1, silent)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_ctrl_c_leaves_no_process_behind(digits, tmp_path):
+    command = [sys.executable, "-m", "numcnn", "bench", "--dataset", str(digits), "--no-peers", "--backend", BACKEND]
+    env = {**os.environ, "PYTHONPATH": str(Path(numcnn.__file__).parents[1]), "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert any("training: starting numcnn" in line for line in process.stderr)  # reads no further than that line
+    deadline = time.monotonic() + 60
+    while len(processes_that_name(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(processes_that_name(tmp_path)) >= 2  # the workers, whose folder is in there
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and error.endswith("numcnn bench: interrupted\n") and "Traceback" not in error
+    assert processes_that_name(tmp_path) == [] and os.listdir(tmp_path) == []
+
+
+def processes_that_name(path):
+    """Return the ids of the processes that have ``path`` in their command line."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if str(path).encode() in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue  # it has just ended
+    return found
