@@ -12,7 +12,7 @@ from numcnn.layers import Conv2D, Layer, MaxPool2D, ReLU
 
 
 def fuse(layers):
-    """Return the steps that compute ``layers``, which are built: ConvReluPool where three of them suit, else the layer."""
+    """Return the steps that compute ``layers``, which are built: a ConvReluPool where three suit, else the layer."""
     steps, i = [], 0
     while i < len(layers):
         block = layers[i : i + 3]
@@ -52,7 +52,7 @@ def _windows(pool):
 
 
 class ConvReluPool(Layer):
-    """A convolution, its ReLU and its 2x2 pool in one step.  (N,H,W,C) -> (N,PH,PW,F).  Parameters are the layers' own."""
+    """A convolution, its ReLU and its 2x2 pool in one step, over their parameters.  (N,H,W,C) -> (N,PH,PW,F)."""
 
     def __init__(self, conv, relu, pool):
         super().__init__()

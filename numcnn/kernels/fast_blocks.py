@@ -23,15 +23,17 @@ import numpy as np
 
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.memory import scratch
-from numcnn.kernels.shapes import WINDOWS, backward_way, forward_way
+from numcnn.kernels.shapes import MOST_WEIGHTS, WINDOWS, backward_way, forward_way
 from numcnn.kernels.team import the_team
 from numcnn.kernels.vectors import (
     LANES,
     add,
     add_outer,
+    add_products,
     fill,
     first,
     load,
+    load_lines,
     multiply_add,
     pack,
     scale,
@@ -43,7 +45,7 @@ from numcnn.kernels.vectors import (
 )
 
 # Registers that LLVM has for a kernel's sums: of 32 with AVX-512, of 16 otherwise.
-REGISTERS = 28 if LANES == 16 else 13
+REGISTERS = 29 if LANES == 16 else 14
 
 # Multiply-adds below which waking another thread costs more than it saves.
 LEAST_PRODUCTS = 1 << 20
@@ -58,13 +60,15 @@ def _columns(F, sums):
 
 
 @functools.cache
-def _direct(columns):
-    """Return the kernel that computes ``columns`` registers of filters for a window's four outputs at a time."""
+def _direct(columns, lines, run):
+    """Return the kernel for ``lines`` lines of ``run`` weights for each filter.
+
+    It computes ``columns`` registers of filters for a window's four outputs at a time.
+    """
 
     @kernel
-    def direct(x, w, b, out, which, N, H, W, C, KH, KW, F, PH, PW):
+    def direct(x, w, b, out, which, N, H, W, C, F, PH, PW):
         line = W * C
-        run = KW * C  # values under one line of the kernel, side by side in x and in w
         for n in range(N):
             for py in range(PH):
                 for px in range(PW):
@@ -74,7 +78,7 @@ def _direct(columns):
                         top_right = top_left
                         bottom_left = top_left
                         bottom_right = top_left
-                        for ky in range(KH):
+                        for ky in range(lines):
                             at = corner + ky * line
                             for t in range(run):
                                 weights = load(w, (ky * run + t) * F + f, columns)
@@ -86,6 +90,42 @@ def _direct(columns):
                         store_winner(out, which, target, top_left, top_right, bottom_left, bottom_right)
 
     return direct
+
+
+@functools.cache
+def _direct_few(columns, taps, run):
+    """Return the kernel for few channels: ``taps`` weights for each filter, ``run`` in each line of its kernel.
+
+    The weights of ``columns`` registers of filters stay in registers while all images go by.
+    """
+
+    @kernel
+    def direct_few(x, w, b, out, which, N, H, W, C, F, PH, PW):
+        line = W * C
+        for f in range(0, F, columns * LANES):
+            weights = load_lines(w, f, F, taps, columns)
+            bias = load(b, f, columns)
+            for n in range(N):
+                for py in range(PH):
+                    for px in range(PW):
+                        at = (n * H + 2 * py) * line + 2 * px * C
+                        top_left = add_products(bias, x, at, line, run, weights)
+                        top_right = add_products(bias, x, at + C, line, run, weights)
+                        bottom_left = add_products(bias, x, at + line, line, run, weights)
+                        bottom_right = add_products(bias, x, at + line + C, line, run, weights)
+                        target = ((n * PH + py) * PW + px) * F + f
+                        store_winner(out, which, target, top_left, top_right, bottom_left, bottom_right)
+
+    return direct_few
+
+
+def direct_kernel(w_shape):
+    """Return the kernel that computes all products, for weights (KH, KW, C, F)."""
+    KH, KW, C, F = w_shape
+    taps, run = KH * KW * C, KW * C
+    if taps <= MOST_WEIGHTS:
+        return _direct_few(max(1, _columns(F, taps + 5)), taps, run)
+    return _direct(_columns(F, 4), KH, run)
 
 
 # Forward, Winograd's way F(2x2, 3x3) (Lavin & Gray 2016): with three small matrices of 0, 1, -1 and 1/2 the outputs of
@@ -330,13 +370,13 @@ def _input_gradient(pixel, run):
 
 @functools.cache
 def _first_weights_gradient(columns, taps, run):
-    """Return the kernel for few channels: ``taps`` weights for each filter, ``run`` in each line of the convolution's."""
+    """Return the kernel for few channels: ``taps`` weights for each filter, ``run`` in each line of its kernel."""
 
     all_columns = taps * columns
 
     @kernel
     def first_weights_gradient(dout, which, x, dw, db, N, H, W, C, F, PH, PW):
-        """Add to dw (taps,F) and db (F,).  Here a window's losers are multiplied by zero, which is simpler than lists."""
+        """Add to dw (taps,F) and db (F,).  A window's losers are multiplied by zero: for few channels quick enough."""
         line = W * C
         zero = dw.dtype.type(0)
         for f in range(0, F, columns * LANES):
@@ -407,8 +447,8 @@ def _flat(*arrays):
 
 def conv_relu_pool_forward(x, w, b, out, which):
     """See ``reference.conv_relu_pool_forward``."""
-    N, H, W, C = x.shape
-    KH, KW, _, F = w.shape
+    _, H, W, C = x.shape
+    F = w.shape[3]
     _, PH, PW, _ = out.shape
     if forward_way(w.shape, PH * PW) == "winograd":
         u = scratch("winograd weights", (16 * C * F,), w.dtype)
@@ -421,11 +461,11 @@ def conv_relu_pool_forward(x, w, b, out, which):
             images, pooled, winners = _flat(x[first:last], out[first:last], which[first:last])
             winograd(images, u, b, pooled, winners, v, m, last - first, H, W, C, F, PH, PW)
     else:
-        direct = _direct(_columns(F, 4))
+        direct = direct_kernel(w.shape)
 
         def share(_, first, last):
             images, pooled, winners = _flat(x[first:last], out[first:last], which[first:last])
-            direct(images, w.reshape(-1), b, pooled, winners, last - first, H, W, C, KH, KW, F, PH, PW)
+            direct(images, w.reshape(-1), b, pooled, winners, last - first, H, W, C, F, PH, PW)
 
     _share_images(out, w, share)
 
@@ -439,7 +479,7 @@ def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
 
 
 def _backward_by_lists(dout, which, x, w, dx, dw, db):
-    N, H, W, C = x.shape
+    _, H, W, C = x.shape
     KH, KW, _, F = w.shape
     _, PH, PW, _ = dout.shape
     T, line = PH * PW, KW * C
@@ -482,7 +522,7 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
 
 
 def _backward_by_masks(dout, which, x, w, dx, dw, db):
-    N, H, W, C = x.shape
+    _, H, W, C = x.shape
     KH, KW, _, F = w.shape
     _, PH, PW, _ = dout.shape
     taps = KH * KW * C

@@ -25,7 +25,7 @@ def gather_stage(images, scale, shift, out):
 def conv_relu_pool_stage(x, w, b, out):
     """Return the stage for ``reference.conv_relu_pool_forward`` of one picture, for shapes that suit the block."""
     _, H, W, C = x.shape
-    KH, KW, _, F = w.shape
+    F = w.shape[3]
     _, PH, PW, _ = out.shape
     which = zeros((out.size,), np.uint8)
     flat = x.reshape(-1), out.reshape(-1)
@@ -36,9 +36,8 @@ def conv_relu_pool_stage(x, w, b, out):
         return functools.partial(winograd, flat[0], u, b.copy(), flat[1], which, v, m, 1, H, W, C, F, PH, PW)
     weights = zeros(w.shape, w.dtype)
     weights[...] = w
-    direct = fast_blocks._direct(fast_blocks._columns(F, 4))
-    arguments = flat[0], weights.reshape(-1), b.copy(), flat[1], which, 1, H, W, C, KH, KW, F, PH, PW
-    return functools.partial(direct, *arguments)
+    arguments = flat[0], weights.reshape(-1), b.copy(), flat[1], which, 1, H, W, C, F, PH, PW
+    return functools.partial(fast_blocks.direct_kernel(w.shape), *arguments)
 
 
 @functools.cache

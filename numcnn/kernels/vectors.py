@@ -86,7 +86,7 @@ class _Emitter:
         return self.builder.bitcast(self.element(kind, array, at), vector.as_pointer())
 
     def load(self, kind, array, at, register=0):
-        """Load the LANES numbers of ``array``, whose Numba type is ``kind``, that begin at ``at + register * LANES``."""
+        """Load LANES numbers of ``array``, whose Numba type is ``kind``, that begin at ``at + register * LANES``."""
         at = self.builder.add(at, ir.Constant(at.type, register * LANES))
         vector = self.builder.load(self._pointer(kind, array, at, self.vector(kind.dtype)))
         vector.align = kind.dtype.bitwidth // 8
@@ -142,6 +142,24 @@ def _emit_load(emitter, kinds, values):
 def load(array, at, count):
     """Return the ``count`` * LANES numbers that begin at ``array[at]``; count is written out, not computed."""
     return array[at : at + count * LANES].copy()
+
+
+def _emit_load_lines(emitter, kinds, values):
+    array, at, step, _, _ = values
+    builder, registers = emitter.builder, []
+    for line in range(kinds[3].literal_value):
+        start = builder.add(at, builder.mul(step, ir.Constant(step.type, line)))
+        registers += [emitter.load(kinds[0], array, start, i) for i in range(kinds[4].literal_value)]
+    return emitter.row(registers)
+
+
+@_operation(
+    lambda array, at, step, lines, count: Row(array.dtype, lines.literal_value * count.literal_value),
+    _emit_load_lines,
+)
+def load_lines(array, at, step, lines, count):
+    """Return ``lines`` times ``count`` registers in one row; the lines are ``step`` apart in ``array``."""
+    return np.concatenate([array[at + i * step : at + i * step + count * LANES] for i in range(lines)])
 
 
 def _emit_store(emitter, kinds, values):
@@ -228,7 +246,7 @@ def _emit_shift(emitter, kinds, values):
 
 @_operation(lambda row, count: row, _emit_shift)
 def shift(row, count):
-    """Return the row without its first ``count`` registers, zeros after it.  (No instruction: registers are renamed.)"""
+    """Return the row without its first ``count`` registers, zeros behind it.  (Registers are renamed, not moved.)"""
     return np.concatenate([row[count * LANES :], np.zeros_like(row[: count * LANES])])
 
 
@@ -246,14 +264,44 @@ def where_equal(flags, at, value, row):
     return np.where(flags[at : at + row.size] == value, row, row.dtype.type(0))
 
 
+def _window(emitter, kind, array, at, row_step, width, size):
+    """Return a register for each of ``size`` numbers of a window of ``array``, with that number in all lanes."""
+    builder, pixels = emitter.builder, []
+    for ky, kx in (divmod(i, width) for i in range(size)):
+        place = builder.add(at, builder.add(builder.mul(row_step, ir.Constant(at.type, ky)), ir.Constant(at.type, kx)))
+        pixels.append(emitter.filled(builder.load(emitter.element(kind, array, place))))
+    return pixels
+
+
+def _plain_window(array, at, row_step, width, size):
+    return np.array([array[at + i // width * row_step + i % width] for i in range(size)], array.dtype)
+
+
+def _emit_add_products(emitter, kinds, values):
+    total, array, at, row_step, _, weights = values
+    total, weights = emitter.registers(total), emitter.registers(weights)
+    size = len(weights) // len(total)
+    for i, pixel in enumerate(_window(emitter, kinds[1], array, at, row_step, kinds[4].literal_value, size)):
+        for j in range(len(total)):
+            total[j] = emitter.multiply_add(total[j], pixel, weights[i * len(total) + j])
+    return emitter.row(total)
+
+
+@_operation(lambda total, array, at, row_step, width, weights: total, _emit_add_products)
+def add_products(total, array, at, row_step, width, weights):
+    """Add to ``total`` each number of a window of ``array`` times its part of ``weights``, as long as the total.
+
+    The window is ``width`` numbers wide and begins at ``at``; its lines are ``row_step`` apart.
+    """
+    parts = weights.reshape(-1, total.size)
+    return total + _plain_window(array, at, row_step, width, len(parts)) @ parts
+
+
 def _emit_add_outer(emitter, kinds, values):
     totals, array, at, row_step, _, row = values
-    builder, width, row = emitter.builder, kinds[4].literal_value, emitter.registers(row)
-    totals = emitter.registers(totals)
-    for i in range(len(totals) // len(row)):
-        ky, kx = divmod(i, width)
-        place = builder.add(at, builder.add(builder.mul(row_step, ir.Constant(at.type, ky)), ir.Constant(at.type, kx)))
-        pixel = emitter.filled(builder.load(emitter.element(kinds[1], array, place)))
+    totals, row = emitter.registers(totals), emitter.registers(row)
+    size = len(totals) // len(row)
+    for i, pixel in enumerate(_window(emitter, kinds[1], array, at, row_step, kinds[4].literal_value, size)):
         for j, register in enumerate(row, start=i * len(row)):
             totals[j] = emitter.multiply_add(totals[j], pixel, register)
     return emitter.row(totals)
@@ -261,13 +309,9 @@ def _emit_add_outer(emitter, kinds, values):
 
 @_operation(lambda totals, array, at, row_step, width, row: totals, _emit_add_outer)
 def add_outer(totals, array, at, row_step, width, row):
-    """Add a window of ``array`` times ``row`` to ``totals``, which has as many registers as the row for each number.
-
-    The window is ``width`` numbers wide and begins at ``at``; its lines are ``row_step`` apart.
-    """
-    lines = totals.size // (row.size * width)
-    window = [array[at + ky * row_step + kx] for ky in range(lines) for kx in range(width)]
-    return totals + np.outer(np.array(window, row.dtype), row).reshape(-1)
+    """Add a window of ``array``, as in ``add_products``, times ``row`` to ``totals``: as long a part for each number."""
+    window = _plain_window(array, at, row_step, width, totals.size // row.size)
+    return totals + np.outer(window, row).reshape(-1)
 
 
 def _emit_store_winner(emitter, kinds, values):
@@ -290,7 +334,7 @@ def _emit_store_winner(emitter, kinds, values):
 
 @_operation(lambda out, which, at, a, b, c, d: types.void, _emit_store_winner)
 def store_winner(out, which, at, a, b, c, d):
-    """Write the largest of four rows, but 0 if it isn't positive, to ``out[at:]``; and 0-3, who won, to ``which[at:]``.
+    """Write the largest of four rows, 0 if it isn't positive, to ``out[at:]``; and who won, 0-3, to ``which[at:]``.
 
     A winner that isn't positive is noted as 4.  The first of equals wins, and a NaN wins over numbers.
     """
