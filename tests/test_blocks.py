@@ -1,19 +1,20 @@
 """The kernel for convolution, ReLU and pool: fast against reference, and reference against the three plain kernels."""
 
-import functools
 import os
 import platform
 import subprocess
 import sys
 import threading
-import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import COMPILED
+from llvmlite.binding import get_host_cpu_features
 
-from numcnn.kernels import BACKENDS, fast, fast_blocks, get_backend, memory, reference, team
+from numcnn.kernels import BACKENDS, fast, fast_blocks, get_backend, jit, memory, reference, team
 from numcnn.kernels.shapes import DEAD, WINDOWS, backward_way, forward_way
+from numcnn.kernels.vectors import LANES, add, load, store
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
 DTYPES = list(TOLERANCE)
@@ -222,9 +223,8 @@ def test_a_pixel_that_is_nan_comes_out_of_every_window_that_reads_it(case):
         out, which = forward(kernels, x, w, b)
         np.testing.assert_array_equal(np.isnan(out), np.broadcast_to(reads, out.shape))
         # Of the window's four outputs the first that reads the pixel is the first NaN, and wins.
-        (y, column), = {(0, 0)} and [np.nonzero(np.isnan(x).any(axis=3)[0])]
-        four = candidates(x, w, b)
-        np.testing.assert_array_equal(which[np.isnan(out)], four.argmax(axis=0)[np.isnan(out)])
+        first = candidates(x, w, b).argmax(axis=0)
+        np.testing.assert_array_equal(which[np.isnan(out)], first[np.isnan(out)])
     untouched = ~np.broadcast_to(reads, out.shape)
     np.testing.assert_array_equal(out[untouched], forward(fast, np.nan_to_num(x, nan=1.5), w, b)[0][untouched])
 
@@ -445,3 +445,70 @@ def test_what_the_reference_notes_of_each_window():
     dx, dw, db = backward(reference, dout, which, x, np.full((1, 1, 1, 1), 2.0))
     assert dx[0, :, :, 0].tolist() == [[0, 20, 0, 0], [0, 0, 0, 0], [0, 60, 0, 0], [0, 0, 0, 0]]
     assert dw.item() == 5 * 10 + 3 * 30 and db.item() == 40
+
+
+# Other machines
+
+
+def registers_in_use():
+    """Return which kinds of vector register (xmm of 128 bits, ymm of 256, zmm of 512) compiled code uses here."""
+
+    @jit.kernel
+    def double(x, out):
+        row = load(x, 0, 2)
+        store(out, 0, add(row, row))
+
+    double(np.ones(2 * LANES, np.float32), np.empty(2 * LANES, np.float32))
+    (assembly,) = double.inspect_asm().values()
+    return {kind for kind in ("xmm", "ymm", "zmm") if kind in assembly}
+
+
+def canonical_blocks_agree():
+    """Hold the canonical network's blocks against the reference; print what the machine seems to be.
+
+    Run in a process of its own, as Numba decides on import for which machine it compiles.
+    """
+    for case in ("canonical, first", "canonical, second"):
+        x, w, b, dout = draw(case, images=6)
+        (out, which), (want, _) = forward(fast, x, w, b), forward(reference, x, w, b)
+        assert_close(out, want, np.float32, "out")
+        assert_winners_are_right(which, candidates(x, w, b), np.float32)
+        gradients, right = backward(fast, dout, which, x, w), backward(reference, dout, which, x, w)
+        for name, got, want in zip(("dx", "dw", "db"), gradients, right, strict=True):
+            assert_close(got, want, np.float32, name)
+    print(LANES, team.the_team().threads, *sorted(registers_in_use()))
+
+
+def elsewhere(**environment):
+    """Return what ``canonical_blocks_agree`` prints with these environment variables: lanes, threads, registers."""
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    code = "import test_blocks; test_blocks.canonical_blocks_agree()"
+    env = {**os.environ, "PYTHONPATH": path, **environment}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lanes, threads, *registers = done.stdout.split()
+    return int(lanes), int(threads), registers
+
+
+@pytest.mark.skipif(not COMPILED, reason="NUMBA_DISABLE_JIT: nothing is compiled")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="these are kinds of x86-64")
+@pytest.mark.parametrize(
+    ("name", "features", "registers"),
+    [
+        ("haswell", "+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+popcnt", ["ymm"]),  # what most computers have
+        ("x86-64", "+sse2", ["xmm"]),  # what every one has
+    ],
+)
+def test_machines_with_narrower_registers(name, features, registers, tmp_path):
+    if "avx2" in features and not get_host_cpu_features().get("avx2"):
+        pytest.skip("this machine hasn't got AVX2")
+    kind = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)}
+    lanes, _, used = elsewhere(**kind)
+    assert lanes == 8
+    assert [kind for kind in used if kind != "xmm"] == [kind for kind in registers if kind != "xmm"]
+
+
+@pytest.mark.skipif(not COMPILED, reason="NUMBA_DISABLE_JIT: nothing is compiled")
+def test_one_thread_by_the_environment():
+    _, threads, _ = elsewhere(NUMBA_NUM_THREADS="1")
+    assert threads == 1

@@ -269,8 +269,9 @@ def _winograd(columns):
 def _list_by_channel(dout, which, image, corners, unpacked, alive, offsets, gradients, ends, T, F):
     """List for each channel the winners of one image: where the patch under each begins, and its gradient.
 
-    corners (T*4,): where the patches of a window's four positions begin.  The lists offsets, gradients (F, room) are
-    packed, ends (F,) is where each of them ends; unpacked (two of (F, room)) and alive (F, room) come before packing.
+    corners (T*4,): where the patches of a window's four positions begin.  The lists lie in offsets and gradients one
+    behind the other; ends (F+1,) says where: that of channel f from ends[f] to ends[f+1].  unpacked, two of (F, room),
+    and alive (F, room) are the same before packing.
     """
     unpacked_offsets, unpacked_gradients = unpacked
     room = alive.size // F
@@ -281,38 +282,38 @@ def _list_by_channel(dout, which, image, corners, unpacked, alive, offsets, grad
             unpacked_offsets[f * room + window] = corners[4 * window + (k & 3)]
             unpacked_gradients[f * room + window] = dout[at + f]
             alive[f * room + window] = k < 4
+    end = 0
+    ends[0] = end
     for f in range(F):
-        end = f * room
         for at in range(f * room, f * room + room, LANES):
             pack(alive, at, 1, unpacked_offsets, at, offsets, end)
             end += pack(alive, at, 1, unpacked_gradients, at, gradients, end)
-        ends[f] = end
+        ends[f + 1] = end
 
 
 @functools.cache
-def _weights_gradient(run):
-    """Return the kernel for many channels; ``run`` registers hold the values under one line of the convolution's."""
+def _weights_gradient(lines, run):
+    """Return the kernel for many channels that takes ``lines`` lines of the weights, ``run`` registers, at a time."""
+    together = lines * run
 
     @kernel
     def weights_gradient(
         dout, which, x, dw, db, corners, unpacked, alive, offsets, gradients, ends, N, H, W, C, KH, T, F
     ):
         """Add to dw (F,KH,run) and db (F,)."""
-        room = alive.size // F
         for n in range(N):
             _list_by_channel(dout, which, n, corners, unpacked, alive, offsets, gradients, ends, T, F)
             for f in range(F):
-                # A channel's whole gradient would be KH times as many sums: more than there are registers elsewhere
-                # than with AVX-512, and only a tenth faster there.
-                for ky in range(KH):
-                    line = (n * H + ky) * W * C
+                for ky in range(0, KH, lines):
+                    start = (n * H + ky) * W * C
                     at = (f * KH + ky) * run * LANES
-                    total = load(dw, at, run)
-                    for i in range(f * room, ends[f]):
-                        total = multiply_add(total, gradients[i], load(x, line + offsets[i], run))
+                    total = load(dw, at, together)
+                    for i in range(ends[f], ends[f + 1]):
+                        patch = load_lines(x, start + offsets[i], W * C, lines, run)
+                        total = multiply_add(total, gradients[i], patch)
                     store(dw, at, total)
                 sum_of_gradients = db[f]
-                for i in range(f * room, ends[f]):
+                for i in range(ends[f], ends[f + 1]):
                     sum_of_gradients += gradients[i]
                 db[f] = sum_of_gradients
 
@@ -323,17 +324,18 @@ def _weights_gradient(run):
 def _list_by_position(dout, which, image, rows, offsets, gradients, ends, T, F):
     """List for each of the 4 T positions of one image the channels that won there: where their weights lie, gradients.
 
-    rows (F,): where each channel's weights lie.  The lists offsets, gradients (T*4, F); ends (T*4,).
+    rows (F,): where each channel's weights lie.  The lists lie in offsets and gradients one behind the other; ends
+    (T*4+1,) says where: that of a position from ends[position] to ends[position+1].
     """
+    end = 0
+    ends[0] = end
     for window in range(T):
         at = (image * T + window) * F
         for k in range(4):
-            position = 4 * window + k
-            end = position * F
             for f in range(0, F, LANES):
                 pack(which, at + f, k, rows, f, offsets, end)
                 end += pack(which, at + f, k, dout, at + f, gradients, end)
-            ends[position] = end
+            ends[4 * window + k + 1] = end
 
 
 @functools.cache
@@ -358,7 +360,7 @@ def _input_gradient(pixel, run):
                     total = fill(zero, run)
                     for x in range(2 * PW):
                         position = 4 * ((y // 2) * PW + x // 2) + 2 * (y % 2) + x % 2
-                        for i in range(position * F, ends[position]):
+                        for i in range(ends[position], ends[position + 1]):
                             total = multiply_add(total, gradients[i], load(w, weights + offsets[i], run))
                         store(dx, at, add(load(dx, at, pixel), first(total, pixel)))
                         total = shift(total, pixel)
@@ -483,7 +485,10 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
     KH, KW, _, F = w.shape
     _, PH, PW, _ = dout.shape
     T, line = PH * PW, KW * C
-    weights_gradient, input_gradient = _weights_gradient(line // LANES), _input_gradient(C // LANES, line // LANES)
+    run = line // LANES
+    # All lines of a channel's gradient at once, where there are registers for so many sums.
+    weights_gradient = _weights_gradient(KH if KH * run <= REGISTERS - 4 else 1, run)
+    input_gradient = _input_gradient(C // LANES, run)
     corners, rows = _corners(W, C, PH, PW), _row_starts(F, line)
     threads = the_team().threads
     dw_parts = scratch("dw parts", (threads, F, KH, line), w.dtype)
@@ -500,8 +505,8 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
         unpacked = scratch("offsets", (F * room,), np.int32), scratch("gradients", (F * room,), dtype)
         alive = scratch("alive", (F * room,), np.uint8)
         alive[...] = 0  # so that the places behind the last window stay out of the lists
-        ends = scratch("ends", (max(F, 4 * T),), np.int32)
-        longest = max(F * room, 4 * T * F) + LANES
+        ends = scratch("ends", (max(F, 4 * T) + 1,), np.int32)
+        longest = T * F + LANES  # every window has one winner in every channel
         packed = scratch("packed offsets", (longest,), np.int32), scratch("packed gradients", (longest,), dtype)
         parts = dw_parts[number].reshape(-1), db_parts[number]
         weights_gradient(

@@ -309,7 +309,7 @@ def _emit_add_outer(emitter, kinds, values):
 
 @_operation(lambda totals, array, at, row_step, width, row: totals, _emit_add_outer)
 def add_outer(totals, array, at, row_step, width, row):
-    """Add a window of ``array``, as in ``add_products``, times ``row`` to ``totals``: as long a part for each number."""
+    """Add a window of ``array``, as in ``add_products``, times ``row`` to ``totals``: to a part for each number."""
     window = _plain_window(array, at, row_step, width, totals.size // row.size)
     return totals + np.outer(window, row).reshape(-1)
 
