@@ -213,6 +213,12 @@ class Network:
         loss = criterion.forward(logits, labels)
         return metrics.evaluation(labels, np.exp(criterion.log_probs), loss)
 
+    def reader(self):
+        """Return a ``reader.Reader``: a snapshot of this network that reads one picture at a time without delay."""
+        from numcnn.reader import Reader
+
+        return Reader(self)
+
     def gather(self, images, index, out):
         """Fill ``out`` (n, *input_shape) with images[index], normalised; return it.  For images that were checked."""
         mean, std = self.normalisation

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from numcnn.config import TrainConfig, add_config_arguments, config_from_arguments
+from numcnn.config import PRESETS, TrainConfig, add_config_arguments, config_from_arguments
 from numcnn.errors import ConfigError
 
 
@@ -48,6 +48,15 @@ def test_the_command_line_is_made_from_the_fields():
     assert parse() == TrainConfig()
     config = parse("--epochs", "3", "--lr", "0.1", "--optimizer", "sgd", "--nesterov", "--val", "0.2", "--limit", "50")
     assert config == TrainConfig(epochs=3, lr=0.1, optimizer="sgd", nesterov=True, val=0.2, limit=50)
+
+
+def test_a_preset_gives_way_to_options_and_what_is_on_can_be_switched_off():
+    assert parse("--preset", "fast") == TrainConfig(**PRESETS["fast"])
+    assert parse("--preset", "fast", "--epochs", "7") == TrainConfig(**PRESETS["fast"] | {"epochs": 7})
+    assert parse("--preset", "fast", "--val", "0.1").val == 0.1
+    assert parse("--no-fuse").fuse is False
+    for preset in PRESETS:
+        assert parse("--preset", preset).to_json()
 
 
 def test_it_survives_json():

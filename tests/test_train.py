@@ -1,6 +1,7 @@
 """The training loop: a golden run on both back-ends, determinism, going on after a stop, early stopping, NaN."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -63,6 +64,38 @@ def test_golden_run(backend, fuse, dtype, rtol):
     config = TrainConfig(epochs=10, batch_size=32, optimizer="sgd", lr=0.002, schedule="constant")
     fit(network, (images, labels), None, config, monitor=monitor)
     np.testing.assert_allclose(monitor.losses, GOLDEN, rtol=rtol)
+
+
+class Allocations(Monitor):
+    """Trace what is allocated from one step to another."""
+
+    def __init__(self, first, last):
+        self.step, self.first, self.last = 0, first, last
+
+    def on_batch(self, state, images, loss, accuracy):
+        self.step += 1
+        if self.step == self.first:
+            tracemalloc.start()
+            self.before, _ = tracemalloc.get_traced_memory()
+        elif self.step == self.last:
+            after, peak = tracemalloc.get_traced_memory()
+            self.kept, self.most = after - self.before, peak - self.before
+
+
+@pytest.mark.skipif(not COMPILED, reason="plain NumPy makes arrays for what lies between")
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_hundred_steps_allocate_no_array(optimizer):
+    images, labels = draw_digits(600, 11)
+    network = Network(make_layers("canonical"), seed=1, normalisation=(0.13, 0.31))
+    monitor = Allocations(3, 103)
+    config = TrainConfig(epochs=1, batch_size=32, clip=1.0, optimizer=optimizer)
+    try:
+        fit(network, (np.tile(images, (6, 1, 1)), np.tile(labels, 6)), None, config, monitor=monitor)
+    finally:
+        tracemalloc.stop()
+    # What is left is Python's own: numbers, tuples, views.  The smallest activation of a batch, the logits', has 1,280
+    # bytes; the smallest that NumPy would make in passing, a bias added by way of a buffer, 16 KB.
+    assert monitor.kept < 8_000 and monitor.most < 12_000
 
 
 def test_thirty_two_images_are_learnt_by_heart():

@@ -12,8 +12,8 @@ from numcnn.kernels import jit, shapes, vectors
 from numcnn.kernels.vectors import LANES
 
 OPERATIONS = (
-    "load", "store", "fill", "add", "subtract", "scale", "multiply_add", "first", "shift", "where_equal", "add_outer",
-    "store_winner", "pack",
+    "load", "load_lines", "store", "fill", "add", "subtract", "scale", "multiply_add", "first", "shift", "where_equal",
+    "add_products", "add_outer", "store_winner", "pack",
 )  # fmt: skip
 
 # Without compilation an operation is its plain form itself.
@@ -171,6 +171,59 @@ def test_where_equal_takes_what_is_not_flagged_for_zero(count, dtype, form):
             assert_only(out, 1, size + 1)
 
 
+def lines_apart(ops, lines, count):
+    load_lines, store = ops.load_lines, ops.store
+
+    def run(array, at, step, out):
+        store(out, 1, load_lines(array, at, step, lines, count))
+
+    return run
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("lines", "count"), [(1, 1), (3, 1), (3, 2), (2, 3)])
+def test_load_lines_puts_lines_that_lie_apart_into_one_row(lines, count, dtype, form):
+    width = count * LANES
+    array = numbers(lines * (width + 7) + 5, dtype)
+    for at, step in ((0, width), (5, width + 7), (2, 3), (1, 0)):
+        out = blank(lines * width + 2, dtype)
+        prepared(lines_apart, form, lines, count)(array, at, step, out)
+        want = [array[at + i * step : at + i * step + width] for i in range(lines)]
+        np.testing.assert_array_equal(out[1:-1], np.concatenate(want))
+        assert_only(out, 1, len(out) - 1)
+
+
+# Lines and width of a window of an image, registers of filters.
+TAPS = [(3, 3, 1), (2, 5, 2), (5, 1, 3), (1, 1, 1)]
+
+
+def products(ops, lines, width, count):
+    load, store, add_products = ops.load, ops.store, ops.add_products
+    all_registers = lines * width * count
+
+    def run(total, array, at, row_step, weights, out):
+        row = load(total, 0, count)
+        store(out, 0, add_products(row, array, at, row_step, width, load(weights, 0, all_registers)))
+        store(out, count * LANES, row)  # as it was: sums for several windows begin with it
+
+    return run
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("lines", "width", "count"), TAPS)
+def test_add_products_takes_the_sum_of_a_window_times_its_weights(lines, width, count, dtype, form):
+    image, total = numbers((7, 7), dtype), numbers(count * LANES, dtype, seed=1)
+    weights = numbers((lines, width, count * LANES), dtype, seed=2)
+    out = blank(2 * total.size, dtype)
+    prepared(products, form, lines, width, count)(total, image.reshape(-1), 7 + 2, 7, weights.reshape(-1), out)
+    terms = image[1 : 1 + lines, 2 : 2 + width, None].astype(float) * weights
+    rounding = (lines * width + 1) * np.finfo(dtype).eps * (abs(total) + abs(terms).sum(axis=(0, 1)))
+    assert (abs(out[: total.size] - (total + terms.sum(axis=(0, 1)))) <= rounding).all()
+    np.testing.assert_array_equal(out[total.size :], total)
+
+
 def outer(ops, lines, width, count):
     load, store, add_outer = ops.load, ops.store, ops.add_outer
     all_registers = lines * width * count
@@ -183,14 +236,14 @@ def outer(ops, lines, width, count):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("lines", "width", "count"), [(3, 3, 1), (2, 5, 2), (1, 1, 1)])
+@pytest.mark.parametrize(("lines", "width", "count"), TAPS)
 def test_add_outer_takes_each_number_of_a_window_times_the_row(lines, width, count, dtype, form):
-    image, row = numbers((6, 7), dtype), numbers(count * LANES, dtype, seed=1)
+    image, row = numbers((7, 7), dtype), numbers(count * LANES, dtype, seed=1)
     totals = numbers((lines, width, count * LANES), dtype, seed=2)
     got = totals.copy()
     prepared(outer, form, lines, width, count)(got.reshape(-1), image.reshape(-1), 7 + 2, 7, row)
-    products = image[1 : 1 + lines, 2 : 2 + width, None] * row
-    assert (abs(got - (totals + products)) <= np.finfo(dtype).eps * (abs(totals) + abs(products))).all()
+    terms = image[1 : 1 + lines, 2 : 2 + width, None] * row
+    assert (abs(got - (totals + terms)) <= np.finfo(dtype).eps * (abs(totals) + abs(terms))).all()
 
 
 def winner(ops, count):

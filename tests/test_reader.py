@@ -1,0 +1,81 @@
+"""The reader says what the network says, of one picture at a time, and is a snapshot."""
+
+import numpy as np
+import pytest
+from conftest import BACKEND, COMPILED, draw_digits
+
+from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn.errors import ShapeError
+from numcnn.models import make_layers
+
+block = [Conv2D(16, 3), ReLU(), MaxPool2D(2)]
+NETWORKS = {
+    "canonical": lambda: make_layers("canonical"),
+    "same padding, which has no stage": lambda: [Conv2D(16, 5, padding="same"), *block[1:], Flatten(), Dense(10)],
+    "layers that don't fuse": lambda: [Conv2D(6, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)],
+    "dropout, and a last ReLU": lambda: [*block, Dropout(0.5), Flatten(), Dense(32), Dropout(0.2), ReLU(), Dense(3)],
+    "dense only": lambda: [Flatten(), Dense(48), ReLU(), Dense(7), ReLU()],
+}
+
+
+def network_of(name, **settings):
+    return Network(NETWORKS[name](), normalisation=(0.13, 0.31), seed=4, **settings)
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_says_what_the_network_says(name, fuse):
+    network = network_of(name, fuse=fuse, backend="reference")
+    reader = network.reader()
+    images, _ = draw_digits(600, 11)
+    for image in (*images[:4], np.zeros((28, 28), np.uint8), np.full((28, 28), 255, np.uint8), images[0][::-1]):
+        want = network.logits(image)[0]
+        np.testing.assert_allclose(reader.logits(image), want, rtol=0, atol=1e-5 * np.abs(want).max())
+        np.testing.assert_allclose(reader.predict_proba(image), network.predict_proba(image)[0], atol=1e-5)
+
+
+def test_the_canonical_network_goes_by_stages():
+    assert len(network_of("canonical").reader()._stages) == 5  # pixels, two blocks, two dense layers
+    assert network_of("layers that don't fuse").reader()._stages is None
+
+
+def test_later_changes_of_the_network_do_not_reach_it():
+    network = network_of("canonical", backend=BACKEND)
+    reader, image = network.reader(), draw_digits(600, 11)[0][0]
+    before = reader.logits(image).copy()
+    network.params[...] = 0
+    np.testing.assert_array_equal(reader.logits(image), before)
+    assert not network.logits(image).any()
+
+
+def test_float64_networks_are_read_in_float64():
+    network = network_of("canonical", dtype=np.float64, backend="reference")
+    image = draw_digits(600, 11)[0][1]
+    np.testing.assert_allclose(network.reader().logits(image), network.logits(image)[0], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        (np.zeros((28, 27), np.uint8), r"the picture is \(28, 27\), uint8; wants \(28, 28\), uint8"),
+        (np.zeros((28, 28)), r"the picture is \(28, 28\), float64; wants \(28, 28\), uint8"),
+        (np.zeros((1, 28, 28), np.uint8), r"the picture is \(1, 28, 28\)"),
+    ],
+)
+def test_another_shape_or_kind_is_refused(image, text):
+    with pytest.raises(ShapeError, match=text):
+        network_of("dense only").reader().logits(image)
+
+
+@pytest.mark.skipif(not COMPILED, reason="without compilation everything takes long")
+def test_reading_disturbs_no_training_step():
+    network = network_of("canonical", backend="fast")
+    reader = network.reader()
+    x = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
+    network.forward(x, training=True)
+    network.backward(np.ones((4, 10), np.float32))
+    want = network.grads.copy()
+    network.forward(x, training=True)
+    reader.logits(draw_digits(600, 11)[0][0])
+    network.backward(np.ones((4, 10), np.float32))
+    np.testing.assert_array_equal(network.grads, want)
