@@ -36,11 +36,13 @@ from numcnn.kernels.vectors import (
     load_lines,
     multiply_add,
     pack,
+    pack_others,
     scale,
     shift,
     store,
     store_winner,
     subtract,
+    transpose,
     where_equal,
 )
 
@@ -266,28 +268,34 @@ def _winograd(columns):
 
 
 @kernel
-def _list_by_channel(dout, which, image, corners, unpacked, alive, offsets, gradients, ends, T, F):
+def _list_by_channel(dout, which, image, by_window, by_channel, offsets, gradients, ends, W, C, PW, T, F):
     """List for each channel the winners of one image: where the patch under each begins, and its gradient.
 
-    corners (T*4,): where the patches of a window's four positions begin.  The lists lie in offsets and gradients one
-    behind the other; ends (F+1,) says where: that of channel f from ends[f] to ends[f+1].  unpacked, two of (F, room),
-    and alive (F, room) are the same before packing.
+    The lists lie in offsets and gradients one behind the other; ends (F+1,) says where: that of channel f from ends[f]
+    to ends[f+1].  On the way to them by_window (T,F) and by_channel, two of (F, room), have all windows.
     """
-    unpacked_offsets, unpacked_gradients = unpacked
-    room = alive.size // F
+    all_offsets, all_gradients = by_channel
+    room = all_offsets.size // F
+    start = image * T * F
     for window in range(T):
-        at = (image * T + window) * F
+        py = window // PW
+        corner = (2 * py * W + 2 * (window - py * PW)) * C
         for f in range(F):
-            k = which[at + f]
-            unpacked_offsets[f * room + window] = corners[4 * window + (k & 3)]
-            unpacked_gradients[f * room + window] = dout[at + f]
-            alive[f * room + window] = k < 4
+            k = np.int32(which[start + window * F + f])
+            by_window[window * F + f] = -1 if k == 4 else corner + ((k >> 1) * W + (k & 1)) * C
+    for f in range(0, F, LANES):
+        for window in range(0, room, LANES):
+            lines = min(T - window, LANES)
+            transpose(by_window, window * F + f, F, lines, all_offsets, f * room + window, room)
+            transpose(dout, start + window * F + f, F, lines, all_gradients, f * room + window, room)
     end = 0
     ends[0] = end
     for f in range(F):
+        for window in range(T, room):
+            all_offsets[f * room + window] = -1
         for at in range(f * room, f * room + room, LANES):
-            pack(alive, at, 1, unpacked_offsets, at, offsets, end)
-            end += pack(alive, at, 1, unpacked_gradients, at, gradients, end)
+            pack_others(all_offsets, at, -1, all_gradients, at, gradients, end)
+            end += pack_others(all_offsets, at, -1, all_offsets, at, offsets, end)
         ends[f + 1] = end
 
 
@@ -298,11 +306,12 @@ def _weights_gradient(lines, run):
 
     @kernel
     def weights_gradient(
-        dout, which, x, dw, db, corners, unpacked, alive, offsets, gradients, ends, N, H, W, C, KH, T, F
+        dout, which, x, dw, db, by_window, by_channel, offsets, gradients, ends, N, H, W, C, KH, F, PH, PW
     ):
         """Add to dw (F,KH,run) and db (F,)."""
+        T = PH * PW
         for n in range(N):
-            _list_by_channel(dout, which, n, corners, unpacked, alive, offsets, gradients, ends, T, F)
+            _list_by_channel(dout, which, n, by_window, by_channel, offsets, gradients, ends, W, C, PW, T, F)
             for f in range(F):
                 for ky in range(0, KH, lines):
                     start = (n * H + ky) * W * C
@@ -404,6 +413,16 @@ def _first_weights_gradient(columns, taps, run):
 
 
 @kernel
+def _transpose_planes(source, target, rows, columns):
+    """target (planes, columns, rows) = source (planes, rows, columns), both numbers multiples of LANES."""
+    for start in range(0, source.size, rows * columns):
+        for row in range(0, rows, LANES):
+            for column in range(0, columns, LANES):
+                at, to = start + row * columns + column, start + column * rows + row
+                transpose(source, at, columns, LANES, target, to, rows)
+
+
+@kernel
 def _few_channels_input_gradient(dout, which, w, dx, N, H, W, C, KH, KW, F, PH, PW):
     """Overwrite dx, number by number: a first layer's input gradient is asked for when somebody looks at it."""
     dx[:] = dx.dtype.type(0)
@@ -428,13 +447,6 @@ def _share_images(out, w, task):
     """Call ``task(number, first, last)`` on shares of the images; return how many shares."""
     _, PH, PW, _ = out.shape
     return the_team().share(len(out), task, least=max(1, LEAST_PRODUCTS // (4 * PH * PW * w.size)))
-
-
-@functools.cache
-def _corners(W, C, PH, PW):
-    """Return where the patches under each window's four positions begin in an image: (PH*PW*4,) int32."""
-    py, px, dy, dx = np.ogrid[:PH, :PW, :2, :2]
-    return (((2 * py + dy) * W + 2 * px + dx) * C).astype(np.int32).reshape(-1)
 
 
 @functools.cache
@@ -489,29 +501,27 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
     # All lines of a channel's gradient at once, where there are registers for so many sums.
     weights_gradient = _weights_gradient(KH if KH * run <= REGISTERS - 4 else 1, run)
     input_gradient = _input_gradient(C // LANES, run)
-    corners, rows = _corners(W, C, PH, PW), _row_starts(F, line)
+    rows = _row_starts(F, line)
     threads = the_team().threads
     dw_parts = scratch("dw parts", (threads, F, KH, line), w.dtype)
     db_parts = scratch("db parts", (threads, F), w.dtype)
     if dx is not None:
         by_line = scratch("weights by line", (KH, F, line), w.dtype)
-        by_line[...] = w.reshape(KH, line, F).transpose(0, 2, 1)
+        _transpose_planes(*_flat(w, by_line), line, F)
 
     def share(number, first, last):
         n, dtype = last - first, x.dtype
         gradients, winners, images = _flat(dout[first:last], which[first:last], x[first:last])
         dw_parts[number], db_parts[number] = 0, 0
         room = -(-T // LANES) * LANES
-        unpacked = scratch("offsets", (F * room,), np.int32), scratch("gradients", (F * room,), dtype)
-        alive = scratch("alive", (F * room,), np.uint8)
-        alive[...] = 0  # so that the places behind the last window stay out of the lists
+        by_window = scratch("offsets by window", (T * F,), np.int32)
+        by_channel = scratch("offsets", (F * room,), np.int32), scratch("gradients", (F * room,), dtype)
         ends = scratch("ends", (max(F, 4 * T) + 1,), np.int32)
         longest = T * F + LANES  # every window has one winner in every channel
         packed = scratch("packed offsets", (longest,), np.int32), scratch("packed gradients", (longest,), dtype)
         parts = dw_parts[number].reshape(-1), db_parts[number]
-        weights_gradient(
-            gradients, winners, images, *parts, corners, unpacked, alive, *packed, ends, n, H, W, C, KH, T, F
-        )
+        shape = n, H, W, C, KH, F, PH, PW
+        weights_gradient(gradients, winners, images, *parts, by_window, by_channel, *packed, ends, *shape)
         if dx is not None:
             dimages = dx[first:last].reshape(-1)
             input_gradient(
@@ -522,7 +532,7 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
     total = dw_parts[0]
     for part in dw_parts[1:shares]:
         total += part  # in the order of the shares
-    dw.reshape(KH, line, F)[...] = total.transpose(1, 2, 0)
+    _transpose_planes(*_flat(total, dw), F, KH * line)
     np.sum(db_parts[:shares], axis=0, out=db)
 
 

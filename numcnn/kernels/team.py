@@ -17,16 +17,24 @@ import numpy as np
 
 
 class Team:
-    """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once."""
+    """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once.
 
-    def __init__(self, threads):
-        self.threads = threads
+    wait(counter, value): what a thread does before it sleeps; it may return once counter[0] isn't ``value`` any more.
+    """
+
+    def __init__(self, threads, wait=lambda counter, value: None):
+        self.threads, self._wait = threads, wait
         self._jobs = queue.SimpleQueue()
+        # How many jobs were given and finished so far: only for those who wait.  The queues decide.
+        self._given, self._finished = np.zeros(1, np.int64), np.zeros(1, np.int64)
         for _ in range(threads - 1):
             threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self):
         while True:
+            given = self._given[0]
+            if self._jobs.empty():  # asked after the count was read: what comes now changes it
+                self._wait(self._given, given)
             job = self._jobs.get()
             if job is None:
                 return
@@ -38,6 +46,7 @@ class Team:
             except BaseException as raised:  # it is the caller's to raise
                 error = raised
             done.put(error)
+            self._finished += 1
 
     def share(self, size, task, least=1):
         """Cut ``range(size)`` into a share a thread, none smaller than ``least``; call ``task(number, first, last)``.
@@ -49,12 +58,14 @@ class Team:
         if parts == 1:
             task(*shares[0])
             return parts
-        done = queue.SimpleQueue()
+        done, finished = queue.SimpleQueue(), self._finished[0]
         for share in shares[1:]:
             self._jobs.put((task, share, done))
+            self._given += 1
         try:
             task(*shares[0])
         finally:
+            self._wait(self._finished, finished)
             errors = [done.get() for _ in shares[1:]]  # even then the others must have let go of the arrays
         for error in errors:
             if error is not None:
@@ -75,6 +86,13 @@ def available_threads():
 
 
 _team = None
+_wait_awake = None
+
+
+def wait_with(wait):
+    """Let the threads of teams to come ``wait`` before they sleep: see ``Team``."""
+    global _wait_awake
+    _wait_awake = wait
 
 
 def the_team():
@@ -91,7 +109,7 @@ def set_threads(count):
         if _team.threads == count:
             return
         _team.dismiss()
-    _team = Team(count)
+    _team = Team(count, *filter(None, [_wait_awake]))
 
 
 def _after_fork():

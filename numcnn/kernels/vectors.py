@@ -99,10 +99,10 @@ class _Emitter:
     def multiply_add(self, total, a, b):
         return self.builder.fadd(total, self.builder.fmul(a, b, flags=_FUSED), flags=_FUSED)
 
-    def equal(self, flags_type, flags, at, value, register=0):
-        """Return a register of bits: which of the LANES ``flags`` are ``value``."""
-        value = self.builder.trunc(value, ir.IntType(8))
-        return self.builder.icmp_unsigned("==", self.load(flags_type, flags, at, register), self.filled(value))
+    def compare(self, how, kind, flags, at, value, register=0):
+        """Return a register of bits: which of the LANES ``flags`` are ("==") or aren't ("!=") ``value``."""
+        value = self.builder.trunc(value, self.context.get_value_type(kind.dtype))
+        return self.builder.icmp_unsigned(how, self.load(kind, flags, at, register), self.filled(value))
 
 
 def _operation(returns, emit):
@@ -254,7 +254,7 @@ def _emit_where_equal(emitter, kinds, values):
     flags, at, value, row = values
     registers = emitter.registers(row)
     zero = ir.Constant(registers[0].type, [0.0] * LANES)
-    kept = [emitter.equal(kinds[0], flags, at, value, i) for i in range(len(registers))]
+    kept = [emitter.compare("==", kinds[0], flags, at, value, i) for i in range(len(registers))]
     return emitter.row([emitter.builder.select(k, r, zero) for k, r in zip(kept, registers, strict=True)])
 
 
@@ -345,39 +345,93 @@ def store_winner(out, which, at, a, b, c, d):
     which[at : at + a.size] = np.where(best <= 0, 4, winner)
 
 
-def _emit_pack(emitter, kinds, values):
-    flags, at, value, source, source_at, target, target_at = values
-    builder = emitter.builder
-    kept = emitter.equal(kinds[0], flags, at, value)
-    numbers = emitter.load(kinds[3], source, source_at)
-    count = builder.zext(builder.ctpop(builder.bitcast(kept, ir.IntType(LANES))), ir.IntType(64))
-    if LANES == 16 and kinds[3].dtype.bitwidth == 32:
-        # AVX-512 has an instruction for it.
-        element = "i32" if isinstance(kinds[3].dtype, types.Integer) else "f32"
-        kind = ir.FunctionType(numbers.type, [numbers.type, kept.type, numbers.type])
-        compress = cgutils.get_or_insert_function(
-            builder.module, kind, f"llvm.experimental.vector.compress.v{LANES}{element}"
-        )
-        packed = builder.call(compress, [numbers, kept, ir.Constant(numbers.type, ir.Undefined)])
-        emitter.store(kinds[5], target, target_at, packed)
+def _emit_pack(how):
+    def emit(emitter, kinds, values):
+        flags, at, value, source, source_at, target, target_at = values
+        builder = emitter.builder
+        kept = emitter.compare(how, kinds[0], flags, at, value)
+        numbers = emitter.load(kinds[3], source, source_at)
+        count = builder.zext(builder.ctpop(builder.bitcast(kept, ir.IntType(LANES))), ir.IntType(64))
+        if LANES == 16 and kinds[3].dtype.bitwidth == 32:
+            # AVX-512 has an instruction for it.
+            element = "i32" if isinstance(kinds[3].dtype, types.Integer) else "f32"
+            kind = ir.FunctionType(numbers.type, [numbers.type, kept.type, numbers.type])
+            name = f"llvm.experimental.vector.compress.v{LANES}{element}"
+            compress = cgutils.get_or_insert_function(builder.module, kind, name)
+            packed = builder.call(compress, [numbers, kept, ir.Constant(numbers.type, ir.Undefined)])
+            emitter.store(kinds[5], target, target_at, packed)
+            return count
+        # Elsewhere one after the other, without a jump: what isn't kept is overwritten by the next.
+        place = target_at
+        for lane in range(LANES):
+            lane = ir.Constant(ir.IntType(32), lane)
+            builder.store(builder.extract_element(numbers, lane), emitter.element(kinds[5], target, place))
+            place = builder.add(place, builder.zext(builder.extract_element(kept, lane), place.type))
         return count
-    # Elsewhere one after the other, without a jump: what isn't kept is overwritten by the next.
-    place = target_at
-    for lane in range(LANES):
-        lane = ir.Constant(ir.IntType(32), lane)
-        builder.store(builder.extract_element(numbers, lane), emitter.element(kinds[5], target, place))
-        place = builder.add(place, builder.zext(builder.extract_element(kept, lane), place.type))
-    return count
+
+    return emit
 
 
-@_operation(lambda *_: types.int64, _emit_pack)
-def pack(flags, at, value, source, source_at, target, target_at):
-    """Copy those of LANES numbers whose flag is ``value`` to ``target[target_at:]``, close together; return how many.
-
-    The flags (uint8) begin at ``flags[at]``, the numbers at ``source[source_at]``.  All of LANES places of the target
-    are written: what lies behind those that were kept is rubbish, to be overwritten by the next.
-    """
-    kept = flags[at : at + LANES] == value
+def _plain_pack(kept, source, source_at, target, target_at):
     numbers = source[source_at : source_at + LANES][kept]
     target[target_at : target_at + numbers.size] = numbers
     return numbers.size
+
+
+@_operation(lambda *_: types.int64, _emit_pack("=="))
+def pack(flags, at, value, source, source_at, target, target_at):
+    """Copy those of LANES numbers whose flag is ``value`` to ``target[target_at:]``, close together; return how many.
+
+    The flags, integers, begin at ``flags[at]``, the numbers at ``source[source_at]``.  All of LANES places of the
+    target are written: what lies behind those that were kept is rubbish, to be overwritten by the next.
+    """
+    return _plain_pack(flags[at : at + LANES] == value, source, source_at, target, target_at)
+
+
+@_operation(lambda *_: types.int64, _emit_pack("!="))
+def pack_others(flags, at, value, source, source_at, target, target_at):
+    """Do as ``pack``, with those whose flag is not ``value``."""
+    return _plain_pack(flags[at : at + LANES] != value, source, source_at, target, target_at)
+
+
+def _emit_transpose(emitter, kinds, values):
+    source, at, step, lines, target, target_at, target_step = values
+    builder = emitter.builder
+
+    def place(start, apart, line):
+        return builder.add(start, builder.mul(apart, line))
+
+    rows = []
+    for i in range(LANES):
+        line = ir.Constant(lines.type, i)
+        last = builder.sub(lines, ir.Constant(lines.type, 1))
+        line = builder.select(builder.icmp_signed("<", line, last), line, last)
+        rows.append(emitter.load(kinds[0], source, place(at, step, line)))
+    # Eklundh's way: exchange the quarters of ever larger blocks across the diagonal, 1 x 1, 2 x 2, 4 x 4 ...
+    size = 1
+    while size < LANES:
+        for i in (i for i in range(LANES) if not i & size):
+            upper, lower = rows[i], rows[i + size]
+            # A lane number from LANES on means the second of the two registers.
+            kept = [j if not j & size else LANES + j - size for j in range(LANES)]
+            given = [j + size if not j & size else LANES + j for j in range(LANES)]
+            rows[i], rows[i + size] = (
+                builder.shuffle_vector(upper, lower, ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes))
+                for lanes in (kept, given)
+            )
+        size *= 2
+    for i, row in enumerate(rows):
+        emitter.store(kinds[4], target, place(target_at, target_step, ir.Constant(target_step.type, i)), row)
+
+
+@_operation(lambda *_: types.void, _emit_transpose)
+def transpose(source, at, step, lines, target, target_at, target_step):
+    """Write a block of LANES x LANES numbers of ``source`` to ``target``, lines as columns.
+
+    The lines begin at ``source[at]``, ``step`` apart, and at ``target[target_at]``, ``target_step`` apart.  Of the
+    source ``lines`` are read, 1 or more; the last of them stands for those that are missing.
+    """
+    places = [at + min(i, lines - 1) * step for i in range(LANES)]
+    block = np.stack([source[place : place + LANES] for place in places]).T
+    for i in range(LANES):
+        target[target_at + i * target_step : target_at + i * target_step + LANES] = block[i]
