@@ -104,6 +104,10 @@ class Layer(ABC):
             raise ShapeError(f"{self.name}: gradient is of {len(dout)} images; the forward before it had {self._n}")
         return self._backward(np.ascontiguousarray(dout), need_dx)
 
+    def forget(self):
+        """Forget the last forward: a backward needs another one first."""
+        self._saved = None
+
     def buffer(self, purpose, shape, dtype=None):
         """Return the first ``shape[0]`` rows of the array kept for ``purpose``, made again only when too small."""
         array = self._buffers.get(purpose)

@@ -113,6 +113,8 @@ class Network:
     @fuse.setter
     def fuse(self, fuse):
         self._fuse = bool(fuse)
+        for layer in self.layers:
+            layer.forget()
         self.steps = fusion.fuse(self.layers) if self._fuse else list(self.layers)
         if self._backend is not None:
             self.use_kernels_for(1)

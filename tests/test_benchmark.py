@@ -1,6 +1,8 @@
 """The benchmark times what agrees, names who is missing or fails, and leaves no process behind."""
 
+import dataclasses
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -8,15 +10,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import BACKEND, COMPILED, draw_digits
+from conftest import BACKEND, draw_digits
 from PIL import Image
 
 import numcnn
 from numcnn import data
-from numcnn.benchmark import BenchmarkError, measure, report, whole_runs
+from numcnn.benchmark import BenchmarkError, machine, measure, report, whole_runs
 from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD, PEERS, SGEMM, Contestant
 from numcnn.benchmark.measure import MismatchError, Settings
 from numcnn.benchmark.peers.layout import channels_first, channels_last
@@ -107,11 +110,14 @@ def test_every_contestant_of_the_table_is_a_class_that_its_file_defines():
 # The rounds
 
 
-def test_a_worker_answers_whatever_its_contestant_prints(task, odd, tmp_path):
+def test_a_worker_answers_whatever_its_contestant_prints_and_whatever_lies_around(task, odd, tmp_path, monkeypatch):
     task.save(tmp_path / "task.npz")
+    (tmp_path / "numcnn.py").write_text("raise ImportError('the wrong numcnn')")
+    monkeypatch.chdir(tmp_path)
     with Workers([odd("Talkative")], tmp_path, 1) as workers:
         (versions,) = workers.load(backend=BACKEND).values()
         assert versions["numcnn"] == numcnn.__version__ and versions["numpy"] == np.__version__
+        assert workers.call("talkative", "agree") == "talkative.npz"
         assert workers.call("talkative", "settle", seconds=0.01) == {"step": BACKEND}
         bursts = [workers.call("talkative", "burst") for _ in range(2)]
         assert all(burst["step_seconds"] > 0 for burst in bursts) and bursts[0]["loss"] != bursts[1]["loss"]
@@ -146,7 +152,9 @@ def test_who_fails_is_out_and_the_others_go_on(task, odd, tmp_path):
         "raising": "ArithmeticError: the second round is too much",
         "dying": "its process ended with code 7: killed by its own hand",
     }
-    assert contest.bursts.keys() == {NUMCNN, SGEMM.name} and len(contest.bursts[NUMCNN]) == 2
+    assert contest.bursts.keys() == {NUMCNN, SGEMM.name}
+    # Every round counts, unless other processes on this machine disturbed it.
+    assert len(contest.bursts[NUMCNN]) + contest.disturbed >= 2 and len(contest.bursts[NUMCNN]) >= 1
     assert all(0 <= difference < 1e-5 for difference in contest.agreement.values())
     assert contest.agreement.keys() == {"numcnn's reference kernels", "raising", "dying"}
 
@@ -170,6 +178,42 @@ def test_figures_are_medians_and_ratios_are_taken_round_by_round(monkeypatch):
     assert peer["ratio"] == 3 and peer["ratio_quartiles"] == [3, 3]
     roofline = np.array([12_800, 6400, 3200]) / (np.array([154e9, 154e9, 77e9]) / 15_396_864)
     assert ours["roofline_ratio"] == pytest.approx(np.median(roofline), 1e-4)
+
+
+def test_disturbed_rounds_are_left_out_and_others_take_their_place(monkeypatch):
+    disturbance = iter([0.0, 0.5, 0.0, 0.3, 0.05])
+    numbers = itertools.count()
+    monkeypatch.setattr(measure, "_one_round", lambda *_: ({NUMCNN: next(numbers)}, next(disturbance)))
+    workers = SimpleNamespace(names=[NUMCNN], failed={})
+    contest = measure.Contest()
+    measure._go_round(workers, contest, dataclasses.replace(SHORT, rounds=3), "training", {})
+    assert contest.bursts == {NUMCNN: [0, 2, 4]} and contest.disturbed == 2
+    disturbance, numbers = itertools.repeat(0.5), itertools.count()
+    measure._go_round(workers, contest, dataclasses.replace(SHORT, rounds=3), "training", {})
+    assert contest.bursts == {NUMCNN: [0, 1, 2, 3, 4, 5]} and contest.disturbed == 0  # never quiet: then all count
+
+
+def test_other_work_is_what_the_processors_did_less_our_own(monkeypatch):
+    clocks = {"busy": 100.0, "ours": 10.0, "now": 1000.0}
+    monkeypatch.setattr(machine, "_processors_busy", lambda: clocks["busy"])
+    monkeypatch.setattr(machine, "_ours", lambda: clocks["ours"])
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: clocks["now"])
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
+    others = machine.OtherWork()
+    clocks.update(busy=107.0, ours=11.0, now=1005.0)  # 7 s of work in 5 s on two processors, 1 s of it ours
+    assert others.share() == 0.6
+    assert others.share(workers_seconds=5.0) == 0.1
+    assert others.share(workers_seconds=9.0) == 0.0  # clocks tick coarsely
+    clocks["busy"] = None
+    assert others.share() is None  # a system that doesn't tell
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="only Linux tells")
+def test_the_processors_clock_runs_while_we_work():
+    before, end = machine._processors_busy(), time.perf_counter() + 0.2
+    while time.perf_counter() < end:
+        pass
+    assert machine._processors_busy() - before > 0.1
 
 
 # The command
@@ -305,27 +349,45 @@ def test_the_scan_covers_batches_and_data_sets(task, tmp_path, monkeypatch):
     assert rows["data_sets"][0]["epoch_us"] > 0
 
 
-@pytest.mark.skipif(not COMPILED, reason="there is no compilation to time")
 def test_whole_runs_are_timed_from_outside(digits, monkeypatch):
     monkeypatch.setattr(whole_runs, "FIRST_RUNS", 1)
     monkeypatch.setattr(whole_runs, "LATER_RUNS", 1)
-    monkeypatch.setattr(whole_runs, "RECIPE", ("--epochs", "1"))
+    monkeypatch.setattr(whole_runs, "RECIPE", ("--epochs", "1", "--limit", "256"))
+    plain = dataclasses.replace(SHORT, backend="reference")  # which compiles nothing
     started = time.perf_counter()
-    ours, peer = whole_runs.start_up(SHORT, ["--dataset", str(digits)], silent)
+    ours, peer = whole_runs.start_up(plain, ["--dataset", str(digits)], silent)
     assert peer is None
-    assert 0 < ours["later_run_s"] < ours["first_run_s"] < time.perf_counter() - started
+    assert ours["first_run_s"] > 0.05 and ours["later_run_s"] > 0.05
+    assert ours["first_run_s"] + ours["later_run_s"] < time.perf_counter() - started
     assert ours["peak_memory_mb"] is None or ours["peak_memory_mb"] > 30
-    ours, peer = whole_runs.time_to_accuracy(SHORT, ["--dataset", str(digits)], 2, silent)
+    ours, peer = whole_runs.time_to_accuracy(SHORT, ["--dataset", str(digits)], 1, silent)
     assert peer is None and ours["config"]["epochs"] == 1
-    assert [run["seed"] for run in ours["runs"]] == [0, 1]
-    assert ours["seconds"] == pytest.approx(np.mean([run["seconds"] for run in ours["runs"]]), abs=1e-3)
-    assert 0 < ours["test_accuracy"] < 1
+    (run,) = ours["runs"]
+    assert run["seed"] == 0 and ours["seconds"] == pytest.approx(run["seconds"], abs=1e-3)
+    assert 0 < ours["test_accuracy"] < 1 and ours["test_accuracy_std"] is None
+
+
+def test_whole_runs_are_told_as_mean_and_standard_deviation():
+    runs = [{"seconds": s, "test_accuracy": a} for s, a in ((7.0, 0.990), (8.0, 0.991), (9.0, 0.992))]
+    summary = whole_runs._summary(runs)
+    assert (summary["seconds"], summary["seconds_std"]) == (8, 1)
+    assert (summary["test_accuracy"], summary["test_accuracy_std"]) == (0.991, 0.001)
+    assert whole_runs._summary([]) is None
+    document = {"time_to_99": {**summary, "share_of_pytorch": 0.333}, "peers": {"pytorch": {"time_to_99": summary}}}
+    ((title, _, rows),) = report.rows_of(document)
+    assert title.startswith("whole runs") and rows[0] == ("numcnn", "8.00 ± 1.00", "99.10% ± 0.10", "3")
+    assert rows[1][1:] == rows[0][1:] and rows[2] == ("numcnn's share of PyTorch's time", "0.333", "", "")
+
+
+def test_first_runs_get_an_empty_cache_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "elsewhere")
+    code = "import os; print(os.environ.get('NUMBA_CACHE_DIR'), os.environ['XDG_CACHE_HOME'])"
+    with whole_runs._process([sys.executable, "-c", code], SHORT, cache=tmp_path) as process:
+        assert process.stdout.read() == f"None {tmp_path}\n"
 
 
 def test_a_whole_run_that_fails_says_why():
-    with pytest.raises(
-        BenchmarkError, match=r"-m numcnn train \.\.\. ended with code 2: numcnn train: .*no-such-folder"
-    ):
+    with pytest.raises(BenchmarkError, match=r"^numcnn train \.\.\. ended with code 2: numcnn train: .*no-such-folder"):
         whole_runs.time_to_accuracy(SHORT, ["--dataset", "no-such-folder"], 1, silent)
 
 
@@ -334,10 +396,7 @@ def test_ctrl_c_leaves_no_process_behind(digits, tmp_path):
     command = [sys.executable, "-m", "numcnn", "bench", "--dataset", str(digits), "--no-peers", "--backend", BACKEND]
     env = {**os.environ, "PYTHONPATH": str(Path(numcnn.__file__).parents[1]), "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert any("training: starting numcnn" in line for line in process.stderr)  # reads no further than that line
-    deadline = time.monotonic() + 60
-    while len(processes_that_name(tmp_path)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert any("all results agree" in line for line in process.stderr)  # reads no further than that line
     assert len(processes_that_name(tmp_path)) >= 2  # the workers, whose folder is in there
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=60)[1]

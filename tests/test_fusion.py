@@ -1,7 +1,5 @@
 """Which layers run together, and that they compute together what they compute apart."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from conftest import COMPILED
@@ -203,19 +201,16 @@ def test_switching_back_and_forth(backend):
         network.grads[...] = 0
 
 
-def test_after_switching_backward_asks_for_a_new_forward():
-    network = make("valid")
-    x, _ = batch(network, 2)
-    other, _ = batch(network, 2, seed=1)
-    for fuse, step in ((True, r"conv2\+relu2\+pool2"), (False, "pool2"), (True, r"conv2\+relu2\+pool2")):
-        network.fuse = not fuse
-        network.forward(x, training=True)
-        network.fuse = fuse
-        network.forward(other, training=True)
-        network.fuse = not fuse
-        network.fuse = fuse
-        with pytest.raises(ShapeError, match=rf"(\w+: |{step}: )backward needs a forward\(x, training=True\) before it"):
-            network.backward(np.ones((2, 5)))
+@pytest.mark.parametrize("fuse", [True, False])
+def test_after_switching_backward_asks_for_a_new_forward(fuse):
+    network = make("valid", fuse=fuse)
+    train(network)
+    network.fuse = not fuse
+    train(network, seed=1)
+    network.fuse = fuse
+    # What the steps of before still hold of the first batch would give a gradient of neither.
+    with pytest.raises(ShapeError, match=r": backward needs a forward\(x, training=True\) before it"):
+        network.backward(np.ones((3, 5)))
 
 
 def test_a_wrong_input_is_named_with_the_whole_step():
@@ -240,14 +235,13 @@ def test_a_copy_runs_as_its_original_does(fuse):
 def test_files_say_nothing_of_it(tmp_path):
     files = {}
     for fuse in (True, False):
-        network = make("same, dropout", fuse=fuse, normalisation=(0.1, 0.3))
+        network = make("valid", fuse=fuse, normalisation=(0.1, 0.3))
         network.save(tmp_path / f"{fuse}.npz")
         files[fuse] = (tmp_path / f"{fuse}.npz").read_bytes()
-        assert network.architecture() == make("same, dropout").architecture()
     assert files[True] == files[False]
     again = numcnn.load(tmp_path / "False.npz", backend="reference")
     assert again.fuse and [type(step) for step in again.steps].count(ConvReluPool) == 2
-    assert_same(train(again), train(make("same, dropout")), 1e-12)
+    assert_same(train(again), train(make("valid")), 1e-12)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -258,17 +252,18 @@ def test_gradcheck_passes(name, backend):
     assert report.passed, str(report)
 
 
+SMALL_BLOCKS = {
+    "2 channels": (lambda: Conv2D(16, 3), (6, 7, 2)),
+    "5x5 same": (lambda: Conv2D(16, 5, padding="same"), (4, 5, 1)),
+    "1x2": (lambda: Conv2D(16, (1, 2)), (5, 6, 16)),
+    "1x1": (lambda: Conv2D(16, 1), (4, 5, 16)),
+}
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(
-    ("conv", "shape"),
-    [
-        (lambda: Conv2D(16, 3), (6, 7, 2)),
-        (lambda: Conv2D(16, 5, padding="same"), (4, 5, 1)),
-        (lambda: Conv2D(16, (1, 2)), (5, 6, 16)),
-        (lambda: Conv2D(16, 1), (4, 5, 16)),
-    ],
-)
-def test_gradcheck_passes_on_every_entry_of_a_small_block(conv, shape, backend):
+@pytest.mark.parametrize("name", SMALL_BLOCKS)
+def test_gradcheck_passes_on_every_entry_of_a_small_block(name, backend):
+    conv, shape = SMALL_BLOCKS[name]
     network = Network([*row(conv()), Flatten(), Dense(2)], shape, seed=2)
     assert type(network.steps[0]) is ConvReluPool
     samples = None if COMPILED or backend == "reference" else 10
@@ -338,27 +333,3 @@ def test_together_they_take_a_fraction_of_the_memory():
         network.backward(np.zeros((2, 10), np.float32))
         size[fuse] = sum(array.nbytes for array in buffers(network).values())
     assert size[True] < 0.3 * size[False]
-
-
-@pytest.mark.skipif(not COMPILED, reason="NUMBA_DISABLE_JIT: plain Python makes arrays that compiled kernels don't")
-def test_a_step_of_the_canonical_network_makes_no_arrays():
-    network = Network(make_layers("canonical"), backend="fast")
-    x, labels = np.random.default_rng(0).random((32, 28, 28, 1), np.float32), np.arange(32) % 10
-    criterion = SoftmaxCrossEntropy(network.kernels)
-
-    def step():
-        criterion.forward(network.forward(x, training=True), labels)
-        network.backward(criterion.backward())
-
-    with network.kernels.computing():
-        step()
-        step()
-        tracemalloc.start()
-        try:
-            for _ in range(20):
-                step()
-            grown, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    print(grown, peak)
-    assert peak < 64 * 32 * 9 * 4 / 2  # half the second layer's weights

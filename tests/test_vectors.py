@@ -13,7 +13,7 @@ from numcnn.kernels.vectors import LANES
 
 OPERATIONS = (
     "load", "load_lines", "store", "fill", "add", "subtract", "scale", "multiply_add", "first", "shift", "where_equal",
-    "add_products", "add_outer", "store_winner", "pack",
+    "add_products", "add_outer", "store_winner", "pack", "pack_others", "transpose",
 )  # fmt: skip
 
 # Without compilation an operation is its plain form itself.
@@ -322,8 +322,8 @@ def test_store_winner_on_many_random_windows_with_ties(dtype, form):
         np.testing.assert_array_equal(which, np.where(dead, 4, first))
 
 
-def packed(ops):
-    pack = ops.pack
+def packed(ops, name):
+    pack = getattr(ops, name)
 
     def run(flags, at, value, source, source_at, target, target_at):
         return pack(flags, at, value, source, source_at, target, target_at)
@@ -342,24 +342,27 @@ KEPT = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("flag", [np.uint8, np.int32])
 @pytest.mark.parametrize("kept", KEPT)
-def test_pack_puts_what_is_kept_close_together(kept, dtype, form):
+def test_pack_puts_what_is_kept_close_together(kept, flag, dtype, form):
     source = (100 + np.arange(LANES + 7)).astype(dtype)
     if np.issubdtype(dtype, np.floating):
         source[5:8] = np.nan, -np.inf, np.inf
-    for at, source_at, target_at, value in ((0, 0, 0, 1), (3, 5, 1, 0), (1, 2, 7, 4)):
-        flags, target = np.full(LANES + 3, 9, np.uint8), blank(LANES + 20, dtype)
-        flags[at + np.array(KEPT[kept], int)] = value
-        count = prepared(packed, form)(flags, at, value, source, source_at, target, target_at)
-        want = source[source_at + np.array(KEPT[kept], int)]
-        assert count == len(want)
-        np.testing.assert_array_equal(target[target_at : target_at + count], want)
-        assert_only(target, target_at, target_at + LANES)  # the rubbish behind reaches no further
+    places = np.array(KEPT[kept], int)
+    for at, source_at, target_at, value in ((0, 0, 0, 1), (3, 5, 1, 0), (1, 2, 7, 4), (2, 0, 3, np.iinfo(flag).min)):
+        want = source[source_at + places]
+        for name, filled, set_to in (("pack", 9, value), ("pack_others", value, 9)):
+            flags, target = np.full(LANES + 3, filled, flag), blank(LANES + 20, dtype)
+            flags[at + places] = set_to
+            count = prepared(packed, form, name)(flags, at, int(value), source, source_at, target, target_at)
+            assert count == len(want)
+            np.testing.assert_array_equal(target[target_at : target_at + count], want)
+            assert_only(target, target_at, target_at + LANES)  # the rubbish behind reaches no further
 
 
-def packed_one_after_the_other(ops):
-    pack = ops.pack
+def packed_one_after_the_other(ops, name):
+    pack = getattr(ops, name)
 
     def run(flags, value, source, target):
         end = 0
@@ -372,12 +375,40 @@ def packed_one_after_the_other(ops):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
-def test_lists_packed_one_after_the_other_have_no_gaps(dtype, form):
-    flags = np.random.default_rng(4).integers(0, 3, 8 * LANES).astype(np.uint8)
+@pytest.mark.parametrize("name", ["pack", "pack_others"])
+def test_lists_packed_one_after_the_other_have_no_gaps(name, dtype, form):
+    flags = np.random.default_rng(4).integers(-1, 2, 8 * LANES).astype(np.int32)
     source, target = np.arange(8 * LANES).astype(dtype), blank(9 * LANES, dtype)
-    for value in range(4):
-        count = prepared(packed_one_after_the_other, form)(flags, value, source, target)
-        np.testing.assert_array_equal(target[:count], source[flags == value])
+    for value in (-1, 0, 1, 2):
+        count = prepared(packed_one_after_the_other, form, name)(flags, value, source, target)
+        kept = flags == value if name == "pack" else flags != value
+        np.testing.assert_array_equal(target[:count], source[kept])
+
+
+def transposed(ops):
+    transpose = ops.transpose
+
+    def run(source, at, step, lines, target, target_at, target_step):
+        transpose(source, at, step, lines, target, target_at, target_step)
+
+    return run
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_transpose_makes_lines_columns_and_repeats_the_last(dtype, form):
+    whole = np.arange(LANES * (LANES + 5) + 3).astype(dtype)
+    for lines in (1, 2, LANES - 1, LANES):
+        for at, step, target_at, target_step in ((0, LANES, 0, LANES), (3, LANES + 5, 1, LANES + 2)):
+            source = whole[: at + (lines - 1) * step + LANES].copy()  # no more than is promised to be read
+            target = blank(2 + LANES * (LANES + 2), dtype)
+            prepared(transposed, form)(source, at, step, lines, target, target_at, target_step)
+            rows = np.minimum(np.arange(LANES), lines - 1)
+            want = whole[at + rows[:, None] * step + np.arange(LANES)].T
+            places = target_at + np.arange(LANES)[:, None] * target_step + np.arange(LANES)
+            np.testing.assert_array_equal(target[places], want)
+            target[places] = BLANK
+            assert (target == BLANK).all()
 
 
 def test_channels_fill_registers_on_every_machine():

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from numcnn.benchmark.task import INFERENCE_BATCH
+from numcnn.benchmark.task import CLASSES, INFERENCE_BATCH
 
-# Untimed calls at the start of a burst: caches are cold and threads asleep after the others' turns.
-WARM_UP_CALLS = 2
+# Untimed, at the start of a burst: caches are cold and threads asleep after the others' turns.  Two calls at least.
+WARM_UP_SECONDS, WARM_UP_CALLS = 0.1, 2
 TRIAL_SECONDS, TRIAL_CALLS = 0.1, 10  # for each variant, when the fastest is chosen: until one of them is reached
 
 
@@ -21,7 +21,8 @@ class Contestant:
     """An entry of the table below.
 
     where: "module:Class", loaded by the contestant's worker alone.  peer: the framework, None for numcnn itself.
-    packages: what it imports.  threads: None for as many as everybody.  options: arguments for the class.
+    packages: what it imports.  threads: None for as many as everybody.  options: arguments for the class.  quick: takes
+    part in a quick run too.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Contestant:
     packages: tuple = ()
     threads: int | None = None
     options: dict = field(default_factory=dict)
+    quick: bool = True
 
     def missing_packages(self):
         """Return which of the packages are not installed; nothing is imported to find out."""
@@ -41,11 +43,20 @@ class Contestant:
 _PEERS = "numcnn.benchmark.peers"
 NUMCNN = "numcnn"
 ONE_THREAD = "numcnn-one-thread"
+UNFUSED = "numcnn-unfused"
 SGEMM = Contestant("sgemm", "sgemm", "training", "numcnn.benchmark.ours:Sgemm")
 
 CONTESTANTS = (
     Contestant(NUMCNN, "numcnn", "training", "numcnn.benchmark.ours:NumcnnTraining"),
     Contestant(ONE_THREAD, "numcnn, one thread", "training", "numcnn.benchmark.ours:NumcnnTraining", threads=1),
+    Contestant(
+        UNFUSED,
+        "numcnn, layer by layer",
+        "training",
+        "numcnn.benchmark.ours:NumcnnTraining",
+        options={"fuse": False},
+        quick=False,
+    ),
     Contestant(
         "pytorch-contiguous",
         "PyTorch, contiguous",
@@ -102,7 +113,14 @@ class Timed:
 
     def arrays(self):
         """Return name -> array of the results that must agree with everybody's."""
-        raise NotImplementedError
+        return {}
+
+    def warm_up(self):
+        """Call every variant, which compiles it."""
+        with self.running():
+            for ways in self.variants.values():
+                for call in ways.values():
+                    self._run(call, WARM_UP_CALLS)
 
     def wait(self):
         """Return when all work that was handed over is done; the last loss, where there is one."""
@@ -112,20 +130,19 @@ class Timed:
         return nullcontext()
 
     def settle(self, seconds):
-        """Warm up, choose the fastest variants, and find how many calls fill ``seconds``.  Return their names."""
+        """Choose the fastest variants, and find how many calls fill ``seconds``.  Return the variants' names."""
         with self.running():
             for action, ways in self.variants.items():
                 times = {name: self._trial(call) for name, call in ways.items()}
                 name = min(times, key=times.get)
-                self._chosen[action] = (name, ways[name], max(3, math.ceil(seconds / times[name])))
+                self._chosen[action] = (name, ways[name], max(2, math.ceil(seconds / times[name])))
         return {action: name for action, (name, _, _) in self._chosen.items()}
 
     def _trial(self, call):
-        """Return the seconds that one call takes, the best of two times some."""
-        self._run(call, WARM_UP_CALLS)  # compiles, too
+        """Return the seconds that one call takes: the best of two times some, or of one if it is slow."""
         once = self._timed(call, 1)
-        count = min(TRIAL_CALLS, math.ceil(TRIAL_SECONDS / once))
-        return min(once, *(self._timed(call, count) / count for _ in range(2)))
+        count = min(TRIAL_CALLS, int(TRIAL_SECONDS / once))
+        return min([once, *(self._timed(call, count) / count for _ in range(2) if count)])
 
     def _run(self, call, count):
         for _ in range(count):
@@ -141,8 +158,14 @@ class Timed:
     def _burst(self, action):
         """Run one action's share of a burst.  Return seconds a call."""
         _, call, count = self._chosen[action]
-        self._run(call, WARM_UP_CALLS)
+        self._get_going(call)
         return self._timed(call, count) / count
+
+    def _get_going(self, call):
+        started = time.perf_counter()
+        self._run(call, WARM_UP_CALLS)
+        while time.perf_counter() - started < WARM_UP_SECONDS:
+            self._run(call, 1)
 
 
 class Training(Timed):
@@ -157,7 +180,7 @@ class Training(Timed):
 class Inference(Timed):
     """A contestant that infers.  A subclass gives ``variants["batch"]`` and ``variants["single"]``.
 
-    Both take the number of a call, and return the logits: an array, or a list of the parts of one.
+    Both take the number of a call, and return the logits: an array, or a list of a batch's parts.
     """
 
     def arrays(self):
@@ -168,14 +191,15 @@ class Inference(Timed):
                 for action, ways in self.variants.items()
                 for name, call in ways.items()
             }
-        return {name: np.concatenate(x) if isinstance(x, list) else np.array(x) for name, x in logits.items()}
+        parts = {name: x if isinstance(x, list) else [x] for name, x in logits.items()}
+        return {name: np.concatenate([np.array(x) for x in some]).reshape(-1, CLASSES) for name, some in parts.items()}
 
     def burst(self, single_calls):
         """Infer for a moment.  Return the seconds of a batch, and the microseconds of each call for one image."""
         with self.running(), _no_collection():
             batch = self._burst("batch")
             _, call, _ = self._chosen["single"]
-            self._run(call, 20)
+            self._get_going(call)
             ends = np.empty(single_calls + 1, np.int64)
             ends[0] = time.perf_counter_ns()
             for i in range(single_calls):

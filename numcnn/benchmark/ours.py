@@ -22,10 +22,10 @@ class NumcnnTraining(Training):
     The others get theirs ready-made, as float32 in the layout that suits them.
     """
 
-    def __init__(self, task, threads, backend):
+    def __init__(self, task, threads, backend, fuse=True):
         super().__init__()
         use_threads(threads)
-        self.task, self.network = task, task.network(backend)
+        self.task, self.network = task, task.network(backend, fuse)
         self.criterion = SoftmaxCrossEntropy(self.network.kernels)
         self.optimizer = Adam(self.network.params, self.network.grads, self.network.kernels)
         batches = Batches(Examples.all_of(task.images, task.labels), TRAINING_BATCH, 0, self.network)
@@ -67,14 +67,16 @@ def loss_and_gradients(network, criterion, images, labels):
 
 
 class NumcnnInference(Inference):
-    """``network.logits``, as anybody calls it: from uint8 pictures, checks included."""
+    """``network.logits`` as anybody calls it, from uint8 pictures, checks included; for one image ``reader()`` too."""
 
     def __init__(self, task, threads, backend):
         super().__init__()
         use_threads(threads)
         self.task, self.network = task, task.network(backend)
-        name = self.network.backend_name
-        self.variants = {"batch": {name: self._batch}, "single": {name: self._single}}
+        self.variants = {"batch": {"logits": self._batch}, "single": {"logits": self._single}}
+        if backend == "fast":
+            self.reader = self.network.reader()
+            self.variants["single"]["reader"] = lambda i: self.reader.logits(task.images[i % len(task.images)])
 
     def versions(self):
         """See ``Timed``."""
@@ -99,10 +101,9 @@ class Sgemm(Timed):
         a, b = np.random.default_rng(0).random((2, self.SIZE, self.SIZE), np.float32)
         self._product = (a, b, np.empty_like(a))
 
-    def settle(self, seconds):
-        """See ``Timed``: there is nothing to choose."""
+    def warm_up(self):
+        """See ``Timed``."""
         self._best(self.threads)
-        return {}
 
     def burst(self):
         """Return the best of several products, in GFLOP/s, on all threads and on one."""
@@ -134,8 +135,9 @@ class Scan(Timed):
 
     def burst(self, what, size, seconds):
         """Return the microseconds that one image costs: what = "training", "inference" or "epoch", size = images."""
-        if what == "epoch":
-            return self._epoch(size)
+        return {"us": self._epoch(size) if what == "epoch" else self._batches(what, size, seconds)}
+
+    def _batches(self, what, size, seconds):
         call = self._trainer(size) if what == "training" else self._inferrer(size)
         with self.network.kernels.computing():
             self._run(call, 2)

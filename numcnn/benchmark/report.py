@@ -1,56 +1,13 @@
 """What the benchmark says: one document that JSON can hold, and the tables that are made of it."""
 
 import datetime
-import os
-import platform
-import subprocess
-import sys
-from pathlib import Path
 
-from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD
+from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD, UNFUSED
+from numcnn.benchmark.machine import DISTURBED, describe, is_busy
 from numcnn.runs import versions
-
-BUSY = 0.5  # a load average above this per processor is worth a warning
 
 # Of a peer's variants the best by these keys stands for it.
 BEST_BY = {"training": "images_per_second", "inference": "batch_images_per_second"}
-
-
-def machine(threads):
-    """Return what can be said of the machine without naming it."""
-    processors = os.cpu_count() or 1
-    return {
-        "cpu": _cpu_name(),
-        "vectors": _vectors(),
-        "processors": processors,
-        "threads": threads,
-        "system": f"{platform.system()} {platform.machine()}",
-        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-    }
-
-
-def _cpu_name():
-    if sys.platform == "darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or platform.machine()
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def _vectors():
-    """Return the widest vector instructions that Linux names, or None."""
-    flags = _cpuinfo("flags").split()
-    return next((name for name, flag in (("AVX-512", "avx512f"), ("AVX2", "avx2")) if flag in flags), None)
-
-
-def _cpuinfo(key):
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")
-
-
-def is_busy(machine):
-    """Say whether other work was under way when the benchmark began."""
-    return machine["load_average"] is not None and machine["load_average"] > BUSY * machine["processors"]
 
 
 def new_document(command, dataset, threads, settings):
@@ -59,9 +16,10 @@ def new_document(command, dataset, threads, settings):
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": command,
         "dataset": dataset.name,
-        "machine": machine(threads),
+        "machine": describe(threads),
         "versions": versions(),
         "rounds": settings.rounds,
+        "disturbed_rounds": {},
         "peers": {},
         "missing": {},
         "failed": {},
@@ -72,8 +30,9 @@ def add_contest(document, part, contest, figures):
     """Enter what came of the training or the inference contest."""
     document["versions"].update(contest.versions)
     document["failed"].update({f"{part}: {name}": reason for name, reason in contest.failed.items()})
+    document["disturbed_rounds"][part] = contest.disturbed
     document[part] = figures[NUMCNN]
-    document[part]["agreement"] = contest.agreement
+    document[part] |= {"settled_on": contest.variants.get(NUMCNN, {}), "agreement": contest.agreement}
     for contestant in CONTESTANTS:
         if contestant.part == part and contestant.peer and contestant.name in figures:
             variant = {
@@ -124,9 +83,10 @@ def _variants(document, part):
 def _training_rows(document):
     ours = document["training"]
     rows = [("numcnn", _count(ours["images_per_second"]), _span(ours["images_per_second_quartiles"]), "")]
-    if "one_thread_images_per_second" in ours:
-        label = next(c.label for c in CONTESTANTS if c.name == ONE_THREAD)
-        rows.append((label, _count(ours["one_thread_images_per_second"]), "", _times(ours, "scaling")))
+    for name, key, times in ((ONE_THREAD, "one_thread", "scaling"), (UNFUSED, "unfused", "fusion_ratio")):
+        if times in ours:
+            label = next(c.label for c in CONTESTANTS if c.name == name)
+            rows.append((label, _count(ours[f"{key}_images_per_second"]), "", _times(ours, times)))
     rows += [
         (
             _label(row, "step"),
@@ -150,11 +110,12 @@ def _training_rows(document):
 def _inference_rows(document):
     ours = document["inference"]
     others = _variants(document, "inference")
+    ours = {"label": "numcnn", **ours}
     batches, singles = [], []
-    for label, row in (("numcnn", ours), *((_label(row, "batch"), row) for row in others)):
+    for label, row in ((_label(row, "batch"), row) for row in (ours, *others)):
         speed = (_count(row["batch_images_per_second"]), _span(row["batch_images_per_second_quartiles"]))
         batches.append((label, *speed, _times(row, "batch_ratio")))
-    for label, row in (("numcnn", ours), *((_label(row, "single"), row) for row in others)):
+    for label, row in ((_label(row, "single"), row) for row in (ours, *others)):
         times = (f"{row['single_us_p50']:.1f}", f"{row['single_us_p95']:.1f}")
         singles.append((label, *times, _times(row, "single_ratio")))
     return [
@@ -216,7 +177,7 @@ def _accuracy(row):
 def _label(row, action):
     """Return a contestant's label, with the variant it settled on where that says more."""
     chosen = row["settled_on"].get(action, "")
-    known = chosen in ("", "run", "jit") or chosen in row["label"]
+    known = chosen in ("", "run", "jit", "logits") or chosen in row["label"]
     return row["label"] if known else f"{row['label']}, {chosen}"
 
 
@@ -240,11 +201,18 @@ def notes(document):
     worst = [max(document[part]["agreement"].values()) for part in BEST_BY if document.get(part, {}).get("agreement")]
     if worst:
         lines.append(f"all results agree with numcnn's to {max(worst):.1e} of an array's largest value")
+    lines += [
+        f"{part}: {count} more rounds were disturbed by other processes, and left out"
+        for part, count in document["disturbed_rounds"].items()
+        if count
+    ]
     if is_busy(document["machine"]):
         lines.append(
-            f"other work was under way: the load average was {document['machine']['load_average']} at the start; "
-            "measure again on a quiet machine"
+            f"other work was under way: the load average was {document['machine']['load_average']} at the start"
         )
+    others = document["machine"].get("other_work")
+    if others is not None and others > DISTURBED:
+        lines.append(f"other processes took {others:.0%} of the machine meanwhile: measure again on a quiet one")
     return lines
 
 
@@ -289,4 +257,4 @@ def to_markdown(document):
 
 
 def _bold(row):
-    return [f"**{text}**" if text else "" for text in row] if row[0] == "numcnn" else row
+    return [f"**{text}**" if text else "" for text in row] if row[0] in ("numcnn", "numcnn, reader") else row

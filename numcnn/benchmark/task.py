@@ -9,6 +9,7 @@ from numcnn.models import make_layers
 from numcnn.network import Network
 
 MODEL = "canonical"
+CLASSES = 10
 LEARNING_RATE = 1e-3
 TRAINING_BATCH, INFERENCE_BATCH = 128, 1000
 
@@ -32,12 +33,13 @@ class Task:
     def of(cls, images, labels, seed=0):
         """Return the task of training the benchmark's network, fresh from ``seed``, on images and labels."""
         normalisation = Examples.all_of(images, labels).normalisation()
-        network = Network(make_layers(MODEL), backend="reference", seed=seed, normalisation=normalisation)
+        network = Network(make_layers(MODEL, CLASSES), backend="reference", seed=seed, normalisation=normalisation)
         return cls(images, labels.astype(np.int64), normalisation, network.named_arrays(network.params))
 
-    def network(self, backend, dtype=np.float32):
+    def network(self, backend, fuse=True):
         """Return numcnn's network with the task's weights."""
-        network = Network(make_layers(MODEL), dtype=dtype, backend=backend, seed=None, normalisation=self.normalisation)
+        layers = make_layers(MODEL, CLASSES)
+        network = Network(layers, backend=backend, seed=None, normalisation=self.normalisation, fuse=fuse)
         for name, values in network.named_arrays(network.params).items():
             values[...] = self.params[name]
         return network
@@ -71,6 +73,6 @@ def step_flops():
 
     Forward once; backward twice that, for the gradients of weights and input; the first layer's input needs none.
     """
-    network = Network(make_layers(MODEL), backend="reference", seed=None)
+    network = Network(make_layers(MODEL, CLASSES), backend="reference", seed=None)
     flops = [layer.flops() for layer in network.layers if layer.specs]
     return 3 * sum(flops) - flops[0]

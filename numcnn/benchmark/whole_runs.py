@@ -13,14 +13,14 @@ import numpy as np
 
 from numcnn.benchmark import BenchmarkError
 from numcnn.benchmark.measure import missing_peers, spread
-from numcnn.benchmark.processes import environment
+from numcnn.benchmark.processes import PYTHON_MODULE, environment
 from numcnn.data import idx, mnist
 
 FIRST_RUNS, LATER_RUNS = 3, 7
 GOAL = 0.99
 
 # What `numcnn train` is told for the time to 99%; what PyTorch is told comes from its run card.
-RECIPE = ("--epochs", "3")
+RECIPE = ("--preset", "fast")
 
 
 def start_up(settings, dataset_arguments, report):
@@ -75,7 +75,7 @@ def time_to_accuracy(settings, dataset_arguments, seeds, report):
             if takes_part("pytorch", settings):
                 run = _pytorch(settings, dataset_arguments, config)
                 card = Path(scratch) / f"pytorch{seed}.json"
-                seconds, found = _until_card([*run, "--out", card], settings, card)
+                seconds, found = _until_card([*run, "--out", card], settings, card, tuned=True)
                 runs["pytorch"].append({"seed": seed, "seconds": seconds, "test_accuracy": found["test_accuracy"]})
             told = [f"{name} {r[-1]['seconds']:.2f} s {r[-1]['test_accuracy']:.2%}" for name, r in runs.items() if r]
             report(f"time to {GOAL:.0%}: seed {seed}: {', '.join(told)}")
@@ -113,19 +113,19 @@ def _summary(runs):
 
 
 def _numcnn(*arguments):
-    return [sys.executable, "-m", "numcnn", *map(str, arguments)]
+    return [*PYTHON_MODULE, "numcnn", *map(str, arguments)]
 
 
 def _pytorch(settings, dataset_arguments, config):
     module = "numcnn.benchmark.peers.pytorch_recipe"
     options = ["--threads", str(settings.threads), "--config", json.dumps(config)]
-    return [sys.executable, "-m", module, *dataset_arguments, *options]
+    return [*PYTHON_MODULE, module, *dataset_arguments, *options]
 
 
 @contextlib.contextmanager
-def _process(command, settings, cache=None):
+def _process(command, settings, cache=None, tuned=False):
     """Start a process of a user's kind; end it if something goes wrong here.  cache: its own cache folder."""
-    env = environment(settings.threads)
+    env = environment(settings.threads, tuned)
     if cache:
         env = {**env, "XDG_CACHE_HOME": str(cache)}
         env.pop("NUMBA_CACHE_DIR", None)
@@ -156,7 +156,7 @@ def _process(command, settings, cache=None):
 
 def _reason(command, code, complaints):
     lines = complaints.strip().splitlines() or ["it said nothing"]
-    return f"{' '.join(map(str, command[1:4]))} ... ended with code {code}: {lines[-1]}"
+    return f"{' '.join(map(str, command[3:5]))} ... ended with code {code}: {lines[-1]}"
 
 
 def _until_dry_run(command, settings, cache=None):
@@ -166,14 +166,14 @@ def _until_dry_run(command, settings, cache=None):
         for line in process.stdout:
             if line.startswith("dry run: all is well"):
                 return time.perf_counter() - started
-    raise BenchmarkError(f"{' '.join(command[1:4])} ... --dry-run did not say that all is well")
+    raise BenchmarkError(f"{' '.join(command[3:5])} ... --dry-run did not say that all is well")
 
 
-def _until_card(command, settings, path):
+def _until_card(command, settings, path, tuned=False):
     """Return the seconds from process start until the card is there, and the card."""
     started = time.perf_counter()
     seconds = None
-    with _process(command, settings) as process:
+    with _process(command, settings, tuned=tuned) as process:
         while seconds is None and process.poll() is None:
             time.sleep(0.005)
             if path.exists():  # it is written whole or not at all

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +32,23 @@ class Worker:
         self._contestant = kind(Task.load(self._folder / TASK_FILE), threads, **options)
         return self._contestant.versions()
 
-    def arrays(self):
-        """Write what must agree with the others' to a file.  Return its name."""
+    def agree(self):
+        """Write what must agree with the others' to a file, then warm up.  Return the file's name; None: nothing."""
+        arrays = self._contestant.arrays()
         file = f"{self._name}.npz"
-        np.savez(self._folder / file, **self._contestant.arrays())
-        return file
+        if arrays:
+            np.savez(self._folder / file, **arrays)
+        self._contestant.warm_up()
+        return file if arrays else None
 
     def settle(self, **arguments):
-        """Warm up and choose the fastest variants.  Return their names by action."""
+        """Choose the fastest variants.  Return their names by action."""
         return self._contestant.settle(**arguments)
 
     def burst(self, **arguments):
-        """Work for a moment.  Return what it took."""
-        return self._contestant.burst(**arguments)
+        """Work for a moment.  Return what it took, with the processor time of all threads."""
+        began = time.process_time()
+        return {**self._contestant.burst(**arguments), "processor_seconds": time.process_time() - began}
 
 
 def main(folder, name):

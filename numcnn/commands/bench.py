@@ -31,6 +31,7 @@ from numcnn.errors import ConfigError
 
 PARTS = ("training", "inference", "scan", "start-up", "time-to-99")
 DEFAULT, QUICK = PARTS[:4], PARTS[:2]
+ROUNDS, QUICK_ROUNDS = 15, 4
 
 
 def add_arguments(parser):
@@ -45,7 +46,9 @@ def add_arguments(parser):
     )
     parser.add_argument("--peers", metavar="A,B", help=f"whom to compare with (default: {','.join(PEERS)})")
     parser.add_argument("--no-peers", action="store_true", help="measure numcnn alone")
-    parser.add_argument("--rounds", type=int, metavar="N", help="of everybody in turn (default: 15, with --quick 4)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help=f"of everybody in turn (default: {ROUNDS}, with --quick {QUICK_ROUNDS})"
+    )
     parser.add_argument("--seeds", type=int, default=10, metavar="N", help="runs for time-to-99 (default: %(default)s)")
     add_data_arguments(parser)
     add_threads_argument(parser)
@@ -59,7 +62,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Measure, print, write.  Return the exit code."""
-    from numcnn.benchmark import report
+    from numcnn.benchmark import machine, report
     from numcnn.benchmark.measure import missing_peers
 
     parts, settings = _parts(arguments), _settings(arguments)
@@ -67,10 +70,12 @@ def run(arguments):
     dataset = _load_data(arguments, parts)
     document = report.new_document(arguments.command_line, dataset, settings.threads, settings)
     document["missing"] = missing_peers(settings.peers)
-    if report.is_busy(document["machine"]):
+    if machine.is_busy(document["machine"]):
         say(f"warning: other work is under way (load average {document['machine']['load_average']})")
+    others = machine.OtherWork()
     with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as folder:
         _measure(document, parts, settings, dataset, arguments, folder)
+    document["machine"]["other_work"] = others.share()
     _write(document, arguments)
     return 0
 
@@ -95,7 +100,7 @@ def _settings(arguments):
     threads = most if arguments.threads is None else arguments.threads
     if not 1 <= threads <= most:
         raise ConfigError(f"--threads is {threads}; wants 1 to {most} on this machine")
-    rounds = (4 if arguments.quick else 15) if arguments.rounds is None else arguments.rounds
+    rounds = (QUICK_ROUNDS if arguments.quick else ROUNDS) if arguments.rounds is None else arguments.rounds
     for name, value in (("rounds", rounds), ("seeds", arguments.seeds)):
         if value < 1:
             raise ConfigError(f"--{name} is {value}; wants 1 or more")
@@ -108,9 +113,10 @@ def _settings(arguments):
     return Settings(
         threads=threads,
         rounds=rounds,
-        seconds=0.15 if arguments.quick else 0.4,
+        seconds=0.12 if arguments.quick else 0.4,
         peers=() if arguments.no_peers else peers,
         backend=arguments.backend,
+        quick=arguments.quick,
     )
 
 

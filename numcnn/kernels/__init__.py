@@ -13,6 +13,7 @@ The contract
     Names     the gradient of ``name`` is ``dname``.  Backward kernels overwrite what they fill.
     Ties      in a max-pool window go to the first position, counted row by row.
     NaN       in an input comes out as NaN and is never swallowed; the first NaN of a window wins it.
+              Of a gradient only what passes counts: a NaN at a window that ReLU cut off goes nowhere when fused.
 """
 
 import importlib

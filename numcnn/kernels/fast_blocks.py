@@ -374,7 +374,8 @@ def _input_gradient(pixel, run):
                         store(dx, at, add(load(dx, at, pixel), first(total, pixel)))
                         total = shift(total, pixel)
                         at += C
-                    store(dx, at, add(load(dx, at, rest), first(total, rest)))
+                    if rest > 0:
+                        store(dx, at, add(load(dx, at, rest), first(total, rest)))
 
     return input_gradient
 
@@ -430,7 +431,7 @@ def _few_channels_input_gradient(dout, which, w, dx, N, H, W, C, KH, KW, F, PH, 
         for py in range(PH):
             for px in range(PW):
                 for f in range(F):
-                    k = which[((n * PH + py) * PW + px) * F + f]
+                    k = int(which[((n * PH + py) * PW + px) * F + f])
                     if k == 4:
                         continue
                     gradient = dout[((n * PH + py) * PW + px) * F + f]

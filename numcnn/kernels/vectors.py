@@ -31,8 +31,11 @@ def _lanes():
 
 LANES = _lanes()
 
-# A product and the sum it goes into may be rounded once, together: the fused multiply-add.
-_FUSED = ("contract",)
+# A product and the sum it goes into may be rounded once, together: the fused multiply-add; and the sign of a zero
+# doesn't matter, so that adding zeros where a mask says so can be left out.  Every sum and product says
+# so: to those that say nothing Numba gives leave to change the order of sums too, and numbers that are equal by the
+# order they were computed in would no longer be (a window's ties would go to another position).
+_FUSED = ("contract", "nsz")
 
 
 class Row(types.Type):
@@ -187,7 +190,7 @@ def fill(value, count):
 def _emit_by_register(operation):
     def emit(emitter, _, values):
         pairs = zip(emitter.registers(values[0]), emitter.registers(values[1]), strict=True)
-        return emitter.row([getattr(emitter.builder, operation)(a, b) for a, b in pairs])
+        return emitter.row([getattr(emitter.builder, operation)(a, b, flags=_FUSED) for a, b in pairs])
 
     return emit
 
@@ -206,7 +209,8 @@ def subtract(a, b):
 
 def _emit_scale(emitter, _, values):
     factor = emitter.filled(values[0])
-    return emitter.row([emitter.builder.fmul(factor, register) for register in emitter.registers(values[1])])
+    registers = emitter.registers(values[1])
+    return emitter.row([emitter.builder.fmul(factor, register, flags=_FUSED) for register in registers])
 
 
 @_operation(lambda factor, row: row, _emit_scale)

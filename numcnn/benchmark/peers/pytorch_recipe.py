@@ -27,10 +27,11 @@ from numcnn.schedules import make_schedule
 EVALUATION_BATCH = 1000
 DRY_RUN_STEPS = 2
 
-# The settings that this run follows; it refuses any other that isn't at its default.
+# The settings that this run follows, and those that only say how numcnn computes.  It refuses any other that isn't at
+# its default.
 FOLLOWED = {
     "epochs", "batch_size", "optimizer", "lr", "schedule", "warmup", "weight_decay", "clip", "label_smoothing", "val",
-    "limit", "seed",
+    "limit", "seed", "backend", "fuse",
 }  # fmt: skip
 
 
