@@ -264,9 +264,10 @@ def _contests(document):
         return [(label, row[value], *row[quartiles]) for label, row in found]
 
     training = rows("training", "images_per_second", "images_per_second_quartiles")
-    if training and "one_thread_images_per_second" in document["training"]:
-        value = document["training"]["one_thread_images_per_second"]
-        training.append(("numcnn, one thread", value, value, value))
+    for key, label in (("one_thread", "numcnn, one thread"), ("unfused", "numcnn, layer by layer")):
+        if training and f"{key}_images_per_second" in document["training"]:
+            value = document["training"][f"{key}_images_per_second"]
+            training.append((label, value, value, value))
     yield {
         "title": f"Training, images a second (batches of {document.get('training', {}).get('batch_size')})",
         "rows": sorted(training, key=lambda row: -row[1]),

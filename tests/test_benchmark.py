@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import BACKEND, draw_digits
+from conftest import BACKEND, COMPILED, draw_digits
 from PIL import Image
 
 import numcnn
@@ -29,7 +29,7 @@ from numcnn.cli import main
 from numcnn.data import idx, mnist
 
 TESTS = Path(__file__).parent
-SHORT = Settings(threads=1, rounds=2, seconds=0.01, peers=(), backend=BACKEND)
+SHORT = Settings(threads=1, rounds=2, seconds=0.01, peers=(), backend=BACKEND, quick=True)
 NUMCNN_TRAINING = next(c for c in CONTESTANTS if c.name == NUMCNN and c.part == "training")
 
 
@@ -186,10 +186,10 @@ def test_disturbed_rounds_are_left_out_and_others_take_their_place(monkeypatch):
     monkeypatch.setattr(measure, "_one_round", lambda *_: ({NUMCNN: next(numbers)}, next(disturbance)))
     workers = SimpleNamespace(names=[NUMCNN], failed={})
     contest = measure.Contest()
-    measure._go_round(workers, contest, dataclasses.replace(SHORT, rounds=3), "training", {})
+    measure._go_round(workers, contest, dataclasses.replace(SHORT, rounds=3, quick=False), "training", {})
     assert contest.bursts == {NUMCNN: [0, 2, 4]} and contest.disturbed == 2
     disturbance, numbers = itertools.repeat(0.5), itertools.count()
-    measure._go_round(workers, contest, dataclasses.replace(SHORT, rounds=3), "training", {})
+    measure._go_round(workers, contest, dataclasses.replace(SHORT, rounds=3, quick=False), "training", {})
     assert contest.bursts == {NUMCNN: [0, 1, 2, 3, 4, 5]} and contest.disturbed == 0  # never quiet: then all count
 
 
@@ -242,7 +242,8 @@ def test_the_json_has_what_is_promised(measured):
         assert training[name] > 0
     low, high = training["images_per_second_quartiles"]
     assert low <= training["images_per_second"] <= high
-    assert 0 < inference["single_us_p50"] <= inference["single_us_p95"] and inference["single_calls"] >= 2000
+    assert 0 < inference["single_us_p50"] <= inference["single_us_p95"]
+    assert inference["single_calls"] >= (2000 if COMPILED else 50)  # slow kernels have to stop before
     assert inference["batch_images_per_second"] > 0
     assert document["dataset"] == "digits" and document["command"].startswith("numcnn bench --quick")
     assert document["machine"]["threads"] >= 1 and document["machine"]["cpu"]
@@ -355,7 +356,7 @@ def test_whole_runs_are_timed_from_outside(digits, monkeypatch):
     monkeypatch.setattr(whole_runs, "RECIPE", ("--epochs", "1", "--limit", "256"))
     plain = dataclasses.replace(SHORT, backend="reference")  # which compiles nothing
     started = time.perf_counter()
-    ours, peer = whole_runs.start_up(plain, ["--dataset", str(digits)], silent)
+    ours, peer = whole_runs.start_up(plain, ["--dataset", str(digits), "--limit", "256"], silent)
     assert peer is None
     assert ours["first_run_s"] > 0.05 and ours["later_run_s"] > 0.05
     assert ours["first_run_s"] + ours["later_run_s"] < time.perf_counter() - started

@@ -206,6 +206,11 @@ def notes(document):
         for part, count in document["disturbed_rounds"].items()
         if count
     ]
+    whole = [document.get("time_to_99"), document["peers"].get("pytorch", {}).get("time_to_99")]
+    runs = [run for part in whole if part for run in part["runs"]]
+    disturbed = sum((run.get("other_work") or 0) > DISTURBED for run in runs)
+    if disturbed:
+        lines.append(f"whole runs: other processes disturbed {disturbed} of {len(runs)}")
     if is_busy(document["machine"]):
         lines.append(
             f"other work was under way: the load average was {document['machine']['load_average']} at the start"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from numcnn.benchmark import BenchmarkError
+from numcnn.benchmark.machine import OtherWork
 from numcnn.benchmark.measure import missing_peers, spread
 from numcnn.benchmark.processes import PYTHON_MODULE, environment
 from numcnn.data import idx, mnist
@@ -71,12 +72,12 @@ def time_to_accuracy(settings, dataset_arguments, seeds, report):
     with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as scratch:
         _until_dry_run([*_numcnn("train", *dataset_arguments), "--dry-run"], settings)  # warms the cache
         for seed in range(seeds):
-            config = _numcnn_run(settings, dataset_arguments, seed, Path(scratch), runs)
+            runs["numcnn"].append(_numcnn_run(settings, dataset_arguments, seed, Path(scratch)) | {"seed": seed})
+            config = runs["numcnn"][-1]["config"]
             if takes_part("pytorch", settings):
                 run = _pytorch(settings, dataset_arguments, config)
                 card = Path(scratch) / f"pytorch{seed}.json"
-                seconds, found = _until_card([*run, "--out", card], settings, card, tuned=True)
-                runs["pytorch"].append({"seed": seed, "seconds": seconds, "test_accuracy": found["test_accuracy"]})
+                runs["pytorch"].append(_timed_run([*run, "--out", card], settings, card, tuned=True) | {"seed": seed})
             told = [f"{name} {r[-1]['seconds']:.2f} s {r[-1]['test_accuracy']:.2%}" for name, r in runs.items() if r]
             report(f"time to {GOAL:.0%}: seed {seed}: {', '.join(told)}")
     ours, theirs = (_summary(runs[name]) for name in ("numcnn", "pytorch"))
@@ -87,14 +88,12 @@ def time_to_accuracy(settings, dataset_arguments, seeds, report):
     return ours, theirs
 
 
-def _numcnn_run(settings, dataset_arguments, seed, scratch, runs):
-    """Run numcnn once, and note it.  Return the settings it had."""
+def _numcnn_run(settings, dataset_arguments, seed, scratch):
+    """Time one run of numcnn; see ``_timed_run``."""
     out = scratch / f"numcnn{seed}"
     recipe = [*RECIPE, "--seed", seed, "--threads", settings.threads, "--backend", settings.backend]
     command = _numcnn("train", *dataset_arguments, *recipe, "--out", out, "--quiet")
-    seconds, card = _until_card(command, settings, out / "run.json")
-    runs["numcnn"].append({"seed": seed, "seconds": seconds, "test_accuracy": card["test_accuracy"]})
-    return card["config"]
+    return _timed_run(command, settings, out / "run.json")
 
 
 def _summary(runs):
@@ -104,7 +103,7 @@ def _summary(runs):
     seconds, accuracies = (np.array([run[key] for run in runs]) for key in ("seconds", "test_accuracy"))
     several = len(runs) > 1
     return {
-        "runs": runs,
+        "runs": [{key: value for key, value in run.items() if key != "config"} for run in runs],
         "seconds": round(float(seconds.mean()), 3),
         "seconds_std": round(float(seconds.std(ddof=1)), 3) if several else None,
         "test_accuracy": round(float(accuracies.mean()), 6),
@@ -169,16 +168,23 @@ def _until_dry_run(command, settings, cache=None):
     raise BenchmarkError(f"{' '.join(command[3:5])} ... --dry-run did not say that all is well")
 
 
-def _until_card(command, settings, path, tuned=False):
-    """Return the seconds from process start until the card is there, and the card."""
-    started = time.perf_counter()
-    seconds = None
+def _timed_run(command, settings, path, tuned=False):
+    """Run a training; its card appears at ``path``.  Return a dict: seconds from process start until it is there, test
+    accuracy, the settings that were used, and the share of the machine that others took meanwhile.
+    """
+    others, started, seconds = OtherWork(), time.perf_counter(), None
     with _process(command, settings, tuned=tuned) as process:
         while seconds is None and process.poll() is None:
             time.sleep(0.005)
             if path.exists():  # it is written whole or not at all
                 seconds = time.perf_counter() - started
-    return seconds or time.perf_counter() - started, json.loads(path.read_text(encoding="utf-8"))
+    card = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        "seconds": round(seconds or time.perf_counter() - started, 3),
+        "test_accuracy": card["test_accuracy"],
+        "config": card.get("config"),
+        "other_work": others.share(),
+    }
 
 
 def _peak_memory(command, settings, cache=None):

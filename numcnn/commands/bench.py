@@ -23,6 +23,7 @@ parts:
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
 """
 
+import importlib.metadata
 import tempfile
 from pathlib import Path
 
@@ -164,6 +165,7 @@ def _measure(document, parts, settings, dataset, arguments, folder):
             document[key] = ours
             if peer:
                 document["peers"].setdefault("pytorch", {})[key] = peer
+                document["versions"]["torch"] = importlib.metadata.version("torch")
 
 
 def _write(document, arguments):

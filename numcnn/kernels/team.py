@@ -16,6 +16,17 @@ import threading
 import numpy as np
 
 
+def _do(task, shares):
+    """Take shares, as long as there are any, and do them; yield None for each, or the error that it ended in."""
+    for share in shares:  # an iterator of a list: taking one is a single step, which no other thread comes between
+        try:
+            task(*share)
+        except BaseException as error:  # it is the caller's to raise, when all have let go of the arrays
+            yield error
+        else:
+            yield None
+
+
 class Team:
     """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once.
 
@@ -38,35 +49,30 @@ class Team:
             job = self._jobs.get()
             if job is None:
                 return
-            task, share, done = job
-            error = None
-            try:
-                with np.errstate(over="ignore", invalid="ignore"):  # which a new thread doesn't take over
-                    task(*share)
-            except BaseException as raised:  # it is the caller's to raise
-                error = raised
-            done.put(error)
-            self._finished += 1
+            with np.errstate(over="ignore", invalid="ignore"):  # which a new thread doesn't take over
+                for error in _do(*job[:2]):
+                    job[2].put(error)
+                    self._finished += 1
 
     def share(self, size, task, least=1):
         """Cut ``range(size)`` into a share a thread, none smaller than ``least``; call ``task(number, first, last)``.
 
-        Returns the number of shares when all are done.
+        A share is its number's, whichever thread comes to take it: one that is held up by other work on the machine
+        leaves its share to the others.  Returns the number of shares when all are done.
         """
         parts = max(1, min(self.threads, size // least))
         shares = [(i, size * i // parts, size * (i + 1) // parts) for i in range(parts)]
         if parts == 1:
             task(*shares[0])
             return parts
-        done, finished = queue.SimpleQueue(), self._finished[0]
-        for share in shares[1:]:
-            self._jobs.put((task, share, done))
+        left, done, finished = iter(shares), queue.SimpleQueue(), self._finished[0]
+        for _ in shares[1:]:
+            self._jobs.put((task, left, done))
             self._given += 1
-        try:
-            task(*shares[0])
-        finally:
+        errors = list(_do(task, left))
+        if len(errors) < parts:
             self._wait(self._finished, finished)
-            errors = [done.get() for _ in shares[1:]]  # even then the others must have let go of the arrays
+            errors += [done.get() for _ in range(parts - len(errors))]
         for error in errors:
             if error is not None:
                 raise error
