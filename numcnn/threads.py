@@ -12,14 +12,13 @@ def use_threads(count=None):
     None: one for each processor, or what NUMBA_NUM_THREADS says.  Raises ConfigError for more than that.
     """
     import numpy  # noqa: F401  (loads BLAS, whose threads are set below)
-    from threadpoolctl import threadpool_limits
 
     most = team.available_threads()
     count = most if count is None else count
     if not 1 <= count <= most:
         raise ConfigError(f"--threads is {count}; wants 1 to {most} on this machine")
     team.set_threads(count)
-    threadpool_limits(count, user_api="blas")
+    team.one_blas_thread.otherwise(count)
     return count
 
 

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import fast, team
@@ -72,6 +73,24 @@ def test_two_threads_may_use_one_team_at_once():
         thread.join()
     assert all(total == 4950 for totals in sums.values() for total in totals)
     assert sum(map(len, sums.values())) == 800
+
+
+def test_blas_keeps_to_one_thread_while_computing_whatever_is_set_meanwhile():
+    def blas_threads():
+        return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+    most = team.available_threads()
+    with fast.computing():
+        use_threads(most)
+        assert blas_threads() == {1}
+        with fast.computing():
+            pass
+        assert blas_threads() == {1}
+    assert blas_threads() == {most}
+    use_threads(1)
+    with fast.computing():
+        use_threads(most)
+    assert blas_threads() == {most}
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -45,7 +45,7 @@ _PEERS = "numcnn.benchmark.peers"
 NUMCNN = "numcnn"
 ONE_THREAD = "numcnn-one-thread"
 UNFUSED = "numcnn-unfused"
-SGEMM = Contestant("sgemm", "sgemm", "training", "numcnn.benchmark.ours:Sgemm")
+SGEMM = Contestant("sgemm", "sgemm", "training", "numcnn.benchmark.ours:Sgemm", options={"size": 2048})
 
 CONTESTANTS = (
     Contestant(NUMCNN, "numcnn", "training", "numcnn.benchmark.ours:NumcnnTraining"),

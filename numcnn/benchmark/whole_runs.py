@@ -70,7 +70,8 @@ def time_to_accuracy(settings, dataset_arguments, seeds, report):
     """
     runs = {"numcnn": [], "pytorch": []}
     with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as scratch:
-        _until_dry_run([*_numcnn("train", *dataset_arguments), "--dry-run"], settings)  # warms the cache
+        warm_up = _numcnn("train", *dataset_arguments, "--backend", settings.backend, "--dry-run")
+        _until_dry_run(warm_up, settings)  # so that the kernels are compiled
         for seed in range(seeds):
             runs["numcnn"].append(_numcnn_run(settings, dataset_arguments, seed, Path(scratch)) | {"seed": seed})
             config = runs["numcnn"][-1]["config"]

@@ -14,14 +14,14 @@ import math
 import numpy as np
 
 from numcnn.errors import ShapeError
-from numcnn.kernels import reference
+from numcnn.kernels import fast_wait, reference
 from numcnn.kernels.fast_blocks import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
-from numcnn.kernels.fast_wait import wait
-from numcnn.kernels.jit import kernel
+from numcnn.kernels.jit import COMPILED, kernel
 from numcnn.kernels.memory import scratch
-from numcnn.kernels.team import one_blas_thread, the_team, wait_with
+from numcnn.kernels.team import one_blas_thread, the_team, wait_by
 
-wait_with(wait)
+if COMPILED:
+    wait_by(fast_wait)
 
 # Bytes of im2col rows made at a time: they should lie in the second-level cache while BLAS reads them.
 CHUNK_BYTES = 1 << 19

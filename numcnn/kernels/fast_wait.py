@@ -1,17 +1,19 @@
 """Waiting awake: for some microseconds a thread that will soon have work again looks for it instead of going to sleep.
 
-To fall asleep and be woken takes about as long as a small kernel, several times in a training step.  Whoever finds
-nothing in that time sleeps after all, so an idle team costs nothing.
+To fall asleep and be woken takes about as long as a small kernel, several times in a training step.  Python's global
+lock puts threads to sleep too, if they find it taken.  So a thread tells that it is done when it has let go of the lock
+already, and one that is given work lingers until the giver has had time to let go of it.  Whoever finds nothing in that
+time sleeps after all: an idle team costs nothing.
 """
 
-import numba
+from numcnn.kernels.jit import kernel  # before Numba itself, which asks once where to keep what it compiles
+
+# isort: split
 from numba.core import types
 from numba.extending import intrinsic
 
-from numcnn.kernels.jit import kernel
-
-# Looks at the counter before going to sleep: some 100 microseconds.
-LOOKS = 100_000
+# Looks at a counter before going to sleep, some 100 microseconds, and those spent lingering, some 5.
+LOOKS, LINGER = 300_000, 15_000
 
 
 @intrinsic
@@ -25,14 +27,42 @@ def _look(typing_context, counter):
     return types.int64(counter), code
 
 
+@intrinsic
+def _add(typing_context, counter, number):
+    """Add to counter[0], in one step that no other thread comes between."""
+
+    def code(context, builder, signature, values):
+        data = context.make_array(signature.args[0])(context, builder, values[0]).data
+        return builder.atomic_rmw("add", data, values[1], ordering="acq_rel")
+
+    return types.int64(counter, types.int64), code
+
+
 @kernel
-def _wait(counter, value, looks):
+def _wait(counter, value, looks, linger):
     left = looks
     while left > 0 and _look(counter) == value:
         left -= 1
+    if left > 0:
+        left = linger
+        while left > 0 and _look(counter) != value:
+            left -= 1
 
 
-def wait(counter, value):
-    """Return as soon as counter (1,) int64 is no longer ``value``, or after a while.  Others may compute meanwhile."""
-    if not numba.config.DISABLE_JIT:
-        _wait(counter, value, LOOKS)
+@kernel
+def _tell_and_wait(finished, number, given, value, looks, linger):
+    _add(finished, number)
+    _wait(given, value, looks, linger)
+
+
+def wait_for_work(finished, number, given, value):
+    """Add ``number`` to finished[0], and return soon after given[0] is no longer ``value``, or after a while.
+
+    Both counters are (1,) int64.
+    """
+    _tell_and_wait(finished, number, given, value, LOOKS, LINGER)
+
+
+def wait_for_others(finished, value):
+    """Return as soon as finished[0] is no longer ``value``, or after a while."""
+    _wait(finished, value, LOOKS, 0)

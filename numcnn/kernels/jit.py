@@ -59,6 +59,9 @@ if "numba" not in sys.modules and "NUMBA_CACHE_DIR" not in os.environ:
 
 import numba  # noqa: E402  (after its cache folder is set)
 
+# NUMBA_DISABLE_JIT=1 leaves the kernels what they are as text: slow Python, for those who want to step through them.
+COMPILED = not numba.config.DISABLE_JIT
+
 
 def kernel(function):
     """Decorate a function to be compiled on first use, cached on disk, without the GIL and with ``FASTMATH``.
@@ -75,4 +78,4 @@ def kernel(function):
 def cache_is_empty():
     """Say whether compiling lies ahead, as far as one can tell: no kernel of ours is cached on disk."""
     folder = numba.config.CACHE_DIR
-    return not numba.config.DISABLE_JIT and not (folder and any(Path(folder).rglob("fast.*.nbi")))
+    return COMPILED and not (folder and any(Path(folder).rglob("fast.*.nbi")))

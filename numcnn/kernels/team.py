@@ -30,11 +30,12 @@ def _do(task, shares):
 class Team:
     """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once.
 
-    wait(counter, value): what a thread does before it sleeps; it may return once counter[0] isn't ``value`` any more.
+    waiting: a module with ``wait_for_work`` and ``wait_for_others``, what threads do before they sleep: see
+    ``fast_wait``.  None: they sleep at once.
     """
 
-    def __init__(self, threads, wait=lambda counter, value: None):
-        self.threads, self._wait = threads, wait
+    def __init__(self, threads, waiting=None):
+        self.threads, self._waiting = threads, waiting
         self._jobs = queue.SimpleQueue()
         # How many jobs were given and finished so far: only for those who wait.  The queues decide.
         self._given, self._finished = np.zeros(1, np.int64), np.zeros(1, np.int64)
@@ -42,17 +43,22 @@ class Team:
             threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self):
+        number = 0  # shares just finished
         while True:
             given = self._given[0]
-            if self._jobs.empty():  # asked after the count was read: what comes now changes it
-                self._wait(self._given, given)
+            # Whether there is a job is asked after the count was read: what comes now changes it.
+            if self._waiting and (number or self._jobs.empty()):
+                missed = 0 if self._jobs.empty() else 1
+                self._waiting.wait_for_work(self._finished, number, self._given, given - missed)
             job = self._jobs.get()
             if job is None:
                 return
+            task, left, done = job
+            number = 0
             with np.errstate(over="ignore", invalid="ignore"):  # which a new thread doesn't take over
-                for error in _do(*job[:2]):
-                    job[2].put(error)
-                    self._finished += 1
+                for error in _do(task, left):
+                    done.put(error)
+                    number += 1
 
     def share(self, size, task, least=1):
         """Cut ``range(size)`` into a share a thread, none smaller than ``least``; call ``task(number, first, last)``.
@@ -71,7 +77,8 @@ class Team:
             self._given += 1
         errors = list(_do(task, left))
         if len(errors) < parts:
-            self._wait(self._finished, finished)
+            if self._waiting:
+                self._waiting.wait_for_others(self._finished, finished)
             errors += [done.get() for _ in range(parts - len(errors))]
         for error in errors:
             if error is not None:
@@ -92,13 +99,13 @@ def available_threads():
 
 
 _team = None
-_wait_awake = None
+_waiting = None
 
 
-def wait_with(wait):
-    """Let the threads of teams to come ``wait`` before they sleep: see ``Team``."""
-    global _wait_awake
-    _wait_awake = wait
+def wait_by(waiting):
+    """Let the threads of teams to come wait as the functions in ``waiting`` do: see ``Team``."""
+    global _waiting
+    _waiting = waiting
 
 
 def the_team():
@@ -115,7 +122,7 @@ def set_threads(count):
         if _team.threads == count:
             return
         _team.dismiss()
-    _team = Team(count, *filter(None, [_wait_awake]))
+    _team = Team(count, _waiting)
 
 
 def _after_fork():
@@ -136,16 +143,12 @@ class _OneBlasThread:
 
     def __init__(self):
         self._lock, self._inside = threading.Lock(), 0
-        self._blas = self._limit = None
+        self._blas = self._limit = self._otherwise = None
 
     def __enter__(self):
         with self._lock:
             if self._inside == 0:
-                if self._blas is None:
-                    from threadpoolctl import ThreadpoolController
-
-                    self._blas = ThreadpoolController()
-                self._limit = self._blas.limit(limits=1, user_api="blas")
+                self._limit = self._set(1)
             self._inside += 1
 
     def __exit__(self, *_):
@@ -153,6 +156,22 @@ class _OneBlasThread:
             self._inside -= 1
             if self._inside == 0:
                 self._limit.restore_original_limits()
+                if self._otherwise is not None:
+                    self._set(self._otherwise)
+
+    def otherwise(self, threads):
+        """Let BLAS have so many threads when nobody is inside."""
+        with self._lock:
+            self._otherwise = threads
+            if self._inside == 0:
+                self._set(threads)
+
+    def _set(self, threads):
+        if self._blas is None:
+            from threadpoolctl import ThreadpoolController
+
+            self._blas = ThreadpoolController()
+        return self._blas.limit(limits=threads, user_api="blas")
 
 
 one_blas_thread = _OneBlasThread()

@@ -14,7 +14,9 @@ tied to one machine: LLVM has its own way to add 16 numbers everywhere, if need 
 
 import inspect
 
-import numba
+from numcnn.kernels.jit import COMPILED, numba  # before Numba itself, which asks once where to keep what it compiles
+
+# isort: split
 import numpy as np
 from llvmlite import binding, ir
 from numba.core import cgutils, types
@@ -115,7 +117,7 @@ def _operation(returns, emit):
     """
 
     def decorate(plain):
-        if numba.config.DISABLE_JIT:
+        if not COMPILED:
             return plain
 
         def typed(typing_context, *kinds):
