@@ -160,7 +160,7 @@ def test_who_fails_is_out_and_the_others_go_on(task, odd, tmp_path):
     }
     assert contest.bursts.keys() == {NUMCNN, SGEMM.name}
     # Every round counts, unless other processes on this machine disturbed it.
-    assert len(contest.bursts[NUMCNN]) + contest.disturbed >= 2 and len(contest.bursts[NUMCNN]) >= 1
+    assert len(contest.bursts[NUMCNN]) + contest.left_out >= 2 and len(contest.bursts[NUMCNN]) >= 1
     assert all(0 <= difference < 1e-5 for difference in contest.agreement.values())
     assert contest.agreement.keys() == {"numcnn's reference kernels", "raising", "dying"}
 
@@ -193,10 +193,11 @@ def test_disturbed_rounds_are_left_out_and_others_take_their_place(monkeypatch):
     workers = SimpleNamespace(names=[NUMCNN], failed={})
     contest = measure.Contest()
     measure._go_round(workers, contest, dataclasses.replace(SHORT, rounds=3, quick=False), "training", {})
-    assert contest.bursts == {NUMCNN: [0, 2, 4]} and contest.disturbed == 2
-    disturbance, numbers = itertools.repeat(0.5), itertools.count()
+    assert contest.bursts == {NUMCNN: [0, 2, 4]} and (contest.disturbed, contest.left_out) == (0, 2)
+    disturbance, numbers, contest = itertools.repeat(0.5), itertools.count(), measure.Contest()
     measure._go_round(workers, contest, dataclasses.replace(SHORT, rounds=3, quick=False), "training", {})
-    assert contest.bursts == {NUMCNN: [0, 1, 2, 3, 4, 5]} and contest.disturbed == 0  # never quiet: then all count
+    assert contest.bursts == {NUMCNN: [0, 1, 2, 3, 4, 5]}  # never quiet: then all count
+    assert (contest.disturbed, contest.left_out) == (6, 0)
 
 
 def test_other_work_is_what_the_processors_did_less_our_own(monkeypatch):
@@ -255,6 +256,7 @@ def test_the_json_has_what_is_promised(measured):
     assert document["machine"]["threads"] >= 1 and document["machine"]["cpu"]
     assert document["versions"]["numcnn"] == numcnn.__version__ and document["date"][:2] == "20"
     assert ("scaling" in training) == (document["machine"]["threads"] > 1)
+    assert document["rounds"]["training"]["kept"] == document["rounds"]["inference"]["kept"] == 1
     assert training["agreement"]["numcnn's reference kernels"] < 1e-5
     with Image.open(picture) as image:
         assert min(image.size) > 500
@@ -297,6 +299,32 @@ def with_peers(document):
     return document
 
 
+def test_notes_name_what_is_missing_has_failed_or_was_disturbed():
+    document = {
+        "missing": {"jax": ["jaxlib"]},
+        "failed": {"training: keras": "MemoryError"},
+        "rounds": {
+            "training": {"kept": 15, "disturbed": 0, "left_out": 4},
+            "inference": {"kept": 30, "disturbed": 20, "left_out": 0},
+        },
+        "machine": {"load_average": 3.0, "processors": 2, "other_work": 0.3},
+        "peers": {"pytorch": {"time_to_99": {"runs": [{"other_work": 0.4}]}}},
+        "time_to_99": {"runs": [{"other_work": 0.0}]},
+        "scan": {},
+    }
+    assert report.notes(document) == [
+        "jax: not installed (jaxlib)",
+        "training: keras failed: MemoryError",
+        "training: 4 more rounds were disturbed by other processes, and left out",
+        "inference: other processes disturbed 20 of 30 rounds; measure again on a quiet machine",
+        "whole runs: other processes disturbed 1 of 2",
+        "other work was under way: the load average was 3.0 at the start",
+        "other processes took 30% of the machine meanwhile; measure again on a quiet one",
+    ]
+    document["machine"] = {"load_average": None, "processors": 2, "other_work": None}  # a system that doesn't tell
+    assert len(report.notes(document)) == 5
+
+
 def test_peers_stand_in_json_tables_and_picture(measured):
     from numcnn import plots
 
@@ -331,6 +359,7 @@ def test_peers_stand_in_json_tables_and_picture(measured):
         (["--json", "."], "--json is .; wants a file in a folder that exists"),
         (["--json", "-", "--markdown"], "--markdown and --json - would both go to stdout"),
         (["--dataset", "SMALL"], "600 training images; the benchmark wants 1,000 or more"),
+        (["--parts", "scan", "--dataset", "SMALL"], "600 training images; the benchmark wants 1,000 or more"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(arguments, text, capsys, tmp_path, monkeypatch):
@@ -338,7 +367,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(arguments, text, capsys, tm
     if "SMALL" in arguments:
         from conftest import write_digits
 
-        arguments = ["--dataset", str(write_digits(tmp_path / "small"))]
+        arguments = [*arguments[:-1], str(write_digits(tmp_path / "small"))]
     assert bench(*arguments) == 2
     captured = capsys.readouterr()
     assert text in captured.err and captured.err.splitlines()[-1].startswith("numcnn bench: ")
@@ -354,6 +383,9 @@ def test_the_scan_covers_batches_and_data_sets(task, tmp_path, monkeypatch):
     assert [row["images"] for row in rows["data_sets"]] == [256]
     assert all(row["training_us"] > row["inference_us"] > 0 for row in rows["batch_sizes"])
     assert rows["data_sets"][0]["epoch_us"] > 0
+    broken = dataclasses.replace(SHORT, backend="broken")
+    with pytest.raises(BenchmarkError, match="the worker of scan failed: ConfigError: backend 'broken' is unknown"):
+        measure.scan(task, broken, tmp_path, silent)
 
 
 def test_whole_runs_are_timed_from_outside(digits, monkeypatch):

@@ -50,7 +50,8 @@ class Settings:
 class Contest:
     """What came of one part.  bursts: name -> a result for each round; agreement: name -> largest difference.
 
-    disturbed: how many more rounds there were in which other processes took part of the machine.
+    disturbed: how many of those rounds had to share the machine with other processes; left_out: how many more such
+    rounds there were.
     """
 
     bursts: dict = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Contest:
     versions: dict = field(default_factory=dict)
     failed: dict = field(default_factory=dict)
     disturbed: int = 0
+    left_out: int = 0
 
 
 def missing_peers(peers):
@@ -103,8 +105,12 @@ def hold(contestants, task, settings, folder, report, **burst):
 
 def _insist_on_numcnn(workers):
     for name in (NUMCNN, SGEMM.name):
-        if name in workers.failed:
-            raise BenchmarkError(f"the worker of {name} failed: {workers.failed[name]}")
+        _insist_on(name, workers)
+
+
+def _insist_on(name, workers):
+    if name in workers.failed:
+        raise BenchmarkError(f"the worker of {name} failed: {workers.failed[name]}")
 
 
 def _go_round(workers, contest, settings, part, burst):
@@ -122,8 +128,10 @@ def _go_round(workers, contest, settings, part, burst):
             if others <= DISTURBED:
                 clean.append(results)
                 bar.update()
-    kept = clean if len(clean) >= settings.rounds / 2 else rounds
-    contest.disturbed = len(rounds) - len(kept)
+    if len(clean) >= settings.rounds / 2:
+        kept, contest.left_out = clean, len(rounds) - len(clean)
+    else:
+        kept, contest.disturbed = rounds, len(rounds) - len(clean)
     contest.bursts = {name: [results[name] for results in kept] for name in workers.names}
 
 
@@ -284,10 +292,10 @@ def scan(task, settings, folder, report):
         rng = np.random.default_rng(0)
         order = [points[k] for _ in range(SCAN_ROUNDS) for k in rng.permutation(len(points))]
         for what, size in tqdm(order, desc="scan", disable=None, leave=False):
+            _insist_on(SCAN.name, workers)
             result = workers.call(SCAN.name, "burst", what=what, size=size, seconds=SCAN_SECONDS)
-            if result is None:
-                raise BenchmarkError(f"the worker of the scan failed: {workers.failed[SCAN.name]}")
-            found[what, size].append(result["us"])
+            found[what, size].append(result and result["us"])
+        _insist_on(SCAN.name, workers)
     cost = {point: spread(values)["median"] for point, values in found.items()}
     return {
         "batch_sizes": [
@@ -297,9 +305,9 @@ def scan(task, settings, folder, report):
     }
 
 
-def make_task(dataset):
-    """Return the task on the first training images of a data set, as many as it has, up to ``IMAGES``."""
-    images, labels = dataset.train_images[:IMAGES], dataset.train_labels[:IMAGES]
+def make_task(dataset, most=IMAGES):
+    """Return the task on the first training images of a data set, as many as it has, up to ``most`` (None: all)."""
+    images, labels = dataset.train_images[:most], dataset.train_labels[:most]
     if len(images) < INFERENCE_BATCH:
         raise BenchmarkError(
             f"{dataset.source}: {len(images)} training images; the benchmark wants {INFERENCE_BATCH:,} or more"

@@ -10,7 +10,7 @@ from numcnn.runs import versions
 BEST_BY = {"training": "images_per_second", "inference": "batch_images_per_second"}
 
 
-def new_document(command, dataset, threads, settings):
+def new_document(command, dataset, threads):
     """Return the document with all that is known before anything is measured."""
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -18,8 +18,7 @@ def new_document(command, dataset, threads, settings):
         "dataset": dataset.name,
         "machine": describe(threads),
         "versions": versions(),
-        "rounds": settings.rounds,
-        "disturbed_rounds": {},
+        "rounds": {},
         "peers": {},
         "missing": {},
         "failed": {},
@@ -30,7 +29,8 @@ def add_contest(document, part, contest, figures):
     """Enter what came of the training or the inference contest."""
     document["versions"].update(contest.versions)
     document["failed"].update({f"{part}: {name}": reason for name, reason in contest.failed.items()})
-    document["disturbed_rounds"][part] = contest.disturbed
+    rounds = {"kept": len(contest.bursts.get(NUMCNN, ())), "disturbed": contest.disturbed, "left_out": contest.left_out}
+    document["rounds"][part] = rounds
     document[part] = figures[NUMCNN]
     document[part] |= {"settled_on": contest.variants.get(NUMCNN, {}), "agreement": contest.agreement}
     for contestant in CONTESTANTS:
@@ -201,11 +201,14 @@ def notes(document):
     worst = [max(document[part]["agreement"].values()) for part in BEST_BY if document.get(part, {}).get("agreement")]
     if worst:
         lines.append(f"all results agree with numcnn's to {max(worst):.1e} of an array's largest value")
-    lines += [
-        f"{part}: {count} more rounds were disturbed by other processes, and left out"
-        for part, count in document["disturbed_rounds"].items()
-        if count
-    ]
+    for part, rounds in document["rounds"].items():
+        if rounds["left_out"]:
+            lines.append(f"{part}: {rounds['left_out']} more rounds were disturbed by other processes, and left out")
+        if rounds["disturbed"]:
+            lines.append(
+                f"{part}: other processes disturbed {rounds['disturbed']} of {rounds['kept']} rounds; "
+                "measure again on a quiet machine"
+            )
     whole = [document.get("time_to_99"), document["peers"].get("pytorch", {}).get("time_to_99")]
     runs = [run for part in whole if part for run in part["runs"]]
     disturbed = sum((run.get("other_work") or 0) > DISTURBED for run in runs)
@@ -215,9 +218,9 @@ def notes(document):
         lines.append(
             f"other work was under way: the load average was {document['machine']['load_average']} at the start"
         )
-    others = document["machine"].get("other_work")
-    if others is not None and others > DISTURBED:
-        lines.append(f"other processes took {others:.0%} of the machine meanwhile: measure again on a quiet one")
+    others = document["machine"].get("other_work") or 0
+    if others > DISTURBED and {"scan", "start_up"} & set(document):
+        lines.append(f"other processes took {others:.0%} of the machine meanwhile; measure again on a quiet one")
     return lines
 
 
@@ -226,7 +229,8 @@ def heading(document):
     computer, found = document["machine"], document["versions"]
     vectors = f", {computer['vectors']}" if computer["vectors"] else ""
     of = f"{computer['threads']} of {computer['processors']} processors"
-    rounds = f"; medians of {document['rounds']} rounds in turn" if set(BEST_BY) & set(document) else ""
+    counts = sorted({rounds["kept"] for rounds in document["rounds"].values()})
+    rounds = f"; medians of {' and '.join(map(str, counts))} rounds in turn" if counts else ""
     return [
         f"{computer['cpu']}{vectors}, {of}, {computer['system']}, {document['date'][:10]}",
         ", ".join(f"{name} {version}" for name, version in found.items()),

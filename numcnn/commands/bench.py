@@ -69,7 +69,7 @@ def run(arguments):
     parts, settings = _parts(arguments), _settings(arguments)
     _check_files(arguments)
     dataset = _load_data(arguments, parts)
-    document = report.new_document(arguments.command_line, dataset, settings.threads, settings)
+    document = report.new_document(arguments.command_line, dataset, settings.threads)
     document["missing"] = missing_peers(settings.peers)
     if machine.is_busy(document["machine"]):
         say(f"warning: other work is under way (load average {document['machine']['load_average']})")
@@ -146,14 +146,13 @@ def _load_data(arguments, parts):
 def _measure(document, parts, settings, dataset, arguments, folder):
     """Measure part by part, and enter the figures in the document."""
     from numcnn.benchmark import measure, report, whole_runs
-    from numcnn.benchmark.task import Task
 
     for part in parts:
         if part in QUICK:
             task = measure.make_task(dataset)
             report.add_contest(document, part, *getattr(measure, part)(task, settings, folder, say))
         elif part == "scan":
-            whole = Task.of(dataset.train_images, dataset.train_labels)
+            whole = measure.make_task(dataset, most=None)
             document["scan"] = measure.scan(whole, settings, folder, say)
         else:
             same = whole_runs.arguments_for(dataset, arguments, tempfile.mkdtemp(dir=folder))
