@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from numcnn.benchmark.measure import spread
+from numcnn.benchmark.ours import Sgemm
 from numcnn.benchmark.task import LEARNING_RATE, TRAINING_BATCH
 from numcnn.fusion import ConvReluPool
 from numcnn.kernels.shapes import DEAD, backward_way, forward_way
@@ -18,13 +19,16 @@ from numcnn.optim import Adam
 from numcnn.threads import use_threads
 
 WARM_UP, STEPS = 3, 10  # steps of each network in each round; the first ones aren't timed
+PEAK_SIZE = 2048  # of the matrices whose product is the machine's peak
 
 
 def measure_kernels(task, settings, sgemm_gflops):
     """Take steps with plain and with fused layers in turn.  Return a row for each kernel, a dict, in a step's order.
 
-    sgemm_gflops: the machine's peak, for the shares of it.
+    sgemm_gflops: the machine's peak, for the shares of it; None: not measured yet.
     """
+    if sgemm_gflops is None:
+        sgemm_gflops = Sgemm(task, settings.threads, settings.backend, PEAK_SIZE).burst()["gflops"]
     use_threads(settings.threads)
     runs = {True: _Steps(task, settings.backend, True), False: _Steps(task, settings.backend, False)}
     for _ in range(settings.rounds):

@@ -3,6 +3,7 @@
 import datetime
 
 from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD, UNFUSED
+from numcnn.benchmark.kernels import kernel_table
 from numcnn.benchmark.machine import DISTURBED, describe, is_busy
 from numcnn.runs import versions
 
@@ -62,6 +63,7 @@ def rows_of(document):
     makers = {
         "training": _training_rows,
         "inference": _inference_rows,
+        "kernels": lambda document: [kernel_table(document["kernels"])],
         "scan": _scan_rows,
         "start_up": _start_up_rows,
         "time_to_99": _time_to_99_rows,

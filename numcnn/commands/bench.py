@@ -18,6 +18,7 @@ EXAMPLES = """examples:
 parts:
   training     images a second, by everybody and by one thread of numcnn
   inference    one image at a time, and batches of 1,000
+  kernels      each kernel's arithmetic, bytes and time, plain and fused
   scan         numcnn's cost for an image by batch and data set size
   start-up     process start to the first steps; peak memory
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
@@ -30,8 +31,8 @@ from pathlib import Path
 from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
 from numcnn.errors import ConfigError
 
-PARTS = ("training", "inference", "scan", "start-up", "time-to-99")
-DEFAULT, QUICK = PARTS[:4], PARTS[:2]
+PARTS = ("training", "inference", "kernels", "scan", "start-up", "time-to-99")
+DEFAULT, QUICK = PARTS[:-1], PARTS[:2]
 ROUNDS, QUICK_ROUNDS = 15, 4
 
 
@@ -138,7 +139,7 @@ def _load_data(arguments, parts):
     from numcnn import data
     from numcnn.benchmark.task import IMAGES
 
-    whole = set(parts) - set(QUICK)
+    whole = set(parts) - {*QUICK, "kernels"}
     few = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
 
@@ -151,6 +152,12 @@ def _measure(document, parts, settings, dataset, arguments, folder):
         if part in QUICK:
             task = measure.make_task(dataset)
             report.add_contest(document, part, *getattr(measure, part)(task, settings, folder, say))
+        elif part == "kernels":
+            from numcnn.benchmark.kernels import measure_kernels
+
+            say("kernels: plain and fused layers in turn")
+            peak = document.get("training", {}).get("sgemm_gflops")
+            document["kernels"] = measure_kernels(measure.make_task(dataset), settings, peak)
         elif part == "scan":
             whole = measure.make_task(dataset, most=None)
             document["scan"] = measure.scan(whole, settings, folder, say)
