@@ -21,6 +21,7 @@ import functools
 
 import numpy as np
 
+from numcnn.kernels.fast_wait import take
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.memory import scratch
 from numcnn.kernels.shapes import MOST_WEIGHTS, WINDOWS, backward_way, forward_way
@@ -49,6 +50,12 @@ from numcnn.kernels.vectors import (
 # Registers that LLVM has for a kernel's sums: of 32 with AVX-512, of 16 otherwise.
 REGISTERS = 29 if LANES == 16 else 14
 
+# Images that a thread takes at a time from the first layer's, whose weights it then has to load.
+SOME_IMAGES = 4
+
+# Gradients of weights are summed up in so many parts, of so many images at least, and the parts in their order.
+PARTS, LEAST_IN_PART = 8, 4
+
 # Multiply-adds below which waking another thread costs more than it saves.
 LEAST_PRODUCTS = 1 << 20
 
@@ -69,9 +76,12 @@ def _direct(columns, lines, run):
     """
 
     @kernel
-    def direct(x, w, b, out, which, N, H, W, C, F, PH, PW):
+    def direct(x, w, b, out, which, taken, N, H, W, C, F, PH, PW):
         line = W * C
-        for n in range(N):
+        while True:
+            n = take(taken, 1)
+            if n >= N:
+                break
             for py in range(PH):
                 for px in range(PW):
                     corner = (n * H + 2 * py) * line + 2 * px * C
@@ -98,17 +108,22 @@ def _direct(columns, lines, run):
 def _direct_few(columns, taps, run):
     """Return the kernel for few channels: ``taps`` weights for each filter, ``run`` in each line of its kernel.
 
-    The weights of ``columns`` registers of filters stay in registers while all images go by.
+    The weights of ``columns`` registers of filters stay in registers while some images go by.
     """
 
     @kernel
-    def direct_few(x, w, b, out, which, N, H, W, C, F, PH, PW):
+    def direct_few(x, w, b, out, which, taken, N, H, W, C, F, PH, PW):
         line = W * C
-        for f in range(0, F, columns * LANES):
-            weights = load_lines(w, f, F, taps, columns)
-            bias = load(b, f, columns)
-            for n in range(N):
-                for py in range(PH):
+        while True:
+            start = take(taken, SOME_IMAGES)
+            if start >= N:
+                break
+            for f in range(0, F, columns * LANES):
+                weights = load_lines(w, f, F, taps, columns)
+                bias = load(b, f, columns)
+                for row in range(start * PH, min(start + SOME_IMAGES, N) * PH):
+                    n = row // PH
+                    py = row - n * PH
                     for px in range(PW):
                         at = (n * H + 2 * py) * line + 2 * px * C
                         top_left = add_products(bias, x, at, line, run, weights)
@@ -232,9 +247,12 @@ def _winograd(columns):
     """Return the kernel whose products take ``columns`` registers of filters at a time."""
 
     @kernel
-    def winograd(x, u, b, out, which, v, m, N, H, W, C, F, PH, PW):
+    def winograd(x, u, b, out, which, v, m, taken, N, H, W, C, F, PH, PW):
         T = PH * PW
-        for n in range(N):
+        while True:
+            n = take(taken, 1)
+            if n >= N:
+                break
             _transform_patches(x, n * H * W * C, v, W, C, PH, PW)
             for i in range(16):
                 for f in range(0, F, columns * LANES):
@@ -306,25 +324,33 @@ def _weights_gradient(lines, run):
 
     @kernel
     def weights_gradient(
-        dout, which, x, dw, db, by_window, by_channel, offsets, gradients, ends, N, H, W, C, KH, F, PH, PW
+        dout, which, x, dw, db, by_window, by_channel, offsets, gradients, ends, taken, some, N, H, W, C, KH, F, PH, PW
     ):
-        """Add to dw (F,KH,run) and db (F,)."""
+        """Fill dw (parts,F,KH,run) and db (parts,F), each part with the sums over ``some`` of the images."""
         T = PH * PW
-        for n in range(N):
-            _list_by_channel(dout, which, n, by_window, by_channel, offsets, gradients, ends, W, C, PW, T, F)
-            for f in range(F):
-                for ky in range(0, KH, lines):
-                    start = (n * H + ky) * W * C
-                    at = (f * KH + ky) * run * LANES
-                    total = load(dw, at, together)
+        size = F * KH * run * LANES
+        while True:
+            start = take(taken, some)
+            if start >= N:
+                break
+            part = start // some
+            dw[part * size : (part + 1) * size] = dw.dtype.type(0)
+            db[part * F : (part + 1) * F] = db.dtype.type(0)
+            for n in range(start, min(start + some, N)):
+                _list_by_channel(dout, which, n, by_window, by_channel, offsets, gradients, ends, W, C, PW, T, F)
+                for f in range(F):
+                    for ky in range(0, KH, lines):
+                        patches = (n * H + ky) * W * C
+                        at = part * size + (f * KH + ky) * run * LANES
+                        total = load(dw, at, together)
+                        for i in range(ends[f], ends[f + 1]):
+                            patch = load_lines(x, patches + offsets[i], W * C, lines, run)
+                            total = multiply_add(total, gradients[i], patch)
+                        store(dw, at, total)
+                    sum_of_gradients = db[part * F + f]
                     for i in range(ends[f], ends[f + 1]):
-                        patch = load_lines(x, start + offsets[i], W * C, lines, run)
-                        total = multiply_add(total, gradients[i], patch)
-                    store(dw, at, total)
-                sum_of_gradients = db[f]
-                for i in range(ends[f], ends[f + 1]):
-                    sum_of_gradients += gradients[i]
-                db[f] = sum_of_gradients
+                        sum_of_gradients += gradients[i]
+                    db[part * F + f] = sum_of_gradients
 
     return weights_gradient
 
@@ -354,12 +380,15 @@ def _input_gradient(pixel, run):
     rest = run - pixel
 
     @kernel
-    def input_gradient(dout, which, w, dx, rows, offsets, gradients, ends, N, H, W, C, KH, F, PH, PW):
+    def input_gradient(dout, which, w, dx, rows, offsets, gradients, ends, taken, N, H, W, C, KH, F, PH, PW):
         """Overwrite dx.  w (KH,F,run): one of its KH parts stays in the first cache while a whole image uses it."""
         T = PH * PW
         zero = dx.dtype.type(0)
-        dx[:] = zero
-        for n in range(N):
+        while True:
+            n = take(taken, 1)
+            if n >= N:
+                break
+            dx[n * H * W * C : (n + 1) * H * W * C] = zero
             _list_by_position(dout, which, n, rows, offsets, gradients, ends, T, F)
             for ky in range(KH):
                 weights = ky * F * run * LANES
@@ -387,30 +416,47 @@ def _first_weights_gradient(columns, taps, run):
     all_columns = taps * columns
 
     @kernel
-    def first_weights_gradient(dout, which, x, dw, db, N, H, W, C, F, PH, PW):
-        """Add to dw (taps,F) and db (F,).  A window's losers are multiplied by zero: for few channels quick enough."""
+    def first_weights_gradient(dout, which, x, dw, db, taken, some, N, H, W, C, F, PH, PW):
+        """Fill dw (parts,taps,F) and db (parts,F), each part with the sums over ``some`` of the images.
+
+        A window's losers are multiplied by zero: for few channels quick enough.
+        """
         line = W * C
         zero = dw.dtype.type(0)
-        for f in range(0, F, columns * LANES):
-            totals = fill(zero, all_columns)
-            total = fill(zero, columns)
-            for n in range(N):
-                for py in range(PH):
-                    for px in range(PW):
-                        at = ((n * PH + py) * PW + px) * F + f
-                        corner = (n * H + 2 * py) * line + 2 * px * C
-                        gradient = load(dout, at, columns)
-                        for k in range(4):
-                            won = where_equal(which, at, k, gradient)
-                            patch = corner + (k // 2) * line + (k % 2) * C
-                            totals = add_outer(totals, x, patch, line, run, won)
-                            total = add(total, won)
-            store(db, f, add(load(db, f, columns), total))
-            for tap in range(taps):
-                store(dw, tap * F + f, add(load(dw, tap * F + f, columns), first(totals, columns)))
-                totals = shift(totals, columns)
+        while True:
+            start = take(taken, some)
+            if start >= N:
+                break
+            part = start // some
+            for f in range(0, F, columns * LANES):
+                totals = fill(zero, all_columns)
+                total = fill(zero, columns)
+                for n in range(start, min(start + some, N)):
+                    for py in range(PH):
+                        for px in range(PW):
+                            at = ((n * PH + py) * PW + px) * F + f
+                            corner = (n * H + 2 * py) * line + 2 * px * C
+                            gradient = load(dout, at, columns)
+                            for k in range(4):
+                                won = where_equal(which, at, k, gradient)
+                                patch = corner + (k // 2) * line + (k % 2) * C
+                                totals = add_outer(totals, x, patch, line, run, won)
+                                total = add(total, won)
+                store(db, part * F + f, total)
+                for tap in range(taps):
+                    store(dw, (part * taps + tap) * F + f, first(totals, columns))
+                    totals = shift(totals, columns)
 
     return first_weights_gradient
+
+
+@kernel
+def _add_parts(parts):
+    """Add all parts to the first of them, in their order."""
+    count, size = parts.shape
+    for part in range(1, count):
+        for i in range(size):
+            parts[0, i] += parts[part, i]
 
 
 @kernel
@@ -424,10 +470,13 @@ def _transpose_planes(source, target, rows, columns):
 
 
 @kernel
-def _few_channels_input_gradient(dout, which, w, dx, N, H, W, C, KH, KW, F, PH, PW):
+def _few_channels_input_gradient(dout, which, w, dx, taken, N, H, W, C, KH, KW, F, PH, PW):
     """Overwrite dx, number by number: a first layer's input gradient is asked for when somebody looks at it."""
-    dx[:] = dx.dtype.type(0)
-    for n in range(N):
+    while True:
+        n = take(taken, 1)
+        if n >= N:
+            break
+        dx[n * H * W * C : (n + 1) * H * W * C] = dx.dtype.type(0)
         for py in range(PH):
             for px in range(PW):
                 for f in range(F):
@@ -444,10 +493,26 @@ def _few_channels_input_gradient(dout, which, w, dx, N, H, W, C, KH, KW, F, PH, 
 # What ``fast`` offers
 
 
-def _share_images(out, w, task):
-    """Call ``task(number, first, last)`` on shares of the images; return how many shares."""
+def _on_all_threads(out, w, task):
+    """Call ``task`` on every thread, on fewer for a few images.  The kernels in it take the images from each other.
+
+    So a thread that is held up by other work on the machine takes fewer.
+    """
     _, PH, PW, _ = out.shape
-    return the_team().share(len(out), task, least=max(1, LEAST_PRODUCTS // (4 * PH * PW * w.size)))
+    least = max(1, LEAST_PRODUCTS // (4 * PH * PW * w.size))
+    the_team().share(len(out), lambda *_: task(), least)
+
+
+def _counter(purpose):
+    """Return a counter, (1,) int64, that is 0: of the images that threads have taken."""
+    taken = scratch(purpose, (1,), np.int64)
+    taken[0] = 0
+    return taken
+
+
+def _images_in_part(N):
+    """Return how many images have a sum of their own: a matter of N alone, so that sums don't depend on threads."""
+    return max(LEAST_IN_PART, -(-N // PARTS))
 
 
 @functools.cache
@@ -462,27 +527,27 @@ def _flat(*arrays):
 
 def conv_relu_pool_forward(x, w, b, out, which):
     """See ``reference.conv_relu_pool_forward``."""
-    _, H, W, C = x.shape
-    F = w.shape[3]
-    _, PH, PW, _ = out.shape
+    N, H, W, C = x.shape
+    _, PH, PW, F = out.shape
+    taken = _counter("images taken")
+    images, pooled, winners = _flat(x, out, which)
+    shape = N, H, W, C, F, PH, PW
     if forward_way(w.shape, PH * PW) == "winograd":
         u = scratch("winograd weights", (16 * C * F,), w.dtype)
         _transform_weights(w.reshape(-1), u, C, F)
         winograd = _winograd(_columns(F, WINDOWS))
 
-        def share(_, first, last):
+        def task():
             v = scratch("winograd patches", (16 * PH * PW * C,), x.dtype)
             m = scratch("winograd products", (16 * PH * PW * F,), x.dtype)
-            images, pooled, winners = _flat(x[first:last], out[first:last], which[first:last])
-            winograd(images, u, b, pooled, winners, v, m, last - first, H, W, C, F, PH, PW)
+            winograd(images, u, b, pooled, winners, v, m, taken, *shape)
     else:
-        direct = direct_kernel(w.shape)
+        direct, weights = direct_kernel(w.shape), w.reshape(-1)
 
-        def share(_, first, last):
-            images, pooled, winners = _flat(x[first:last], out[first:last], which[first:last])
-            direct(images, w.reshape(-1), b, pooled, winners, last - first, H, W, C, F, PH, PW)
+        def task():
+            direct(images, weights, b, pooled, winners, taken, *shape)
 
-    _share_images(out, w, share)
+    _on_all_threads(out, w, task)
 
 
 def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
@@ -494,68 +559,62 @@ def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
 
 
 def _backward_by_lists(dout, which, x, w, dx, dw, db):
-    _, H, W, C = x.shape
+    N, H, W, C = x.shape
     KH, KW, _, F = w.shape
     _, PH, PW, _ = dout.shape
-    T, line = PH * PW, KW * C
+    T, line, dtype = PH * PW, KW * C, x.dtype
     run = line // LANES
     # All lines of a channel's gradient at once, where there are registers for so many sums.
     weights_gradient = _weights_gradient(KH if KH * run <= REGISTERS - 4 else 1, run)
-    input_gradient = _input_gradient(C // LANES, run)
-    rows = _row_starts(F, line)
-    threads = the_team().threads
-    dw_parts = scratch("dw parts", (threads, F, KH, line), w.dtype)
-    db_parts = scratch("db parts", (threads, F), w.dtype)
+    input_gradient, rows = _input_gradient(C // LANES, run), _row_starts(F, line)
+    some = _images_in_part(N)
+    dw_parts = scratch("dw parts", (-(-N // some), F * KH * line), w.dtype)
+    db_parts = scratch("db parts", (-(-N // some), F), w.dtype)
+    by_line = scratch("weights by line", (KH * F * line,), w.dtype)
     if dx is not None:
-        by_line = scratch("weights by line", (KH, F, line), w.dtype)
-        _transpose_planes(*_flat(w, by_line), line, F)
+        _transpose_planes(w.reshape(-1), by_line, line, F)
+    taken, taken_again = _counter("images taken"), _counter("images taken again")
+    gradients, winners, images, parts, bias_parts = _flat(dout, which, x, dw_parts, db_parts)
+    shape = N, H, W, C, KH, F, PH, PW
 
-    def share(number, first, last):
-        n, dtype = last - first, x.dtype
-        gradients, winners, images = _flat(dout[first:last], which[first:last], x[first:last])
-        dw_parts[number], db_parts[number] = 0, 0
+    def task():
         room = -(-T // LANES) * LANES
         by_window = scratch("offsets by window", (T * F,), np.int32)
         by_channel = scratch("offsets", (F * room,), np.int32), scratch("gradients", (F * room,), dtype)
         ends = scratch("ends", (max(F, 4 * T) + 1,), np.int32)
         longest = T * F + LANES  # every window has one winner in every channel
         packed = scratch("packed offsets", (longest,), np.int32), scratch("packed gradients", (longest,), dtype)
-        parts = dw_parts[number].reshape(-1), db_parts[number]
-        shape = n, H, W, C, KH, F, PH, PW
-        weights_gradient(gradients, winners, images, *parts, by_window, by_channel, *packed, ends, *shape)
+        lists = by_window, by_channel, *packed, ends
+        weights_gradient(gradients, winners, images, parts, bias_parts, *lists, taken, some, *shape)
         if dx is not None:
-            dimages = dx[first:last].reshape(-1)
-            input_gradient(
-                gradients, winners, by_line.reshape(-1), dimages, rows, *packed, ends, n, H, W, C, KH, F, PH, PW
-            )
+            input_gradient(gradients, winners, by_line, dx.reshape(-1), rows, *packed, ends, taken_again, *shape)
 
-    shares = _share_images(dout, w, share)
-    total = dw_parts[0]
-    for part in dw_parts[1:shares]:
-        total += part  # in the order of the shares
-    _transpose_planes(*_flat(total, dw), F, KH * line)
-    np.sum(db_parts[:shares], axis=0, out=db)
+    _on_all_threads(dout, w, task)
+    _add_parts(dw_parts)
+    _transpose_planes(*_flat(dw_parts[0], dw), F, KH * line)
+    np.sum(db_parts, axis=0, out=db)
 
 
 def _backward_by_masks(dout, which, x, w, dx, dw, db):
-    _, H, W, C = x.shape
+    N, H, W, C = x.shape
     KH, KW, _, F = w.shape
     _, PH, PW, _ = dout.shape
     taps = KH * KW * C
-    gradient = _first_weights_gradient(max(1, _columns(F, taps + 2)), taps, KW * C)
-    threads = the_team().threads
-    dw_parts = scratch("dw parts", (threads, taps * F), w.dtype)
-    db_parts = scratch("db parts", (threads, F), w.dtype)
+    first_weights_gradient = _first_weights_gradient(max(1, _columns(F, taps + 2)), taps, KW * C)
+    some = _images_in_part(N)
+    dw_parts = scratch("dw parts", (-(-N // some), taps * F), w.dtype)
+    db_parts = scratch("db parts", (-(-N // some), F), w.dtype)
+    taken, taken_again = _counter("images taken"), _counter("images taken again")
+    gradients, winners, images, parts, bias_parts = _flat(dout, which, x, dw_parts, db_parts)
 
-    def share(number, first, last):
-        n = last - first
-        dw_parts[number], db_parts[number] = 0, 0
-        gradients, winners, images = _flat(dout[first:last], which[first:last], x[first:last])
-        gradient(gradients, winners, images, dw_parts[number], db_parts[number], n, H, W, C, F, PH, PW)
+    def task():
+        shape = H, W, C, F, PH, PW
+        first_weights_gradient(gradients, winners, images, parts, bias_parts, taken, some, N, *shape)
         if dx is not None:
-            dimages = dx[first:last].reshape(-1)
-            _few_channels_input_gradient(gradients, winners, w.reshape(-1), dimages, n, H, W, C, KH, KW, F, PH, PW)
+            shape = H, W, C, KH, KW, F, PH, PW
+            _few_channels_input_gradient(gradients, winners, *_flat(w, dx), taken_again, N, *shape)
 
-    shares = _share_images(dout, w, share)
-    np.sum(dw_parts[:shares], axis=0, out=dw.reshape(-1))
-    np.sum(db_parts[:shares], axis=0, out=db)
+    _on_all_threads(dout, w, task)
+    _add_parts(dw_parts)
+    dw.reshape(-1)[...] = dw_parts[0]
+    np.sum(db_parts, axis=0, out=db)

@@ -32,12 +32,21 @@ def conv_relu_pool_stage(x, w, b, out):
     if forward_way(w.shape, PH * PW) == "winograd":
         u, v, m = (zeros((16 * n,), w.dtype) for n in (C * F, PH * PW * C, PH * PW * F))
         fast_blocks._transform_weights(w.reshape(-1), u, C, F)
-        winograd = fast_blocks._winograd(fast_blocks._columns(F, fast_blocks.WINDOWS))
-        return functools.partial(winograd, flat[0], u, b.copy(), flat[1], which, v, m, 1, H, W, C, F, PH, PW)
-    weights = zeros(w.shape, w.dtype)
-    weights[...] = w
-    arguments = flat[0], weights.reshape(-1), b.copy(), flat[1], which, 1, H, W, C, F, PH, PW
-    return functools.partial(fast_blocks.direct_kernel(w.shape), *arguments)
+        block = fast_blocks._winograd(fast_blocks._columns(F, fast_blocks.WINDOWS))
+        arguments = flat[0], u, b.copy(), flat[1], which, v, m
+    else:
+        weights = zeros(w.shape, w.dtype)
+        weights[...] = w
+        block = fast_blocks.direct_kernel(w.shape)
+        arguments = flat[0], weights.reshape(-1), b.copy(), flat[1], which
+    taken = np.zeros(1, np.int64)
+    arguments = *arguments, taken, 1, H, W, C, F, PH, PW
+
+    def stage():
+        taken[0] = 0  # the picture that the last call took is there to be taken again
+        block(*arguments)
+
+    return stage
 
 
 @functools.cache

@@ -6,7 +6,7 @@ already, and one that is given work lingers until the giver has had time to let 
 time sleeps after all: an idle team costs nothing.
 """
 
-from numcnn.kernels.jit import kernel  # before Numba itself, which asks once where to keep what it compiles
+from numcnn.kernels.jit import COMPILED, kernel  # before Numba itself, which asks once where to keep what it compiles
 
 # isort: split
 from numba.core import types
@@ -27,15 +27,24 @@ def _look(typing_context, counter):
     return types.int64(counter), code
 
 
-@intrinsic
-def _add(typing_context, counter, number):
-    """Add to counter[0], in one step that no other thread comes between."""
+def _take(counter, number):
+    before = counter[0]
+    counter[0] += number
+    return before
+
+
+def _take_compiled(typing_context, counter, number):
+    """Add to counter[0] (int64), in one step that no other thread comes between.  Return what it was before."""
 
     def code(context, builder, signature, values):
         data = context.make_array(signature.args[0])(context, builder, values[0]).data
         return builder.atomic_rmw("add", data, values[1], ordering="acq_rel")
 
     return types.int64(counter, types.int64), code
+
+
+# Plain Python has one thread at a time in here.
+take = intrinsic(_take_compiled) if COMPILED else _take
 
 
 @kernel
@@ -51,7 +60,7 @@ def _wait(counter, value, looks, linger):
 
 @kernel
 def _tell_and_wait(finished, number, given, value, looks, linger):
-    _add(finished, number)
+    take(finished, number)
     _wait(given, value, looks, linger)
 
 
