@@ -347,7 +347,7 @@ def test_peers_stand_in_json_tables_and_picture(measured):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--parts", "training,dancing"], "--parts is training,dancing; wants some of training,inference,scan"),
+        (["--parts", "training,dancing"], "--parts is training,dancing; wants some of training,inference,kernels,scan"),
         (["--parts", ""], "--parts is ; wants some of"),
         (["--peers", "pytorch,caffe"], "--peers has caffe; the ones known are pytorch, keras, jax, onnxruntime"),
         (["--peers", "jax", "--no-peers"], "--peers and --no-peers contradict each other"),

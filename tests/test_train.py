@@ -88,14 +88,14 @@ def test_a_hundred_steps_allocate_no_array(optimizer):
     images, labels = draw_digits(600, 11)
     network = Network(make_layers("canonical"), seed=1, normalisation=(0.13, 0.31))
     monitor = Allocations(3, 103)
-    config = TrainConfig(epochs=1, batch_size=32, clip=1.0, optimizer=optimizer)
+    config = TrainConfig(epochs=1, batch_size=128, clip=1.0, optimizer=optimizer)
     try:
-        fit(network, (np.tile(images, (6, 1, 1)), np.tile(labels, 6)), None, config, monitor=monitor)
+        fit(network, (np.tile(images, (23, 1, 1)), np.tile(labels, 23)), None, config, monitor=monitor)
     finally:
         tracemalloc.stop()
-    # What is left is Python's own: numbers, tuples, views.  The smallest activation of a batch, the logits', has 1,280
-    # bytes; the smallest that NumPy would make in passing, a bias added by way of a buffer, 16 KB.
-    assert monitor.kept < 8_000 and monitor.most < 12_000
+    # What is left is Python's own: numbers, tuples, views.  The smallest array that NumPy would make in passing, a bias
+    # added by way of a buffer, has 32 KB.
+    assert monitor.kept < 12_000 and monitor.most < 28_000
 
 
 def test_thirty_two_images_are_learnt_by_heart():

@@ -286,13 +286,14 @@ def _winograd(columns):
 
 
 @kernel
-def _list_by_channel(dout, which, image, by_window, by_channel, offsets, gradients, ends, W, C, PW, T, F):
+def _list_by_channel(
+    dout, which, image, by_window, all_offsets, all_gradients, offsets, gradients, ends, W, C, PW, T, F
+):
     """List for each channel the winners of one image: where the patch under each begins, and its gradient.
 
     The lists lie in offsets and gradients one behind the other; ends (F+1,) says where: that of channel f from ends[f]
-    to ends[f+1].  On the way to them by_window (T,F) and by_channel, two of (F, room), have all windows.
+    to ends[f+1].  On the way to them by_window (T,F), all_offsets and all_gradients (F, room) have all windows.
     """
-    all_offsets, all_gradients = by_channel
     room = all_offsets.size // F
     start = image * T * F
     for window in range(T):
@@ -324,7 +325,27 @@ def _weights_gradient(lines, run):
 
     @kernel
     def weights_gradient(
-        dout, which, x, dw, db, by_window, by_channel, offsets, gradients, ends, taken, some, N, H, W, C, KH, F, PH, PW
+        dout,
+        which,
+        x,
+        dw,
+        db,
+        by_window,
+        all_offsets,
+        all_gradients,
+        offsets,
+        gradients,
+        ends,
+        taken,
+        some,
+        N,
+        H,
+        W,
+        C,
+        KH,
+        F,
+        PH,
+        PW,
     ):
         """Fill dw (parts,F,KH,run) and db (parts,F), each part with the sums over ``some`` of the images."""
         T = PH * PW
@@ -337,7 +358,8 @@ def _weights_gradient(lines, run):
             dw[part * size : (part + 1) * size] = dw.dtype.type(0)
             db[part * F : (part + 1) * F] = db.dtype.type(0)
             for n in range(start, min(start + some, N)):
-                _list_by_channel(dout, which, n, by_window, by_channel, offsets, gradients, ends, W, C, PW, T, F)
+                unpacked = by_window, all_offsets, all_gradients
+                _list_by_channel(dout, which, n, *unpacked, offsets, gradients, ends, W, C, PW, T, F)
                 for f in range(F):
                     for ky in range(0, KH, lines):
                         patches = (n * H + ky) * W * C
@@ -494,13 +516,19 @@ def _few_channels_input_gradient(dout, which, w, dx, taken, N, H, W, C, KH, KW, 
 
 
 def _on_all_threads(out, w, task):
-    """Call ``task`` on every thread, on fewer for a few images.  The kernels in it take the images from each other.
+    """Call ``task(number)`` on every thread, on fewer for a few images.  Its kernels take the images from each other.
 
     So a thread that is held up by other work on the machine takes fewer.
     """
     _, PH, PW, _ = out.shape
     least = max(1, LEAST_PRODUCTS // (4 * PH * PW * w.size))
-    the_team().share(len(out), lambda *_: task(), least)
+    the_team().share(len(out), lambda number, first, last: task(number), least)
+
+
+def _one_each(purpose, size, dtype):
+    """Return scratch memory for every thread, (threads, size); made here, so that it is made whoever gets to work."""
+    size = -(-size // LANES) * LANES  # each on a cache line's border
+    return scratch(purpose, (the_team().threads, size), dtype)
 
 
 def _counter(purpose):
@@ -521,6 +549,15 @@ def _row_starts(F, size):
     return np.arange(F, dtype=np.int32) * np.int32(size)
 
 
+def _parts(N, some, weights, F, dtype):
+    """Return the arrays for the parts' sums, (parts, weights) and (parts, F); of no images there is one, of zeros."""
+    count = max(1, -(-N // some))
+    dw_parts, db_parts = scratch("dw parts", (count, weights), dtype), scratch("db parts", (count, F), dtype)
+    if N == 0:
+        dw_parts[...], db_parts[...] = 0, 0
+    return dw_parts, db_parts
+
+
 def _flat(*arrays):
     return [array.reshape(-1) for array in arrays]
 
@@ -537,14 +574,15 @@ def conv_relu_pool_forward(x, w, b, out, which):
         _transform_weights(w.reshape(-1), u, C, F)
         winograd = _winograd(_columns(F, WINDOWS))
 
-        def task():
-            v = scratch("winograd patches", (16 * PH * PW * C,), x.dtype)
-            m = scratch("winograd products", (16 * PH * PW * F,), x.dtype)
-            winograd(images, u, b, pooled, winners, v, m, taken, *shape)
+        v = _one_each("winograd patches", 16 * PH * PW * C, x.dtype)
+        m = _one_each("winograd products", 16 * PH * PW * F, x.dtype)
+
+        def task(number):
+            winograd(images, u, b, pooled, winners, v[number], m[number], taken, *shape)
     else:
         direct, weights = direct_kernel(w.shape), w.reshape(-1)
 
-        def task():
+        def task(_):
             direct(images, weights, b, pooled, winners, taken, *shape)
 
     _on_all_threads(out, w, task)
@@ -568,8 +606,7 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
     weights_gradient = _weights_gradient(KH if KH * run <= REGISTERS - 4 else 1, run)
     input_gradient, rows = _input_gradient(C // LANES, run), _row_starts(F, line)
     some = _images_in_part(N)
-    dw_parts = scratch("dw parts", (-(-N // some), F * KH * line), w.dtype)
-    db_parts = scratch("db parts", (-(-N // some), F), w.dtype)
+    dw_parts, db_parts = _parts(N, some, F * KH * line, F, dtype)
     by_line = scratch("weights by line", (KH * F * line,), w.dtype)
     if dx is not None:
         _transpose_planes(w.reshape(-1), by_line, line, F)
@@ -577,17 +614,27 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
     gradients, winners, images, parts, bias_parts = _flat(dout, which, x, dw_parts, db_parts)
     shape = N, H, W, C, KH, F, PH, PW
 
-    def task():
-        room = -(-T // LANES) * LANES
-        by_window = scratch("offsets by window", (T * F,), np.int32)
-        by_channel = scratch("offsets", (F * room,), np.int32), scratch("gradients", (F * room,), dtype)
-        ends = scratch("ends", (max(F, 4 * T) + 1,), np.int32)
-        longest = T * F + LANES  # every window has one winner in every channel
-        packed = scratch("packed offsets", (longest,), np.int32), scratch("packed gradients", (longest,), dtype)
-        lists = by_window, by_channel, *packed, ends
-        weights_gradient(gradients, winners, images, parts, bias_parts, *lists, taken, some, *shape)
+    room = -(-T // LANES) * LANES
+    longest = T * F + LANES  # every window has one winner in every channel
+    lists = [
+        _one_each(purpose, size, kind)
+        for purpose, size, kind in (
+            ("offsets by window", T * F, np.int32),
+            ("offsets by channel", F * room, np.int32),
+            ("gradients by channel", F * room, dtype),
+            ("offsets", longest, np.int32),
+            ("gradients", longest, dtype),
+            ("ends", max(F, 4 * T) + 1, np.int32),
+        )
+    ]
+
+    def task(number):
+        by_window, all_offsets, all_gradients, *packed = (array[number] for array in lists)
+        by_channel = all_offsets[: F * room], all_gradients[: F * room]
+        sums = gradients, winners, images, parts, bias_parts
+        weights_gradient(*sums, by_window, *by_channel, *packed, taken, some, *shape)
         if dx is not None:
-            input_gradient(gradients, winners, by_line, dx.reshape(-1), rows, *packed, ends, taken_again, *shape)
+            input_gradient(gradients, winners, by_line, dx.reshape(-1), rows, *packed, taken_again, *shape)
 
     _on_all_threads(dout, w, task)
     _add_parts(dw_parts)
@@ -602,17 +649,16 @@ def _backward_by_masks(dout, which, x, w, dx, dw, db):
     taps = KH * KW * C
     first_weights_gradient = _first_weights_gradient(max(1, _columns(F, taps + 2)), taps, KW * C)
     some = _images_in_part(N)
-    dw_parts = scratch("dw parts", (-(-N // some), taps * F), w.dtype)
-    db_parts = scratch("db parts", (-(-N // some), F), w.dtype)
+    dw_parts, db_parts = _parts(N, some, taps * F, F, w.dtype)
     taken, taken_again = _counter("images taken"), _counter("images taken again")
     gradients, winners, images, parts, bias_parts = _flat(dout, which, x, dw_parts, db_parts)
 
-    def task():
-        shape = H, W, C, F, PH, PW
+    shape, whole_shape = (H, W, C, F, PH, PW), (H, W, C, KH, KW, F, PH, PW)
+
+    def task(_):
         first_weights_gradient(gradients, winners, images, parts, bias_parts, taken, some, N, *shape)
         if dx is not None:
-            shape = H, W, C, KH, KW, F, PH, PW
-            _few_channels_input_gradient(gradients, winners, *_flat(w, dx), taken_again, N, *shape)
+            _few_channels_input_gradient(gradients, winners, *_flat(w, dx), taken_again, N, *whole_shape)
 
     _on_all_threads(dout, w, task)
     _add_parts(dw_parts)
