@@ -324,20 +324,22 @@ def _contest_bars(axes, panel):
 
 
 def _cost_lines(axes, rows, size, lines):
-    """Draw microseconds an image over a size, both logarithmic."""
+    """Draw microseconds an image over a size: both logarithmic, but the cost from 0 on where it hardly changes."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
     sizes = [row[size] for row in rows]
     for name, color, marker in zip(lines, (BLUE, ORANGE), "os", strict=False):
         axes.plot(sizes, [row[f"{name}_us"] for row in rows], color=color, marker=marker, markersize=4, label=name)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sizes[:: 2 if len(sizes) > 7 else 1]))
+    axes.xaxis.set_major_locator(FixedLocator(sizes[:: 2 if len(sizes) > 5 else 1]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(_thousands())
     axes.set_xlabel(f"{size.replace('_', ' ')}{'' if size == 'images' else ' (images)'}")
     axes.set_ylabel("us for an image")
-    _log_axis(axes)
-    if len(lines) > 1:
+    if len(lines) == 1:
+        axes.set_ylim(0, 1.25 * max(row[f"{lines[0]}_us"] for row in rows))
+    else:
+        _log_axis(axes)
         axes.legend(frameon=False, labelcolor=INK, fontsize=9)
 
 
