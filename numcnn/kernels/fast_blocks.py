@@ -24,7 +24,7 @@ import numpy as np
 from numcnn.kernels.fast_wait import take
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.memory import scratch
-from numcnn.kernels.shapes import MOST_WEIGHTS, WINDOWS, backward_way, forward_way
+from numcnn.kernels.shapes import DEAD, MOST_WEIGHTS, WINDOWS, backward_way, forward_way
 from numcnn.kernels.team import the_team
 from numcnn.kernels.vectors import (
     LANES,
@@ -301,7 +301,7 @@ def _list_by_channel(
         corner = (2 * py * W + 2 * (window - py * PW)) * C
         for f in range(F):
             k = np.int32(which[start + window * F + f])
-            by_window[window * F + f] = -1 if k == 4 else corner + ((k >> 1) * W + (k & 1)) * C
+            by_window[window * F + f] = -1 if k == DEAD else corner + ((k >> 1) * W + (k & 1)) * C
     for f in range(0, F, LANES):
         for window in range(0, room, LANES):
             lines = min(T - window, LANES)
@@ -503,7 +503,7 @@ def _few_channels_input_gradient(dout, which, w, dx, taken, N, H, W, C, KH, KW, 
             for px in range(PW):
                 for f in range(F):
                     k = int(which[((n * PH + py) * PW + px) * F + f])
-                    if k == 4:
+                    if k == DEAD:
                         continue
                     gradient = dout[((n * PH + py) * PW + px) * F + f]
                     for ky in range(KH):
