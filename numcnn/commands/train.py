@@ -101,6 +101,8 @@ def run(arguments):
         return 128 + monitor.stop_signal
 
     card = _finish(monitor, dataset, state, config, info, threads, arguments.command_line)
+    del dataset, train_set, val_set  # what draws the pictures takes as much memory as the images
+    monitor.draw(state.history)
     return _report(arguments, card)
 
 
@@ -212,7 +214,7 @@ def _info(dataset, config, threads):
 
 
 def _finish(monitor, dataset, state, config, info, threads, command_line):
-    """Read the test set once, with the best weights; write the run card and the pictures.  Return the card."""
+    """Read the test set once, with the best weights; write the run card.  Return it."""
     from numcnn.network import load
     from numcnn.runs import versions
     from numcnn.threads import peak_memory_mb
@@ -248,7 +250,6 @@ def _finish(monitor, dataset, state, config, info, threads, command_line):
         "system": f"{platform.system()} {platform.machine()}",
     }
     monitor.write_card(card)
-    monitor.draw(state.history)
     return card
 
 
