@@ -5,6 +5,7 @@ A layer is told its input's shape once (``build``), is given its parameters (``b
 Shapes in comments leave nothing out: N images, H x W pixels, C channels, F filters, OH x OW outputs, D features.
 """
 
+import copy
 import inspect
 import math
 import numbers
@@ -90,7 +91,7 @@ class Layer(ABC):
         """
         if self.kernels is None:
             raise ConfigError(f"{self.name} is not built yet; put it into a Network")
-        self._check("input", x, self.in_shape)
+        self.check_input(x)
         if training:
             self._n = len(x)
         return self._forward(np.ascontiguousarray(x), training)
@@ -99,14 +100,26 @@ class Layer(ABC):
         """Turn dout (N, *out_shape) into dx (N, *in_shape) and overwrite ``grads``.  Follows a training forward."""
         if self._saved is None:
             raise ShapeError(f"{self.name}: backward needs a forward(x, training=True) before it")
-        self._check("gradient", dout, self.out_shape)
-        if len(dout) != self._n:
-            raise ShapeError(f"{self.name}: gradient is of {len(dout)} images; the forward before it had {self._n}")
+        self.check_gradient(dout, self._n)
         return self._backward(np.ascontiguousarray(dout), need_dx)
 
     def forget(self):
         """Forget the last forward: a backward needs another one first."""
         self._saved = None
+
+    # What a network asks of them that has several threads; see ``sharing``
+
+    def replica(self, grads):
+        """Return a layer over the same parameters, with gradients and memory of its own."""
+        twin = copy.copy(self)
+        twin._buffers, twin._saved, twin.grads = {}, None, grads
+        return twin
+
+    def draw(self, n):
+        """Draw the random numbers of a training forward of ``n`` images; most layers want none."""
+
+    def take_drawn(self, layer, first, last):
+        """Take for the next forward what ``layer`` drew for the images from ``first`` to ``last``."""
 
     def buffer(self, purpose, shape, dtype=None):
         """Return the first ``shape[0]`` rows of the array kept for ``purpose``, made again only when too small."""
@@ -121,6 +134,16 @@ class Layer(ABC):
 
     def _dx(self, n):
         return self.buffer("dx", (n, *self.in_shape))
+
+    def check_input(self, x):
+        """Raise ShapeError unless x is (N, *in_shape), of the layer's dtype."""
+        self._check("input", x, self.in_shape)
+
+    def check_gradient(self, dout, n):
+        """Raise ShapeError unless dout is (n, *out_shape), of the layer's dtype."""
+        self._check("gradient", dout, self.out_shape)
+        if len(dout) != n:
+            raise ShapeError(f"{self.name}: gradient is of {len(dout)} images; the forward before it had {n}")
 
     def _check(self, what, array, shape):
         if (
@@ -339,6 +362,7 @@ class Dropout(Layer):
         if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
             raise ConfigError(f"Dropout rate is {rate!r}; wants a number from 0 up to, not including, 1")
         self.rate = float(rate)
+        self._drawn = None
 
     def _build(self, in_shape):
         return in_shape, []
@@ -346,12 +370,22 @@ class Dropout(Layer):
     def _forward(self, x, training):
         if not training:
             return x
-        u = self.buffer("u", x.shape)
-        self.rng.random(out=u, dtype=u.dtype)
+        if self._drawn is None:  # nobody has drawn before, so this layer runs alone
+            self.draw(len(x))
+        u, self._drawn = self._drawn, None
         out = self._out(len(x), training)
         self.kernels.dropout_forward(x, u, self.rate, out)
         self._saved = u
         return out
+
+    def draw(self, n):
+        """See ``Layer``: a number from 0 to 1 for each value, that decides whether it is dropped."""
+        self._drawn = self.buffer("u", (n, *self.in_shape))
+        self.rng.random(out=self._drawn, dtype=self.dtype)
+
+    def take_drawn(self, layer, first, last):
+        """See ``Layer``."""
+        self._drawn = layer._drawn[first:last]
 
     def _backward(self, dout, need_dx):
         if not need_dx:

@@ -25,32 +25,43 @@ class SoftmaxCrossEntropy:
         self.kernels = kernels
         self.smoothing = float(smoothing)
         self._log_probs = self._dlogits = self._losses = self._labels = None
+        self._n = self._of = 0
 
-    def forward(self, logits, labels):
-        """Return the mean loss, a float, of logits (N,C) against integer labels (N,) in 0..C-1.  Raises ShapeError."""
+    def replica(self):
+        """Return a loss of the same kind with memory of its own."""
+        return type(self)(self.kernels, self.smoothing)
+
+    def forward(self, logits, labels, of=None):
+        """Return the mean loss, a float, of logits (N,C) against integer labels (N,) in 0..C-1.  Raises ShapeError.
+
+        of: when these are only some images of a batch, how many that has: their part in its mean is returned.
+        """
         N, C = logits.shape
         labels = np.asarray(labels)
         if labels.shape != (N,) or labels.dtype.kind not in "ui" or (N and not 0 <= labels.min() <= labels.max() < C):
             raise ShapeError(f"loss: labels are {_describe(labels)}; wants shape ({N},), integers from 0 to {C - 1}")
-        if self._losses is None or len(self._losses) < N or self._losses.dtype != logits.dtype:
+        kept = self._log_probs
+        if kept is None or len(kept) < N or kept.shape[1] != C or kept.dtype != logits.dtype:
             self._log_probs, self._dlogits = np.empty_like(logits), np.empty_like(logits)
-            self._losses = np.empty(N, logits.dtype)
-        self._labels = labels
+            self._losses, self._labels = np.empty(N, logits.dtype), np.empty(N, np.intp)
+        self._n, self._of = N, of or N
+        self._labels[:N] = labels
         losses = self._losses[:N]
-        self.kernels.softmax_cross_entropy_forward(logits, labels, self.smoothing, self._log_probs[:N], losses)
-        return float(losses.mean())
+        self.kernels.softmax_cross_entropy_forward(
+            logits, self._labels[:N], self.smoothing, self._log_probs[:N], losses
+        )
+        return float(losses.sum(dtype=np.float64) / self._of)
 
     def backward(self):
         """Return dlogits (N,C), the gradient of the mean loss of the last forward."""
-        N = len(self._labels)
-        dlogits = self._dlogits[:N]
-        self.kernels.softmax_cross_entropy_backward(self._log_probs[:N], self._labels, self.smoothing, dlogits)
+        dlogits, labels = self._dlogits[: self._n], self._labels[: self._n]
+        self.kernels.softmax_cross_entropy_backward(self.log_probs, labels, self._of, self.smoothing, dlogits)
         return dlogits
 
     @property
     def log_probs(self):
         """The log-probabilities (N,C) of the last forward."""
-        return self._log_probs[: len(self._labels)]
+        return self._log_probs[: self._n]
 
 
 def _describe(labels):

@@ -11,6 +11,7 @@ from numcnn.initializers import INITIALIZERS
 from numcnn.kernels.memory import zeros
 from numcnn.layers import LAYERS, SHORT_NAMES, Layer
 from numcnn.losses import SoftmaxCrossEntropy, softmax
+from numcnn.sharing import Replicas
 
 MAX_PARAMETERS = 1 << 27
 
@@ -115,9 +116,14 @@ class Network:
         self._fuse = bool(fuse)
         for layer in self.layers:
             layer.forget()
-        self.steps = fusion.fuse(self.layers) if self._fuse else list(self.layers)
+        self._replicas = Replicas(self, self._fuse)
         if self._backend is not None:
             self.use_kernels_for(1)
+
+    @property
+    def steps(self):
+        """What runs: the layers, those that go together as one."""
+        return self._replicas[0].steps
 
     @property
     def backend(self):
@@ -142,8 +148,7 @@ class Network:
         if isinstance(backend, str) and backend == "auto":
             backend = "fast" if images is None or images >= AUTO_FAST_IMAGES else "reference"
         self.kernels = kernels.get_backend(backend)
-        for step in (*self.steps, *self.layers):
-            step.kernels = self.kernels
+        self._replicas.use(self.kernels)
 
     def named_arrays(self, flat):
         """Return name -> view, shaped like the parameter, of a flat array (P,): ``params``, ``grads`` or an update."""
@@ -156,16 +161,14 @@ class Network:
     # Forward and backward
 
     def forward(self, x, training=False):
-        """Run x (N, *input_shape), normalised, through all layers.  Return the logits (N, classes).
+        """Run x (N, *input_shape), normalised, through all layers, on one thread.  Return the logits (N, classes).
 
         The result is a buffer of the network's: copy it to keep it.  ``training`` remembers what backward needs.
         """
         if training:
             self.use_kernels_for()
         with self.kernels.computing():
-            for step in self.steps:
-                x = step.forward(x, training)
-        return x
+            return self._replicas[0].forward(x, training)
 
     def backward(self, dlogits, need_dx=False):
         """Run the gradient of the loss back through the layers: the chain rule, last layer first.
@@ -173,13 +176,19 @@ class Network:
         Overwrites ``grads``.  Returns the input's gradient dx (N, *input_shape) if ``need_dx``, else None: then what
         lies before the first layer with parameters isn't computed.
         """
-        first = next((i for i, step in enumerate(self.steps) if step.specs), len(self.steps))
-        last = 0 if need_dx else first
-        gradient = dlogits
         with self.kernels.computing():
-            for i in range(len(self.steps) - 1, last - 1, -1):
-                gradient = self.steps[i].backward(gradient, need_dx=need_dx or i > first)
-        return gradient if need_dx else None
+            return self._replicas[0].backward(dlogits, need_dx)
+
+    def backpropagate(self, batch, criterion):
+        """Take a batch forward, through the loss and backward, on all threads: what a training step does.
+
+        batch: a ``data.batches.Batch``.  criterion: the loss, such as ``SoftmaxCrossEntropy``.
+        Overwrites ``grads`` with the gradient of the mean loss.  Return that loss, a float, and the logits
+        (N, classes), a buffer of the network's.
+        """
+        self.use_kernels_for()
+        with self.kernels.computing():
+            return self._replicas.backpropagate(batch, criterion)
 
     # Inference
 
@@ -190,12 +199,20 @@ class Network:
         """
         images = self.check_images(images)
         out = np.empty((len(images), *self.output_shape), self.dtype)
-        x = np.empty((min(INFERENCE_BATCH, len(images)), *self.input_shape), self.dtype)
         self.use_kernels_for(len(images))
+        shares = self._replicas.shares(len(images))
+        most = min(INFERENCE_BATCH, -(-len(images) // shares))
+        firsts = iter(range(0, len(images), max(1, most)))  # who has time takes the next
+
+        def read(number):
+            x = np.empty((most, *self.input_shape), self.dtype)
+            for first in firsts:
+                some = np.ascontiguousarray(images[first : first + most])
+                rows = self.gather(some, np.arange(len(some)), x[: len(some)])
+                out[first : first + len(some)] = self._replicas[number].forward(rows, training=False)
+
         with self.kernels.computing():
-            for first in range(0, len(images), INFERENCE_BATCH):
-                some = np.ascontiguousarray(images[first : first + INFERENCE_BATCH])
-                out[first : first + len(some)] = self.forward(self.gather(some, np.arange(len(some)), x[: len(some)]))
+            self._replicas.on_threads(shares, read)
         return out
 
     def predict_proba(self, images):
@@ -228,14 +245,18 @@ class Network:
         self.kernels.gather_images(images, index, pixel / std, -mean / std, out)
         return out
 
-    def check_images(self, images):
-        """Return pictures as (N, ...) uint8 or float; see ``logits`` for what they may be.  Raises ShapeError."""
-        images = np.asarray(images)
+    def check_reads_pictures(self):
+        """Raise ShapeError unless the network goes from pictures to a score for each class."""
         if len(self.input_shape) != 3 or len(self.output_shape) != 1:
             raise ShapeError(
                 f"this network goes from {self.input_shape} to {self.output_shape}; reading pictures wants one from "
                 "(H, W, C) to (classes,)"
             )
+
+    def check_images(self, images):
+        """Return pictures as (N, ...) uint8 or float; see ``logits`` for what they may be.  Raises ShapeError."""
+        images = np.asarray(images)
+        self.check_reads_pictures()
         H, W, C = self.input_shape
         if (images.shape == (H, W) and C == 1) or images.shape == (H, W, C):
             images = images[None]

@@ -17,43 +17,54 @@ class Reader:
     """
 
     def __init__(self, network):
-        """Prepare to read pictures with the parameters that ``network`` has now."""
+        """Prepare to read pictures with the parameters that ``network`` has now.
+
+        Raises ShapeError for a network that doesn't go from pictures to classes.
+        """
+        network.check_reads_pictures()
         self._network = network.copy(backend="fast")
         H, W, C = network.input_shape
-        self._image = np.zeros((1, H, W), np.uint8)
-        self._stages = self._prepare() if C == 1 and network.fuse else None
+        self._image = np.zeros((1, H, W) if C == 1 else (1, H, W, C), np.uint8)
+        # A weight that is no number would be passed over where it is multiplied by zero.
+        usual = C == 1 and network.fuse and np.isfinite(network.params).all()
+        self._stages = self._prepare() if usual else None
 
     def _prepare(self):
-        """Return the stages that read ``self._image`` and end in ``self._out``; None: there is a layer without one."""
+        """Return the stages that read ``self._image`` and end in ``self._out``; None: there is a layer without one.
+
+        Subclasses of the layers may do something else, so only these very types have stages.
+        """
         from numcnn.kernels import fast_one
 
         network = self._network
         mean, std = network.normalisation
         x = zeros((1, *network.input_shape), network.dtype)
         stages = [fast_one.gather_stage(self._image, 1 / 255 / std, -mean / std, x)]
-        steps = [step for step in network.steps if not isinstance(step, Dropout)]
+        steps = [step for step in network.steps if type(step) is not Dropout]
         for i, step in enumerate(steps):
             out = zeros((1, *step.out_shape), network.dtype)
-            if isinstance(step, ConvReluPool) and step.layers[0].padded_shape == step.in_shape:
+            if type(step) is ConvReluPool and step.layers[0].padded_shape == step.in_shape:
                 stages.append(fast_one.conv_relu_pool_stage(x, step.params["w"], step.params["b"], out))
-            elif isinstance(step, Flatten):
+            elif type(step) is Flatten:
                 out = x.reshape(1, -1)
-            elif isinstance(step, Dense):
-                relu = i + 1 < len(steps) and isinstance(steps[i + 1], ReLU)
+            elif type(step) is Dense:
+                relu = i + 1 < len(steps) and type(steps[i + 1]) is ReLU
                 stages.append(fast_one.dense_stage(x, step.params["w"], step.params["b"], out, relu))
-            elif not (isinstance(step, ReLU) and isinstance(steps[i - 1], Dense)):
-                return None
-            else:
+            elif type(step) is ReLU and i > 0 and type(steps[i - 1]) is Dense:
                 out = x  # the dense stage before it has done it
+            else:
+                return None
             x = out
         self._out = x
         return stages
 
     def logits(self, image):
-        """Return the logits (classes,) of one picture, (H,W) uint8.  The result is overwritten by the next call."""
+        """Return the logits (classes,) of one picture, uint8, (H,W), or (H,W,C) of several colours.
+
+        The result is overwritten by the next call.  Raises ShapeError for another shape or dtype.
+        """
         if image.shape != self._image.shape[1:] or image.dtype != np.uint8:
-            H, W = self._image.shape[1:]
-            raise ShapeError(f"the picture is {image.shape}, {image.dtype}; wants ({H}, {W}), uint8")
+            raise ShapeError(f"the picture is {image.shape}, {image.dtype}; wants {self._image.shape[1:]}, uint8")
         if self._stages is None:
             return self._network.logits(image)[0]
         self._image[0] = image
@@ -62,5 +73,5 @@ class Reader:
         return self._out[0]
 
     def predict_proba(self, image):
-        """Return the probabilities (classes,) of one picture, (H,W) uint8."""
+        """Return the probabilities (classes,) of one picture: see ``logits`` for what it may be."""
         return softmax(self.logits(image)[None])[0]

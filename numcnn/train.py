@@ -111,15 +111,13 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
 
 
 def _train_epoch(network, batches, criterion, optimizer, schedule, config, state, monitor, watch):
-    """Go through the rest of the epoch under way: forward, loss, backward, step, for each batch."""
+    """Go through the rest of the epoch under way: forward, loss, backward, then a step, for each batch."""
     started = time.perf_counter() - state.seconds
-    for x, labels in batches.epoch(state.epoch, start=state.batch):
+    for batch in batches.epoch(state.epoch, start=state.batch):
         lr = schedule(optimizer.steps)
-        logits = network.forward(x, training=True)
-        loss = criterion.forward(logits, labels)
+        loss, logits = network.backpropagate(batch, criterion)
         if not math.isfinite(loss):
             raise _diverged(network, state, lr, loss)
-        network.backward(criterion.backward())
         if watch:
             watch.before_step()
         if config.clip:
@@ -129,11 +127,11 @@ def _train_epoch(network, batches, criterion, optimizer, schedule, config, state
             watch.after_step()
 
         state.batch += 1
-        state.seen += len(x)
-        state.loss_sum += loss * len(x)
-        state.correct += int((logits.argmax(axis=1) == labels).sum())
+        state.seen += len(batch)
+        state.loss_sum += loss * len(batch)
+        state.correct += int((logits.argmax(axis=1) == batch.labels).sum())
         state.seconds = time.perf_counter() - started
-        monitor.on_batch(state, len(x), state.loss_sum / state.seen, state.correct / state.seen)
+        monitor.on_batch(state, len(batch), state.loss_sum / state.seen, state.correct / state.seen)
         if monitor.should_stop():
             state.interrupted = True
             return

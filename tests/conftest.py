@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from numcnn.data import idx, mnist, strokes
+from numcnn.kernels import team
 
 
 @pytest.fixture
@@ -55,3 +56,17 @@ def write_digits(folder):
         idx.write_images(folder / mnist.FILES[f"{part}_images"].name, images)
         idx.write_labels(folder / mnist.FILES[f"{part}_labels"].name, labels)
     return folder
+
+
+@pytest.fixture
+def set_threads():
+    """Give the function that sets how many threads compute, more than there are processors too; undo it in the end."""
+    before = team.the_team().threads
+    yield team.set_threads
+    team.set_threads(before)
+
+
+@pytest.fixture
+def one_thread(set_threads):
+    """Let one thread compute."""
+    set_threads(1)

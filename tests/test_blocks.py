@@ -320,16 +320,8 @@ def spoil_scratch_memory():
         array.view(np.uint8)[...] = 255
 
 
-@pytest.fixture
-def one_thread():
-    before = team.the_team().threads
-    team.set_threads(1)
-    yield
-    team.set_threads(before)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_scratch_memory_held_before_makes_no_difference(one_thread, dtype):
+def test_what_scratch_memory_held_before_makes_no_difference(dtype):
     cases = {case: draw(case, dtype=dtype) for case in (CASES if COMPILED else FEW)}
     want = {case: as_bytes(step(fast, *arrays)) for case, arrays in cases.items()}
     for case, arrays in reversed(cases.items()):  # each after another shape than before
@@ -350,35 +342,6 @@ def test_no_images_have_no_gradient(case, backend):
 
 
 # Threads
-
-
-@pytest.fixture
-def restored_team():
-    before = team.the_team().threads
-    yield
-    team.set_threads(before)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", FEW)
-def test_threads_share_the_images_and_results_repeat_bit_for_bit(case, dtype, restored_team, monkeypatch):
-    if not COMPILED:
-        monkeypatch.setattr(fast_blocks, "LEAST_PRODUCTS", 1)  # so that a few images are enough for three threads
-    images = 40 if COMPILED else 5
-    x, w, b, dout = draw(case, dtype=dtype, images=images)
-    out, which = forward(reference, x, w, b)
-    assert images * 4 * which[0, ..., 0].size * w.size >= 3 * fast_blocks.LEAST_PRODUCTS
-    want = dict(zip(("dx", "dw", "db"), backward(reference, dout, which, x, w), strict=True))
-    of_each_image = set()
-    for threads in (1, 2, 3):
-        team.set_threads(threads)
-        runs = [(*forward(fast, x, w, b), *backward(fast, dout, which, x, w)) for _ in range(3)]
-        assert as_bytes(runs[0]) == as_bytes(runs[1]) == as_bytes(runs[2])
-        assert_close(runs[0][0], out, dtype, "out")
-        for (name, right), got in zip(want.items(), runs[0][2:], strict=True):
-            assert_close(got, right, dtype, f"{name} on {threads} threads")
-        of_each_image.add(tuple(as_bytes(runs[0][:3])))
-    assert len(of_each_image) == 1  # out, which, dx: one image's don't depend on who computes it
 
 
 def test_two_callers_at_once_do_not_disturb_each_other():

@@ -16,7 +16,7 @@ FLOORS = [
     {"errors"},
     {"files", "initializers", "schedules", "metrics", "kernels"},
     {"layers", "losses", "optim", "preprocess", "raster", "checkpoint", "plots", "threads"},
-    {"models", "network", "data", "fusion", "reader"},
+    {"models", "network", "data", "fusion", "sharing", "reader"},
     {"config", "gradients", "predict"},
     {"train"},
     {"runs", "pad"},

@@ -56,6 +56,37 @@ def test_the_gradient_is_of_the_mean_whatever_the_batch():
     np.testing.assert_allclose(loss.backward() * 2, once[:2] * 6, rtol=1e-12)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_it_keeps_fits_whatever_comes_next(backend):
+    rng, loss = np.random.default_rng(0), SoftmaxCrossEntropy(get_backend(backend), 0.1)
+    for n, classes, dtype in ((2, 3, "f4"), (2, 40, "f4"), (9, 7, "f4"), (3, 90, "f8"), (1, 90, "f4"), (64, 2, "f4")):
+        logits, labels = rng.standard_normal((n, classes)).astype(dtype), np.arange(n) % classes
+        value = loss.forward(logits, labels)
+        labels[:] = 10**6  # the loss has kept what it needs
+        fresh = SoftmaxCrossEntropy(reference, 0.1)
+        assert value == pytest.approx(fresh.forward(logits, np.arange(n) % classes), rel=1e-5)
+        assert loss.log_probs.shape == loss.backward().shape == (n, classes)
+        np.testing.assert_allclose(loss.backward(), fresh.backward(), atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_class_that_is_impossible_costs_nothing_unless_it_is_the_label(backend):
+    logits = np.array([[0, -np.inf]])
+    loss = SoftmaxCrossEntropy(get_backend(backend))
+    assert loss.forward(logits, np.array([0])) == 0
+    assert loss.forward(logits, np.array([1])) == np.inf
+
+
+def test_shares_of_a_batch_add_up_to_it():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((7, 10)), rng.integers(0, 10, 7)
+    whole, one, two = SoftmaxCrossEntropy(reference, 0.1), *(SoftmaxCrossEntropy(reference, 0.1) for _ in range(2))
+    want = whole.forward(logits, labels)
+    assert one.forward(logits[:3], labels[:3], of=7) + two.forward(logits[3:], labels[3:], of=7) == pytest.approx(want)
+    np.testing.assert_allclose(np.concatenate([one.backward(), two.backward()]), whole.backward(), rtol=1e-12)
+    assert one.replica().smoothing == 0.1
+
+
 def test_nan_logits_give_a_nan_loss():
     logits = np.zeros((2, 3))
     logits[1, 1] = np.nan

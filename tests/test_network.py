@@ -170,7 +170,7 @@ def test_what_predict_refuses(images, text):
 
 
 @pytest.mark.parametrize("backend", ["reference", BACKEND])
-def test_memory_of_inference_is_bounded(backend):
+def test_memory_of_inference_is_bounded(backend, one_thread):  # of several it is chance who makes buffers when
     network = small(backend=backend)
     network.predict(pictures(300))  # buffers are made now
     tracemalloc.start()

@@ -8,6 +8,15 @@ from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.errors import ShapeError
 from numcnn.models import make_layers
 
+
+
+class Leaky(ReLU):
+    """Lets a little of what is negative through."""
+
+    def _forward(self, x, training):
+        return np.where(x > 0, x, x / 10).astype(x.dtype)
+
+
 block = [Conv2D(16, 3), ReLU(), MaxPool2D(2)]
 NETWORKS = {
     "canonical": lambda: make_layers("canonical"),
@@ -15,6 +24,8 @@ NETWORKS = {
     "layers that don't fuse": lambda: [Conv2D(6, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)],
     "dropout, and a last ReLU": lambda: [*block, Dropout(0.5), Flatten(), Dense(32), Dropout(0.2), ReLU(), Dense(3)],
     "dense only": lambda: [Flatten(), Dense(48), ReLU(), Dense(7), ReLU()],
+    "a ReLU that no dense layer does": lambda: [ReLU(), Flatten(), Dense(10)],
+    "a ReLU of another kind": lambda: [Flatten(), Dense(48), Leaky(), Dense(7)],
 }
 
 
@@ -37,6 +48,29 @@ def test_it_says_what_the_network_says(name, fuse):
 def test_the_canonical_network_goes_by_stages():
     assert len(network_of("canonical").reader()._stages) == 5  # pixels, two blocks, two dense layers
     assert network_of("layers that don't fuse").reader()._stages is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_weight_that_is_no_number_is_not_passed_over(value):
+    network = network_of("dense only", backend="reference")
+    network.layers[1].params["b"][...] = -1e9  # nothing comes through the ReLU
+    network.layers[3].params["w"][5] = value
+    image = draw_digits(600, 11)[0][0]
+    np.testing.assert_array_equal(network.reader().logits(image), network.logits(image)[0])
+
+
+def test_pictures_in_colour_are_read_too():
+    layers = [Conv2D(16, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(4)]
+    network = Network(layers, (8, 8, 3), backend="reference")
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    np.testing.assert_allclose(network.reader().logits(image), network.logits(image)[0], atol=1e-5)
+    with pytest.raises(ShapeError, match=r"the picture is \(8, 8\), uint8; wants \(8, 8, 3\), uint8"):
+        network.reader().logits(image[..., 0])
+
+
+def test_what_reads_no_pictures_has_no_reader():
+    with pytest.raises(ShapeError, match=r"goes from \(64,\) to \(10,\); reading pictures wants one from"):
+        Network([Dense(10)], (64,), backend="reference").reader()
 
 
 def test_later_changes_of_the_network_do_not_reach_it():

@@ -1,17 +1,20 @@
 """The team of threads: every share done once, errors passed on, results that depend on the number of threads alone."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
 import threadpoolctl
+from conftest import COMPILED
 
 from numcnn.errors import ConfigError
-from numcnn.kernels import fast, team
+from numcnn.kernels import fast, fast_wait, team
 from numcnn.threads import peak_memory_mb, use_threads
 
 
@@ -21,10 +24,15 @@ def restore_the_team():
     team.set_threads(team.available_threads())
 
 
+# How threads wait for work: asleep, or awake for a while.
+WAITING = [None, fast_wait] if COMPILED else [None]
+
+
+@pytest.mark.parametrize("waiting", WAITING)
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "least"), [(0, 1), (1, 1), (7, 1), (7, 4), (1000, 1)])
-def test_shares_cover_everything_once_and_in_order(threads, size, least):
-    members, shares = team.Team(threads), []
+def test_shares_cover_everything_once_and_in_order(threads, size, least, waiting):
+    members, shares = team.Team(threads, waiting), []
     count = members.share(size, lambda *share: shares.append(share), least)
     shares.sort()
     assert count == len(shares) <= threads
@@ -34,12 +42,17 @@ def test_shares_cover_everything_once_and_in_order(threads, size, least):
     members.dismiss()
 
 
-def test_the_work_is_done_by_several_threads_at_once():
+@pytest.mark.parametrize("waiting", WAITING)
+def test_the_work_is_done_by_several_threads_at_once(waiting):
     together = threading.Barrier(3, timeout=10)  # passes only if three threads wait at it at the same time
-    team.Team(3).share(3, lambda *share: together.wait())
+    members = team.Team(3, waiting)
+    for pause in (0, 0, 0.05, 0, 0.001, 0):
+        members.share(3, lambda *share: together.wait())
+        time.sleep(pause)
 
 
-def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended():
+@pytest.mark.parametrize("waiting", WAITING)
+def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended(waiting):
     ended = []
 
     def task(number, first, last):
@@ -49,12 +62,89 @@ def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended():
         ended.append(number)
 
     with pytest.raises(ValueError, match="share 1"):
-        team.Team(3).share(3, task)
+        team.Team(3, waiting).share(3, task)
     assert sorted(ended) == [0, 2]
 
 
-def test_two_threads_may_use_one_team_at_once():
-    members, sums = team.Team(2), {}
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
+@pytest.mark.parametrize("waiting", WAITING)
+def test_when_interrupted_it_returns_after_all_have_ended(waiting):
+    began, ended = threading.Event(), []
+
+    def task(number, first, last):
+        if threading.current_thread() is threading.main_thread():
+            began.wait(10)  # so that the other thread has its share
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(5)  # is broken off
+        began.set()
+        time.sleep(0.3)
+        ended.append(number)
+
+    members = team.Team(2, waiting)
+    with pytest.raises(KeyboardInterrupt):
+        members.share(2, task)
+    assert len(ended) == 1
+    assert members.share(2, lambda *share: ended.append(share)) == 2
+    assert len(ended) == 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
+@pytest.mark.parametrize("waiting", WAITING)
+def test_when_interrupted_while_waiting_for_the_others_too(waiting):
+    began, ended = threading.Event(), []
+
+    def task(number, first, last):
+        if threading.current_thread() is threading.main_thread():
+            began.wait(10)
+            return
+        began.set()
+        time.sleep(0.2)  # the caller waits now
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.3)
+        ended.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        team.Team(2, waiting).share(2, task)
+    assert len(ended) == 1
+
+
+@pytest.mark.parametrize("waiting", WAITING)
+def test_a_team_at_rest_holds_on_to_nothing(waiting):
+    members, kept = team.Team(3, waiting), []
+
+    class Large:
+        pass
+
+    def use():
+        large = Large()
+        kept.append(weakref.ref(large))
+        members.share(3, lambda number, first, last: large)
+
+    use()
+    end = time.monotonic() + 10
+    while kept[0]() is not None and time.monotonic() < end:
+        time.sleep(0.01)
+    assert kept[0]() is None
+
+
+@pytest.mark.skipif(not COMPILED, reason="only compiled code waits awake")
+def test_the_processs_team_waits_awake_whenever_it_was_made():
+    code = """
+from numcnn.threads import use_threads
+from numcnn.kernels import team
+use_threads()
+early = team.the_team()
+from numcnn.kernels import fast, fast_wait
+assert team.the_team() is early and early.waiting is fast_wait
+team.set_threads(3)
+assert team.the_team().waiting is fast_wait
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("waiting", WAITING)
+def test_two_threads_may_use_one_team_at_once(waiting):
+    members, sums = team.Team(2, waiting), {}
 
     def use(name):
         for _ in range(200):
@@ -138,12 +228,12 @@ def test_a_forked_child_gets_a_team_of_its_own():
 import os, numpy as np
 from numcnn.kernels import fast, team
 team.set_threads(2)
-x = np.random.default_rng(0).standard_normal((4, 200, 200, 1)); out = np.empty_like(x)
-fast.relu_forward(x, out)
+x = np.random.default_rng(0).standard_normal(300_000); out = x.copy()
+fast.add(out, x)
 pid = os.fork()
-again = np.empty_like(x)
-fast.relu_forward(x, again)
-assert (again == out).all() and (out == np.maximum(x, 0)).all()
+again = x.copy()
+fast.add(again, x)
+assert (again == out).all() and (out == 2 * x).all()
 if pid == 0:
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0

@@ -8,7 +8,7 @@ import numpy as np
 from numcnn.benchmark.contestants import Inference, Timed, Training
 from numcnn.benchmark.task import INFERENCE_BATCH, LEARNING_RATE, TRAINING_BATCH
 from numcnn.config import TrainConfig
-from numcnn.data.batches import Batches, Examples
+from numcnn.data.batches import Batch, Batches, Examples
 from numcnn.losses import SoftmaxCrossEntropy
 from numcnn.optim import Adam
 from numcnn.runs import versions
@@ -43,13 +43,11 @@ class NumcnnTraining(Training):
 
     def arrays(self):
         """Return the loss of the first batch, and every parameter's gradient."""
-        index = np.arange(TRAINING_BATCH)
-        return loss_and_gradients(self.network, self.criterion, self.task.images[index], self.task.labels[index])
+        rows = np.arange(TRAINING_BATCH)
+        return loss_and_gradients(self.network, self.criterion, self.task.images, rows, self.task.labels[rows])
 
     def _step(self, _):
-        x, labels = next(self._stream)
-        self._loss = self.criterion.forward(self.network.forward(x, training=True), labels)
-        self.network.backward(self.criterion.backward())
+        self._loss, _ = self.network.backpropagate(next(self._stream), self.criterion)
         self.optimizer.step(LEARNING_RATE)
 
     def wait(self):
@@ -57,11 +55,9 @@ class NumcnnTraining(Training):
         return self._loss
 
 
-def loss_and_gradients(network, criterion, images, labels):
-    """Return the loss of one batch and every parameter's gradient, by name."""
-    x = network.gather(images, np.arange(len(images)), np.empty((len(images), *network.input_shape), network.dtype))
-    loss = criterion.forward(network.forward(x, training=True), labels)
-    network.backward(criterion.backward())
+def loss_and_gradients(network, criterion, images, rows, labels):
+    """Return the loss of the batch images[rows] and every parameter's gradient, by name."""
+    loss, _ = network.backpropagate(Batch(images, rows, labels, network), criterion)
     gradients = network.named_arrays(network.grads)
     return {"loss": np.array(loss), **{f"d{name}": values.copy() for name, values in gradients.items()}}
 
@@ -150,9 +146,7 @@ class Scan(Timed):
         stream = (pair for number in itertools.count() for pair in itertools.islice(batches.epoch(number), full))
 
         def step(_):
-            x, labels = next(stream)
-            self.criterion.forward(self.network.forward(x, training=True), labels)
-            self.network.backward(self.criterion.backward())
+            self.network.backpropagate(next(stream), self.criterion)
             self.optimizer.step(LEARNING_RATE)
 
         return step

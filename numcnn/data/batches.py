@@ -1,4 +1,4 @@
-"""Examples in the order that training wants them, gathered into buffers that are made once."""
+"""Examples in the order that training wants them."""
 
 from dataclasses import dataclass
 
@@ -35,6 +35,20 @@ class Examples:
         return mean, std or 1.0
 
 
+class Batch:
+    """Some examples: labels (n,), and images that whoever wants them has written to an array of his own."""
+
+    def __init__(self, images, rows, labels, network):
+        self._images, self._rows, self.labels, self._network = images, rows, labels, network
+
+    def __len__(self):
+        return len(self._rows)
+
+    def fill(self, x, first=0, last=None):
+        """Write the images from ``first`` to ``last``, normalised, to x (last - first, *input_shape); return it."""
+        return self._network.gather(self._images, self._rows[first:last], x)
+
+
 class Batches:
     """The training examples, epoch by epoch, each epoch in an order of its own that only ``seed`` and epoch decide.
 
@@ -43,19 +57,15 @@ class Batches:
 
     def __init__(self, examples, batch_size, seed, network):
         self._examples, self._size, self._seed, self._network = examples, batch_size, seed, network
-        largest = min(batch_size, len(examples))
-        self._x = np.empty((largest, *network.input_shape), network.dtype)
-        self._labels = np.empty(largest, examples.labels.dtype)
+        self._labels = np.empty(min(batch_size, len(examples)), examples.labels.dtype)
 
     def __len__(self):
         return -(-len(self._examples) // self._size)
 
     def epoch(self, number, start=0):
-        """Yield x (n, *input_shape), normalised, and labels (n,) of each batch from ``start`` on.  They are buffers."""
+        """Yield a ``Batch`` for each from ``start`` on.  Its labels are a buffer, and hold until the next."""
         order = np.random.default_rng([self._seed, ORDER, number]).permutation(self._examples.index)
         for first in range(start * self._size, len(order), self._size):
             rows = order[first : first + self._size]
-            x, labels = self._x[: len(rows)], self._labels[: len(rows)]
-            self._network.gather(self._examples.images, rows, out=x)
-            np.take(self._examples.labels, rows, out=labels)
-            yield x, labels
+            labels = np.take(self._examples.labels, rows, out=self._labels[: len(rows)])
+            yield Batch(self._examples.images, rows, labels, self._network)

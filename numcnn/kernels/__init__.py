@@ -22,9 +22,12 @@ from numcnn.errors import ConfigError
 
 BACKENDS = ("reference", "fast")
 
-# What a back-end offers.  ``computing()`` is the context that a forward or backward pass runs in; the rest are kernels.
+# What a back-end offers.  ``computing()`` is the context that a forward or backward pass runs in, ``share`` has a piece
+# of work done by as many ``threads`` as there are; the rest are kernels.
 OPS = (
     "computing",
+    "threads",
+    "share",
     "conv2d_forward",
     "conv2d_backward",
     "relu_forward",
@@ -40,6 +43,7 @@ OPS = (
     "softmax_cross_entropy_forward",
     "softmax_cross_entropy_backward",
     "gather_images",
+    "add",
     "sgd_step",
     "adam_step",
 )

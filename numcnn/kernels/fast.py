@@ -4,12 +4,12 @@ A convolution is a matrix product in disguise: ``im2col`` lays the pixels under 
 BLAS multiplies all rows with the weights.  It is done for a few images at a time, so that the rows are still in the
 cache when BLAS reads them.  The products stay outside the compiled functions: inside, Numba would ask for SciPy.
 
-The compiled functions (with a leading underscore) are serial; a team of threads gives each a share of the images.
-Convolution, ReLU and pool in one are in ``fast_blocks``.
+All of it is serial, and lets go of Python's lock: a network gives every thread a share of the batch to take through all
+its layers (see ``sharing``).  Only the optimisers' steps, which come when the shares are joined, cut up their arrays
+here.  Convolution, ReLU and pool in one are in ``fast_blocks``.
 """
 
 import contextlib
-import math
 
 import numpy as np
 
@@ -26,8 +26,8 @@ if COMPILED:
 # Bytes of im2col rows made at a time: they should lie in the second-level cache while BLAS reads them.
 CHUNK_BYTES = 1 << 19
 
-# Values below which waking another thread costs more than it saves.
-LEAST_VALUES = 1 << 16
+# Parameters below which waking another thread costs more than it saves.
+LEAST_PARAMETERS = 1 << 16
 
 
 @contextlib.contextmanager
@@ -37,19 +37,23 @@ def computing():
         yield
 
 
-def _share_images(array, task):
-    """Call ``task(number, first, last)`` on shares of the images in ``array`` (N, ...); return how many shares."""
-    values_per_image = max(1, math.prod(array.shape[1:]))
-    return the_team().share(len(array), task, least=max(1, LEAST_VALUES // values_per_image))
+def threads():
+    """See ``reference.threads``."""
+    return the_team().threads
 
 
-def _column_chunks(x, w, OH, OW, first, last):
-    """Yield ``(a, z, columns)``: for images a to z the scratch rows (n*OH*OW, KH*KW*C), a few images at a time."""
+def share(size, task):
+    """See ``reference.share``."""
+    the_team().share(size, task)
+
+
+def _column_chunks(x, w, OH, OW):
+    """Yield ``(first, last, columns)``: for these images the scratch rows (n*OH*OW, KH*KW*C), a few at a time."""
     K = w.shape[0] * w.shape[1] * w.shape[2]
     images = max(1, CHUNK_BYTES // (OH * OW * K * x.itemsize))
-    for a in range(first, last, images):
-        z = min(a + images, last)
-        yield a, z, scratch("columns", ((z - a) * OH * OW, K), x.dtype)
+    for first in range(0, len(x), images):
+        last = min(first + images, len(x))
+        yield first, last, scratch("columns", ((last - first) * OH * OW, K), x.dtype)
 
 
 @kernel
@@ -102,15 +106,11 @@ def conv2d_forward(x, w, b, out, stride):
     _, OH, OW, F = out.shape
     KH, KW, C, _ = w.shape
     SH, SW = stride
-
-    def share(_, first, last):
-        for a, z, columns in _column_chunks(x, w, OH, OW, first, last):
-            _im2col(_rows(x[a:z]), KH, SH, SW * C, columns.reshape(z - a, OH, OW, KH, KW * C))
-            products = out[a:z].reshape(-1, F)
-            np.matmul(columns, w.reshape(-1, F), out=products)
-            _add_bias(products, b)
-
-    _share_images(out, share)
+    for first, last, columns in _column_chunks(x, w, OH, OW):
+        _im2col(_rows(x[first:last]), KH, SH, SW * C, columns.reshape(last - first, OH, OW, KH, KW * C))
+        products = out[first:last].reshape(-1, F)
+        np.matmul(columns, w.reshape(-1, F), out=products)
+        _add_bias(products, b)
 
 
 def conv2d_backward(dout, x, w, dx, dw, db, stride):
@@ -118,61 +118,37 @@ def conv2d_backward(dout, x, w, dx, dw, db, stride):
     _, OH, OW, F = dout.shape
     KH, KW, C, _ = w.shape
     SH, SW = stride
-    threads = the_team().threads
-    dw_parts = scratch("dw parts", (threads, KH * KW * C, F), dw.dtype)
-    db_parts = scratch("db parts", (threads, F), db.dtype)
-
-    def share(number, first, last):
-        dw_part, db_part = dw_parts[number], db_parts[number]
-        dw_part[...] = 0
-        db_part[...] = 0
-        dw_of_chunk = scratch("dw of chunk", dw_part.shape, dw.dtype)
-        for a, z, columns in _column_chunks(x, w, OH, OW, first, last):
-            by_kernel_row = columns.reshape(z - a, OH, OW, KH, KW * C)
-            dout_rows = dout[a:z].reshape(-1, F)
-            _im2col(_rows(x[a:z]), KH, SH, SW * C, by_kernel_row)
-            np.matmul(columns.T, dout_rows, out=dw_of_chunk)
-            dw_part += dw_of_chunk
-            db_part += dout_rows.sum(axis=0)
-            if dx is not None:
-                np.matmul(dout_rows, w.reshape(-1, F).T, out=columns)  # the rows are used: dcolumns take their place
-                _col2im(by_kernel_row, KH, SH, SW * C, _rows(dx[a:z]))
-
-    shares = _share_images(dout, share)
-    np.sum(dw_parts[:shares], axis=0, out=dw.reshape(-1, F))  # in the order of the shares
-    np.sum(db_parts[:shares], axis=0, out=db)
+    dw[...] = 0
+    db[...] = 0
+    dw_of_chunk = scratch("dw of chunk", (KH * KW * C, F), dw.dtype)
+    for first, last, columns in _column_chunks(x, w, OH, OW):
+        by_kernel_row = columns.reshape(last - first, OH, OW, KH, KW * C)
+        dout_rows = dout[first:last].reshape(-1, F)
+        _im2col(_rows(x[first:last]), KH, SH, SW * C, by_kernel_row)
+        np.matmul(columns.T, dout_rows, out=dw_of_chunk)
+        dw += dw_of_chunk.reshape(dw.shape)
+        db += dout_rows.sum(axis=0)
+        if dx is not None:
+            np.matmul(dout_rows, w.reshape(-1, F).T, out=columns)  # the rows are used: dcolumns take their place
+            _col2im(by_kernel_row, KH, SH, SW * C, _rows(dx[first:last]))
 
 
 def dense_forward(x, w, b, out):
     """See ``reference.dense_forward``."""
-
-    def share(_, first, last):
-        np.matmul(x[first:last], w, out=out[first:last])
-        _add_bias(out[first:last], b)
-
-    _share_images(x, share)
+    np.matmul(x, w, out=out)
+    _add_bias(out, b)
 
 
 def dense_backward(dout, x, w, dx, dw, db):
-    """See ``reference.dense_backward``.  The threads share the input's features, so that no sums have to be joined."""
-
-    def share(_, first, last):
-        np.matmul(x[:, first:last].T, dout, out=dw[first:last])
-        if dx is not None:
-            np.matmul(dout, w[first:last].T, out=dx[:, first:last])
-
-    the_team().share(x.shape[1], share, least=max(1, LEAST_VALUES // max(1, w.shape[1])))
+    """See ``reference.dense_backward``."""
+    np.matmul(x.T, dout, out=dw)
+    if dx is not None:
+        np.matmul(dout, w.T, out=dx)
     np.sum(dout, axis=0, out=db)
 
 
-def _share_values(kernel_function, arrays, *arguments):
-    """Call a compiled function on shares of flat views of ``arrays``, which have one size."""
-    flat = [array.reshape(-1) for array in arrays]
-
-    def share(_, first, last):
-        kernel_function(*(array[first:last] for array in flat), *arguments)
-
-    the_team().share(flat[0].size, share, least=LEAST_VALUES)
+def _flat(*arrays):
+    return [array.reshape(-1) for array in arrays]
 
 
 @kernel
@@ -185,7 +161,7 @@ def _relu_forward(x, out):
 
 def relu_forward(x, out):
     """See ``reference.relu_forward``."""
-    _share_values(_relu_forward, (x, out))
+    _relu_forward(*_flat(x, out))
 
 
 @kernel
@@ -198,7 +174,7 @@ def _relu_backward(dout, out, dx):
 
 def relu_backward(dout, out, dx):
     """See ``reference.relu_backward``."""
-    _share_values(_relu_backward, (dout, out, dx))
+    _relu_backward(*_flat(dout, out, dx))
 
 
 @kernel
@@ -211,7 +187,7 @@ def _dropout(x, u, out, rate, scale):
 def dropout_forward(x, u, rate, out):
     """See ``reference.dropout_forward``."""
     dtype = x.dtype.type
-    _share_values(_dropout, (x, u, out), dtype(rate), dtype(1 / (1 - rate)))
+    _dropout(*_flat(x, u, out), dtype(rate), dtype(1 / (1 - rate)))
 
 
 def dropout_backward(dout, u, rate, dx):
@@ -244,15 +220,9 @@ def _maxpool2d_forward(x, out, which, PH, PW, SH, SW):
 
 def maxpool2d_forward(x, out, which, window, stride):
     """See ``reference.maxpool2d_forward``."""
-
-    def share(_, first, last):
-        if which is None:
-            winner = scratch("which", out[first:last].shape, np.min_scalar_type(window[0] * window[1] - 1))
-        else:
-            winner = which[first:last]
-        _maxpool2d_forward(x[first:last], out[first:last], winner, *window, *stride)
-
-    _share_images(x, share)
+    if which is None:
+        which = scratch("which", out.shape, np.min_scalar_type(window[0] * window[1] - 1))
+    _maxpool2d_forward(x, out, which, *window, *stride)
 
 
 @kernel
@@ -275,11 +245,7 @@ def _maxpool2d_backward(dout, which, dx, PH, PW, SH, SW):
 
 def maxpool2d_backward(dout, which, dx, window, stride):
     """See ``reference.maxpool2d_backward``."""
-
-    def share(_, first, last):
-        _maxpool2d_backward(dout[first:last], which[first:last], dx[first:last], *window, *stride)
-
-    _share_images(dx, share)
+    _maxpool2d_backward(dout, which, dx, *window, *stride)
 
 
 @kernel
@@ -300,7 +266,9 @@ def _softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses)
         for c in range(C):
             log_probs[n, c] -= log_total
             mean += log_probs[n, c] * per_class
-        losses[n] = -(one - smoothing) * log_probs[n, labels[n]] - smoothing * mean
+        losses[n] = -(one - smoothing) * log_probs[n, labels[n]]
+        if smoothing > 0:  # for nothing times infinity is no number
+            losses[n] -= smoothing * mean
 
 
 def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
@@ -309,19 +277,19 @@ def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
 
 
 @kernel
-def _softmax_cross_entropy_backward(log_probs, labels, smoothing, dlogits):
+def _softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
     N, C = log_probs.shape
     one = log_probs.dtype.type(1)
-    everywhere, share = smoothing / log_probs.dtype.type(C), one / log_probs.dtype.type(N)
+    everywhere, share = smoothing / log_probs.dtype.type(C), one / log_probs.dtype.type(of)
     for n in range(N):
         for c in range(C):
             dlogits[n, c] = (np.exp(log_probs[n, c]) - everywhere) * share
         dlogits[n, labels[n]] -= (one - smoothing) * share
 
 
-def softmax_cross_entropy_backward(log_probs, labels, smoothing, dlogits):
+def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
     """See ``reference.softmax_cross_entropy_backward``."""
-    _softmax_cross_entropy_backward(log_probs, labels, log_probs.dtype.type(smoothing), dlogits)
+    _softmax_cross_entropy_backward(log_probs, labels, of, log_probs.dtype.type(smoothing), dlogits)
 
 
 @kernel
@@ -342,6 +310,26 @@ def gather_images(images, index, scale, shift, out):
     _gather_images(flat, index, dtype(scale), dtype(shift), rows)
 
 
+def _share_parameters(step, arrays, *arguments):
+    """Call a compiled function on shares of flat ``arrays``, which have one size."""
+
+    def share(_, first, last):
+        step(*(array[first:last] for array in arrays), *arguments)
+
+    the_team().share(arrays[0].size, share, least=LEAST_PARAMETERS)
+
+
+@kernel
+def _add(array, other):
+    for i in range(array.size):
+        array[i] += other[i]
+
+
+def add(array, other):
+    """See ``reference.add``."""
+    _share_parameters(_add, (array, other))
+
+
 @kernel
 def _sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, shrink):
     for i in range(params.size):
@@ -355,7 +343,7 @@ def sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, weight_deca
     """See ``reference.sgd_step``."""
     dtype = params.dtype.type
     arguments = dtype(lr), dtype(momentum), nesterov, dtype(lr * weight_decay)
-    _share_values(_sgd_step, (params, grads, velocity, decay), *arguments)
+    _share_parameters(_sgd_step, (params, grads, velocity, decay), *arguments)
 
 
 @kernel
@@ -373,4 +361,4 @@ def adam_step(params, grads, m, v, decay, step, lr, beta1, beta2, eps, weight_de
     dtype = params.dtype.type
     rate, root = dtype(lr / (1 - beta1**step)), dtype(1 / np.sqrt(1 - beta2**step))
     arguments = rate, root, dtype(beta1), dtype(beta2), dtype(eps), dtype(lr * weight_decay)
-    _share_values(_adam_step, (params, grads, m, v, decay), *arguments)
+    _share_parameters(_adam_step, (params, grads, m, v, decay), *arguments)

@@ -21,11 +21,9 @@ import functools
 
 import numpy as np
 
-from numcnn.kernels.fast_wait import take
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.memory import scratch
 from numcnn.kernels.shapes import DEAD, MOST_WEIGHTS, WINDOWS, backward_way, forward_way
-from numcnn.kernels.team import the_team
 from numcnn.kernels.vectors import (
     LANES,
     add,
@@ -50,15 +48,6 @@ from numcnn.kernels.vectors import (
 # Registers that LLVM has for a kernel's sums: of 32 with AVX-512, of 16 otherwise.
 REGISTERS = 29 if LANES == 16 else 14
 
-# Images that a thread takes at a time from the first layer's, whose weights it then has to load.
-SOME_IMAGES = 4
-
-# Gradients of weights are summed up in so many parts, of so many images at least, and the parts in their order.
-PARTS, LEAST_IN_PART = 8, 4
-
-# Multiply-adds below which waking another thread costs more than it saves.
-LEAST_PRODUCTS = 1 << 20
-
 
 def _columns(F, sums):
     """Return how many registers of filters a kernel with so many sums of them takes at a time; 0: F doesn't fit."""
@@ -76,12 +65,9 @@ def _direct(columns, lines, run):
     """
 
     @kernel
-    def direct(x, w, b, out, which, taken, N, H, W, C, F, PH, PW):
+    def direct(x, w, b, out, which, N, H, W, C, F, PH, PW):
         line = W * C
-        while True:
-            n = take(taken, 1)
-            if n >= N:
-                break
+        for n in range(N):
             for py in range(PH):
                 for px in range(PW):
                     corner = (n * H + 2 * py) * line + 2 * px * C
@@ -108,30 +94,26 @@ def _direct(columns, lines, run):
 def _direct_few(columns, taps, run):
     """Return the kernel for few channels: ``taps`` weights for each filter, ``run`` in each line of its kernel.
 
-    The weights of ``columns`` registers of filters stay in registers while some images go by.
+    The weights of ``columns`` registers of filters stay in registers while all images go by.
     """
 
     @kernel
-    def direct_few(x, w, b, out, which, taken, N, H, W, C, F, PH, PW):
+    def direct_few(x, w, b, out, which, N, H, W, C, F, PH, PW):
         line = W * C
-        while True:
-            start = take(taken, SOME_IMAGES)
-            if start >= N:
-                break
-            for f in range(0, F, columns * LANES):
-                weights = load_lines(w, f, F, taps, columns)
-                bias = load(b, f, columns)
-                for row in range(start * PH, min(start + SOME_IMAGES, N) * PH):
-                    n = row // PH
-                    py = row - n * PH
-                    for px in range(PW):
-                        at = (n * H + 2 * py) * line + 2 * px * C
-                        top_left = add_products(bias, x, at, line, run, weights)
-                        top_right = add_products(bias, x, at + C, line, run, weights)
-                        bottom_left = add_products(bias, x, at + line, line, run, weights)
-                        bottom_right = add_products(bias, x, at + line + C, line, run, weights)
-                        target = ((n * PH + py) * PW + px) * F + f
-                        store_winner(out, which, target, top_left, top_right, bottom_left, bottom_right)
+        for f in range(0, F, columns * LANES):
+            weights = load_lines(w, f, F, taps, columns)
+            bias = load(b, f, columns)
+            for row in range(N * PH):
+                n = row // PH
+                py = row - n * PH
+                for px in range(PW):
+                    at = (n * H + 2 * py) * line + 2 * px * C
+                    top_left = add_products(bias, x, at, line, run, weights)
+                    top_right = add_products(bias, x, at + C, line, run, weights)
+                    bottom_left = add_products(bias, x, at + line, line, run, weights)
+                    bottom_right = add_products(bias, x, at + line + C, line, run, weights)
+                    target = ((n * PH + py) * PW + px) * F + f
+                    store_winner(out, which, target, top_left, top_right, bottom_left, bottom_right)
 
     return direct_few
 
@@ -247,12 +229,9 @@ def _winograd(columns):
     """Return the kernel whose products take ``columns`` registers of filters at a time."""
 
     @kernel
-    def winograd(x, u, b, out, which, v, m, taken, N, H, W, C, F, PH, PW):
+    def winograd(x, u, b, out, which, v, m, N, H, W, C, F, PH, PW):
         T = PH * PW
-        while True:
-            n = take(taken, 1)
-            if n >= N:
-                break
+        for n in range(N):
             _transform_patches(x, n * H * W * C, v, W, C, PH, PW)
             for i in range(16):
                 for f in range(0, F, columns * LANES):
@@ -325,54 +304,26 @@ def _weights_gradient(lines, run):
 
     @kernel
     def weights_gradient(
-        dout,
-        which,
-        x,
-        dw,
-        db,
-        by_window,
-        all_offsets,
-        all_gradients,
-        offsets,
-        gradients,
-        ends,
-        taken,
-        some,
-        N,
-        H,
-        W,
-        C,
-        KH,
-        F,
-        PH,
-        PW,
+        dout, which, x, dw, db, by_window, all_offsets, all_gradients, offsets, gradients, ends, N, H, W, C, KH, F, PH, PW
     ):
-        """Fill dw (parts,F,KH,run) and db (parts,F), each part with the sums over ``some`` of the images."""
+        """Overwrite dw (F,KH,run) and db (F,) with the sums over all images."""
         T = PH * PW
-        size = F * KH * run * LANES
-        while True:
-            start = take(taken, some)
-            if start >= N:
-                break
-            part = start // some
-            dw[part * size : (part + 1) * size] = dw.dtype.type(0)
-            db[part * F : (part + 1) * F] = db.dtype.type(0)
-            for n in range(start, min(start + some, N)):
-                unpacked = by_window, all_offsets, all_gradients
-                _list_by_channel(dout, which, n, *unpacked, offsets, gradients, ends, W, C, PW, T, F)
-                for f in range(F):
-                    for ky in range(0, KH, lines):
-                        patches = (n * H + ky) * W * C
-                        at = part * size + (f * KH + ky) * run * LANES
-                        total = load(dw, at, together)
-                        for i in range(ends[f], ends[f + 1]):
-                            patch = load_lines(x, patches + offsets[i], W * C, lines, run)
-                            total = multiply_add(total, gradients[i], patch)
-                        store(dw, at, total)
-                    sum_of_gradients = db[part * F + f]
+        dw[:] = dw.dtype.type(0)
+        db[:] = db.dtype.type(0)
+        for n in range(N):
+            unpacked = by_window, all_offsets, all_gradients
+            _list_by_channel(dout, which, n, *unpacked, offsets, gradients, ends, W, C, PW, T, F)
+            for f in range(F):
+                for ky in range(0, KH, lines):
+                    patches = (n * H + ky) * W * C
+                    at = (f * KH + ky) * run * LANES
+                    total = load(dw, at, together)
                     for i in range(ends[f], ends[f + 1]):
-                        sum_of_gradients += gradients[i]
-                    db[part * F + f] = sum_of_gradients
+                        patch = load_lines(x, patches + offsets[i], W * C, lines, run)
+                        total = multiply_add(total, gradients[i], patch)
+                    store(dw, at, total)
+                for i in range(ends[f], ends[f + 1]):
+                    db[f] += gradients[i]
 
     return weights_gradient
 
@@ -402,14 +353,11 @@ def _input_gradient(pixel, run):
     rest = run - pixel
 
     @kernel
-    def input_gradient(dout, which, w, dx, rows, offsets, gradients, ends, taken, N, H, W, C, KH, F, PH, PW):
+    def input_gradient(dout, which, w, dx, rows, offsets, gradients, ends, N, H, W, C, KH, F, PH, PW):
         """Overwrite dx.  w (KH,F,run): one of its KH parts stays in the first cache while a whole image uses it."""
         T = PH * PW
         zero = dx.dtype.type(0)
-        while True:
-            n = take(taken, 1)
-            if n >= N:
-                break
+        for n in range(N):
             dx[n * H * W * C : (n + 1) * H * W * C] = zero
             _list_by_position(dout, which, n, rows, offsets, gradients, ends, T, F)
             for ky in range(KH):
@@ -438,47 +386,33 @@ def _first_weights_gradient(columns, taps, run):
     all_columns = taps * columns
 
     @kernel
-    def first_weights_gradient(dout, which, x, dw, db, taken, some, N, H, W, C, F, PH, PW):
-        """Fill dw (parts,taps,F) and db (parts,F), each part with the sums over ``some`` of the images.
+    def first_weights_gradient(dout, which, x, dw, db, N, H, W, C, F, PH, PW):
+        """Overwrite dw (taps,F) and db (F,) with the sums over all images.
 
         A window's losers are multiplied by zero: for few channels quick enough.
         """
         line = W * C
         zero = dw.dtype.type(0)
-        while True:
-            start = take(taken, some)
-            if start >= N:
-                break
-            part = start // some
-            for f in range(0, F, columns * LANES):
-                totals = fill(zero, all_columns)
-                total = fill(zero, columns)
-                for n in range(start, min(start + some, N)):
-                    for py in range(PH):
-                        for px in range(PW):
-                            at = ((n * PH + py) * PW + px) * F + f
-                            corner = (n * H + 2 * py) * line + 2 * px * C
-                            gradient = load(dout, at, columns)
-                            for k in range(4):
-                                won = where_equal(which, at, k, gradient)
-                                patch = corner + (k // 2) * line + (k % 2) * C
-                                totals = add_outer(totals, x, patch, line, run, won)
-                                total = add(total, won)
-                store(db, part * F + f, total)
-                for tap in range(taps):
-                    store(dw, (part * taps + tap) * F + f, first(totals, columns))
-                    totals = shift(totals, columns)
+        for f in range(0, F, columns * LANES):
+            totals = fill(zero, all_columns)
+            total = fill(zero, columns)
+            for n in range(N):
+                for py in range(PH):
+                    for px in range(PW):
+                        at = ((n * PH + py) * PW + px) * F + f
+                        corner = (n * H + 2 * py) * line + 2 * px * C
+                        gradient = load(dout, at, columns)
+                        for k in range(4):
+                            won = where_equal(which, at, k, gradient)
+                            patch = corner + (k // 2) * line + (k % 2) * C
+                            totals = add_outer(totals, x, patch, line, run, won)
+                            total = add(total, won)
+            store(db, f, total)
+            for tap in range(taps):
+                store(dw, tap * F + f, first(totals, columns))
+                totals = shift(totals, columns)
 
     return first_weights_gradient
-
-
-@kernel
-def _add_parts(parts):
-    """Add all parts to the first of them, in their order."""
-    count, size = parts.shape
-    for part in range(1, count):
-        for i in range(size):
-            parts[0, i] += parts[part, i]
 
 
 @kernel
@@ -492,12 +426,9 @@ def _transpose_planes(source, target, rows, columns):
 
 
 @kernel
-def _few_channels_input_gradient(dout, which, w, dx, taken, N, H, W, C, KH, KW, F, PH, PW):
+def _few_channels_input_gradient(dout, which, w, dx, N, H, W, C, KH, KW, F, PH, PW):
     """Overwrite dx, number by number: a first layer's input gradient is asked for when somebody looks at it."""
-    while True:
-        n = take(taken, 1)
-        if n >= N:
-            break
+    for n in range(N):
         dx[n * H * W * C : (n + 1) * H * W * C] = dx.dtype.type(0)
         for py in range(PH):
             for px in range(PW):
@@ -515,47 +446,10 @@ def _few_channels_input_gradient(dout, which, w, dx, taken, N, H, W, C, KH, KW, 
 # What ``fast`` offers
 
 
-def _on_all_threads(out, w, task):
-    """Call ``task(number)`` on every thread, on fewer for a few images.  Its kernels take the images from each other.
-
-    So a thread that is held up by other work on the machine takes fewer.
-    """
-    _, PH, PW, _ = out.shape
-    least = max(1, LEAST_PRODUCTS // (4 * PH * PW * w.size))
-    the_team().share(len(out), lambda number, first, last: task(number), least)
-
-
-def _one_each(purpose, size, dtype):
-    """Return scratch memory for every thread, (threads, size); made here, so that it is made whoever gets to work."""
-    size = -(-size // LANES) * LANES  # each on a cache line's border
-    return scratch(purpose, (the_team().threads, size), dtype)
-
-
-def _counter(purpose):
-    """Return a counter, (1,) int64, that is 0: of the images that threads have taken."""
-    taken = scratch(purpose, (1,), np.int64)
-    taken[0] = 0
-    return taken
-
-
-def _images_in_part(N):
-    """Return how many images have a sum of their own: a matter of N alone, so that sums don't depend on threads."""
-    return max(LEAST_IN_PART, -(-N // PARTS))
-
-
 @functools.cache
 def _row_starts(F, size):
     """Return where each of F rows of ``size`` numbers begins: (F,) int32."""
     return np.arange(F, dtype=np.int32) * np.int32(size)
-
-
-def _parts(N, some, weights, F, dtype):
-    """Return the arrays for the parts' sums, (parts, weights) and (parts, F); of no images there is one, of zeros."""
-    count = max(1, -(-N // some))
-    dw_parts, db_parts = scratch("dw parts", (count, weights), dtype), scratch("db parts", (count, F), dtype)
-    if N == 0:
-        dw_parts[...], db_parts[...] = 0, 0
-    return dw_parts, db_parts
 
 
 def _flat(*arrays):
@@ -566,26 +460,16 @@ def conv_relu_pool_forward(x, w, b, out, which):
     """See ``reference.conv_relu_pool_forward``."""
     N, H, W, C = x.shape
     _, PH, PW, F = out.shape
-    taken = _counter("images taken")
-    images, pooled, winners = _flat(x, out, which)
+    images, weights, pooled, winners = _flat(x, w, out, which)
     shape = N, H, W, C, F, PH, PW
     if forward_way(w.shape, PH * PW) == "winograd":
         u = scratch("winograd weights", (16 * C * F,), w.dtype)
-        _transform_weights(w.reshape(-1), u, C, F)
-        winograd = _winograd(_columns(F, WINDOWS))
-
-        v = _one_each("winograd patches", 16 * PH * PW * C, x.dtype)
-        m = _one_each("winograd products", 16 * PH * PW * F, x.dtype)
-
-        def task(number):
-            winograd(images, u, b, pooled, winners, v[number], m[number], taken, *shape)
+        v = scratch("winograd patches", (16 * PH * PW * C,), x.dtype)
+        m = scratch("winograd products", (16 * PH * PW * F,), x.dtype)
+        _transform_weights(weights, u, C, F)
+        _winograd(_columns(F, WINDOWS))(images, u, b, pooled, winners, v, m, *shape)
     else:
-        direct, weights = direct_kernel(w.shape), w.reshape(-1)
-
-        def task(_):
-            direct(images, weights, b, pooled, winners, taken, *shape)
-
-    _on_all_threads(out, w, task)
+        direct_kernel(w.shape)(images, weights, b, pooled, winners, *shape)
 
 
 def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
@@ -602,44 +486,26 @@ def _backward_by_lists(dout, which, x, w, dx, dw, db):
     _, PH, PW, _ = dout.shape
     T, line, dtype = PH * PW, KW * C, x.dtype
     run = line // LANES
-    # All lines of a channel's gradient at once, where there are registers for so many sums.
-    weights_gradient = _weights_gradient(KH if KH * run <= REGISTERS - 4 else 1, run)
-    input_gradient, rows = _input_gradient(C // LANES, run), _row_starts(F, line)
-    some = _images_in_part(N)
-    dw_parts, db_parts = _parts(N, some, F * KH * line, F, dtype)
-    by_line = scratch("weights by line", (KH * F * line,), w.dtype)
-    if dx is not None:
-        _transpose_planes(w.reshape(-1), by_line, line, F)
-    taken, taken_again = _counter("images taken"), _counter("images taken again")
-    gradients, winners, images, parts, bias_parts = _flat(dout, which, x, dw_parts, db_parts)
+    gradients, winners, images = _flat(dout, which, x)
     shape = N, H, W, C, KH, F, PH, PW
 
     room = -(-T // LANES) * LANES
     longest = T * F + LANES  # every window has one winner in every channel
-    lists = [
-        _one_each(purpose, size, kind)
-        for purpose, size, kind in (
-            ("offsets by window", T * F, np.int32),
-            ("offsets by channel", F * room, np.int32),
-            ("gradients by channel", F * room, dtype),
-            ("offsets", longest, np.int32),
-            ("gradients", longest, dtype),
-            ("ends", max(F, 4 * T) + 1, np.int32),
-        )
-    ]
+    by_window = scratch("offsets by window", (T * F,), np.int32)
+    by_channel = scratch("offsets by channel", (F * room,), np.int32), scratch("by channel", (F * room,), dtype)
+    packed = scratch("offsets", (longest,), np.int32), scratch("gradients", (longest,), dtype)
+    ends = scratch("ends", (max(F, 4 * T) + 1,), np.int32)
 
-    def task(number):
-        by_window, all_offsets, all_gradients, *packed = (array[number] for array in lists)
-        by_channel = all_offsets[: F * room], all_gradients[: F * room]
-        sums = gradients, winners, images, parts, bias_parts
-        weights_gradient(*sums, by_window, *by_channel, *packed, taken, some, *shape)
-        if dx is not None:
-            input_gradient(gradients, winners, by_line, dx.reshape(-1), rows, *packed, taken_again, *shape)
-
-    _on_all_threads(dout, w, task)
-    _add_parts(dw_parts)
-    _transpose_planes(*_flat(dw_parts[0], dw), F, KH * line)
-    np.sum(db_parts, axis=0, out=db)
+    # All lines of a channel's gradient at once, where there are registers for so many sums.
+    weights_gradient = _weights_gradient(KH if KH * run <= REGISTERS - 4 else 1, run)
+    dw_by_filter = scratch("dw by filter", (F * KH * line,), dtype)
+    weights_gradient(gradients, winners, images, dw_by_filter, db, by_window, *by_channel, *packed, ends, *shape)
+    _transpose_planes(dw_by_filter, dw.reshape(-1), F, KH * line)
+    if dx is not None:
+        by_line = scratch("weights by line", (KH * F * line,), w.dtype)
+        _transpose_planes(w.reshape(-1), by_line, line, F)
+        rows = _row_starts(F, line)
+        _input_gradient(C // LANES, run)(gradients, winners, by_line, dx.reshape(-1), rows, *packed, ends, *shape)
 
 
 def _backward_by_masks(dout, which, x, w, dx, dw, db):
@@ -647,20 +513,8 @@ def _backward_by_masks(dout, which, x, w, dx, dw, db):
     KH, KW, _, F = w.shape
     _, PH, PW, _ = dout.shape
     taps = KH * KW * C
+    gradients, winners, images = _flat(dout, which, x)
     first_weights_gradient = _first_weights_gradient(max(1, _columns(F, taps + 2)), taps, KW * C)
-    some = _images_in_part(N)
-    dw_parts, db_parts = _parts(N, some, taps * F, F, w.dtype)
-    taken, taken_again = _counter("images taken"), _counter("images taken again")
-    gradients, winners, images, parts, bias_parts = _flat(dout, which, x, dw_parts, db_parts)
-
-    shape, whole_shape = (H, W, C, F, PH, PW), (H, W, C, KH, KW, F, PH, PW)
-
-    def task(_):
-        first_weights_gradient(gradients, winners, images, parts, bias_parts, taken, some, N, *shape)
-        if dx is not None:
-            _few_channels_input_gradient(gradients, winners, *_flat(w, dx), taken_again, N, *whole_shape)
-
-    _on_all_threads(dout, w, task)
-    _add_parts(dw_parts)
-    dw.reshape(-1)[...] = dw_parts[0]
-    np.sum(db_parts, axis=0, out=db)
+    first_weights_gradient(gradients, winners, images, dw.reshape(-1), db, N, H, W, C, F, PH, PW)
+    if dx is not None:
+        _few_channels_input_gradient(gradients, winners, *_flat(w, dx), N, H, W, C, KH, KW, F, PH, PW)

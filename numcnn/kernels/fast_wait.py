@@ -6,14 +6,15 @@ already, and one that is given work lingers until the giver has had time to let 
 time sleeps after all: an idle team costs nothing.
 """
 
-from numcnn.kernels.jit import COMPILED, kernel  # before Numba itself, which asks once where to keep what it compiles
+from numcnn.kernels.jit import kernel  # before Numba itself, which asks once where to keep what it compiles
 
 # isort: split
 from numba.core import types
 from numba.extending import intrinsic
 
-# Looks at a counter before going to sleep, some 100 microseconds, and those spent lingering, some 5.
-LOOKS, LINGER = 300_000, 15_000
+# Looks at a counter before going to sleep, some 100 microseconds, and those spent lingering, some 20: until the giver has
+# come to its first kernel and let go of the lock.
+LOOKS, LINGER = 300_000, 60_000
 
 
 @intrinsic
@@ -27,14 +28,9 @@ def _look(typing_context, counter):
     return types.int64(counter), code
 
 
-def _take(counter, number):
-    before = counter[0]
-    counter[0] += number
-    return before
-
-
-def _take_compiled(typing_context, counter, number):
-    """Add to counter[0] (int64), in one step that no other thread comes between.  Return what it was before."""
+@intrinsic
+def _add(typing_context, counter, number):
+    """Add to counter[0] (int64), in one step that no other thread comes between."""
 
     def code(context, builder, signature, values):
         data = context.make_array(signature.args[0])(context, builder, values[0]).data
@@ -43,35 +39,31 @@ def _take_compiled(typing_context, counter, number):
     return types.int64(counter, types.int64), code
 
 
-# Plain Python has one thread at a time in here.
-take = intrinsic(_take_compiled) if COMPILED else _take
-
-
 @kernel
-def _wait(counter, value, looks, linger):
+def _wait(counter, wanted, looks, linger):
     left = looks
-    while left > 0 and _look(counter) == value:
+    while left > 0 and _look(counter) < wanted:
         left -= 1
     if left > 0:
         left = linger
-        while left > 0 and _look(counter) != value:
+        while left > 0 and _look(counter) >= wanted:
             left -= 1
 
 
 @kernel
-def _tell_and_wait(finished, number, given, value, looks, linger):
-    take(finished, number)
-    _wait(given, value, looks, linger)
+def _tell_and_wait(finished, number, given, wanted, looks, linger):
+    _add(finished, number)
+    _wait(given, wanted, looks, linger)
 
 
-def wait_for_work(finished, number, given, value):
-    """Add ``number`` to finished[0], and return soon after given[0] is no longer ``value``, or after a while.
+def wait_for_work(finished, number, given, wanted):
+    """Add ``number`` to finished[0], and return soon after given[0] has come to ``wanted``, or after a while.
 
     Both counters are (1,) int64.
     """
-    _tell_and_wait(finished, number, given, value, LOOKS, LINGER)
+    _tell_and_wait(finished, number, given, wanted, LOOKS, LINGER)
 
 
-def wait_for_others(finished, value):
-    """Return as soon as finished[0] is no longer ``value``, or after a while."""
-    _wait(finished, value, LOOKS, 0)
+def wait_for_others(finished, wanted):
+    """Return as soon as finished[0] has come to ``wanted``, or after a while."""
+    _wait(finished, wanted, LOOKS, 0)

@@ -14,6 +14,16 @@ def computing():
     return np.errstate(over="ignore", invalid="ignore")
 
 
+def threads():
+    """Return how many threads ``share`` gives work to."""
+    return 1
+
+
+def share(size, task):
+    """Cut ``range(size)`` into a share a thread; call ``task(number, first, last)`` for each, all at once."""
+    task(0, 0, size)
+
+
 def _taps(array, window, stride, OH, OW):
     """Yield ``(ky, kx, view)``: for each position in a window, the pixels of ``array`` (N,H,W,C) that lie there.
 
@@ -163,13 +173,21 @@ def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
         losses -= smoothing * log_probs.mean(axis=1)
 
 
-def softmax_cross_entropy_backward(log_probs, labels, smoothing, dlogits):
-    """Fill dlogits (N,C) with the gradient of the *mean* loss: (softmax - target) / N.  The only 1/N there is."""
+def add(array, other):
+    """array += other, both flat (P,)."""
+    array += other
+
+
+def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
+    """Fill dlogits (N,C) with the gradient of the *mean* loss: (softmax - target) / of.  The only 1/N there is.
+
+    of: how many images the mean is over: N, or more when these are one thread's share of a batch.
+    """
     N, C = log_probs.shape
     np.exp(log_probs, out=dlogits)
     dlogits -= smoothing / C
     dlogits[np.arange(N), labels] -= 1 - smoothing
-    dlogits /= N
+    dlogits /= of
 
 
 def gather_images(images, index, scale, shift, out):

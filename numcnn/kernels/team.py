@@ -1,30 +1,59 @@
-"""A team of Python threads that share a kernel's work between them.
+"""A team of Python threads that share a piece of work between them.
 
 Compiled kernels and BLAS both let go of the GIL, so plain threads run them side by side.  Numba's own parallel loops
 would bring a second pool of threads beside BLAS's: the two spin against each other for the same cores (a training step
 took 40 times as long while another process was busy), abort on some systems when two threads use them, die after a
 fork, and compile far slower.  Here BLAS works with one thread, and each member of the team calls it on its own share.
 
-The shares depend on the number of threads alone, and partial sums are added in the order of the shares, so results are
-exactly repeatable for a fixed number of threads.
+The shares depend on the number of threads alone; whose they are is left to chance.
 """
 
 import os
 import queue
 import threading
+import time
 
 import numpy as np
 
 
-def _do(task, shares):
-    """Take shares, as long as there are any, and do them; yield None for each, or the error that it ended in."""
-    for share in shares:  # an iterator of a list: taking one is a single step, which no other thread comes between
-        try:
-            task(*share)
-        except BaseException as error:  # it is the caller's to raise, when all have let go of the arrays
-            yield error
-        else:
-            yield None
+class _Job:
+    """A task, its shares that nobody has taken yet, and of each that was done the error it ended in, or None."""
+
+    def __init__(self, task, shares):
+        self.task, self.left, self.errors = task, iter(shares), []
+        self._done = queue.SimpleQueue()  # wakes who waits
+
+    def do(self):
+        """Take shares, as long as there are any, and do them.  Return how many."""
+        count = 0
+        for share in self.left:  # an iterator of a list: taking one is a single step that no thread comes between
+            error = None
+            try:
+                self.task(*share)
+            except BaseException as caught:  # it is the caller's to raise, when all have let go of the arrays
+                error = caught
+            finally:
+                self.errors.append(error)
+                self._done.put(None)
+            count += 1
+        return count
+
+    def wait(self, shares):
+        """Wait until so many shares are done."""
+        for _ in range(shares):
+            self._done.get()
+
+    def end(self, shares):
+        """Let nobody take another share, and return when those that were taken are done, whoever interrupts."""
+        shares -= len(list(self.left))
+        interruption = None
+        while len(self.errors) < shares:
+            try:
+                time.sleep(0.001)
+            except KeyboardInterrupt as caught:
+                interruption = caught
+        if interruption is not None:
+            raise interruption
 
 
 class Team:
@@ -35,52 +64,52 @@ class Team:
     """
 
     def __init__(self, threads, waiting=None):
-        self.threads, self._waiting = threads, waiting
+        self.threads, self.waiting = threads, waiting
         self._jobs = queue.SimpleQueue()
-        # How many jobs were given and finished so far: only for those who wait.  The queues decide.
+        # How many jobs were given, and shares finished, so far: only for those who wait.  The queues decide.
         self._given, self._finished = np.zeros(1, np.int64), np.zeros(1, np.int64)
         for _ in range(threads - 1):
             threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self):
-        number = 0  # shares just finished
+        finished = 0  # shares that this thread hasn't told of yet
         while True:
             given = self._given[0]
             # Whether there is a job is asked after the count was read: what comes now changes it.
-            if self._waiting and (number or self._jobs.empty()):
-                missed = 0 if self._jobs.empty() else 1
-                self._waiting.wait_for_work(self._finished, number, self._given, given - missed)
+            if self.waiting and (finished or self._jobs.empty()):
+                wanted = given + 1 if self._jobs.empty() else given
+                self.waiting.wait_for_work(self._finished, finished, self._given, wanted)
             job = self._jobs.get()
             if job is None:
                 return
-            task, left, done = job
-            number = 0
             with np.errstate(over="ignore", invalid="ignore"):  # which a new thread doesn't take over
-                for error in _do(task, left):
-                    done.put(error)
-                    number += 1
+                finished = job.do()
+            del job  # with the arrays that hang on it
 
     def share(self, size, task, least=1):
         """Cut ``range(size)`` into a share a thread, none smaller than ``least``; call ``task(number, first, last)``.
 
         A share is its number's, whichever thread comes to take it: one that is held up by other work on the machine
-        leaves its share to the others.  Returns the number of shares when all are done.
+        leaves its share to the others.  Returns the number of shares when all are done, also when interrupted: nobody
+        writes to the caller's arrays any more.
         """
         parts = max(1, min(self.threads, size // least))
         shares = [(i, size * i // parts, size * (i + 1) // parts) for i in range(parts)]
         if parts == 1:
             task(*shares[0])
             return parts
-        left, done, finished = iter(shares), queue.SimpleQueue(), self._finished[0]
-        for _ in shares[1:]:
-            self._jobs.put((task, left, done))
-            self._given += 1
-        errors = list(_do(task, left))
-        if len(errors) < parts:
-            if self._waiting:
-                self._waiting.wait_for_others(self._finished, finished)
-            errors += [done.get() for _ in range(parts - len(errors))]
-        for error in errors:
+        job, finished = _Job(task, shares), self._finished[0]
+        try:
+            for _ in shares[1:]:
+                self._jobs.put(job)
+                self._given += 1
+            own = job.do()
+            if self.waiting and own < parts:
+                self.waiting.wait_for_others(self._finished, finished + parts - own)
+            job.wait(parts)
+        finally:
+            job.end(parts)
+        for error in job.errors:
             if error is not None:
                 raise error
         return parts
@@ -103,9 +132,11 @@ _waiting = None
 
 
 def wait_by(waiting):
-    """Let the threads of teams to come wait as the functions in ``waiting`` do: see ``Team``."""
+    """Let the process's team wait as the functions in ``waiting`` do: see ``Team``."""
     global _waiting
     _waiting = waiting
+    if _team is not None:
+        _team.waiting = waiting
 
 
 def the_team():

@@ -1,5 +1,7 @@
 """JAX: one jitted step, NHWC, with Adam written by hand; parameters and moments are donated, so updated in place."""
 
+import functools
+
 import jax
 import jaxlib
 import numpy as np
@@ -12,35 +14,48 @@ from numcnn.benchmark.task import LEARNING_RATE
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
-def logits_of(params, x):
+def pool_by_window(x):
+    """Take the largest of each 2x2 window, as JAX's libraries do."""
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+
+def pool_by_shape(x):
+    """Take the largest of each 2x2 window along axes of their own: another way back for the gradient."""
+    N, H, W, C = x.shape
+    return x[:, : H // 2 * 2, : W // 2 * 2].reshape(N, H // 2, 2, W // 2, 2, C).max(axis=(2, 4))
+
+
+def logits_of(pool, params, x):
     """Run the network: x (N,28,28,1) -> logits (N,10)."""
     for layer in ("conv1", "conv2"):
         x = lax.conv_general_dilated(
             x, params[f"{layer}.w"], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        x = jax.nn.relu(x + params[f"{layer}.b"])
-        x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        x = pool(jax.nn.relu(x + params[f"{layer}.b"]))
     x = x.reshape(len(x), -1)
     x = jax.nn.relu(x @ params["dense1.w"] + params["dense1.b"])
     return x @ params["dense2.w"] + params["dense2.b"]
 
 
-def loss_of(params, x, labels):
+def loss_of(pool, params, x, labels):
     """Return the mean cross-entropy of a batch."""
-    log_probs = jax.nn.log_softmax(logits_of(params, x))
+    log_probs = jax.nn.log_softmax(logits_of(pool, params, x))
     return -jnp.take_along_axis(log_probs, labels[:, None], axis=1).mean()
 
 
-def train_step(state, x, labels):
+def train_step(pool, state, x, labels):
     """Take one step of Adam (Kingma & Ba 2015).  Return the new state and the loss."""
     params, m, v, steps = state
-    loss, gradients = jax.value_and_grad(loss_of)(params, x, labels)
+    loss, gradients = jax.value_and_grad(functools.partial(loss_of, pool))(params, x, labels)
     steps = steps + 1
     m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, gradients)
     v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, gradients)
     rate = LEARNING_RATE * jnp.sqrt(1 - BETA2**steps) / (1 - BETA1**steps)
     params = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + EPS), params, m, v)
     return (params, m, v, steps), loss
+
+
+POOLS = {"reduce_window": pool_by_window, "reshape and max": pool_by_shape}
 
 
 class JaxTraining(Training):
@@ -53,21 +68,31 @@ class JaxTraining(Training):
         self._state = (params, zeros, jax.tree.map(jnp.copy, zeros), jnp.float32(0))
         pixels, labels = task.training_batches()
         self.x, self.labels = [jnp.array(x[..., None]) for x in pixels], [jnp.array(y, jnp.int32) for y in labels]
-        self._jitted, self._loss = jax.jit(train_step, donate_argnums=0), None
-        self.variants = {"step": {"jit": self._step}}
+        self._loss = None
+        self.variants = {"step": {name: self._caller(pool) for name, pool in POOLS.items()}}
 
     def versions(self):
         """See ``Timed``."""
         return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
 
     def arrays(self):
-        """Return the loss of the first batch, and every parameter's gradient."""
-        loss, gradients = jax.jit(jax.value_and_grad(loss_of))(self._state[0], self.x[0], self.labels[0])
-        return {"loss": np.array(loss), **{f"d{name}": np.array(g) for name, g in gradients.items()}}
+        """Return the loss of the first batch, and every parameter's gradient, in every way there is."""
+        found = {}
+        for name, pool in POOLS.items():
+            both = jax.jit(jax.value_and_grad(functools.partial(loss_of, pool)))
+            loss, gradients = both(self._state[0], self.x[0], self.labels[0])
+            found[f"loss, {name}"] = np.array(loss)
+            found |= {f"d{key}, {name}": np.array(g) for key, g in gradients.items()}
+        return found
 
-    def _step(self, i):
-        batch = i % len(self.x)
-        self._state, self._loss = self._jitted(self._state, self.x[batch], self.labels[batch])
+    def _caller(self, pool):
+        jitted = jax.jit(functools.partial(train_step, pool), donate_argnums=0)
+
+        def call(i):
+            batch = i % len(self.x)
+            self._state, self._loss = jitted(self._state, self.x[batch], self.labels[batch])
+
+        return call
 
     def wait(self):
         """See ``Timed``; a step returns before it is computed."""

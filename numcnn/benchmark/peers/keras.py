@@ -71,10 +71,14 @@ class KerasTraining(Training):
         return {"keras": keras.__version__, "tensorflow": tf.__version__}
 
     def arrays(self):
-        """Return the loss of the first batch, and every parameter's gradient."""
-        loss, gradients = tf.function(self._loss_and_gradients)(self.x[0], self.labels[0])
-        named = {f"d{name}": g.numpy() for name, g in zip(self.names, gradients, strict=True)}
-        return {"loss": np.array(loss), **named}
+        """Return the loss of the first batch, and every parameter's gradient, with and without XLA."""
+        found = {}
+        for way, jit in (("tf.function", False), ("jit_compile", True)):
+            both = tf.function(self._loss_and_gradients, jit_compile=jit)
+            loss, gradients = both(self.x[0], self.labels[0])
+            found[f"loss, {way}"] = np.array(loss)
+            found |= {f"d{name}, {way}": g.numpy() for name, g in zip(self.names, gradients, strict=True)}
+        return found
 
     def wait(self):
         """See ``Timed``."""

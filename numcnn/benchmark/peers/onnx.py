@@ -53,23 +53,42 @@ class _OnnxInference(Inference):
 
 
 class OnnxRuntimeInference(_OnnxInference):
-    """The CPU provider, all graph optimisations, threads as everybody's; arrays in, arrays out."""
+    """The CPU provider, all graph optimisations, arrays in, arrays out.
+
+    Threads as everybody's; for one image also a single thread, and input and output bound beforehand.
+    """
 
     def __init__(self, task, threads):
+        super().__init__(task)
+        session, alone = self._session(threads), self._session(1)
+        binding = alone.io_binding()
+        binding.bind_output("logits")
+
+        def bound(i):
+            binding.bind_cpu_input("x", self.singles[i % len(self.singles)])
+            alone.run_with_iobinding(binding)
+            return binding.get_outputs()[0].numpy()
+
+        self.variants = {
+            "batch": {"run": self._caller(session, self.batches)},
+            "single": {
+                "run": self._caller(session, self.singles),
+                "run on one thread": self._caller(alone, self.singles),
+                "bound, on one thread": bound,
+            },
+        }
+
+    def _session(self, threads):
         import onnxruntime
 
-        super().__init__(task)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        self.session = onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
-        self.variants = {
-            "batch": {"run": lambda i: self._logits(self.batches[i % len(self.batches)])},
-            "single": {"run": lambda i: self._logits(self.singles[i % len(self.singles)])},
-        }
+        return onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
 
-    def _logits(self, x):
-        return self.session.run(("logits",), {"x": x})[0]
+    @staticmethod
+    def _caller(session, inputs):
+        return lambda i: session.run(("logits",), {"x": inputs[i % len(inputs)]})[0]
 
     def versions(self):
         """See ``Timed``."""
@@ -79,36 +98,40 @@ class OnnxRuntimeInference(_OnnxInference):
 
 
 class OpenVinoInference(_OnnxInference):
-    """The CPU plug-in in float32 with fixed shapes: one stream (LATENCY), and for batches several side by side too."""
+    """The CPU plug-in in float32 with fixed shapes: one stream (LATENCY), and for batches several side by side too.
+
+    Threads as everybody's; for one image also a single thread.
+    """
 
     def __init__(self, task, threads):
         super().__init__(task)
-        self.threads = threads
         latency = {"PERFORMANCE_HINT": "LATENCY"}
         throughput = {"PERFORMANCE_HINT": "THROUGHPUT"}
-        self.whole, self.one = (self._requests(n, latency, 1)[0] for n in (INFERENCE_BATCH, 1))
         self.variants = {
-            "batch": {"LATENCY": lambda i: self._logits(self.whole, self.batches[i % len(self.batches)])},
-            "single": {"LATENCY": lambda i: self._logits(self.one, self.singles[i % len(self.singles)])},
+            "batch": {"LATENCY": self._caller(INFERENCE_BATCH, latency, threads, self.batches)},
+            "single": {
+                "LATENCY": self._caller(1, latency, threads, self.singles),
+                "LATENCY on one thread": self._caller(1, latency, 1, self.singles),
+            },
         }
         if INFERENCE_BATCH % threads == 0:
-            self.side_by_side = self._requests(INFERENCE_BATCH // threads, throughput, threads)
+            self.side_by_side = self._requests(INFERENCE_BATCH // threads, throughput, threads, threads)
             self.parts = [np.split(x, threads) for x in self.batches]
             self.variants["batch"]["THROUGHPUT"] = self._in_parts
 
-    def _requests(self, images, hint, count):
+    def _requests(self, images, hint, threads, count):
         import openvino
 
         core = openvino.Core()
         model = core.read_model(self.model)
         model.reshape([images, 1, 28, 28])
-        exact = {"INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32"}
+        exact = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
         compiled = core.compile_model(model, "CPU", {**hint, **exact})
         return [compiled.create_infer_request() for _ in range(count)]
 
-    @staticmethod
-    def _logits(request, x):
-        return request.infer({0: x}, share_inputs=True, share_outputs=True)[0]
+    def _caller(self, images, hint, threads, inputs):
+        (request,) = self._requests(images, hint, threads, 1)
+        return lambda i: request.infer({0: inputs[i % len(inputs)]}, share_inputs=True, share_outputs=True)[0]
 
     def _in_parts(self, i):
         for request, part in zip(self.side_by_side, self.parts[i % len(self.parts)], strict=True):

@@ -87,29 +87,28 @@ class TorchTraining(Training):
 
 
 class TorchInference(Inference):
-    """Inference mode, channels_last: eager, and traced and frozen."""
+    """Inference mode, in both memory formats: eager, traced and frozen, and optimised for inference besides.
+
+    Threads as everybody's; for one image also a single thread.
+    """
+
+    FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
     def __init__(self, task, threads):
         super().__init__()
         use_threads(threads)
         pixels = task.pixels()
-        self.batches = [self._tensor(x) for x in chunks(pixels)]
-        self.singles = [self._tensor(pixels[i : i + 1]) for i in range(INFERENCE_BATCH)]
-        self.model = make_model(task.params).to(memory_format=torch.channels_last).eval()
-        frozen = torch.jit.freeze(torch.jit.trace(self.model, self.batches[0]))
-        ways = {"eager": self.model, "traced and frozen": frozen}
-        self.variants = {
-            "batch": {name: self._caller(model, self.batches) for name, model in ways.items()},
-            "single": {name: self._caller(model, self.singles) for name, model in ways.items()},
-        }
-
-    @staticmethod
-    def _tensor(pixels):
-        return torch.from_numpy(np.ascontiguousarray(pixels))[:, None].contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def _caller(model, inputs):
-        return lambda i: model(inputs[i % len(inputs)])
+        self.variants = {"batch": {}, "single": {}}
+        for name, form in self.FORMATS.items():
+            batches = [_tensor(x, form) for x in chunks(pixels)]
+            singles = [_tensor(pixels[i : i + 1], form) for i in range(INFERENCE_BATCH)]
+            model = make_model(task.params).to(memory_format=form).eval()
+            frozen = torch.jit.freeze(torch.jit.trace(model, batches[0]))
+            optimised = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model, batches[0])))
+            for way, run in (("eager", model), ("frozen", frozen), ("optimised", optimised)):
+                self.variants["batch"][f"{way}, {name}"] = _caller(run, batches, threads)
+                self.variants["single"][f"{way}, {name}"] = _caller(run, singles, threads)
+                self.variants["single"][f"{way}, {name}, one thread"] = _caller(run, singles, 1)
 
     def versions(self):
         """See ``Timed``."""
@@ -118,3 +117,15 @@ class TorchInference(Inference):
     def running(self):
         """See ``Timed``."""
         return torch.inference_mode()
+
+
+def _tensor(pixels, form):
+    return torch.from_numpy(np.ascontiguousarray(pixels))[:, None].contiguous(memory_format=form)
+
+
+def _caller(model, inputs, threads):
+    def call(i):
+        torch.set_num_threads(threads)  # a microsecond
+        return model(inputs[i % len(inputs)])
+
+    return call
