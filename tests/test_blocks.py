@@ -12,7 +12,7 @@ import pytest
 from conftest import COMPILED
 from llvmlite.binding import get_host_cpu_features
 
-from numcnn.kernels import BACKENDS, fast, fast_blocks, get_backend, jit, memory, reference, team
+from numcnn.kernels import BACKENDS, fast, get_backend, jit, memory, reference, team
 from numcnn.kernels.shapes import DEAD, WINDOWS, backward_way, forward_way
 from numcnn.kernels.vectors import LANES, add, load, store
 

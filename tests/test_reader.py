@@ -9,7 +9,6 @@ from numcnn.errors import ShapeError
 from numcnn.models import make_layers
 
 
-
 class Leaky(ReLU):
     """Lets a little of what is negative through."""
 

@@ -14,7 +14,16 @@ from numcnn.models import make_layers
 LAYERS = {
     "canonical": lambda: make_layers("canonical"),
     "layers that don't fuse": lambda: [Conv2D(6, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)],
-    "dropout": lambda: [Conv2D(6, 5), ReLU(), Dropout(0.3), MaxPool2D(2), Flatten(), Dense(20), Dropout(0.5), Dense(10)],
+    "dropout": lambda: [
+        Conv2D(6, 5),
+        ReLU(),
+        Dropout(0.3),
+        MaxPool2D(2),
+        Flatten(),
+        Dense(20),
+        Dropout(0.5),
+        Dense(10),
+    ],
 }
 N = 33 if COMPILED else 3
 

@@ -304,7 +304,25 @@ def _weights_gradient(lines, run):
 
     @kernel
     def weights_gradient(
-        dout, which, x, dw, db, by_window, all_offsets, all_gradients, offsets, gradients, ends, N, H, W, C, KH, F, PH, PW
+        dout,
+        which,
+        x,
+        dw,
+        db,
+        by_window,
+        all_offsets,
+        all_gradients,
+        offsets,
+        gradients,
+        ends,
+        N,
+        H,
+        W,
+        C,
+        KH,
+        F,
+        PH,
+        PW,
     ):
         """Overwrite dw (F,KH,run) and db (F,) with the sums over all images."""
         T = PH * PW
