@@ -2,7 +2,8 @@
 
 A network's layers say what it is: they are saved, counted and read.  ``fuse`` turns them into the steps that run:
 every Conv2D, ReLU, MaxPool2D in a row that suits becomes one ``ConvReluPool`` over the same parameters, every other
-layer is its own step.  Fused or not, outputs and gradients are the same to rounding.
+layer is its own step.  Fused or not, outputs and gradients are the same to rounding; only where two values of a window
+agree to rounding another one may win, and get the gradient.
 """
 
 import numpy as np
@@ -26,7 +27,7 @@ def fuse(layers):
 
 def describe(steps):
     """Return lines that say how each step runs: "conv1 relu1 pool1  one kernel, forward winograd, backward lists"."""
-    width = max(len(_name(step)) for step in steps)
+    width = max((len(_name(step)) for step in steps), default=0)
     return [f"{_name(step):<{width}}  {step.how()}" for step in steps]
 
 

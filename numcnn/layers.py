@@ -104,8 +104,8 @@ class Layer(ABC):
         return self._backward(np.ascontiguousarray(dout), need_dx)
 
     def forget(self):
-        """Forget the last forward: a backward needs another one first."""
-        self._saved = None
+        """Forget the last forward, and let go of all buffers: a backward needs another forward first."""
+        self._buffers, self._saved = {}, None
 
     # What a network asks of them that has several threads; see ``sharing``
 
@@ -117,9 +117,11 @@ class Layer(ABC):
 
     def draw(self, n):
         """Draw the random numbers of a training forward of ``n`` images; most layers want none."""
+        return
 
     def take_drawn(self, layer, first, last):
         """Take for the next forward what ``layer`` drew for the images from ``first`` to ``last``."""
+        return
 
     def buffer(self, purpose, shape, dtype=None):
         """Return the first ``shape[0]`` rows of the array kept for ``purpose``, made again only when too small."""

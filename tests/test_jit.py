@@ -41,7 +41,31 @@ def test_a_folder_of_our_own_named_after_the_flags(tmp_path):
 
 def test_the_users_own_choice_stays(tmp_path):
     folder, _ = use(NUMBA_CACHE_DIR=str(tmp_path / "mine"))
-    assert folder == tmp_path / "mine"
+    assert folder == tmp_path / "mine" / f"numba-{jit.cache_tag()}"  # other kernels, other folder
+    again, _ = use(NUMBA_CACHE_DIR=str(folder))  # as a child process is told
+    assert again == folder
+
+
+def test_a_changed_kernel_is_another_folder(tmp_path, monkeypatch):
+    before = jit.cache_tag()
+    assert before == jit.cache_tag()
+    (tmp_path / "vectors.py").write_text("LANES = 1")
+    monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
+    other = jit.cache_tag()
+    (tmp_path / "team.py").write_text("no kernel")
+    assert before != other == jit.cache_tag()
+
+
+def test_old_versions_are_thrown_away_when_a_new_one_makes_its_folder(tmp_path):
+    old, young, others = (tmp_path / "numcnn" / name for name in ("numba-00000000", "numba-11111111", "datasets"))
+    for folder in (old, young, others):
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / "file").write_text("")
+    for folder in (old, others):
+        os.utime(folder, (0, 0))
+    (tmp_path / "numcnn").chmod(0o700)
+    folder, _ = use(XDG_CACHE_HOME=str(tmp_path))
+    assert not old.exists() and young.exists() and others.exists() and folder.exists()
 
 
 def test_no_place_to_write_to_falls_back(tmp_path):

@@ -218,7 +218,10 @@ def test_both_backends_offer_the_whole_contract():
 
 def test_backend_is_chosen_by_name_or_given_as_a_module():
     assert get_backend("fast") is fast
-    module = types.SimpleNamespace()
+    module = types.SimpleNamespace(**{op: None for op in OPS})
     assert get_backend(module) is module
+    del module.add
+    with pytest.raises(ConfigError, match=r"backend namespace\(.*\) lacks add"):
+        get_backend(module)
     with pytest.raises(ConfigError, match="backend 'gpu' is unknown; choose one of reference, fast"):
         get_backend("gpu")

@@ -130,7 +130,7 @@ def test_an_error_in_a_share_reaches_the_caller(set_threads, share_all):
     network = network_of("layers that don't fuse", backend="fast")
     batch = batch_of(network)
     batch.labels[-1] = 77
-    with pytest.raises(ShapeError, match="loss: labels are .* wants shape .*, integers from 0 to 9"):
+    with pytest.raises(ShapeError, match=r"loss: labels are .* wants shape .*, integers from 0 to 9"):
         backpropagate(network, batch)
     batch.labels[-1] = 7
     backpropagate(network, batch)

@@ -50,11 +50,14 @@ OPS = (
 
 
 def get_backend(backend):
-    """Return the module of kernels called ``"reference"`` or ``"fast"``; anything that is no string is passed through.
+    """Return the module of kernels called ``"reference"`` or ``"fast"``; a module of kernels is passed through.
 
     ``fast`` loads Numba the first time, so nothing that works with ``reference`` alone waits for it.
     """
     if not isinstance(backend, str):
+        missing = [op for op in OPS if not hasattr(backend, op)]
+        if missing:
+            raise ConfigError(f"backend {backend!r} lacks {', '.join(missing)}")
         return backend
     if backend not in BACKENDS:
         raise ConfigError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")

@@ -12,8 +12,8 @@ from numcnn.kernels.jit import kernel  # before Numba itself, which asks once wh
 from numba.core import types
 from numba.extending import intrinsic
 
-# Looks at a counter before going to sleep, some 100 microseconds, and those spent lingering, some 20: until the giver has
-# come to its first kernel and let go of the lock.
+# Looks at a counter before going to sleep, some 100 microseconds, and those spent lingering, some 20: until the giver
+# has come to its first kernel and let go of the lock.
 LOOKS, LINGER = 300_000, 60_000
 
 

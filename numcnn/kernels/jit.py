@@ -5,8 +5,10 @@ Only ``fast*.py`` and ``vectors.py`` in this folder load Numba, so nothing else 
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 # "reassoc" lets LLVM sum in vector lanes, "contract" lets it use fused multiply-add.  Not in the set: "nnan" and
@@ -14,29 +16,56 @@ from pathlib import Path
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
 
-def cache_folder():
-    """Return a writable folder for compiled kernels, or None.
+# The files whose text is in compiled kernels.
+SOURCES = ("fast*.py", "jit.py", "memory.py", "shapes.py", "vectors.py")
 
-    In its name is what Numba's cache key omits: the flags, and the text of every file here.  (A compiled function's key
-    has the time stamp of its own file alone; what it calls in another file may have changed since: numba #6845.)
-    Tried in turn: the user's cache folder and the system's temporary folder.
+# Older versions' kernels that nobody has added to for so many days are thrown away when a new version makes its folder.
+KEEP_DAYS = 30
+
+
+def cache_tag():
+    """Return what Numba's cache key omits, as eight letters: the flags, and the text of all kernels.
+
+    (A compiled function's key has the time stamp of its own file alone; what it calls in another file may have changed
+    since: numba #6845.)
     """
-    # The folder's files are unpickled, so one that others may write to is of no use.
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    tag = hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], sources)).encode()).hexdigest()[:8]
+    files = sorted(path for pattern in SOURCES for path in Path(__file__).parent.glob(pattern))
+    texts = [path.read_bytes() for path in files]
+    return hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], texts)).encode()).hexdigest()[:8]
+
+
+def cache_folder():
+    """Return a writable folder for compiled kernels, with ``cache_tag`` in its name; None if there is none.
+
+    Tried in turn: the folder in NUMBA_CACHE_DIR, and only that if it is set; the user's cache folder; the system's
+    temporary folder.
+    """
+    name = f"numba-{cache_tag()}"
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        folder = Path(chosen)
+        return folder if folder.name == name else folder / name  # a parent process has chosen ours already
     owner = os.getuid() if hasattr(os, "getuid") else "user"
     roots = [lambda: _user_cache() / "numcnn", lambda: Path(tempfile.gettempdir()) / f"numcnn-{owner}"]
     for root in roots:
         try:
-            folder = root() / f"numba-{tag}"
+            folder = root() / name
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not folder.exists():
+                _throw_away_old_ones(folder.parent)
             folder.mkdir(exist_ok=True, mode=0o700)
+            # The folder's files are unpickled, so one that others may write to is of no use.
             if _is_ours_alone(folder.parent) and _is_ours_alone(folder):
                 with tempfile.TemporaryFile(dir=folder):
                     return folder
         except (OSError, RuntimeError):  # RuntimeError: nobody has a home here
             continue
     return None
+
+
+def _throw_away_old_ones(root):
+    for folder in root.glob("numba-????????"):
+        if folder.stat().st_mtime < time.time() - KEEP_DAYS * 24 * 3600:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _user_cache():
@@ -51,8 +80,8 @@ def _is_ours_alone(folder):
     return status.st_uid == os.getuid() and not status.st_mode & 0o022 and not folder.is_symlink()
 
 
-# Numba reads NUMBA_CACHE_DIR once, when it is first imported; a folder the user has chosen stays chosen.
-if "numba" not in sys.modules and "NUMBA_CACHE_DIR" not in os.environ:
+# Numba reads NUMBA_CACHE_DIR once, when it is first imported.
+if "numba" not in sys.modules:
     _folder = cache_folder()
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)

@@ -21,7 +21,11 @@ def zeros(shape, dtype):
 
 
 def scratch(purpose, shape, dtype):
-    """Return memory for ``purpose``, with anything in it: this thread's own, made again only when it is too small."""
+    """Return memory for ``purpose``, with anything in it: this thread's own, made again only when it is too small.
+
+    It is kept as long as the thread lives, so it should hold a few images' numbers, not a batch's.
+    """
+    dtype = np.dtype(dtype)
     arrays = _thread.__dict__.setdefault("arrays", {})
     size = math.prod(shape)
     memory = arrays.get((purpose, dtype))

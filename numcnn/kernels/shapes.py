@@ -9,7 +9,8 @@ UNIT = 16
 # Windows that Winograd's products take at a time (there must be as many), and that many sums of a few registers each.
 WINDOWS = 5
 
-# Few channels: all of a filter's weights, KH * KW * C, fit into registers.  Many: one line of them, KW * C, does.
+# Few channels: at most so many weights for a filter, KH * KW * C (those of a 3x3 kernel over three colours), which are
+# kept in registers, as many as there are.  Many channels: at most so many in a line of them, KW * C.
 MOST_WEIGHTS, MOST_IN_LINE = 27, 192
 
 

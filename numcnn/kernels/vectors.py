@@ -22,6 +22,8 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
+from numcnn.kernels.shapes import DEAD
+
 
 def _lanes():
     """Return how many float32 one register holds here: 16 with AVX-512, else 8 (for Neon and SSE that is two)."""
@@ -335,20 +337,20 @@ def _emit_store_winner(emitter, kinds, values):
         zero = ir.Constant(best.type, [0.0] * LANES)
         dead = builder.fcmp_ordered("<=", best, zero)
         emitter.store(kinds[0], out, at, builder.select(dead, zero, best), i)
-        emitter.store(kinds[1], which, at, builder.select(dead, ir.Constant(byte, [4] * LANES), winner), i)
+        emitter.store(kinds[1], which, at, builder.select(dead, ir.Constant(byte, [DEAD] * LANES), winner), i)
 
 
 @_operation(lambda out, which, at, a, b, c, d: types.void, _emit_store_winner)
 def store_winner(out, which, at, a, b, c, d):
     """Write the largest of four rows, 0 if it isn't positive, to ``out[at:]``; and who won, 0-3, to ``which[at:]``.
 
-    A winner that isn't positive is noted as 4.  The first of equals wins, and a NaN wins over numbers.
+    A winner that isn't positive is noted as DEAD.  The first of equals wins, and a NaN wins over numbers.
     """
     candidates = np.stack([a, b, c, d])
     winner = candidates.argmax(axis=0)
     best = np.take_along_axis(candidates, winner[None], axis=0)[0]
     out[at : at + a.size] = np.where(best <= 0, 0, best)
-    which[at : at + a.size] = np.where(best <= 0, 4, winner)
+    which[at : at + a.size] = np.where(best <= 0, DEAD, winner)
 
 
 def _emit_pack(how):

@@ -92,14 +92,12 @@ class TorchInference(Inference):
     Threads as everybody's; for one image also a single thread.
     """
 
-    FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-
     def __init__(self, task, threads):
         super().__init__()
         use_threads(threads)
         pixels = task.pixels()
         self.variants = {"batch": {}, "single": {}}
-        for name, form in self.FORMATS.items():
+        for name, form in (("channels_last", torch.channels_last), ("contiguous", torch.contiguous_format)):
             batches = [_tensor(x, form) for x in chunks(pixels)]
             singles = [_tensor(pixels[i : i + 1], form) for i in range(INFERENCE_BATCH)]
             model = make_model(task.params).to(memory_format=form).eval()
