@@ -9,7 +9,8 @@ import os
 import shlex
 import sys
 
-from numcnn.errors import DivergedError, NumcnnError
+from numcnn.benchmark import BenchmarkError
+from numcnn.errors import ConfigError, DivergedError, NumcnnError
 
 COMMANDS = {
     "train": "train a network on MNIST, generated digits or a data set of your own",
@@ -46,12 +47,13 @@ def main(argv=None):
 def _run(name, command, arguments):
     """Run the command; turn what it raises into one line on stderr and an exit code."""
     try:
+        _refuse_empty(arguments)
         code = command.run(arguments) or 0
         sys.stdout.flush()
         return code
     except NumcnnError as error:
         print(f"numcnn {name}: {error}", file=sys.stderr)
-        return EXIT_FAILED if isinstance(error, DivergedError) else EXIT_USAGE
+        return EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError)) else EXIT_USAGE
     except KeyboardInterrupt:
         print(f"numcnn {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -59,12 +61,20 @@ def _run(name, command, arguments):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        print(f"numcnn {name}: cannot use {error.filename}: {error.strerror}; check the path", file=sys.stderr)
+        advice = f"cannot use {error.filename}: {error.strerror}; check the path" if error.filename else str(error)
+        print(f"numcnn {name}: {advice}", file=sys.stderr)
         return EXIT_USAGE
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
         print(f"numcnn {name}: the system refused{place}: {error.strerror or error}", file=sys.stderr)
         return EXIT_FAILED
+
+
+def _refuse_empty(arguments):
+    """Refuse an option without text, such as an unset variable of a shell: it would pass for one not given."""
+    for name, value in vars(arguments).items():
+        if value == "":
+            raise ConfigError(f"--{name.replace('_', '-')} is empty; give it a value or leave it out")
 
 
 def _overview():

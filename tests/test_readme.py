@@ -56,9 +56,8 @@ def test_its_table_of_gradients_is_the_one_that_gradcheck_prints(capsys):
     (shown,) = re.findall(r"```\n(Network: backward against.*?)\n```", text(), re.DOTALL)
     assert main(["gradcheck"]) == 0
     # Errors, and so which is the worst, depend on the machine's BLAS; what was checked doesn't.
-    checked = [
-        re.findall(r"^(\S+ +\S+ +\d+(?: \(-\d+\))?) +\d", some, re.M) for some in (shown, capsys.readouterr().out)
-    ]
+    row = re.compile(r"^(\S+ +\S+ +\d+(?: \(-\d+\))?) +\d", re.MULTILINE)
+    checked = [row.findall(some) for some in (shown, capsys.readouterr().out)]
     assert checked[0] == checked[1] and len(checked[0]) == 10
 
 
