@@ -181,6 +181,8 @@ def find_weights(name=None):
     Raises CheckpointError when there is no such file, or more than one.
     """
     given = DEFAULT_WEIGHTS if name is None else os.fspath(name)
+    if not given:
+        raise CheckpointError("the weights file's name is empty; give a path, or the name of a shipped one")
     shipped = sorted(weights_folder().glob("*.npz"), key=lambda path: path.stem)
     path = Path(given)
     if path.name == given and path.suffix != ".npz":  # a name; a file or folder of the user's called so isn't meant

@@ -27,7 +27,7 @@ VALIDATION_SHARE = 1 / 12
 
 def _option(default, text, choices=None, off=None):
     """Declare a field with what ``--help`` says of it; off: what it says of the option that switches the field off."""
-    return dataclasses.field(default=default, metadata={"help": off or text, "choices": choices})
+    return dataclasses.field(default=default, metadata={"help": text, "off": off, "choices": choices})
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,7 @@ def add_config_arguments(parser):
         text = field.metadata["help"]
         if kind is bool:
             action = "store_false" if field.default else "store_true"
+            text = field.metadata["off"] or text
             parser.add_argument(flag(field.name), dest=field.name, default=None, action=action, help=text)
             continue
         parser.add_argument(

@@ -11,8 +11,10 @@ runs/mnist-canonical-1/
 import csv
 import io
 import json
+import os
 import platform
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,13 +192,21 @@ def new_folder(out, name):
 
 
 def check_out(out):
-    """Return ``out`` as a path if a run may begin there: nothing yet, or an empty folder.  Raises ConfigError."""
+    """Return ``out`` as a path if a run may begin there: nothing yet, or an empty folder.
+
+    Raises ConfigError, also when nothing can be written there.
+    """
     folder = Path(out)
     if folder.suffix == ".npz":
         raise ConfigError(f"--out {out} looks like a file; name a folder, and best.npz will be written into it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         more = f", or go on with: --resume {out}" if (folder / "last.npz").is_file() else ""
         raise ConfigError(f"--out {out} exists and isn't empty; name another folder{more}")
+    try:
+        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        os.rmdir(tempfile.mkdtemp(dir=nearest))  # permissions alone don't tell
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {out}: {error.strerror}; name another with --out") from error
     return folder
 
 

@@ -96,7 +96,7 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
                 return state
             row = _epoch_row(state, schedule(optimizer.steps - 1))
             if not np.isfinite(network.params).all():  # by the very last step, which no loss has seen yet
-                raise _diverged(network, state, row["lr"], math.nan)
+                raise _diverged(network, state, config, row["lr"], math.nan)
             if held_out:
                 result = network.evaluate(*held_out)
                 row.update(val_loss=result.loss, val_accuracy=result.accuracy)
@@ -117,7 +117,7 @@ def _train_epoch(network, batches, criterion, optimizer, schedule, config, state
         lr = schedule(optimizer.steps)
         loss, logits = network.backpropagate(batch, criterion)
         if not math.isfinite(loss):
-            raise _diverged(network, state, lr, loss)
+            raise _diverged(network, state, config, lr, loss)
         if watch:
             watch.before_step()
         if config.clip:
@@ -195,7 +195,7 @@ def _note_best(state, row):
     return better
 
 
-def _diverged(network, state, lr, loss):
+def _diverged(network, state, config, lr, loss):
     """Explain a loss that is no longer finite: what was large, and what to try."""
     norms = {name: float(np.linalg.norm(values)) for name, values in network.named_arrays(network.params).items()}
     broken = [name for name, norm in norms.items() if not math.isfinite(norm)]
@@ -204,10 +204,13 @@ def _diverged(network, state, lr, loss):
         if broken
         else f"the largest weights are in {max(norms, key=norms.get)}, norm {max(norms.values()):.3g}"
     )
+    advice = ["a smaller --lr"]
+    advice += [] if config.clip else ["gradient clipping (--clip 1)"]
+    advice += [] if config.schedule == "one-cycle" else ["a schedule that warms up (--schedule one-cycle)"]
     return DivergedError(
         f"the loss became {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}, "
         f"at learning rate {lr:.3g} ({where}); "
-        "try a smaller --lr, gradient clipping (--clip 1) or a schedule that warms up (--schedule one-cycle)"
+        f"try {' or '.join(advice)}"
     )
 
 

@@ -203,6 +203,11 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
         network.save(tmp_path / "missing" / "net.npz")
 
 
+def test_a_name_without_text_is_no_weights_file():
+    with pytest.raises(CheckpointError, match="the weights file's name is empty; give a path, or"):
+        checkpoint.find_weights("")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_failed_write_leaves_the_old_file(saved):
     old = saved.read_bytes()

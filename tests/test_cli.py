@@ -120,8 +120,10 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     assert "could not be downloaded" in done.stderr and "--data-dir" in done.stderr and "Traceback" not in done.stderr
     done = numcnn_process("train", *few, cwd=tmp_path, **nowhere)
     assert done.returncode == 0, done.stderr
-    assert "NUMCNN_DATA" in done.stderr and "generated digits instead of MNIST" in done.stderr
+    assert "NUMCNN_DATA" in done.stderr and "going on with generated digits instead" in done.stderr
     assert "test accuracy on GENERATED DIGITS, not MNIST" in done.stdout
+    assert max(map(len, done.stderr.splitlines())) <= 80
+    assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("weights: ")) <= 80
     run = tmp_path / "runs" / "generated-canonical-1"
     assert json.loads((run / "run.json").read_text())["dataset"] == "generated"
     assert numcnn.load(run / "best.npz").info["dataset"] == "generated"
@@ -196,6 +198,14 @@ def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
     out, _, _ = run_folder
     assert main(["train", "--resume", str(out), "--epochs", "9", "--dry-run"]) == 2
     assert "--resume goes on with the run's own settings; leave out --epochs, --dry-run" in capsys.readouterr().err
+    assert main(["train", "--resume", str(out), "--preset", "fast"]) == 2
+    assert capsys.readouterr().err.endswith("own settings; leave out --preset\n")
+    assert main(["train", "--resume", str(out), "--seed", "0", "--no-fuse"]) == 2  # the default's value too
+    assert capsys.readouterr().err.endswith("own settings; leave out --seed, --no-fuse\n")
+    assert main(["train", "--resume", str(out), "--out", str(out)]) == 2
+    assert "--out can't be combined with --resume: the run goes on in its own folder" in capsys.readouterr().err
+    assert main(["train", "--resume", str(out), "--threads", "0"]) == 0  # a finished run is only told
+    capsys.readouterr()
     assert main(["train", "--resume", str(tmp_path)]) == 2
     assert "holds no last.npz; --resume wants the folder of a run that has saved" in capsys.readouterr().err
     assert main(["train", "--resume", str(tmp_path / "nowhere")]) == 2
@@ -210,6 +220,12 @@ def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
     [
         (["train", "--epochs", "0"], "--epochs is 0; wants 1 or more"),
         (["train", "--threads", "999"], "--threads is 999; wants 1 to"),
+        (["train", "--threads", "0", "--dataset", "DATA"], "--threads is 0; wants 1 to"),
+        (["train", "--data-dir", ""], "--data-dir is empty; give it a value or leave it out"),
+        (["evaluate", "--weights", ""], "--weights is empty; give it a value or leave it out"),
+        (["train", "--dry-run", "--out", f"{__file__}/run", "--dataset", "DATA"], "cannot make the folder"),
+        (["draw", "--screenshot", "pad.xyz"], "--screenshot is pad.xyz; wants a .png file"),
+        (["draw", "--screenshot", "no/pad.png"], "--screenshot is no/pad.png, which can't be written: No such file"),
         (["train", "--dataset", "/no/such/folder"], "/no/such/folder is neither a folder nor one of auto"),
         (["train", "--out", "net.npz", "--dataset", "DATA"], "net.npz looks like a file; name a folder"),
         (["train", "--val", "600", "--dataset", "DATA"], "leaves nothing to train on"),
@@ -219,8 +235,9 @@ def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
         (["gradcheck", "--weights", "missing.npz"], "there is no weights file missing.npz"),
         (["gradcheck", "--samples", "0"], "gradcheck samples is 0; wants 1 or more"),
         (["gradcheck", "--seed", "-1"], "-1; wants a"),
-        (["gradcheck", "--out", "g.txt"], "--out is g.txt; wants a .png file in a folder that exists"),
-        (["evaluate", "--out", __file__], f"cannot use {__file__}: File exists; check the path"),
+        (["gradcheck", "--out", "g.txt"], "--out is g.txt; wants a .png file"),
+        (["evaluate", "--out", __file__], f"--out {__file__} is a file; name a folder"),
+        (["evaluate", "--out", f"{__file__}/x"], f"cannot use {__file__}/x: Not a directory; check the path"),
         (["train", "--momentum", "3"], "--momentum is 3.0; wants 0 or more and below 1"),
     ],
 )
@@ -242,7 +259,49 @@ def test_a_diverging_run_fails_with_an_explanation(run_folder, tmp_path, capsys)
          "--schedule", "constant", "--quiet", "--backend", BACKEND]
     )  # fmt: skip
     assert code == 1
-    assert "the loss became" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "the loss became" in error and error.endswith(
+        "try a smaller --lr or gradient clipping (--clip 1) or a schedule that warms up (--schedule one-cycle)\n"
+    )
+    assert os.listdir(tmp_path) == []  # no folder with nothing in it
+
+
+def test_advice_for_a_diverging_run_is_not_what_it_does_already(run_folder, tmp_path, capsys):
+    settings = ["--optimizer", "sgd", "--lr", "1e30", "--batch-size", "10", "--clip", "1e30", "--quiet"]
+    out = tmp_path / "run"
+    assert main(["train", "--dataset", str(run_folder[1]), "--out", str(out), *settings, "--backend", BACKEND]) == 1
+    assert capsys.readouterr().err.endswith("; try a smaller --lr\n")
+
+
+def test_a_run_that_holds_nothing_out_claims_no_best_epoch(run_folder, tmp_path, capsys):
+    few = ["--val", "0", "--limit", "50", "--epochs", "2", "--quiet", "--backend", BACKEND]
+    assert main(["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), *few]) == 0
+    text = capsys.readouterr().out
+    assert "\nlast epoch 2; " in text and "best epoch" not in text
+
+
+def test_a_run_layer_by_layer_is_tested_layer_by_layer(run_folder, tmp_path, monkeypatch):
+    from numcnn import Network
+
+    fused = []
+    original = Network.evaluate
+    monkeypatch.setattr(
+        Network, "evaluate", lambda self, *data: fused.append(self.fuse) or original(self, *data)
+    )  # which still measures
+    few = ["--no-fuse", "--limit", "50", "--epochs", "1", "--quiet", "--backend", BACKEND]
+    assert main(["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), *few]) == 0
+    assert fused == [False, False]  # validation and test
+
+
+def test_an_error_without_a_file_name_is_told_as_it_is(monkeypatch, capsys):
+    from numcnn.commands import gradcheck
+
+    def refuse(arguments):
+        raise PermissionError("the sandbox forbids it")
+
+    monkeypatch.setattr(gradcheck, "run", refuse)
+    assert main(["gradcheck"]) == 2
+    assert capsys.readouterr().err == "numcnn gradcheck: the sandbox forbids it\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["train", "--epochs", "many"], ["predict"]])

@@ -30,6 +30,8 @@ from numcnn.errors import ConfigError
         ({"nesterov": True}, "--nesterov goes with --optimizer sgd"),
         ({"patience": 3, "val": 0.0}, "--patience waits for a better validation accuracy"),
         ({"epochs": True}, "--epochs is True; wants int"),
+        ({"fuse": "yes"}, "^fuse is 'yes'; wants True or False"),
+        ({"nesterov": 1}, "^nesterov is 1; wants True or False"),
         ({"optimizer": "adam", "weight_decay": 0.1}, "--weight-decay goes with sgd or adamw"),
     ],
 )
@@ -57,6 +59,23 @@ def test_a_preset_gives_way_to_options_and_what_is_on_can_be_switched_off():
     assert parse("--no-fuse").fuse is False
     for preset in PRESETS:
         assert parse("--preset", preset).to_json()
+
+
+def test_patience_is_told_what_holds_nothing_out():
+    with pytest.raises(ConfigError, match=r"--preset fast holds nothing out for validation; add --val, such as"):
+        parse("--preset", "fast", "--patience", "3")
+    with pytest.raises(ConfigError, match="it can't go with --val 0"):
+        parse("--preset", "fast", "--patience", "3", "--val", "0")
+    assert parse("--preset", "fast", "--patience", "3", "--val", "0.1").patience == 3
+
+
+def test_help_says_what_the_option_does_not_what_the_field_is():
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    (action,) = (action for action in parser._actions if action.dest == "fuse")
+    assert action.option_strings == ["--no-fuse"] and action.help.startswith("run every layer by itself")
+    (field,) = (field for field in dataclasses.fields(TrainConfig) if field.name == "fuse")
+    assert field.default is True and field.metadata["help"].startswith("let one kernel do")
 
 
 def test_it_survives_json():

@@ -84,10 +84,11 @@ def test_auto_falls_back_and_says_why(options):
     assert found.name == "generated" and not found.is_mnist
     assert found.source == "digits drawn by numcnn, seed 0"
     assert found.train_images.shape == (40, 28, 28) and found.test_images.shape == (20, 28, 28)
-    assert "http://127.0.0.1:1/ cannot be reached" in lines[0]
-    assert "set NUMCNN_DATA to it, or pass --data-dir" in lines[0]
-    assert lines[0].endswith("Going on with generated digits instead of MNIST.")
-    assert lines[1] == "Drawing digits: 40 for training and 20 for testing."
+    assert lines[0] == "MNIST can't be downloaded: going on with generated digits instead."
+    assert lines[1].startswith("The reason: the last mirror cannot be reached (")
+    assert lines[2] == "To use MNIST, name the folder of its files with NUMCNN_DATA or --data-dir."
+    assert lines[3:] == ["Drawing digits: 40 for training and 20 for testing."]
+    assert max(map(len, lines)) <= 80
 
 
 def test_mnist_does_not_fall_back(options):

@@ -345,8 +345,19 @@ def test_message_says_how_to_get_it_by_hand(fetch, closed_port):
         fetch(closed_port)
     assert isinstance(failed.value, DataError)
     for text in [name + ".gz" for name in ALL_NAMES] + [*mnist.MIRRORS, "NUMCNN_DATA", "--data-dir", closed_port]:
-        assert text in str(failed.value)
+        assert str(failed.value).count(text) == 1
     assert fetch.names() == []
+
+
+def test_message_names_each_mirror_once(fetch, closed_port, monkeypatch):
+    other = closed_port.replace("127.0.0.1", "localhost")
+    monkeypatch.setenv("NUMCNN_MIRRORS", f"{closed_port} {other}")
+    with pytest.raises(mnist.UnavailableError) as failed:
+        fetch()
+    message = str(failed.value)
+    assert message.count(closed_port) == message.count(other) == 1 and "t10k-labels-idx1-ubyte.gz into" in message
+    assert failed.value.reason.startswith("the last mirror cannot be reached (")
+    assert fetch.lines == []  # the exception tells it all
 
 
 @pytest.mark.parametrize("address", ["no-scheme.example/mnist", "file:///etc/", "http://", "http://127.0.0.1:99999/"])

@@ -483,7 +483,7 @@ def test_a_screenshot_that_cannot_be_written_is_named(tmp_path, weights, capsys)
     path = tmp_path / "no folder" / "pad.png"
     assert main(["draw", "--weights", weights, "--screenshot", str(path)]) == 2
     assert capsys.readouterr().err == (
-        f"numcnn draw: cannot write {path}: No such file or directory; check the folder and the space left\n"
+        f"numcnn draw: --screenshot is {path}, which can't be written: No such file or directory; name another file\n"
     )
 
 

@@ -101,5 +101,8 @@ def test_folders(tmp_path, monkeypatch):
         runs.new_folder("full", "x")
     with pytest.raises(ConfigError, match=r"--out net\.npz looks like a file"):
         runs.new_folder("net.npz", "x")
+    with pytest.raises(ConfigError, match=r"cannot make the folder full/mine/deeper: .*; name another with --out"):
+        runs.check_out("full/mine/deeper")
+    assert runs.check_out("not/yet/there").name == "there" and not (tmp_path / "not").exists()
     with pytest.raises(ConfigError, match=r"cannot make the folder .*mine.*; name another with --out"):
         runs.new_folder("full/mine/deeper", "x")

@@ -18,6 +18,7 @@ from numcnn.benchmark.ours import loss_and_gradients
 from numcnn.benchmark.processes import Workers
 from numcnn.benchmark.task import IMAGES, INFERENCE_BATCH, TRAINING_BATCH, Task, step_flops
 from numcnn.benchmark.worker import TASK_FILE
+from numcnn.errors import DataError
 from numcnn.losses import SoftmaxCrossEntropy
 
 TOLERANCE = 1e-4  # of an array's largest value; rounding in float32 stays a tenth of it
@@ -90,12 +91,12 @@ def hold(contestants, task, settings, folder, report, **burst):
     task.save(Path(folder) / TASK_FILE)
     measured = [*contestants, SGEMM] if part == "training" else contestants
     with Workers(measured, folder, settings.threads) as workers:
-        report(f"{part}: starting {', '.join(c.label for c in contestants)}")
+        report(f"{part}: starting {'; '.join(c.label for c in contestants)}")
         contest = Contest(failed=workers.failed)
         for versions in workers.load(backend=settings.backend).values():
             contest.versions.update(versions)
         contest.agreement = _check_agreement(workers, task, folder)
-        report(f"{part}: all results agree; {settings.rounds} rounds")
+        report(f"{part}: all results agree; {settings.rounds} round{'s' * (settings.rounds != 1)}")
         for name in workers.names:
             contest.variants[name] = workers.call(name, "settle", seconds=settings.seconds)
         _insist_on_numcnn(workers)
@@ -310,7 +311,7 @@ def make_task(dataset, most=IMAGES):
     """Return the task on the first training images of a data set, as many as it has, up to ``most`` (None: all)."""
     images, labels = dataset.train_images[:most], dataset.train_labels[:most]
     if len(images) < INFERENCE_BATCH:
-        raise BenchmarkError(
+        raise DataError(
             f"{dataset.source}: {len(images)} training images; the benchmark wants {INFERENCE_BATCH:,} or more"
         )
     return Task.of(images, labels)

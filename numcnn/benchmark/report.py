@@ -1,6 +1,7 @@
 """What the benchmark says: one document that JSON can hold, and the tables that are made of it."""
 
 import datetime
+import textwrap
 
 from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD, UNFUSED
 from numcnn.benchmark.kernels import kernel_table
@@ -9,6 +10,8 @@ from numcnn.runs import versions
 
 # Of a peer's variants the best by these keys stands for it.
 BEST_BY = {"training": "images_per_second", "inference": "batch_images_per_second"}
+
+COLUMNS = 80  # of a terminal
 
 
 def new_document(command, dataset, threads):
@@ -47,12 +50,6 @@ def add_contest(document, part, contest, figures):
             best = peer.get(part)
             if best is None or variant[BEST_BY[part]] > best[BEST_BY[part]]:
                 peer[part] = variant
-
-
-def best_peer(document, part, key, best=max):
-    """Return the figures of the peer that is best by ``key``, or None if there is none."""
-    rows = [peer[part] for peer in document["peers"].values() if part in peer]
-    return best(rows, key=lambda row: row[key], default=None)
 
 
 # ----------------------------------------------------------------------------------------------------------- the tables
@@ -205,13 +202,18 @@ def notes(document):
         lines.append(f"all results agree with numcnn's to {max(worst):.1e} of an array's largest value")
     for part, rounds in document["rounds"].items():
         if rounds["left_out"]:
-            lines.append(f"{part}: {rounds['left_out']} more rounds were disturbed by other processes, and left out")
+            more = "1 more round was" if rounds["left_out"] == 1 else f"{rounds['left_out']} more rounds were"
+            lines.append(f"{part}: {more} disturbed by other processes, and left out")
         if rounds["disturbed"]:
             lines.append(
-                f"{part}: other processes disturbed {rounds['disturbed']} of {rounds['kept']} rounds; "
+                f"{part}: others disturbed {rounds['disturbed']} of {rounds['kept']} {_rounds(rounds['kept'])}; "
                 "measure again on a quiet machine"
             )
     whole = [document.get("time_to_99"), document["peers"].get("pytorch", {}).get("time_to_99")]
+    for name, part in zip(("numcnn", "PyTorch"), whole, strict=True):
+        if part:
+            seeds = "1 seed" if len(part["runs"]) == 1 else f"{len(part['runs'])} seeds"
+            lines.append(f"{name}: {part['reached_99']} of {seeds} reached 99%")
     runs = [run for part in whole if part for run in part["runs"]]
     disturbed = sum((run.get("other_work") or 0) > DISTURBED for run in runs)
     if disturbed:
@@ -232,7 +234,7 @@ def heading(document):
     vectors = f", {computer['vectors']}" if computer["vectors"] else ""
     of = f"{computer['threads']} of {computer['processors']} processors"
     counts = sorted({rounds["kept"] for rounds in document["rounds"].values()})
-    rounds = f"; medians of {' and '.join(map(str, counts))} rounds in turn" if counts else ""
+    rounds = f"; medians of {' and '.join(map(str, counts))} {_rounds(counts[-1])} in turn" if counts else ""
     return [
         f"{computer['cpu']}{vectors}, {of}, {computer['system']}, {document['date'][:10]}",
         ", ".join(f"{name} {version}" for name, version in found.items()),
@@ -244,17 +246,40 @@ def to_text(document):
     """Return the document as a table for the terminal."""
     from numcnn.data import title_of
 
-    lines = heading({**document, "dataset": title_of(document["dataset"])})
-    for title, header, rows in rows_of(document):
-        widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-        widths[0] = max(widths[0], len(title))
-        lines += ["", _aligned((title, *header[1:]), widths), "-" * (sum(widths) + 2 * (len(widths) - 1))]
-        lines += [_aligned(row, widths) for row in rows]
-    return "\n".join([*lines, "", *notes(document)])
+    lines = _folded(heading({**document, "dataset": title_of(document["dataset"])}))
+    for table in rows_of(document):
+        lines += ["", *_table_lines(*table)]
+    return "\n".join([*lines, "", *_folded(notes(document))])
+
+
+def _table_lines(title, header, rows):
+    """Return a table's lines.  Where it would be too wide its title stands alone, and the columns' names are folded."""
+    lines, heads = [], [(title, *header[1:])]
+    widths = _widths([*heads, *rows])
+    if sum(widths) + 2 * len(widths[1:]) > COLUMNS:
+        halves = [name.rpartition(" ") for name in header[1:]]
+        lines, heads = [title], [("", *(upper for upper, _, _ in halves)), ("", *(lower for _, _, lower in halves))]
+        widths = _widths([*heads, *rows])
+    rule = "-" * (sum(widths) + 2 * len(widths[1:]))
+    return [*lines, *(_aligned(row, widths) for row in heads), rule, *(_aligned(row, widths) for row in rows)]
+
+
+def _widths(rows):
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def _aligned(row, widths):
-    return f"{row[0]:<{widths[0]}}" + "".join(f"  {text:>{w}}" for text, w in zip(row[1:], widths[1:], strict=True))
+    cells = [f"{row[0]:<{widths[0]}}", *(f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))]
+    return "  ".join(cells).rstrip()
+
+
+def _folded(lines):
+    options = {"subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False}
+    return [part for line in lines for part in textwrap.wrap(line, COLUMNS, **options)]
+
+
+def _rounds(count):
+    return "round" if count == 1 else "rounds"
 
 
 def to_markdown(document):

@@ -109,6 +109,7 @@ def _summary(runs):
         "seconds_std": round(float(seconds.std(ddof=1)), 3) if several else None,
         "test_accuracy": round(float(accuracies.mean()), 6),
         "test_accuracy_std": round(float(accuracies.std(ddof=1)), 6) if several else None,
+        "reached_99": int((accuracies >= GOAL).sum()),
     }
 
 

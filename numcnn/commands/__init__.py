@@ -3,6 +3,9 @@
 import json
 import sys
 
+from numcnn.errors import ConfigError
+from numcnn.files import check_writable
+
 
 def print_json(document):
     """Print one JSON object on stdout: with ``--json`` the only thing there."""
@@ -13,6 +16,16 @@ def print_json(document):
 def say(line):
     """Print a line on stderr, where it disturbs no output."""
     print(line, file=sys.stderr, flush=True)
+
+
+def check_output(option, path, suffix=""):
+    """Refuse a file that can't be written, before anything takes time.  Raises ConfigError."""
+    if not path.endswith(suffix):
+        raise ConfigError(f"{option} is {path}; wants a {suffix} file")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ConfigError(f"{option} is {path}, which can't be written: {error.strerror}; name another file") from error
 
 
 def add_data_arguments(parser):

@@ -24,11 +24,12 @@ parts:
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
 """
 
+import contextlib
 import importlib.metadata
+import signal
 import tempfile
-from pathlib import Path
 
-from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
+from numcnn.commands import add_data_arguments, add_threads_argument, check_output, print_json, say
 from numcnn.errors import ConfigError
 
 PARTS = ("training", "inference", "kernels", "scan", "start-up", "time-to-99")
@@ -69,13 +70,16 @@ def run(arguments):
 
     parts, settings = _parts(arguments), _settings(arguments)
     _check_files(arguments)
+    missing = missing_peers(settings.peers)
+    if arguments.peers:
+        _tell_of_missing(missing, settings.peers)
     dataset = _load_data(arguments, parts)
     document = report.new_document(arguments.command_line, dataset, settings.threads)
-    document["missing"] = missing_peers(settings.peers)
+    document["missing"] = missing
     if machine.is_busy(document["machine"]):
         say(f"warning: other work is under way (load average {document['machine']['load_average']})")
     others = machine.OtherWork()
-    with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as folder:
+    with _terminated_cleanly(), tempfile.TemporaryDirectory(prefix="numcnn-bench-") as folder:
         _measure(document, parts, settings, dataset, arguments, folder)
     document["machine"]["other_work"] = others.share()
     _write(document, arguments)
@@ -91,6 +95,15 @@ def _parts(arguments):
     if unknown or not asked:
         raise ConfigError(f"--parts is {arguments.parts}; wants some of {','.join(PARTS)}, or all")
     return tuple(part for part in PARTS if part in asked)
+
+
+def _tell_of_missing(missing, asked):
+    """Say which of the peers that were named are not installed; raises ConfigError if none of them is."""
+    if missing:
+        line = f"not installed: {', '.join(missing)}; to install: pip install -e '.[bench]'"
+        if set(asked) == set(missing):
+            raise ConfigError(line)
+        say(line)
 
 
 def _settings(arguments):
@@ -110,8 +123,8 @@ def _settings(arguments):
         raise ConfigError("--peers and --no-peers contradict each other")
     peers = PEERS if arguments.peers is None else tuple(filter(None, arguments.peers.split(",")))
     unknown = sorted(set(peers) - set(PEERS))
-    if unknown:
-        raise ConfigError(f"--peers has {', '.join(unknown)}; the ones known are {', '.join(PEERS)}")
+    if unknown or not peers:
+        raise ConfigError(f"--peers is {arguments.peers}; wants some of {','.join(PEERS)}")
     return Settings(
         threads=threads,
         rounds=rounds,
@@ -124,12 +137,10 @@ def _settings(arguments):
 
 def _check_files(arguments):
     """Refuse a file that can't be written before anything takes time."""
-    if arguments.plot and not arguments.plot.endswith(".png"):
-        raise ConfigError(f"--plot is {arguments.plot}; wants a .png file")
-    for name in ("json", "plot"):
-        path = getattr(arguments, name)
-        if path and path != "-" and (not Path(path).parent.is_dir() or Path(path).is_dir()):
-            raise ConfigError(f"--{name} is {path}; wants a file in a folder that exists")
+    if arguments.plot:
+        check_output("--plot", arguments.plot, ".png")
+    if arguments.json and arguments.json != "-":
+        check_output("--json", arguments.json)
     if arguments.markdown and arguments.json == "-":
         raise ConfigError("--markdown and --json - would both go to stdout; name a file for the JSON")
 
@@ -142,6 +153,22 @@ def _load_data(arguments, parts):
     whole = set(parts) - {*QUICK, "kernels"}
     few = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
+
+
+@contextlib.contextmanager
+def _terminated_cleanly():
+    """Let SIGTERM end the process as Ctrl-C does: workers and temporary folders go first."""
+
+    def end(number, frame):
+        signal.signal(number, signal.SIG_IGN)  # a second one would disturb that
+        say("numcnn bench: terminated")
+        raise SystemExit(128 + number)
+
+    earlier = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def _measure(document, parts, settings, dataset, arguments, folder):

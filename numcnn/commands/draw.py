@@ -12,7 +12,7 @@ downwards, in any unit: the drawing is scaled to fill the sheet.
 import argparse
 import re
 
-from numcnn.commands import add_weights_argument, say, warn_if_generated
+from numcnn.commands import add_weights_argument, check_output, say, warn_if_generated
 
 SMALLEST, LARGEST = 480, 8192
 
@@ -32,6 +32,8 @@ def run(arguments):
     from numcnn.network import load
     from numcnn.pad.canvas import read_strokes
 
+    if arguments.screenshot:
+        check_output("--screenshot", arguments.screenshot, ".png")
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
     network = load(arguments.weights, backend="reference")
     warn_if_generated(network)

@@ -38,6 +38,8 @@ def run(arguments):
     if arguments.limit is not None and arguments.limit < 1:
         raise ConfigError(f"--limit is {arguments.limit}; wants 1 or more")
     if arguments.out:
+        if Path(arguments.out).is_file():
+            raise ConfigError(f"--out {arguments.out} is a file; name a folder")
         os.makedirs(arguments.out, exist_ok=True)  # now, for a bad name should not cost the evaluation
     use_threads(arguments.threads)
     weights = find_weights(arguments.weights)

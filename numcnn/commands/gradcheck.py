@@ -12,10 +12,8 @@ EXAMPLES = """examples:
 """
 
 import dataclasses
-from pathlib import Path
 
-from numcnn.commands import print_json
-from numcnn.errors import ConfigError
+from numcnn.commands import check_output, print_json
 from numcnn.models import MODELS
 
 
@@ -39,8 +37,8 @@ def run(arguments):
     from numcnn import Network, SoftmaxCrossEntropy, gradcheck, kernels, load, models
     from numcnn.gradients import GradientReport
 
-    if arguments.out and (not arguments.out.endswith(".png") or not Path(arguments.out).parent.is_dir()):
-        raise ConfigError(f"--out is {arguments.out}; wants a .png file in a folder that exists")
+    if arguments.out:
+        check_output("--out", arguments.out, ".png")
     if arguments.weights:
         network = load(arguments.weights, backend="reference")
     else:

@@ -4,7 +4,8 @@ Without options: the canonical two-convolution network on MNIST, which is
 downloaded the first time. Where MNIST can't be had, it trains on generated
 digits and says so everywhere. The test set is read once, at the end, with the
 weights that did best on validation. Ctrl-C finishes the batch under way and
-saves; --resume goes on from there.
+saves; --resume goes on from there. In the epochs' lines a * marks the best so
+far on validation.
 """
 
 EXAMPLES = """examples:
@@ -31,13 +32,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
-from numcnn.config import TrainConfig, add_config_arguments, config_from_arguments, flag
+from numcnn.config import VALIDATION_SHARE, add_config_arguments, config_from_arguments, flag, given_settings
 from numcnn.errors import ConfigError, DataError
 
 DRY_RUN_STEPS = 2
-
-# The share of the training set held out for validation where --val doesn't say: 5,000 of MNIST's 60,000.
-VALIDATION_SHARE = 1 / 12
 
 
 def add_arguments(parser):
@@ -61,20 +59,21 @@ def run(arguments):
     from numcnn.threads import use_threads
     from numcnn.train import fit
 
+    earlier = _earlier_run(arguments) if arguments.resume else None
     if arguments.out:
         runs.check_out(arguments.out)  # before anything takes time
-    earlier = _earlier_run(arguments) if arguments.resume else None
     if earlier and earlier.card is not None:
         say(f"the run in {arguments.resume} is finished; this is its result")
         return _report(arguments, earlier.card)
     config = earlier.config if earlier else config_from_arguments(arguments)
-    threads = use_threads(arguments.threads or (earlier and earlier.info["threads"]))
+    threads = use_threads(earlier.info["threads"] if earlier and arguments.threads is None else arguments.threads)
     dataset = _load_data(arguments, config, earlier)
     train_set, val_set = _split(dataset, config)
     network = earlier.network if earlier else _new_network(dataset, train_set, config)
     if not arguments.quiet:
         say(f"data: {dataset.source}")
-        say(f"{dataset.name}: {len(train_set):,} images to train on, {len(val_set):,} to validate")
+        images = "1 image" if len(train_set) == 1 else f"{len(train_set):,} images"
+        say(f"{dataset.name}: {images} to train on, {len(val_set):,} to validate")
         _announce_compilation(config)
     if arguments.dry_run:
         return _dry_run(arguments, network, train_set, config)
@@ -94,6 +93,10 @@ def run(arguments):
         with _stop_after_this_batch(monitor):
             state, moments = (earlier.state, earlier.moments) if earlier else (None, None)
             state = fit(network, train_set, val_set, config, monitor=monitor, state=state, moments=moments)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # which works only if the run has written nothing
+        raise
     finally:
         monitor.close()
     if state.interrupted:
@@ -110,10 +113,10 @@ def _earlier_run(arguments):
     """Load the run to go on with; its settings can't be changed on the way."""
     from numcnn import runs
 
-    given = config_from_arguments(arguments)
-    changed = [name for name, value in TrainConfig().to_json().items() if getattr(given, name) != value]
-    changed += [name for name in ("out", "watch_gradients", "dry_run") if getattr(arguments, name)]
-    changed += ["preset"] if arguments.preset != "default" else []
+    if arguments.out:
+        raise ConfigError("--out can't be combined with --resume: the run goes on in its own folder")
+    changed = list(given_settings(arguments))
+    changed += [name for name in ("preset", "watch_gradients", "dry_run") if getattr(arguments, name)]
     changed += ["dataset"] if arguments.dataset != "auto" else []
     if changed:
         flags = ", ".join(map(flag, changed))
@@ -220,6 +223,7 @@ def _finish(monitor, dataset, state, config, info, threads, command_line):
     from numcnn.threads import peak_memory_mb
 
     network = load(monitor.best, backend=config.backend)
+    network.fuse = config.fuse
     test = network.evaluate(dataset.test_images, dataset.test_labels)
     result = {**network.info["result"], "test_accuracy": test.accuracy, "test_loss": test.loss}
     monitor.save_best(network, result)
@@ -262,12 +266,16 @@ def _report(arguments, card):
         return 0
     low, high = card["test_interval"]
     name = title_of(card["dataset"])
-    print(f"test accuracy on {name}: {card['test_accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
+    accuracy = f"test accuracy on {name}: {card['test_accuracy']:.2%}"
+    interval = f"(95% interval {low:.2%} to {high:.2%})"
+    print(accuracy, interval, sep=" " if len(accuracy) + len(interval) < 80 else "\n")
     memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
-    print(f"best epoch {card['best_epoch']}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")
+    # Where nothing was held out, no epoch is known to be the best.
+    epoch = f"{'last' if card['val_accuracy'] is None else 'best'} epoch {card['best_epoch']}"
+    print(f"{epoch}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")
     print(f"weights: {card['weights']}")
     if card["dataset"] == "generated":
-        print("To train on MNIST: numcnn train --dataset mnist, or --data-dir DIR with its four files.")
+        print("To train on MNIST: numcnn train --data-dir DIR, with its four files in DIR.")
     return 0
 
 

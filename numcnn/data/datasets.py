@@ -5,6 +5,7 @@ import functools
 import math
 import operator
 import os
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,9 @@ def load(
         except mnist.UnavailableError as error:
             if dataset == "mnist":
                 raise
-            report(f"{error} Going on with generated digits instead of MNIST.")
+            report("MNIST can't be downloaded: going on with generated digits instead.")
+            report(textwrap.shorten(f"The reason: {error.reason}", 80, placeholder=" ..."))
+            report("To use MNIST, name the folder of its files with NUMCNN_DATA or --data-dir.")
             whole = draw()
     return whole.limited(limit, seed)
 
@@ -175,7 +178,8 @@ def _validation_count(val, n):
         raise ConfigError(f"The validation set cannot have {val} images: above 1 it must be a whole number.")
     if count >= n:
         raise ConfigError(
-            f"A validation set of {count:,} leaves nothing to train on: the training set has {n:,} images."
+            f"A validation set of {count:,} leaves nothing to train on: the training set has "
+            f"{'1 image' if n == 1 else f'{n:,} images'}."
         )
     return count
 

@@ -186,16 +186,21 @@ def download(folder, roles=tuple(FILES), origin=OFFICIAL, *, progress=True, repo
         for role in roles:
             _fetch_file(origin.files[role], folder, mirrors, progress)
     except OSError as error:
-        raise UnavailableError(f"cannot write to the cache folder {folder} ({error.strerror or error}).") from error
+        reason = error.strerror or str(error)
+        problem = f"cannot write to the cache folder {folder} ({reason})."
+        raise UnavailableError(problem, f"its cache folder cannot be written: {reason}") from error
 
 
 class UnavailableError(DataError):
-    """MNIST is not on this machine, and could not be downloaded either."""
+    """MNIST is not on this machine, and could not be downloaded either; ``reason``: why, in a few words."""
 
-    def __init__(self, problem):
+    def __init__(self, problem, reason):
+        self.reason = reason
+        others = [mirror for mirror in chosen_mirrors() if mirror.rstrip("/") not in problem]  # told only once
+        source = f" from {' or '.join(others)}" if others else ""
         super().__init__(
-            f"MNIST is not in NUMCNN_DATA, --data-dir or the cache, and could not be downloaded: {problem} "
-            f"To get it by hand, put {_names(FILES, '.gz')} from {' or '.join(chosen_mirrors())} into a folder and "
+            f"MNIST is not on this machine, and could not be downloaded: {problem} "
+            f"To get it by hand, put {_names(FILES, '.gz')}{source} into a folder and "
             "set NUMCNN_DATA to it, or pass --data-dir."
         )
 
@@ -218,16 +223,22 @@ class _Mirrors:
     def __init__(self, origin, report):
         self.alive = [address.rstrip("/") + "/" for address in origin.mirrors or chosen_mirrors()]
         self.failures = []
+        self.untold = []  # failures to be told once another mirror answers; if none does, the exception tells them
         self.seconds = origin.connect_seconds
         self.stall_seconds = origin.stall_seconds
-        self.report = report
+        self._report = report
+
+    def report(self, line):
+        """Report a line, after those on the mirrors that failed before."""
+        while self.untold:
+            self._report(f"{self.untold.pop(0)}; asking the next mirror.")
+        self._report(line)
 
     def drop(self, mirror, reason):
         """Ask ``mirror`` no more."""
         self.alive.remove(mirror)
         self.failures.append(f"{mirror} {reason}")
-        if self.alive:  # what becomes of the last one is told by the exception
-            self.report(f"{mirror} {reason}; asking the next mirror.")
+        self.untold.append(self.failures[-1])
 
     def open(self, url, offset):
         """Ask for ``url`` from byte ``offset`` on; return the answer once its head is there.  Raises _MirrorFailed."""
@@ -317,7 +328,7 @@ def _fetch_file(file, folder, mirrors, progress):
         kept = ""
         if _size(partial) and partial.name == str(part):
             kept = f" {_size(partial):,} bytes are kept in {part} to go on from."
-    raise UnavailableError(f"{'; '.join(mirrors.failures)}.{kept}")
+    raise UnavailableError(f"{'; '.join(mirrors.failures)}.{kept}", f"the last mirror {reason}")
 
 
 class _Transfer:

@@ -16,8 +16,7 @@ from torch.nn import functional
 from numcnn import data
 from numcnn.benchmark import BenchmarkError
 from numcnn.benchmark.peers.pytorch import make_model, parameters_of, use_threads
-from numcnn.commands.train import VALIDATION_SHARE
-from numcnn.config import TrainConfig
+from numcnn.config import VALIDATION_SHARE, TrainConfig
 from numcnn.data.batches import ORDER, Examples
 from numcnn.files import atomic_write
 from numcnn.models import make_layers

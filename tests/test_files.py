@@ -1,0 +1,69 @@
+"""Files are written whole or not at all, and nothing but a file is ever replaced."""
+
+import os
+import stat
+import threading
+
+import pytest
+
+from numcnn.files import atomic_write, check_writable
+
+
+def write(path, content=b"new"):
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def test_a_file_is_replaced_and_nothing_else_left(tmp_path):
+    write(tmp_path / "a", b"old")
+    check_writable(tmp_path / "a")
+    write(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"new" and os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_pipe_is_written_to_and_stays_one(tmp_path, by_link):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    target = link if by_link else pipe
+    check_writable(target)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    write(target)
+    reader.join(timeout=10)
+    assert received == [b"new"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and link.is_symlink() and len(os.listdir(tmp_path)) == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_failure_of_a_device_names_the_path(tmp_path):
+    (tmp_path / "link").symlink_to("/dev/full")
+    check_writable(tmp_path / "link")
+    with pytest.raises(OSError, match=r"No space left on device: .*link"):
+        write(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and os.listdir(tmp_path) == ["link"]
+
+
+def test_a_link_stays_one_and_its_file_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    for name in ("old", "not yet"):
+        (tmp_path / name).symlink_to(tmp_path / "there" / name)
+    (tmp_path / "there" / "old").write_bytes(b"old")
+    for name in ("old", "not yet"):
+        check_writable(tmp_path / name)
+        write(tmp_path / name)
+        assert (tmp_path / name).is_symlink() and (tmp_path / "there" / name).read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path / "there")) == ["not yet", "old"]
+
+
+@pytest.mark.parametrize(("name", "error"), [("folder", IsADirectoryError), ("no/file", FileNotFoundError)])
+def test_what_can_t_be_written_is_told_before_too(tmp_path, name, error):
+    (tmp_path / "folder").mkdir()
+    for attempt in (check_writable, write):
+        with pytest.raises(error) as caught:
+            attempt(tmp_path / name)
+        assert caught.value.filename == str(tmp_path / name)
+    assert os.listdir(tmp_path) == ["folder"]
