@@ -431,11 +431,23 @@ def test_whole_runs_are_timed_from_outside(digits, monkeypatch):
     assert ours["first_run_s"] > 0.05 and ours["later_run_s"] > 0.05
     assert ours["first_run_s"] + ours["later_run_s"] < time.perf_counter() - started
     assert ours["peak_memory_mb"] is None or ours["peak_memory_mb"] > 30
+    assert ours["peak_memory_first_mb"] is None or ours["peak_memory_first_mb"] > 30
     ours, peer = whole_runs.time_to_accuracy(plain, ["--dataset", str(digits)], 1, silent)
     assert peer is None and ours["config"]["epochs"] == 1
     (run,) = ours["runs"]
     assert run["seed"] == 0 and ours["seconds"] == pytest.approx(run["seconds"], abs=1e-3)
     assert 0 < ours["test_accuracy"] < 1 and ours["test_accuracy_std"] is None
+
+
+def test_memory_is_the_processs_own_not_that_of_who_started_it():
+    pytest.importorskip("resource")
+    block = np.ones(40_000_000)  # 320 MB of this process
+    small = whole_runs._peak_memory([sys.executable, "-c", "pass"], SHORT)
+    large = whole_runs._peak_memory([sys.executable, "-c", "x = bytearray(200_000_000)"], SHORT)
+    assert small < 60 and 180 < large < 280
+    del block
+    with pytest.raises(BenchmarkError, match="ended with code 3"):
+        whole_runs._peak_memory([sys.executable, "-c", "import sys; sys.exit(3)", "", ""], SHORT)
 
 
 def test_whole_runs_are_told_as_mean_and_standard_deviation():

@@ -23,13 +23,13 @@ PEAK_SIZE = 2048  # of the matrices whose product is the machine's peak
 
 
 def measure_kernels(task, settings, sgemm_gflops):
-    """Take steps with plain and with fused layers in turn.  Return a row for each kernel, a dict, in a step's order.
+    """Take steps with plain and with fused layers in turn, on one thread.  Return a row, a dict, for each kernel.
 
-    sgemm_gflops: the machine's peak, for the shares of it; None: not measured yet.
+    sgemm_gflops: the machine's peak on one thread, for the shares of it; None: not measured yet.
     """
     if sgemm_gflops is None:
-        sgemm_gflops = Sgemm(task, settings.threads, settings.backend, PEAK_SIZE).burst()["gflops"]
-    use_threads(settings.threads)
+        sgemm_gflops = Sgemm(task, 1, settings.backend, PEAK_SIZE).burst()["gflops"]
+    use_threads(1)
     runs = {True: _Steps(task, settings.backend, True), False: _Steps(task, settings.backend, False)}
     for _ in range(settings.rounds):
         for run in runs.values():

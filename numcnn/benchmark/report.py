@@ -144,7 +144,8 @@ def _start_up_rows(document):
     lines = (
         ("process start to the second step, the first time ever (s)", "first_run_s", "{:.2f}"),
         ("process start to the second step, later (s)", "later_run_s", "{:.2f}"),
-        ("peak memory, one epoch of the whole data set (MB)", "peak_memory_mb", "{:.0f}"),
+        ("peak memory of one epoch, the first time ever (MB)", "peak_memory_first_mb", "{:.0f}"),
+        ("peak memory of one epoch, later (MB)", "peak_memory_mb", "{:.0f}"),
     )
     rows = [
         (text, *(form.format(column[key]) if column.get(key) else "" for column in columns))

@@ -183,7 +183,7 @@ def _measure(document, parts, settings, dataset, arguments, folder):
             from numcnn.benchmark.kernels import measure_kernels
 
             say("kernels: plain and fused layers in turn")
-            peak = document.get("training", {}).get("sgemm_gflops")
+            peak = document.get("training", {}).get("sgemm_gflops_one_thread")
             document["kernels"] = measure_kernels(measure.make_task(dataset), settings, peak)
         elif part == "scan":
             whole = measure.make_task(dataset, most=None)
