@@ -9,7 +9,7 @@ far on validation.
 """
 
 EXAMPLES = """examples:
-  numcnn train                            the whole job on MNIST: some minutes
+  numcnn train                            the whole job on MNIST, ten epochs
   numcnn train --preset fast              99% on MNIST in some seconds
   numcnn train --limit 6000 --epochs 3    a quick try
   numcnn train --dataset fashion/         any data set in MNIST's IDX form
