@@ -7,6 +7,7 @@ import types
 import typing
 from dataclasses import dataclass
 
+from numcnn.augment import FULL
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS
 from numcnn.models import MODELS
@@ -19,7 +20,10 @@ FOR_COMMAND_LINE = ("model", "val", "limit", "backend", "fuse")
 OPTIMIZERS = {"adamw": (3e-3, 0.05), "adam": (1e-3, 0.0), "sgd": (0.05, 0.0)}
 
 # Settings that go together, chosen on validation data: "fast" is the shortest way to 99% of MNIST.
-PRESETS = {"default": {}, "fast": {"epochs": 3, "lr": 0.012, "label_smoothing": 0.05, "val": 0}}
+PRESETS = {
+    "default": {"epochs": 30, "augment": 0.6, "label_smoothing": 0.05},
+    "fast": {"epochs": 3, "lr": 0.012, "label_smoothing": 0.05, "val": 0},
+}
 
 # The share of the training set held out for validation where ``val`` is None: 5,000 of MNIST's 60,000.
 VALIDATION_SHARE = 1 / 12
@@ -44,6 +48,9 @@ class TrainConfig:
     momentum: float = _option(0.9, "momentum of sgd; the others don't use it")
     nesterov: bool = _option(False, "sgd looks ahead along its momentum")
     weight_decay: float | None = _option(None, "decoupled weight decay (default: what suits the optimiser)")
+    average: float = _option(0.0, "share that a running average of the weights keeps of itself in a step; 0: none")
+    dropout: float = _option(0.0, "share of the values dropped before the last layer")
+    augment: float = _option(0.0, "how strongly pictures are changed each time they are trained on; 0: not, 1: fully")
     clip: float = _option(0.0, "largest norm of the whole gradient; 0: no limit")
     label_smoothing: float = _option(0.0, "share of the target spread over all classes")
     val: float | None = _option(
@@ -62,10 +69,13 @@ class TrainConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             self._check_kind(field)
-        below = {"momentum": 1, "label_smoothing": 1, "warmup": 10_000}
+        below = {"momentum": 1, "label_smoothing": 1, "warmup": 10_000, "average": 1, "dropout": 1, "augment": 2.5}
         least = {
             "momentum": 0,
             "label_smoothing": 0,
+            "average": 0,
+            "dropout": 0,
+            "augment": 0,
             "weight_decay": 0,
             "limit": 1,
             "epochs": 1,
@@ -112,6 +122,11 @@ class TrainConfig:
         return OPTIMIZERS[self.optimizer][0] if self.lr is None else self.lr
 
     @property
+    def augmentation(self):
+        """The ``Augmentation`` of that strength; None for none."""
+        return FULL.times(self.augment) if self.augment else None
+
+    @property
     def decay_rate(self):
         """The weight decay: the one given, or the optimiser's own."""
         return OPTIMIZERS[self.optimizer][1] if self.weight_decay is None else self.weight_decay
@@ -153,7 +168,7 @@ def add_config_arguments(parser):
             type=kind,
             choices=field.metadata["choices"],
             metavar=None if field.metadata["choices"] else "N" if kind is int else "X",
-            help=text if optional else f"{text} (default: {field.default})",
+            help=text if optional else f"{text} (default: {PRESETS['default'].get(field.name, field.default)})",
         )
 
 

@@ -8,7 +8,13 @@ import numpy as np
 from numcnn.errors import DataError, ShapeError
 
 Z95 = 1.959963984540054  # 97.5% point of the normal distribution: two-sided 95%
+# The same of Student's distribution with 1, 2, 3 ... degrees of freedom; with more than these it is hardly smaller.
+T95 = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
+    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
 TEXT_WIDTH = 80
+BINS = 15  # of probabilities, as in the papers on calibration
 
 
 @dataclass(frozen=True)
@@ -22,9 +28,23 @@ class ClassScores:
     support: int
 
 
+@dataclass(frozen=True)
+class CalibrationBin:
+    """The answers with a probability from ``low`` to ``high``: how many, how sure on average, how often right."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an evaluation found.  accuracy 0..1 with its 95% interval (low, high); confusion (C,C), rows are true."""
+    """What an evaluation found.  accuracy 0..1 with its 95% interval (low, high); confusion (C,C), rows are true.
+
+    calibration: the bins, and calibration_error (0..1) what they come to.
+    """
 
     accuracy: float
     n: int
@@ -32,6 +52,8 @@ class Evaluation:
     interval: tuple[float, float]
     confusion: np.ndarray
     per_class: list[ClassScores]
+    calibration: list[CalibrationBin]
+    calibration_error: float
 
     def to_json(self):
         """Return a dict of plain Python values; a loss that is not finite becomes None, as JSON has no word for it."""
@@ -40,6 +62,8 @@ class Evaluation:
             "n": self.n,
             "loss": self.loss if math.isfinite(self.loss) else None,
             "interval": list(self.interval),
+            "calibration_error": self.calibration_error,
+            "calibration": [asdict(some) for some in self.calibration],
             "per_class": [asdict(scores) for scores in self.per_class],
             "confusion": self.confusion.tolist(),
         }
@@ -50,7 +74,8 @@ class Evaluation:
         correct = int(np.trace(self.confusion))
         parts = [
             f"accuracy  {self.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%}; {correct:,} of {self.n:,} right)\n"
-            f"loss      {self.loss:.4f}",
+            f"loss      {self.loss:.4f}\n"
+            f"sureness  off by {self.calibration_error:.2%} on average (expected calibration error, {BINS} bins)",
             _scores_table(self.per_class),
             _confusion_table(self.confusion),
             _confusions_line(self.confusion),
@@ -87,6 +112,7 @@ def evaluation(labels, probabilities, loss=None):
         smallest = np.finfo(probabilities.dtype).tiny
         loss = -np.mean(np.log(np.maximum(of_truth, smallest)), dtype=np.float64)
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
+    bins = calibration_bins(labels, probabilities)
     n, correct = len(labels), int(np.trace(confusion))
     return Evaluation(
         accuracy=correct / n,
@@ -95,7 +121,30 @@ def evaluation(labels, probabilities, loss=None):
         interval=accuracy_interval(correct, n),
         confusion=confusion,
         per_class=classification_report(confusion),
+        calibration=bins,
+        calibration_error=sum(some.n * abs(some.accuracy - some.confidence) for some in bins) / n,
     )
+
+
+def calibration_bins(labels, probabilities, count=BINS):
+    """Sort answers by their probability into ``count`` equal bins of 0..1.  Return those in use, ``CalibrationBin``.
+
+    labels (N,), probabilities (N,C).  The mean distance between accuracy and confidence, weighted with n, is the
+    expected calibration error (Naeini et al. 2015, Guo et al. 2017).
+    """
+    confidence, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels
+    place = np.clip(np.ceil(confidence * count).astype(int) - 1, 0, count - 1)  # a border belongs to the bin below it
+    return [
+        CalibrationBin(
+            low=k / count,
+            high=(k + 1) / count,
+            n=int((place == k).sum()),
+            confidence=float(confidence[place == k].mean()),
+            accuracy=float(right[place == k].mean()),
+        )
+        for k in range(count)
+        if (place == k).any()
+    ]
 
 
 def confusion_matrix(labels, predicted, classes=10):
@@ -146,6 +195,27 @@ def accuracy_interval(correct, n):
     low = 0.0 if correct == 0 else max(0.0, middle - reach)
     high = 1.0 if correct == n else min(1.0, middle + reach)
     return low, high
+
+
+def spread(values):
+    """Return mean, standard deviation, least and largest of two or more results, and the mean's 95% interval.
+
+    The interval is Student's (1908), for few results of a normal distribution.  Raises DataError for fewer than two.
+    """
+    values = np.asarray(values, float)
+    n = len(values)
+    if n < 2:
+        raise DataError(f"spread: got {n} values; wants 2 or more")
+    mean, std = float(values.mean()), float(values.std(ddof=1))
+    half = T95[min(n - 1, len(T95)) - 1] * std / math.sqrt(n)
+    return {
+        "n": n,
+        "mean": mean,
+        "std": std,
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "interval": [mean - half, mean + half],
+    }
 
 
 def top_confusions(confusion, k):

@@ -6,6 +6,7 @@ import numbers
 import numpy as np
 
 from numcnn import checkpoint, fusion, kernels, metrics
+from numcnn.calibration import fit_temperature
 from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.initializers import INITIALIZERS
 from numcnn.kernels.memory import zeros
@@ -30,7 +31,8 @@ class Network:
 
     ``params`` and ``grads`` are flat arrays (P,); every layer's arrays are views into them, so write them in place.
     Attributes: layers (what the network is), steps (what runs), input_shape (H, W, C), dtype, normalisation (mean,
-    std) of 0..1 pixels, info (a dict that goes into the weights file and comes back with it).
+    std) of 0..1 pixels, info (a dict that goes into the weights file and comes back with it), temperature (by which
+    logits are divided before they become probabilities: see ``calibrate``).
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Network:
         self.input_shape = tuple(input_shape)
         self.normalisation = _checked_normalisation(normalisation)
         self.seed = _checked_seed(seed)
-        self.info = {}
+        self.info, self.temperature = {}, 1.0
         self._build_layers()
         self._bind_parameters(most_parameters)
         if seed is not None:
@@ -217,7 +219,7 @@ class Network:
 
     def predict_proba(self, images):
         """Return the probabilities (N, classes) of pictures: see ``logits`` for what they may be."""
-        return softmax(self.logits(images))
+        return softmax(self.logits(images) / self.dtype.type(self.temperature))
 
     def predict(self, images):
         """Return the labels (N,) of pictures: see ``logits`` for what they may be."""
@@ -229,8 +231,16 @@ class Network:
         if len(logits) == 0:
             raise DataError("there are no images to evaluate on; wants 1 or more")
         criterion = SoftmaxCrossEntropy(self.kernels)
-        loss = criterion.forward(logits, labels)
+        loss = criterion.forward(logits / self.dtype.type(self.temperature), labels)
         return metrics.evaluation(labels, np.exp(criterion.log_probs), loss)
+
+    def calibrate(self, images, labels):
+        """Set the temperature so that probabilities say how sure one may be, and return it.
+
+        images, labels: some that were not trained on.  No answer changes.  See ``calibration.fit_temperature``.
+        """
+        self.temperature = fit_temperature(self.logits(images), labels)
+        return self.temperature
 
     def reader(self):
         """Return a ``reader.Reader``: a snapshot of this network that reads one picture at a time without delay."""
@@ -243,6 +253,14 @@ class Network:
         mean, std = self.normalisation
         pixel = 1 / 255 if images.dtype == np.uint8 else 1.0
         self.kernels.gather_images(images, index, pixel / std, -mean / std, out)
+        return out
+
+    def gather_augmented(self, images, index, changes, out):
+        """Fill ``out`` (n, H, W, 1) with images[index], changed by an ``augment.Changes`` and normalised; return it."""
+        mean, std = self.normalisation
+        numbers = changes.numbers(index, len(images))
+        settings = changes.key, changes.augmentation, 1 / 255 / std, -mean / std
+        self.kernels.augment_images(images, index, numbers, *settings, out)
         return out
 
     def check_reads_pictures(self):
@@ -323,7 +341,7 @@ class Network:
         )
         twin.params[...] = self.params
         twin.rng.bit_generator.state = self.rng.bit_generator.state
-        twin.info = dict(self.info)
+        twin.info, twin.temperature = dict(self.info), self.temperature
         return twin
 
     def save(self, path, extra_arrays=None):
@@ -336,6 +354,7 @@ class Network:
             "input_shape": list(self.input_shape),
             "dtype": self.dtype.name,
             "normalisation": {"mean": self.normalisation[0], "std": self.normalisation[1]},
+            "temperature": self.temperature,
             "info": self.info,
         }
         checkpoint.save(path, {**self.named_arrays(self.params), **(extra_arrays or {})}, meta)
@@ -376,7 +395,7 @@ def _from_meta(meta, backend, most_parameters):
         normalisation=(mean, std),
         most_parameters=most_parameters,
     )
-    network.info = dict(meta["info"])
+    network.info, network.temperature = dict(meta["info"]), _checked_temperature(meta.get("temperature", 1.0))
     return network
 
 
@@ -409,6 +428,12 @@ def _checked_normalisation(normalisation):
     if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
         raise ConfigError(f"normalisation is ({mean}, {std}); wants a finite mean and a standard deviation above 0")
     return mean, std
+
+
+def _checked_temperature(temperature):
+    if not isinstance(temperature, numbers.Real) or not 0 < temperature < math.inf:
+        raise ConfigError(f"temperature is {temperature!r}; wants a number above 0")
+    return float(temperature)
 
 
 def _checked_seed(seed):

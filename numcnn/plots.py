@@ -4,6 +4,7 @@ Every function returns a matplotlib Figure that ``save`` writes as PNG.  matplot
 made, without pyplot: no display is needed and nothing of the caller's own plotting is touched.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -95,6 +96,31 @@ def per_class_plot(per_class, title="Scores by class"):
     axes.set_xlabel("%")
     _clean(axes, title)
     _legend_below(figure, axes)
+    return figure
+
+
+def reliability_plot(bins, error, title="How sure, and how often right"):
+    """Draw accuracy over probability (``metrics.CalibrationBin``), and below it how many answers each bin has.
+
+    error: the expected calibration error, 0..1.
+    """
+    figure = _figure(6.4, 6.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    confidence = 100 * np.array([some.confidence for some in bins])
+    accuracy = 100 * np.array([some.accuracy for some in bins])
+    upper.plot((0, 100), (0, 100), color=MUTED, linestyle="--", linewidth=1, label="as sure as it may be")
+    upper.plot(confidence, accuracy, color=BLUE, marker="o", markersize=5, linewidth=1.8, label="answers, by bin")
+    upper.set_ylabel("right, %")
+    upper.set_ylim(-3, 103)
+    _clean(upper, f"{title}\nexpected calibration error {error:.2%}")
+    upper.legend(frameon=False, labelcolor=INK, loc="upper left")
+    width = 100 * (bins[0].high - bins[0].low)
+    lower.bar([50 * (some.low + some.high) for some in bins], [some.n for some in bins], 0.85 * width, color=BLUE)
+    lower.set_yscale("log")
+    lower.set_ylabel("answers")
+    lower.set_xlabel("probability of the answer, %")
+    lower.set_xlim(0, 100)
+    _clean(lower, "")
     return figure
 
 
@@ -264,7 +290,11 @@ def _contests(document):
         return [(label, row[value], *row[quartiles]) for label, row in found]
 
     training = rows("training", "images_per_second", "images_per_second_quartiles")
-    for key, label in (("one_thread", "numcnn, one thread"), ("unfused", "numcnn, layer by layer")):
+    for key, label in (
+        ("one_thread", "numcnn, one thread"),
+        ("unfused", "numcnn, layer by layer"),
+        ("augmented", "numcnn, augmented"),
+    ):
         if training and f"{key}_images_per_second" in document["training"]:
             value = document["training"][f"{key}_images_per_second"]
             training.append((label, value, value, value))
@@ -368,6 +398,31 @@ def digit_grid(images, titles=None, columns=10):
             )
     axes.set_xlim(-0.1 * width, columns * (1 + gap) * width)
     axes.set_ylim(lines * (1 + head) * height - (head - 0.1) * height, -head * height)
+    axes.set_axis_off()
+    return figure
+
+
+def augmentation_plot(images, title="Each change from nothing to its full strength, and all of them together"):
+    """Draw pictures (n,H,W) uint8 under each change of ``augment.FULL``: a line is one change, growing to the right."""
+    from numcnn import augment
+
+    names = [name for name, value in dataclasses.asdict(augment.FULL).items() if value]
+    count = len(images)
+    lines = [
+        [augment.growing(image, name, count, number=column)[column] for column, image in enumerate(images)]
+        for name in (*names, None)
+    ]
+    figure = _figure(1.1 + 0.66 * count, 0.6 + 0.66 * len(lines), title)
+    axes = figure.add_subplot()
+    gap = 1.12
+    for row, (name, line) in enumerate(zip((*names, "everything"), lines, strict=True)):
+        for column, picture in enumerate(line):
+            left, top = column * gap, row * gap
+            axes.imshow(picture, cmap="gray_r", vmin=0, vmax=255, extent=(left, left + 1, top + 1, top))
+            axes.add_patch(_frame(left, top, 1, 1))
+        axes.text(-0.15, row * gap + 0.5, name, ha="right", va="center", color=INK)
+    axes.set_xlim(-0.05, count * gap)
+    axes.set_ylim(len(lines) * gap, -0.05)
     axes.set_axis_off()
     return figure
 

@@ -74,4 +74,4 @@ class Reader:
 
     def predict_proba(self, image):
         """Return the probabilities (classes,) of one picture: see ``logits`` for what it may be."""
-        return softmax(self.logits(image)[None])[0]
+        return softmax(self.logits(image)[None] / self._network.dtype.type(self._network.temperature))[0]

@@ -26,7 +26,7 @@ from numcnn.config import TrainConfig
 from numcnn.errors import CheckpointError, ConfigError
 from numcnn.files import atomic_write
 from numcnn.network import Network, load
-from numcnn.train import Monitor, TrainState, optimizer_class, state_from_json, state_to_json
+from numcnn.train import Monitor, TrainState, moments_of, state_from_json, state_to_json
 
 # The bar, within 80 columns, its postfix included.
 BAR = "{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}, {remaining} left{postfix}"
@@ -114,10 +114,12 @@ class RunFolder(Progress):
         self.began = time.perf_counter() - earlier_seconds
         self.best, self.last = self.folder / "best.npz", self.folder / "last.npz"
 
+    def on_best(self, network, state):
+        """Write best.npz."""
+        self.save_best(network, result_of(state.history[-1]))
+
     def on_epoch(self, network, optimizer, state, improved):
-        """Write last.npz, log.csv and, if it is the best so far, best.npz."""
-        if improved:
-            self.save_best(network, result_of(state.history[-1]))
+        """Write last.npz and log.csv."""
         self._save_last(network, optimizer, state)
         self._write_log(state.history)
         super().on_epoch(network, optimizer, state, improved)  # the line also says: it is saved
@@ -252,8 +254,7 @@ def load_run(folder):
         resume = network.info["resume"]
         config = TrainConfig(**info["config"])
         with checkpoint.Checkpoint(path) as stored:
-            names = optimizer_class(config).MOMENTS
-            moments = {name: stored.read(MOMENT + name, network.params.shape) for name in names}
+            moments = {name: stored.read(MOMENT + name, network.params.shape) for name in moments_of(config)}
         network.backend, network.fuse = config.backend, config.fuse
         return EarlierRun(
             network=network,

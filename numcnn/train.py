@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from numcnn.data.batches import Batches, Examples
-from numcnn.errors import DataError, DivergedError
+from numcnn.errors import ConfigError, DataError, DivergedError
 from numcnn.gradients import GradientWatch
 from numcnn.losses import SoftmaxCrossEntropy
-from numcnn.optim import SGD, Adam, clip_gradients
+from numcnn.optim import AVERAGE, SGD, Adam, clip_gradients
 from numcnn.schedules import make_schedule
 
 
@@ -51,6 +51,9 @@ class Monitor:
     def on_batch(self, state, images, loss, accuracy):
         """Hear of a finished step: its number of images, the epoch's mean loss and accuracy so far."""
 
+    def on_best(self, network, state):
+        """Hear that the epoch just finished, the last in ``state.history``, is the best on validation so far."""
+
     def on_epoch(self, network, optimizer, state, improved):
         """Hear of a finished epoch, the last in ``state.history``; ``improved``: the best on validation so far."""
 
@@ -70,11 +73,16 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
     Raises DivergedError when the loss is no longer a finite number.
     """
     train, validation = _as_examples(train, network), _as_examples(validation, network)
+    if config.augment and (train.images.dtype != np.uint8 or train.images.ndim != 3):
+        raise ConfigError(
+            f"--augment changes grey pictures, (N, H, W) uint8; these are {train.images.shape} {train.images.dtype}"
+        )
+    network.temperature = 1.0  # an earlier one won't hold for other weights
     monitor, state = monitor or Monitor(), state or TrainState()
     network.use_kernels_for()
     criterion = SoftmaxCrossEntropy(network.kernels, config.label_smoothing)
     optimizer = make_optimizer(network, config, moments)
-    batches = Batches(train, config.batch_size, config.seed, network)
+    batches = Batches(train, config.batch_size, config.seed, network, config.augmentation)
     schedule = make_schedule(config.schedule, config.peak_lr, config.epochs * len(batches), len(batches), config.warmup)
     optimizer.steps = state.epoch * len(batches) + state.batch
     watch = GradientWatch(network) if monitor.watch_gradients else None
@@ -97,16 +105,21 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
             row = _epoch_row(state, schedule(optimizer.steps - 1))
             if not np.isfinite(network.params).all():  # by the very last step, which no loss has seen yet
                 raise _diverged(network, state, config, row["lr"], math.nan)
-            if held_out:
-                result = network.evaluate(*held_out)
-                row.update(val_loss=result.loss, val_accuracy=result.accuracy)
             if watch:
                 row.update(watch.row(len(batches)))
             state.history.append(row)
             state.epoch += 1
             state.start_epoch()
-            improved = _note_best(state, row)
+            with optimizer.averaged():
+                if held_out:
+                    result = network.evaluate(*held_out)
+                    row.update(val_loss=result.loss, val_accuracy=result.accuracy)
+                improved = _note_best(state, row)
+                if improved:
+                    monitor.on_best(network, state)
             monitor.on_epoch(network, optimizer, state, improved)
+    if optimizer.average:
+        network.params[...] = optimizer.moments[AVERAGE]
     return state
 
 
@@ -142,10 +155,15 @@ def optimizer_class(config):
     return SGD if config.optimizer == "sgd" else Adam
 
 
+def moments_of(config):
+    """Return the names of the arrays that ``config``'s optimiser keeps between steps."""
+    return (*optimizer_class(config).MOMENTS, *([AVERAGE] if config.average else []))
+
+
 def make_optimizer(network, config, moments=None):
     """Return the optimiser that ``config`` names, over the network's flat arrays; ``moments``: those to go on with."""
     arrays = (network.params, network.grads, network.kernels)
-    settings = {"decay": network.decay, "weight_decay": config.decay_rate}
+    settings = {"decay": network.decay, "weight_decay": config.decay_rate, "average": config.average}
     if config.optimizer == "sgd":
         settings.update(momentum=config.momentum, nesterov=config.nesterov)
     optimizer = optimizer_class(config)(*arrays, **settings)

@@ -16,7 +16,7 @@ from PIL import Image
 
 import numcnn
 from numcnn.cli import COMMANDS, main
-from numcnn.config import TrainConfig
+from numcnn.config import PRESETS, TrainConfig
 
 ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -54,7 +54,9 @@ def test_train_leaves_all_it_promises(run_folder):
     assert card["dataset"] == data.name and Path(card["weights"]) == out / "best.npz"
     assert 0.1 < card["test_accuracy"] < 1 and card["images_per_second"] > 0 and card["peak_memory_mb"] > 10
     assert card["command"].startswith(f"numcnn train --dataset {data} --out {out} --json --watch-gradients --epochs 2")
-    assert TrainConfig(**card["config"]) == TrainConfig(epochs=2, batch_size=50, lr=0.003, backend=BACKEND)
+    assert TrainConfig(**card["config"]) == TrainConfig(
+        **PRESETS["default"] | {"epochs": 2, "batch_size": 50, "lr": 0.003, "backend": BACKEND}
+    )
     header, *rows = (out / "log.csv").read_text().splitlines()
     for column in ("epoch", "train_loss", "val_accuracy", "conv1.gradient_norm", "dense2.update_ratio"):
         assert column in header.split(",")
@@ -62,6 +64,38 @@ def test_train_leaves_all_it_promises(run_folder):
     epochs = re.findall(r"^epoch +\d/2  loss .*  validation .* img/s$", done.stderr, re.MULTILINE)
     assert len(epochs) == 2 and max(map(len, epochs)) <= 80, done.stderr
     assert "\r" not in done.stderr  # no bar where there is no terminal
+
+
+def test_several_seeds_are_told_with_their_spread_and_an_ensemble_apart(run_folder, tmp_path, capsys):
+    _, data, _ = run_folder
+    options = ["--dataset", str(data), "--seeds", "2", "--seed", "3", "--ensemble", "--quiet", *QUICK]
+    assert main(["train", *options, "--out", str(tmp_path / "several")]) == 0
+    told = capsys.readouterr().out
+    found = json.loads((tmp_path / "several" / "seeds.json").read_text())
+    cards = [json.loads((tmp_path / "several" / f"seed-{seed}" / "run.json").read_text()) for seed in (3, 4)]
+    accuracies = [card["test_accuracy"] for card in cards]
+    assert [run["seed"] for run in found["runs"]] == [3, 4]
+    assert found["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+    assert found["test_accuracy"]["std"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert f"mean {np.mean(accuracies):.2%}" in told and "standard deviation" in told and "95% interval" in told
+    networks = [numcnn.load(card["weights"]) for card in cards]
+    images, labels = draw_digits(200, 12)
+    together = np.mean([network.predict_proba(images) for network in networks], axis=0).argmax(axis=1)
+    assert found["ensemble"]["test_accuracy"] == pytest.approx((together == labels).mean())
+    assert "all 2 together" in told and max(map(len, told.replace(str(tmp_path), "").splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--seeds", "1"], "--seeds is 1; wants 2 or more, to tell a spread"),
+        (["--ensemble"], "--seeds is not given; wants 2 or more"),
+        (["--seeds", "2", "--dry-run"], "--seeds trains several networks from the start; leave out"),
+    ],
+)
+def test_seeds_that_make_no_sense_are_refused(options, text, capsys):
+    assert main(["train", "--dataset", "generated", *options]) == 2
+    assert text in capsys.readouterr().err
 
 
 def test_the_weights_file_says_how_it_was_made(run_folder):

@@ -26,6 +26,9 @@ from numcnn.errors import ConfigError
         ({"limit": 0}, "--limit is 0; wants 1 or more"),
         ({"momentum": 3.0}, "--momentum is 3.0; wants 0 or more and below 1"),
         ({"label_smoothing": 1.0}, "--label-smoothing is 1.0; wants 0 or more and below 1"),
+        ({"augment": 3.0}, "--augment is 3.0; wants 0 or more and below 2.5"),
+        ({"dropout": 1.0}, "--dropout is 1.0; wants 0 or more and below 1"),
+        ({"average": 1.0}, "--average is 1.0; wants 0 or more and below 1"),
         ({"weight_decay": -1.0}, "--weight-decay is -1.0; wants 0 or more"),
         ({"nesterov": True}, "--nesterov goes with --optimizer sgd"),
         ({"patience": 3, "val": 0.0}, "--patience waits for a better validation accuracy"),
@@ -47,9 +50,19 @@ def parse(*argv):
 
 
 def test_the_command_line_is_made_from_the_fields():
-    assert parse() == TrainConfig()
+    default = PRESETS["default"]
+    assert parse() == TrainConfig(**default)
     config = parse("--epochs", "3", "--lr", "0.1", "--optimizer", "sgd", "--nesterov", "--val", "0.2", "--limit", "50")
-    assert config == TrainConfig(epochs=3, lr=0.1, optimizer="sgd", nesterov=True, val=0.2, limit=50)
+    given = {"epochs": 3, "lr": 0.1, "optimizer": "sgd", "nesterov": True, "val": 0.2, "limit": 50}
+    assert config == TrainConfig(**default | given)
+
+
+def test_the_help_tells_the_default_presets_values():
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    told = " ".join(parser.format_help().split())
+    assert f"passes over the training images (default: {PRESETS['default']['epochs']})" in told
+    assert "images per step (default: 128)" in told
 
 
 def test_a_preset_gives_way_to_options_and_what_is_on_can_be_switched_off():

@@ -14,7 +14,7 @@ ROOT = Path(numcnn.__file__).parent
 # From the ground up: a module may import from lower floors and from its own, as long as no circle comes about.
 FLOORS = [
     {"errors"},
-    {"files", "initializers", "schedules", "metrics", "kernels"},
+    {"files", "initializers", "schedules", "metrics", "kernels", "augment", "calibration"},
     {"layers", "losses", "optim", "preprocess", "raster", "checkpoint", "plots", "threads"},
     {"models", "network", "data", "fusion", "sharing", "reader"},
     {"config", "gradients", "predict"},

@@ -12,9 +12,11 @@ import pytest
 from numcnn.errors import DataError, ShapeError
 from numcnn.metrics import (
     accuracy_interval,
+    calibration_bins,
     classification_report,
     confusion_matrix,
     evaluation,
+    spread,
     top_confusions,
 )
 
@@ -28,6 +30,30 @@ def one_hot(predicted, classes=10, certainty=1.0):
     probabilities = np.full((len(predicted), classes), (1 - certainty) / (classes - 1))
     probabilities[np.arange(len(predicted)), predicted] = certainty
     return probabilities
+
+
+def test_calibration_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.35, 0.65], [0.0, 1.0]])
+    labels = np.array([0, 1, 1, 1, 1])
+    bins = calibration_bins(labels, probabilities, count=10)
+    assert [(b.low, b.high, b.n) for b in bins] == [(0.5, 0.6, 1), (0.6, 0.7, 1), (0.8, 0.9, 2), (0.9, 1.0, 1)]
+    assert [b.accuracy for b in bins] == [1, 1, 0.5, 1]
+    assert [b.confidence for b in bins] == pytest.approx([0.6, 0.65, 0.9, 1])
+    found = evaluation(labels, probabilities)
+    assert found.calibration_error == pytest.approx((0.4 + 0.35 + 2 * 0.4 + 0) / 5)  # with 15 bins too
+    assert found.to_json()["calibration_error"] == found.calibration_error
+    assert "sureness  off by 31.00% on average" in found.to_text()
+
+
+def test_the_spread_of_a_few_results_by_hand():
+    found = spread([0.99, 0.992, 0.994])
+    assert found["n"] == 3 and found["mean"] == pytest.approx(0.992) and found["std"] == pytest.approx(0.002)
+    assert (found["min"], found["max"]) == (0.99, 0.994)
+    assert found["interval"] == pytest.approx([0.992 - 4.303 * 0.002 / 3**0.5, 0.992 + 4.303 * 0.002 / 3**0.5])
+    many = spread(np.arange(100.0))
+    assert many["interval"][1] - many["mean"] == pytest.approx(2.042 * many["std"] / 10)
+    with pytest.raises(DataError, match="spread: got 1 values; wants 2 or more"):
+        spread([0.99])
 
 
 def test_confusion_has_true_classes_in_rows():
@@ -131,7 +157,9 @@ def test_loss_of_a_certain_mistake_is_large_and_finite(dtype):
 def test_json_is_strict_and_holds_every_key():
     result = evaluation(LABELS, one_hot(PREDICTED, 10, 0.9).astype(np.float32))
     data = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert list(data) == ["accuracy", "n", "loss", "interval", "per_class", "confusion"]
+    assert list(data) == [
+        "accuracy", "n", "loss", "interval", "calibration_error", "calibration", "per_class", "confusion",
+    ]  # fmt: skip
     assert data["accuracy"] == pytest.approx(6 / 9)
     assert data["n"] == 9
     assert data["interval"] == list(accuracy_interval(6, 9))

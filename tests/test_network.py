@@ -37,6 +37,22 @@ def test_the_canonical_network_is_the_one_every_tutorial_trains():
     assert max(map(len, summary.splitlines())) <= 80
 
 
+def test_the_best_network_has_the_same_shape_with_larger_kernels_and_runs_fused():
+    network = Network(make_layers("best"))
+    kinds = [type(layer) for layer in make_layers("canonical")]
+    assert [type(layer) for layer in network.layers] == kinds
+    assert network.params.size == 857_738
+    for text in ("28 x 28 x 32", "7 x 7 x 64", "3136", "one kernel: forward direct, backward lists"):
+        assert text in network.summary(), text
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_dropout_stands_before_the_last_layer_if_anywhere(name):
+    layers = make_layers(name, classes=7, dropout=0.25)
+    assert type(layers[-2]) is Dropout and layers[-2].rate == 0.25 and layers[-1].units == 7
+    assert not any(type(layer) is Dropout for layer in make_layers(name))
+
+
 def test_an_unknown_model_is_refused():
     with pytest.raises(ConfigError, match=f"model 'resnet' is unknown; choose one of {', '.join(MODELS)}"):
         make_layers("resnet")

@@ -104,6 +104,26 @@ def test_decoupled_weight_decay_shrinks_what_is_masked_and_nothing_else(kind, ba
     np.testing.assert_allclose(params, [0.9**10, -2.0, 3 * 0.9**10], rtol=1e-12)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_average_by_hand(backend):
+    params, grads = np.array([1.0, -2.0]), np.array([0.5, 1.0])
+    optimizer = SGD(params, grads, get_backend(backend), momentum=0, average=0.25)
+    want, path = params.copy(), []
+    for step in range(1, 6):
+        optimizer.step(0.1)
+        path.append(params.copy())
+        keep = min(0.25, step / (step + 9))  # 1/10, 2/11, 3/12, then 1/4
+        want = keep * want + (1 - keep) * params
+    np.testing.assert_allclose(optimizer.moments["average"], want, rtol=1e-12)
+    np.testing.assert_array_equal(params, path[-1])
+    with pytest.raises(ZeroDivisionError), optimizer.averaged():
+        np.testing.assert_allclose(params, want, rtol=1e-12)
+        raise ZeroDivisionError
+    np.testing.assert_array_equal(params, path[-1])
+    with SGD(params, grads, get_backend(backend)).averaged():
+        np.testing.assert_array_equal(params, path[-1])
+
+
 def test_sgd_weight_decay_by_hand():
     # p <- 0.98 p - 0.1 v with v <- 0.5 v + 1, from p = 1: v = 1, 1.5, 1.75
     params = np.array([1.0])
@@ -127,6 +147,7 @@ def test_clipping_scales_the_whole_gradient_to_the_norm():
         (SGD, {"momentum": 1.0}, "momentum is 1.0; wants a number, 0 or more and below 1"),
         (SGD, {"weight_decay": -1}, "weight decay is -1; wants a number, 0 or more"),
         (Adam, {"beta2": "x"}, "beta2 is 'x'"),
+        (Adam, {"average": 1.0}, "average is 1.0; wants a number, 0 or more and below 1"),
         (Adam, {"eps": float("nan")}, "eps is nan"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from conftest import draw_digits
 from PIL import Image
 
 from numcnn import plots
@@ -334,6 +335,21 @@ def test_a_benchmark_without_figures_is_refused():
 
 
 # contact sheet
+
+
+def test_the_picture_of_changes_grows_from_the_digit_itself():
+    images, _ = draw_digits(600, 11)
+    figure = plots.augmentation_plot(images[:5])
+    (axes,) = figure.axes
+    names = [text.get_text() for text in axes.texts]
+    assert names[0] == "rotation" and names[-1] == "everything" and len(names) == 10
+    drawn = [np.asarray(image.get_array()) for image in axes.images]
+    assert len(drawn) == 5 * len(names)
+    for row, name in enumerate(names):
+        line = drawn[5 * row : 5 * row + 5]
+        np.testing.assert_array_equal(line[0], images[0])
+        assert any((line[k] != images[k]).any() for k in range(1, 5)), name
+    assert pixels(figure).std() > 10
 
 
 def test_digit_grid_shows_every_picture_in_order():

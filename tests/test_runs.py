@@ -57,6 +57,19 @@ def test_an_earlier_run_comes_back_whole(finished):
     assert earlier.info == folder.info
 
 
+def test_a_running_average_comes_back_too_and_the_best_weights_are_the_average(tmp_path):
+    images, labels = draw_digits(600, 11)
+    network = Network([Conv2D(2, 5, stride=3), Flatten(), Dense(10)], backend=BACKEND)
+    config = TrainConfig(epochs=1, batch_size=50, backend=BACKEND, average=0.9, schedule="constant")
+    info = {"dataset": "generated", "config": config.to_json(), "threads": 1}
+    folder = runs.RunFolder(tmp_path, config, info, dataset_argument="generated", quiet=True)
+    fit(network, (images[:200], labels[:200]), (images[200:250], labels[200:250]), config, monitor=folder)
+    earlier = runs.load_run(tmp_path)
+    assert set(earlier.moments) == {"m", "v", "average"}
+    np.testing.assert_array_equal(runs.load(folder.best).params, earlier.moments["average"])
+    assert np.abs(earlier.network.params - earlier.moments["average"]).max() > 1e-4  # from these it would go on
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -83,14 +83,16 @@ class Allocations(Monitor):
 
 
 @pytest.mark.skipif(not COMPILED, reason="plain NumPy makes arrays for what lies between")
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_hundred_steps_allocate_no_array(optimizer):
+@pytest.mark.parametrize(
+    ("optimizer", "recipe"), [("adamw", {}), ("sgd", {}), ("adamw", {"augment": 1.0, "average": 0.9})]
+)
+def test_a_hundred_steps_allocate_no_array(optimizer, recipe):
     images, labels = draw_digits(600, 11)
     network = Network(make_layers("canonical"), seed=1, normalisation=(0.13, 0.31))
-    monitor = Allocations(3, 103)
-    config = TrainConfig(epochs=1, batch_size=128, clip=1.0, optimizer=optimizer)
+    monitor = Allocations(15, 115)  # by then every thread has had a share, and has made its scratch memory
+    config = TrainConfig(epochs=1, batch_size=128, clip=1.0, optimizer=optimizer, **recipe)
     try:
-        fit(network, (np.tile(images, (23, 1, 1)), np.tile(labels, 23)), None, config, monitor=monitor)
+        fit(network, (np.tile(images, (25, 1, 1)), np.tile(labels, 25)), None, config, monitor=monitor)
     finally:
         tracemalloc.stop()
     # What is left is Python's own: numbers, tuples, views.  The smallest array that NumPy would make in passing, a bias
@@ -126,12 +128,12 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_others(others):
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 15])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, optimizer):
+@pytest.mark.parametrize("recipe", [{"optimizer": "adamw"}, {"optimizer": "sgd"}, {"augment": 0.5, "average": 0.9}])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
     images, labels = draw_digits(600, 11)
     data = Examples.all_of(images[:230], labels[:230])  # five batches an epoch, the last one short
     validation = (images[300:350], labels[300:350])
-    config = TrainConfig(epochs=3, batch_size=48, optimizer=optimizer)
+    config = TrainConfig(epochs=3, batch_size=48, **recipe)
     whole = small()
     want = fit(whole, data, validation, config)
 
@@ -146,6 +148,27 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, optimizer):
         {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in want.history
     ]
     assert (state.best_epoch, state.best_accuracy) == (want.best_epoch, want.best_accuracy)
+
+
+class Best(Monitor):
+    """Keep the parameters of the best epoch, and those that the next one begins with."""
+
+    def on_best(self, network, state):
+        self.best = network.params.copy()
+
+    def on_epoch(self, network, optimizer, state, improved):
+        self.latest, self.average = network.params.copy(), optimizer.moments["average"].copy()
+
+
+def test_the_average_is_what_is_validated_kept_and_left_at_the_end():
+    images, labels = draw_digits(600, 11)
+    network, monitor, held_out = small(), Best(), (images[300:400], labels[300:400])
+    config = TrainConfig(epochs=1, batch_size=50, average=0.8, schedule="constant")
+    state = fit(network, (images[:200], labels[:200]), held_out, config, monitor=monitor)
+    np.testing.assert_array_equal(monitor.best, monitor.average)
+    np.testing.assert_array_equal(network.params, monitor.average)
+    assert np.abs(monitor.latest - monitor.average).max() > 1e-4
+    assert state.history[0]["val_loss"] == pytest.approx(network.evaluate(*held_out).loss)
 
 
 def test_early_stopping_waits_so_many_epochs_for_a_better_validation():

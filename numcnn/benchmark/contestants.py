@@ -45,6 +45,7 @@ _PEERS = "numcnn.benchmark.peers"
 NUMCNN = "numcnn"
 ONE_THREAD = "numcnn-one-thread"
 UNFUSED = "numcnn-unfused"
+AUGMENTED = "numcnn-augmented"
 SGEMM = Contestant("sgemm", "sgemm", "training", "numcnn.benchmark.ours:Sgemm", options={"size": 2048})
 
 CONTESTANTS = (
@@ -56,6 +57,14 @@ CONTESTANTS = (
         "training",
         "numcnn.benchmark.ours:NumcnnTraining",
         options={"fuse": False},
+        quick=False,
+    ),
+    Contestant(
+        AUGMENTED,
+        "numcnn, augmented",
+        "training",
+        "numcnn.benchmark.ours:NumcnnTraining",
+        options={"augment": 1.0},
         quick=False,
     ),
     Contestant(

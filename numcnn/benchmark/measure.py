@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from numcnn.benchmark import BenchmarkError
-from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD, PEERS, SGEMM, UNFUSED, Contestant
+from numcnn.benchmark.contestants import AUGMENTED, CONTESTANTS, NUMCNN, ONE_THREAD, PEERS, SGEMM, UNFUSED, Contestant
 from numcnn.benchmark.machine import DISTURBED, OtherWork
 from numcnn.benchmark.ours import loss_and_gradients
 from numcnn.benchmark.processes import Workers
@@ -234,7 +234,8 @@ def training(task, settings, folder, report):
         if name != NUMCNN:
             figures[name] |= _ratio_keys("ratio", ratio(speed[NUMCNN], values))
     ours = figures[NUMCNN]
-    for name, key, ratio_key in ((ONE_THREAD, "one_thread", "scaling"), (UNFUSED, "unfused", "fusion_ratio")):
+    ways = ((ONE_THREAD, "one_thread", "scaling"), (UNFUSED, "unfused", "fusion_ratio"))
+    for name, key, ratio_key in (*ways, (AUGMENTED, "augmented", "augmentation_ratio")):
         if name in figures:
             ours[f"{key}_images_per_second"] = figures[name]["images_per_second"]
             ours |= _ratio_keys(ratio_key, ratio(speed[NUMCNN], speed[name]))

@@ -22,13 +22,14 @@ class NumcnnTraining(Training):
     The others get theirs ready-made, as float32 in the layout that suits them.
     """
 
-    def __init__(self, task, threads, backend, fuse=True):
+    def __init__(self, task, threads, backend, fuse=True, augment=0.0):
         super().__init__()
         use_threads(threads)
         self.task, self.network = task, task.network(backend, fuse)
         self.criterion = SoftmaxCrossEntropy(self.network.kernels)
         self.optimizer = Adam(self.network.params, self.network.grads, self.network.kernels)
-        batches = Batches(Examples.all_of(task.images, task.labels), TRAINING_BATCH, 0, self.network)
+        examples = Examples.all_of(task.images, task.labels)
+        batches = Batches(examples, TRAINING_BATCH, 0, self.network, TrainConfig(augment=augment).augmentation)
         self._stream = itertools.chain.from_iterable(batches.epoch(number) for number in itertools.count())
         self._loss = None
         self.variants = {"step": {self.network.backend_name: self._step}}

@@ -3,7 +3,7 @@
 import datetime
 import textwrap
 
-from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD, UNFUSED
+from numcnn.benchmark.contestants import AUGMENTED, CONTESTANTS, NUMCNN, ONE_THREAD, UNFUSED
 from numcnn.benchmark.kernels import kernel_table
 from numcnn.benchmark.machine import DISTURBED, describe, is_busy
 from numcnn.runs import versions
@@ -82,7 +82,8 @@ def _variants(document, part):
 def _training_rows(document):
     ours = document["training"]
     rows = [("numcnn", _count(ours["images_per_second"]), _span(ours["images_per_second_quartiles"]), "")]
-    for name, key, times in ((ONE_THREAD, "one_thread", "scaling"), (UNFUSED, "unfused", "fusion_ratio")):
+    ways = ((ONE_THREAD, "one_thread", "scaling"), (UNFUSED, "unfused", "fusion_ratio"))
+    for name, key, times in (*ways, (AUGMENTED, "augmented", "augmentation_ratio")):
         if times in ours:
             label = next(c.label for c in CONTESTANTS if c.name == name)
             rows.append((label, _count(ours[f"{key}_images_per_second"]), "", _times(ours, times)))

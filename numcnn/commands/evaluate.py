@@ -65,6 +65,7 @@ def _draw(result, title, folder):
     for name, figure in (
         ("confusion.png", plots.confusion_plot(result.confusion, title)),
         ("per_class.png", plots.per_class_plot(result.per_class, title)),
+        ("reliability.png", plots.reliability_plot(result.calibration, result.calibration_error, title)),
     ):
         plots.save(figure, folder / name)
         say(f"wrote {folder / name}")

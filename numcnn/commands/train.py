@@ -9,9 +9,10 @@ far on validation.
 """
 
 EXAMPLES = """examples:
-  numcnn train                            the whole job on MNIST, ten epochs
+  numcnn train                            the whole job: about two minutes
   numcnn train --preset fast              99% on MNIST in some seconds
   numcnn train --limit 6000 --epochs 3    a quick try
+  numcnn train --seeds 5                  how much of the result is luck
   numcnn train --dataset fashion/         any data set in MNIST's IDX form
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
                                           and a picture of them
@@ -23,7 +24,9 @@ machine. Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130
 interrupted.
 """
 
+import argparse
 import contextlib
+import json
 import platform
 import shlex
 import signal
@@ -46,6 +49,8 @@ def add_arguments(parser):
     add_threads_argument(group)
     group.add_argument("--out", metavar="DIR", help="a new folder for the run (default: runs/DATASET-MODEL-NUMBER)")
     group.add_argument("--resume", metavar="DIR", help="go on with the run in this folder, with its settings")
+    group.add_argument("--seeds", type=int, metavar="N", help="train N networks, with --seed and the seeds that follow")
+    group.add_argument("--ensemble", action="store_true", help="with --seeds: also read the test set with all together")
     group.add_argument("--watch-gradients", action="store_true", help="log each layer's gradient and weight norms")
     group.add_argument("--dry-run", action="store_true", help=f"take {DRY_RUN_STEPS} steps, write nothing")
     group.add_argument("--quiet", action="store_true", help="show no progress, only the result")
@@ -54,6 +59,14 @@ def add_arguments(parser):
 
 def run(arguments):
     """Train as the arguments say.  Return the exit code."""
+    if arguments.seeds is not None or arguments.ensemble:
+        return _several(arguments)
+    card = _train(arguments)
+    return card if isinstance(card, int) else _report(arguments, card)
+
+
+def _train(arguments):
+    """Train one network.  Return its run card, or the exit code of a run that comes to none."""
     began = time.perf_counter()
     from numcnn import runs
     from numcnn.threads import use_threads
@@ -64,7 +77,7 @@ def run(arguments):
         runs.check_out(arguments.out)  # before anything takes time
     if earlier and earlier.card is not None:
         say(f"the run in {arguments.resume} is finished; this is its result")
-        return _report(arguments, earlier.card)
+        return earlier.card
     config = earlier.config if earlier else config_from_arguments(arguments)
     threads = use_threads(earlier.info["threads"] if earlier and arguments.threads is None else arguments.threads)
     dataset = _load_data(arguments, config, earlier)
@@ -103,10 +116,79 @@ def run(arguments):
         say(f"stopped in epoch {state.epoch + 1}; go on with: numcnn train --resume {shlex.quote(str(folder))}")
         return 128 + monitor.stop_signal
 
-    card = _finish(monitor, dataset, state, config, info, threads, arguments.command_line)
+    card = _finish(monitor, dataset, val_set, state, config, info, threads, arguments.command_line)
     del dataset, train_set, val_set  # what draws the pictures takes as much memory as the images
     monitor.draw(state.history)
-    return _report(arguments, card)
+    return card
+
+
+def _several(arguments):
+    """Train with one seed after another, each in a folder of its own; report mean and spread.  Return the exit code."""
+    from numcnn import metrics, runs
+    from numcnn.files import atomic_write
+
+    count = arguments.seeds
+    if count is None or count < 2:
+        raise ConfigError(f"--seeds is {count or 'not given'}; wants 2 or more, to tell a spread")
+    if arguments.resume or arguments.dry_run:
+        raise ConfigError("--seeds trains several networks from the start; leave out --resume and --dry-run")
+    config = config_from_arguments(arguments)
+    folder = runs.new_folder(arguments.out, f"{config.model}-seeds")
+    cards = []
+    for seed in range(config.seed, config.seed + count):
+        one = argparse.Namespace(**vars(arguments) | {"seed": seed, "out": str(folder / f"seed-{seed}")})
+        card = _train(one)
+        if isinstance(card, int):
+            return card
+        cards.append(card)
+        say(f"seed {seed}: test accuracy {card['test_accuracy']:.2%}, {card['seconds']:.0f} s")
+    held_out = cards[0]["val_accuracy"] is not None
+    told = ("test_accuracy", "val_accuracy", "seconds") if held_out else ("test_accuracy", "seconds")
+    summary = {
+        "dataset": cards[0]["dataset"],
+        "model": config.model,
+        **{key: metrics.spread([card[key] for card in cards]) for key in told},
+        "runs": [{key: card[key] for key in ("seed", *told, "weights")} for card in cards],
+        "config": config.to_json(),
+        "command": arguments.command_line,
+    }
+    if arguments.ensemble:
+        summary["ensemble"] = _ensemble(arguments, config, cards)
+    with atomic_write(folder / "seeds.json") as file:
+        file.write((json.dumps(summary, indent=1) + "\n").encode())
+    return _report_several(arguments, summary, folder)
+
+
+def _ensemble(arguments, config, cards):
+    """Read the test set with the mean of all networks' probabilities.  Return an evaluation as a dict."""
+    from numcnn import metrics
+    from numcnn.network import load
+
+    dataset = _load_data(arguments, config, None)
+    networks = [load(card["weights"], backend=config.backend) for card in cards]
+    probabilities = sum(network.predict_proba(dataset.test_images) for network in networks) / len(networks)
+    evaluation = metrics.evaluation(dataset.test_labels, probabilities)
+    return {"test_accuracy": evaluation.accuracy, "interval": list(evaluation.interval), "networks": len(networks)}
+
+
+def _report_several(arguments, summary, folder):
+    from numcnn.data import title_of
+
+    if arguments.json:
+        print_json(summary)
+        return 0
+    found = summary["test_accuracy"]
+    low, high = found["interval"]
+    print(f"test accuracy on {title_of(summary['dataset'])}, {found['n']} seeds:")
+    print(f"mean {found['mean']:.2%}, standard deviation {100 * found['std']:.2f} points,")
+    print(f"lowest {found['min']:.2%}, highest {found['max']:.2%}; 95% interval of the mean {low:.2%} to {high:.2%}")
+    if "ensemble" in summary:
+        several = summary["ensemble"]
+        low, high = several["interval"]
+        print(f"apart from that, all {several['networks']} together (their probabilities averaged):")
+        print(f"{several['test_accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
+    print(f"runs and seeds.json: {folder}")
+    return 0
 
 
 def _earlier_run(arguments):
@@ -163,7 +245,7 @@ def _new_network(dataset, train_set, config):
 
     shape = (*dataset.train_images.shape[1:], 1)
     return Network(
-        make_layers(config.model, dataset.classes),
+        make_layers(config.model, dataset.classes, config.dropout),
         shape,
         backend=config.backend,
         seed=config.seed,
@@ -216,14 +298,16 @@ def _info(dataset, config, threads):
     }
 
 
-def _finish(monitor, dataset, state, config, info, threads, command_line):
-    """Read the test set once, with the best weights; write the run card.  Return it."""
+def _finish(monitor, dataset, val_set, state, config, info, threads, command_line):
+    """Calibrate the best weights on validation, read the test set once with them; write the run card.  Return it."""
     from numcnn.network import load
     from numcnn.runs import versions
     from numcnn.threads import peak_memory_mb
 
     network = load(monitor.best, backend=config.backend)
     network.fuse = config.fuse
+    if len(val_set):
+        network.calibrate(val_set.images[val_set.index], val_set.labels[val_set.index])
     test = network.evaluate(dataset.test_images, dataset.test_labels)
     result = {**network.info["result"], "test_accuracy": test.accuracy, "test_loss": test.loss}
     monitor.save_best(network, result)
@@ -233,6 +317,8 @@ def _finish(monitor, dataset, state, config, info, threads, command_line):
         "test_interval": list(test.interval),
         "test_loss": test.loss,
         "test_images": test.n,
+        "test_calibration_error": test.calibration_error,
+        "temperature": network.temperature,
         "val_accuracy": result["val_accuracy"],
         "val_loss": result["val_loss"],
         "best_epoch": result["epoch"],

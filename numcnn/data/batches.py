@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numcnn.augment import Changes
+
 # Which of a seed's streams of random numbers decides the order of images; ``network`` has the others.
 ORDER = 3
 
@@ -38,15 +40,20 @@ class Examples:
 class Batch:
     """Some examples: labels (n,), and images that whoever wants them has written to an array of his own."""
 
-    def __init__(self, images, rows, labels, network):
+    def __init__(self, images, rows, labels, network, augmented=None):
+        """rows (n,): which of ``images``.  augmented: how they are changed, a ``Changes``; None: not at all."""
         self._images, self._rows, self.labels, self._network = images, rows, labels, network
+        self._augmented = augmented
 
     def __len__(self):
         return len(self._rows)
 
     def fill(self, x, first=0, last=None):
         """Write the images from ``first`` to ``last``, normalised, to x (last - first, *input_shape); return it."""
-        return self._network.gather(self._images, self._rows[first:last], x)
+        rows = self._rows[first:last]
+        if self._augmented is None:
+            return self._network.gather(self._images, rows, x)
+        return self._network.gather_augmented(self._images, rows, self._augmented, x)
 
 
 class Batches:
@@ -55,8 +62,10 @@ class Batches:
     So a run can go on from any batch of any epoch without having seen the ones before.  The last batch may be short.
     """
 
-    def __init__(self, examples, batch_size, seed, network):
+    def __init__(self, examples, batch_size, seed, network, augmentation=None):
+        """augmentation: an ``augment.Augmentation``, for pictures that differ each time; None: as they are."""
         self._examples, self._size, self._seed, self._network = examples, batch_size, seed, network
+        self._augmentation = augmentation
         self._labels = np.empty(min(batch_size, len(examples)), examples.labels.dtype)
 
     def __len__(self):
@@ -65,7 +74,8 @@ class Batches:
     def epoch(self, number, start=0):
         """Yield a ``Batch`` for each from ``start`` on.  Its labels are a buffer, and hold until the next."""
         order = np.random.default_rng([self._seed, ORDER, number]).permutation(self._examples.index)
+        augmented = self._augmentation and Changes(self._augmentation, self._seed, number)
         for first in range(start * self._size, len(order), self._size):
             rows = order[first : first + self._size]
             labels = np.take(self._examples.labels, rows, out=self._labels[: len(rows)])
-            yield Batch(self._examples.images, rows, labels, self._network)
+            yield Batch(self._examples.images, rows, labels, self._network, augmented)

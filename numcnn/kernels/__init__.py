@@ -43,7 +43,9 @@ OPS = (
     "softmax_cross_entropy_forward",
     "softmax_cross_entropy_backward",
     "gather_images",
+    "augment_images",
     "add",
+    "average_step",
     "sgd_step",
     "adam_step",
 )

@@ -310,6 +310,13 @@ def gather_images(images, index, scale, shift, out):
     _gather_images(flat, index, dtype(scale), dtype(shift), rows)
 
 
+def augment_images(*arguments):
+    """See ``augment.augment_images``."""
+    from numcnn.kernels import fast_augment  # here: most runs can do without
+
+    fast_augment.augment_images(*arguments)
+
+
 def _share_parameters(step, arrays, *arguments):
     """Call a compiled function on shares of flat ``arrays``, which have one size."""
 
@@ -328,6 +335,17 @@ def _add(array, other):
 def add(array, other):
     """See ``reference.add``."""
     _share_parameters(_add, (array, other))
+
+
+@kernel
+def _average_step(average, params, rate):
+    for i in range(average.size):
+        average[i] += rate * (params[i] - average[i])
+
+
+def average_step(average, params, rate):
+    """See ``reference.average_step``."""
+    _share_parameters(_average_step, (average, params), params.dtype.type(rate))
 
 
 @kernel

@@ -6,6 +6,7 @@ Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH 
 
 import numpy as np
 
+from numcnn.augment import augment_images  # noqa: F401  (its specification)
 from numcnn.kernels.shapes import DEAD
 
 
@@ -194,6 +195,11 @@ def gather_images(images, index, scale, shift, out):
     """Collect a batch: out[i] = images[index[i]] * scale + shift.  images (M,H,W) uint8 or float -> out (N,H,W,1)."""
     np.multiply(images[index].reshape(out.shape), scale, out=out, dtype=out.dtype, casting="unsafe")
     out += shift
+
+
+def average_step(average, params, rate):
+    """Move a running average of the parameters towards them: average += rate (params - average).  Both (P,)."""
+    average += rate * (params - average)
 
 
 def sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, weight_decay):

@@ -1,0 +1,77 @@
+"""The temperature: the likeliest one is found, kept with the weights, and changes no answer."""
+
+import numpy as np
+import pytest
+from conftest import BACKEND, draw_digits
+
+import numcnn
+from numcnn import Dense, Flatten, Network, checkpoint
+from numcnn.calibration import LEAST, MOST, fit_temperature
+from numcnn.errors import CheckpointError, DataError
+from numcnn.losses import softmax
+
+
+def drawn(temperature, n=200_000, seed=0):
+    """Return logits, and labels drawn with the probabilities that softmax(logits / temperature) gives."""
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.standard_normal((n, 4))
+    below = softmax(logits / temperature).cumsum(axis=1) < rng.random((n, 1))
+    return logits, below.sum(axis=1)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+def test_the_temperature_that_labels_were_drawn_with_is_found(temperature):
+    assert fit_temperature(*drawn(temperature)) == pytest.approx(temperature, rel=0.02)
+
+
+def test_no_other_makes_the_labels_likelier():
+    logits, labels = drawn(1.7, n=500)
+
+    def loss(temperature):
+        return -np.log(softmax(logits / temperature)[np.arange(500), labels]).mean()
+
+    found = fit_temperature(logits, labels)
+    assert all(loss(found) < loss(found * factor) for factor in (0.5, 0.97, 1.03, 2))
+
+
+def test_it_stays_within_bounds():
+    logits = np.eye(3)[[0, 1, 2]]
+    assert fit_temperature(logits, np.array([0, 1, 2])) == pytest.approx(LEAST)  # always right: as sure as can be
+    assert fit_temperature(logits, np.array([1, 2, 0])) == pytest.approx(MOST)
+    for wrong in (np.zeros((0, 3)), np.full((3, 3), np.nan)):
+        with pytest.raises(DataError, match=r"temperature: got logits \(\d, 3\); wants finite ones"):
+            fit_temperature(wrong, np.zeros(len(wrong), int))
+
+
+def test_a_network_keeps_its_temperature_wherever_it_goes(tmp_path):
+    images, labels = draw_digits(600, 11)
+    network = Network([Flatten(), Dense(10)], backend=BACKEND)
+    network.fit(images[:300], labels[:300], epochs=2)
+    answers, before = network.predict(images), network.evaluate(images[300:], labels[300:])
+    found = network.calibrate(images[300:], labels[300:])
+    assert found == network.temperature != 1
+    after = network.evaluate(images[300:], labels[300:])
+    assert after.loss < before.loss and after.accuracy == before.accuracy
+    np.testing.assert_array_equal(network.predict(images), answers)
+    np.testing.assert_allclose(network.predict_proba(images), softmax(network.logits(images) / found), atol=1e-6)
+    network.save(tmp_path / "w.npz")
+    for twin in (numcnn.load(tmp_path / "w.npz", backend=BACKEND), network.copy()):
+        np.testing.assert_allclose(twin.predict_proba(images[:5]), network.predict_proba(images[:5]), atol=1e-7)
+    read = network.reader().predict_proba(images[0])
+    np.testing.assert_allclose(read, network.predict_proba(images[0])[0], atol=1e-6)
+    network.fit(images[:100], labels[:100], epochs=1)
+    assert network.temperature == 1  # for other weights
+
+
+def test_weights_from_before_have_none_and_a_wrong_one_is_refused(tmp_path):
+    network = Network([Flatten(), Dense(10)], backend=BACKEND)
+    network.save(tmp_path / "w.npz")
+    with checkpoint.Checkpoint(tmp_path / "w.npz") as stored:
+        meta = dict(stored.meta)
+    arrays = network.named_arrays(network.params)
+    checkpoint.save(tmp_path / "old.npz", arrays, {k: v for k, v in meta.items() if k != "temperature"})
+    assert numcnn.load(tmp_path / "old.npz").temperature == 1
+    for wrong in (0, -1.0, "hot", None):
+        checkpoint.save(tmp_path / "wrong.npz", arrays, {**meta, "temperature": wrong})
+        with pytest.raises(CheckpointError, match=r"wrong.npz: .*temperature is .*; wants a number above 0"):
+            numcnn.load(tmp_path / "wrong.npz")
