@@ -11,6 +11,7 @@ import numpy as np
 
 from numcnn.errors import DataError, ShapeError
 from numcnn.files import atomic_write
+from numcnn.metrics import accuracy_interval
 
 # Okabe and Ito's colours, told apart with every common colour blindness; without their yellow, too pale on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
@@ -109,11 +110,14 @@ def reliability_plot(bins, error, title="How sure, and how often right"):
     confidence = 100 * np.array([some.confidence for some in bins])
     accuracy = 100 * np.array([some.accuracy for some in bins])
     upper.plot((0, 100), (0, 100), color=MUTED, linestyle="--", linewidth=1, label="as sure as it may be")
-    upper.plot(confidence, accuracy, color=BLUE, marker="o", markersize=5, linewidth=1.8, label="answers, by bin")
+    intervals = np.array([accuracy_interval(round(some.n * some.accuracy), some.n) for some in bins])
+    bars = np.abs(100 * intervals.T - accuracy)
+    look = {"fmt": "o", "color": BLUE, "markersize": 6, "elinewidth": 1.4, "capsize": 3, "clip_on": False}
+    upper.errorbar(confidence, accuracy, yerr=bars, label="answers, with 95% interval", **look)
     upper.set_ylabel("right, %")
     upper.set_ylim(-3, 103)
     _clean(upper, f"{title}\nexpected calibration error {error:.2%}")
-    upper.legend(frameon=False, labelcolor=INK, loc="upper left")
+    upper.legend(frameon=False, labelcolor=INK, loc="lower right")
     width = 100 * (bins[0].high - bins[0].low)
     lower.bar([50 * (some.low + some.high) for some in bins], [some.n for some in bins], 0.85 * width, color=BLUE)
     lower.set_yscale("log")

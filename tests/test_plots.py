@@ -17,7 +17,7 @@ from PIL import Image
 
 from numcnn import plots
 from numcnn.errors import DataError, ShapeError
-from numcnn.metrics import classification_report
+from numcnn.metrics import CalibrationBin, classification_report
 
 
 @dataclass
@@ -409,3 +409,14 @@ def test_neither_import_nor_drawing_touches_pyplot(tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "True", "False"]
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_the_reliability_plot_shows_every_bin_in_use():
+    bins = [CalibrationBin(0.4, 0.6, 4, 0.5, 0.75), CalibrationBin(0.8, 1.0, 1000, 0.97, 0.99)]
+    figure = plots.reliability_plot(bins, 0.021, "seven")
+    upper, lower = figure.axes
+    assert upper.get_title() == "seven\nexpected calibration error 2.10%"
+    (points,) = upper.containers
+    np.testing.assert_allclose(points[0].get_xydata(), [[50, 75], [97, 99]])
+    assert [patch.get_height() for patch in lower.patches] == [4, 1000]
+    assert pixels(figure).std() > 10
