@@ -202,22 +202,23 @@ def augment_images(images, index, numbers, key, augmentation, scale, shift, out)
     count, kind = augment.numbers_each((H, W)), np.float32
     ink = scratch("augmented ink", (2, (H + 4) * (W + 4)), kind)  # before and after the pen changed, or the reverse
     ink[...] = 0
-    _augment(
-        images.reshape(len(images), -1),
-        index,
-        numbers,
-        H,
-        W,
-        key,
-        _strengths(augmentation),
-        _weights(H),
-        _weights(W),
-        kind(scale),
-        kind(shift),
-        scratch("random numbers", (count,), kind),
-        ink,
-        scratch("lattice along a row", (_weights(W).size // W,), kind),
-        scratch("rows", (H * W,), kind),
-        scratch("columns", (H * W,), kind),
-        out.reshape(len(out), -1),
-    )
+    with np.errstate(over="ignore"):  # random numbers wrap around; not compiled, NumPy would warn of it
+        _augment(
+            images.reshape(len(images), -1),
+            index,
+            numbers,
+            H,
+            W,
+            key,
+            _strengths(augmentation),
+            _weights(H),
+            _weights(W),
+            kind(scale),
+            kind(shift),
+            scratch("random numbers", (count,), kind),
+            ink,
+            scratch("lattice along a row", (_weights(W).size // W,), kind),
+            scratch("rows", (H * W,), kind),
+            scratch("columns", (H * W,), kind),
+            out.reshape(len(out), -1),
+        )
