@@ -9,6 +9,7 @@ time sleeps after all: an idle team costs nothing.
 from numcnn.kernels.jit import kernel  # before Numba itself, which asks once where to keep what it compiles
 
 # isort: split
+import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -54,6 +55,13 @@ def _wait(counter, wanted, looks, linger):
 def _tell_and_wait(finished, number, given, wanted, looks, linger):
     _add(finished, number)
     _wait(given, wanted, looks, linger)
+
+
+def prepare():
+    """Have the functions here compiled."""
+    counters = np.zeros((2, 1), np.int64)
+    wait_for_others(counters[0], 0)
+    wait_for_work(counters[0], 1, counters[1], 0)
 
 
 def wait_for_work(finished, number, given, wanted):

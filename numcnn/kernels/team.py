@@ -59,12 +59,12 @@ class _Job:
 class Team:
     """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once.
 
-    waiting: a module with ``wait_for_work`` and ``wait_for_others``, what threads do before they sleep: see
+    waiting: a module with ``prepare``, ``wait_for_work`` and ``wait_for_others``, what threads do before they sleep: see
     ``fast_wait``.  None: they sleep at once.
     """
 
     def __init__(self, threads, waiting=None):
-        self.threads, self.waiting = threads, waiting
+        self.threads, self.waiting, self._ready = threads, waiting, False
         self._jobs = queue.SimpleQueue()
         # How many jobs were given, and shares finished, so far: only for those who wait.  The queues decide.
         self._given, self._finished = np.zeros(1, np.int64), np.zeros(1, np.int64)
@@ -76,7 +76,7 @@ class Team:
         while True:
             given = self._given[0]
             # Whether there is a job is asked after the count was read: what comes now changes it.
-            if self.waiting and (finished or self._jobs.empty()):
+            if self._ready and (finished or self._jobs.empty()):
                 wanted = given + 1 if self._jobs.empty() else given
                 self.waiting.wait_for_work(self._finished, finished, self._given, wanted)
             job = self._jobs.get()
@@ -98,13 +98,17 @@ class Team:
         if parts == 1:
             task(*shares[0])
             return parts
+        if self.waiting and not self._ready:
+            # Here, for a thread that is compiling holds a lock that a forked child would find taken for ever.
+            self.waiting.prepare()
+            self._ready = True
         job, finished = _Job(task, shares), self._finished[0]
         try:
             for _ in shares[1:]:
                 self._jobs.put(job)
                 self._given += 1
             own = job.do()
-            if self.waiting and own < parts:
+            if self._ready and own < parts:
                 self.waiting.wait_for_others(self._finished, finished + parts - own)
             job.wait(parts)
         finally:
