@@ -59,7 +59,7 @@ class _Job:
 class Team:
     """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once.
 
-    waiting: a module with ``prepare``, ``wait_for_work`` and ``wait_for_others``, what threads do before they sleep: see
+    waiting: a module with ``prepare``, ``wait_for_work``, ``wait_for_others``: what threads do before they sleep, see
     ``fast_wait``.  None: they sleep at once.
     """
 
