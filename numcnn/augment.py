@@ -60,7 +60,7 @@ class Augmentation:
         return Augmentation(**{name: value * strength for name, value in dataclasses.asdict(self).items()})
 
 
-# What strength 1 is: chosen on validation data.
+# What strength 1 is: what still looks like somebody's writing.  How much of it to use was tried on validation data.
 FULL = Augmentation(
     rotation=12, scale=0.12, stretch=0.1, shear=0.15, shift=1.5, elastic=1, thicken=0.7, thin=0.4, contrast=0.2
 )

@@ -71,7 +71,7 @@ class Replicas:
         count = max(1, min(self._network.kernels.threads(), n, n * self._flops // LEAST_FLOPS))
         while len(self._all) < count:
             self._all.append(self._another())
-        self.use(self._network.kernels)
+            self.use(self._network.kernels)
         return count
 
     def backpropagate(self, batch, criterion):
