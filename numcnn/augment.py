@@ -19,9 +19,8 @@ from numcnn.errors import ConfigError
 
 # Where a picture's random numbers are among its own: those for each single change, three for each point of the lattice
 # (the elastic's rows, its columns, the light), and one for each pixel's noise.
-ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST, LIGHT, NOISE, CUT, CUT_X, CUT_Y, TURN = range(
-    14
-)
+ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST = range(8)
+LIGHT, NOISE, CUT, CUT_X, CUT_Y, TURN = range(8, 14)
 LATTICE = 14
 
 # Pixels between the points of the lattice that smooth fields are made from.  A cubic B-spline between them smooths like

@@ -192,7 +192,7 @@ def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
 
     of: how many images the mean is over: N, or more when these are one thread's share of a batch.
     """
-    N, C = log_probs.shape
+    C = log_probs.shape[1]
     spread, labelled = _spread_of_target(labels, smoothing, C)
     np.exp(log_probs, out=dlogits)
     dlogits -= (spread / C)[:, None].astype(dlogits.dtype)
