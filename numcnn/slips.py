@@ -61,7 +61,7 @@ SLIPS = {
 
 
 def slipped(images, name, seed=0):
-    """Let pictures (N,28,28) uint8 slip, and prepare them again as if somebody had handed them in -> (N,28,28) uint8."""
+    """Let pictures (N,28,28) uint8 slip, and prepare what somebody then hands in -> (N,28,28) uint8."""
     out = np.empty_like(images)
     for i, picture in enumerate(images):
         out[i] = preprocess.prepare(SLIPS[name](picture, np.random.default_rng([seed, i])))
@@ -69,7 +69,7 @@ def slipped(images, name, seed=0):
 
 
 def losses(network, images, labels, seed=0):
-    """Return (accuracy of the prepared pictures, {slip: percentage points lost}) for MNIST's pictures (N,28,28) uint8."""
+    """Return the accuracy (0..1) of pictures (N,28,28) uint8, prepared, and a dict: slip -> percentage points lost."""
     plain = np.array([preprocess.prepare(picture) for picture in images])
     accuracy = network.evaluate(plain, labels).accuracy
     lost = {name: 100 * (accuracy - network.evaluate(slipped(images, name, seed), labels).accuracy) for name in SLIPS}
