@@ -1,4 +1,4 @@
-"""A data set, and the one function that gets one: MNIST, any folder of IDX files, generated digits, the pad's mixture."""
+"""A data set, and the one function that gets one: MNIST, a folder of IDX files, generated digits, the pad's mixture."""
 
 import dataclasses
 import functools

@@ -5,7 +5,6 @@ another hand, and is tested on MNIST.  "pad-0" to "pad-4" say what strangers at 
 fold are tested on, those of the next choose the epoch, the others train.  Nobody is on two sides.
 """
 
-import dataclasses
 import re
 
 import numpy as np
@@ -17,7 +16,10 @@ from numcnn.errors import ConfigError
 FOLDS = 5
 NO_DIGIT = 10  # the label of what is none of the ten; only training images have it
 VALIDATION_WRITERS = (26, 27, 28, 29, 30)  # of "pad"
-CHUNK = 2000  # digits rewritten and drawn at a time, for their points take more memory than their pictures
+# How the pen is followed: how often, every which point, and whether smoothly.  The tablet reports ten points a second,
+# which leaves corners in quick strokes; a mouse reports a hundred.
+SAMPLINGS = ((0.3, 1, False), (0.4, 1, True), (0.15, 2, True), (0.1, 3, True), (0.05, 2, False))
+CHUNK = 5000  # digits rewritten and drawn at a time, for their points take more memory than their pictures
 THICKNESS = 0.25  # standard deviation of the pen width's logarithm
 LEAST_PEN, MOST_PEN = 1.4, 4.6  # pixels, around raster.PEN_WIDTH
 
@@ -107,7 +109,7 @@ def rewritten(people, times, seed, *, backend="fast"):
     images = np.empty((times * len(people), raster.SIDE, raster.SIDE), np.uint8)
     order = np.tile(np.arange(len(people)), times)
     for first in range(0, len(order), CHUNK):
-        digits = [vary(people.strokes[row], rng) for row in order[first : first + CHUNK]]
+        digits = vary([people.strokes[row] for row in order[first : first + CHUNK]], rng)
         images[first : first + CHUNK] = raster.mnist_images(digits, pen_widths(len(digits), rng), backend)
     return images, people.labels[order]
 
@@ -117,66 +119,71 @@ def pen_widths(count, rng):
     return np.clip(raster.PEN_WIDTH * np.exp(THICKNESS * rng.standard_normal(count)), LEAST_PEN, MOST_PEN)
 
 
-def vary(digit, rng):
-    """Write a digit, a list of strokes (n,2), once more: sampled otherwise, by a hand that leans and shakes otherwise.
+def vary(digits, rng):
+    """Write digits once more, by hands that lean and shake otherwise, followed by another device.
 
-    -> list of strokes, about 1 high, around 0.
+    digits: lists of strokes (n,2), in any unit -> as many lists of strokes, about 1 high, around 0.
+    Strokes that are as long and sampled alike are changed at once, which makes it fast.
     """
-    points = np.concatenate(digit)
-    low, high = points.min(axis=0), points.max(axis=0)
-    height = max((high - low).max(), 1)
-    step, smooth = _sampling(rng)
-    shake = 0.012 * rng.random() ** 2
-    hand = _hand(rng)
-    strokes_now = []
-    for stroke in digit:
-        path = (stroke - (low + high) / 2) / height
-        if step > 1 and len(path) > 3 * step:
-            path = np.concatenate([path[:-1:step], path[-1:]])
-        path = path + shake * rng.standard_normal(path.shape)
-        if smooth and len(path) > 2:
-            path = strokes.curve(path[None], np.ones((1, len(path))))[0]
-        if strokes_now:  # the pen was lifted, and comes down a little off
-            path = path + 0.02 * rng.standard_normal(2)
-        strokes_now.append(_other_ends(path, rng) @ hand)
-    return strokes_now
+    flat = [stroke for digit in digits for stroke in digit]
+    owners = np.repeat(np.arange(len(digits)), [len(digit) for digit in digits])
+    middles, heights = _frames(digits)
+    hands, shakes = _hands(len(digits), rng), 0.012 * rng.random(len(digits)) ** 2
+    sampling = rng.choice(len(SAMPLINGS), len(digits), p=[share for share, _, _ in SAMPLINGS])
+    kinds = np.column_stack([[len(stroke) for stroke in flat], sampling[owners]])
+    varied = [None] * len(flat)
+    for kind in np.unique(kinds, axis=0):
+        mine = np.flatnonzero((kinds == kind).all(axis=1))
+        own = owners[mine]
+        _, step, smooth = SAMPLINGS[kind[1]]
+        paths = (np.stack([flat[i] for i in mine]) - middles[own, None]) / heights[own, None, None]
+        paths = _sampled(_other_ends(paths, rng), step)
+        paths += shakes[own, None, None] * rng.standard_normal(paths.shape)
+        paths += 0.012 * rng.standard_normal((len(mine), 1, 2))  # the pen comes down a little off
+        if smooth and paths.shape[1] > 2:
+            paths = strokes.curve(paths, np.ones(paths.shape[:2]))
+        for i, path in zip(mine, paths @ hands[own], strict=True):
+            varied[i] = path
+    following = iter(varied)
+    return [[next(following) for _ in digit] for digit in digits]
 
 
-def _sampling(rng):
-    """Draw how the pen is followed: every which point, and whether smoothly.
-
-    The tablet reports ten points a second, which leaves corners in quick strokes; a mouse reports a hundred.
-    """
-    chance = rng.random()
-    if chance < 0.3:
-        return 1, False
-    return (1, True) if chance < 0.7 else (int(rng.integers(2, 4)), chance < 0.95)
-
-
-def _hand(rng):
-    """Draw slant, turn and proportions -> matrix (2,2), for points in rows."""
-    slant, turn = rng.normal(0, (0.18, 0.1))
-    wide = np.exp(rng.normal(0, 0.14))
-    cos, sin = np.cos(turn), np.sin(turn)
-    return np.array([[wide, 0], [-slant, 1]]) @ np.array([[cos, sin], [-sin, cos]])
+def _frames(digits):
+    """Return the middles (N,2) of digits and their larger sides (N,), 1 for a dot."""
+    points = [np.concatenate(digit) for digit in digits]
+    low, high = (
+        np.array([side(axis=0) for side in sides]) for sides in zip(*((p.min, p.max) for p in points), strict=True)
+    )
+    extents = (high - low).max(axis=1)
+    return (low + high) / 2, np.where(extents > 0, extents, 1)
 
 
-def _other_ends(path, rng):
-    """Let a stroke (n,2) begin and end a little earlier or later."""
-    few = len(path) // 20
-    early, late = rng.integers(-few, few + 1, 2) if few else (0, 0)
-    path = path[max(early, 0) : len(path) - max(late, 0)]
-    reach = np.abs(rng.normal(0, 0.03, 2))
-    ends = [path]
-    if early <= 0:
-        ends.insert(0, _beyond(path[0], path[1:4], reach[0]))
-    if late <= 0:
-        ends.append(_beyond(path[-1], path[-4:-1], reach[1]))
-    return np.concatenate(ends)
+def _hands(count, rng):
+    """Draw slant, turn and proportions -> matrices (count,2,2), for points in rows."""
+    slant, turn, wide = (spread * rng.standard_normal(count) for spread in (0.18, 0.1, 0.14))
+    none, one = np.zeros(count), np.ones(count)
+    lean = np.array([[np.exp(wide), none], [-slant, one]])
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return np.einsum("ijn,jkn->nik", lean, rotation)
 
 
-def _beyond(end, before, reach):
-    """Return the point (1,2) that lies ``reach`` beyond a stroke's end, or none (0,2) for a dot."""
-    direction = end - before.mean(axis=0) if len(before) else np.zeros(2)
-    length = np.hypot(*direction)
-    return (end + reach / length * direction)[None] if length > 1e-6 else np.empty((0, 2))
+def _sampled(paths, step):
+    """Keep every ``step``-th point of strokes (n,K,2), and the last; short strokes keep all."""
+    if paths.shape[1] <= 3 * step:
+        return paths
+    return np.concatenate([paths[:, :-1:step], paths[:, -1:]], axis=1)
+
+
+def _other_ends(paths, rng):
+    """Let strokes (n,K,2) begin and end a little earlier or later."""
+    count, length = paths.shape[:2]
+    if length < 2:
+        return paths
+    early, late = rng.integers(0, 1 + length // 20, (2, count, 1))
+    kept = np.clip(np.arange(length), early, length - 1 - late)  # what is cut off falls on the new end
+    paths = np.take_along_axis(paths, kept[..., None], axis=1)
+    for end, inner in ((0, min(3, length - 1)), (-1, -min(4, length))):
+        direction = paths[:, end] - paths[:, inner]
+        direction /= np.maximum(np.hypot(*direction.T), 0.02)[:, None]  # a pen at rest has none
+        paths[:, end] += np.abs(0.03 * rng.standard_normal((count, 1))) * direction
+    return paths

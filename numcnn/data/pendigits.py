@@ -181,7 +181,7 @@ def _unlzw(what):
 
 
 def _download(cached, origin, progress, report):
-    """Download the file from the first address that has it, keep its text in the cache; return it.  Raises DataError."""
+    """Download the file from the first address that has it; keep its text, and return it.  Raises DataError."""
     import pooch
     import requests
 
