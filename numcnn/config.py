@@ -25,9 +25,6 @@ PRESETS = {
     "fast": {"epochs": 3, "lr": 0.012, "label_smoothing": 0.05, "val": 0},
 }
 
-# The share of the training set held out for validation where ``val`` is None: 5,000 of MNIST's 60,000.
-VALIDATION_SHARE = 1 / 12
-
 
 def _option(default, text, choices=None, off=None):
     """Declare a field with what ``--help`` says of it; off: what it says of the option that switches the field off."""
