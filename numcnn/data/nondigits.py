@@ -15,9 +15,9 @@ from numcnn.data.strokes import Glyph
 from numcnn.errors import ConfigError, DataError
 
 NO_DIGIT = 10  # the label of what is none of the ten
-LETTER_SIDE = 64  # pixels that a printed letter is high, about
+LETTER_SIDE = 48  # pixels that a printed letter is high, about
 MOST_PEN = 3.0  # pixels; thicker ones fill what is between the lines of a figure
-SHEET = 96  # pixels that a picture is wide and high before it is prepared
+SHEET = 72  # pixels that a picture is wide and high before it is prepared
 
 # Characters that many would read as a digit, in some hand or some font.  They are in neither part: to refuse them would
 # be as wrong as to accept them.  Nor is a bare line, which is a 1.
@@ -78,7 +78,7 @@ WRITTEN_SIGNS = _glyphs(
     house="-6,100 -6,44! 50,0! 106,44! 106,100! -6,100 / 38,100 38,70! 62,70! 62,100",
     tick="0,58 32,98! 100,0",
     sun="50,26 28,36 26,60 48,74 72,62 74,38 50,26 / 50,0 50,14 / 100,50 86,50 / 50,100 50,86 / 0,50 14,50",
-    fir="50,0 14,70! 86,70! 50,0 / 50,70 50,100",
+    fir="50,0 -10,70! 110,70! 50,0 / 50,70 50,100",
     envelope="0,10 100,10! 100,90! 0,90! 0,10 / 0,12 50,56! 100,12",
     hash="34,0 26,100 / 74,0 66,100 / 0,34 100,32 / 0,68 100,66",
 )
@@ -177,10 +177,10 @@ def _prepared(pictures):
 
 
 @functools.cache
-def _glyph_mask(font, character):
-    """Return a printed character as a Pillow picture of SHEET x SHEET, ink high.  Raises DataError."""
+def _glyph_mask(font, character, fatter):
+    """Return a printed character, so many pixels fatter, as a Pillow picture, ink high.  Raises DataError."""
     import matplotlib
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
     try:
@@ -191,12 +191,12 @@ def _glyph_mask(font, character):
     left, top, right, bottom = face.getbbox(character)
     at = (SHEET - left - right) / 2, (SHEET - top - bottom) / 2
     ImageDraw.Draw(sheet).text(at, character, fill=255, font=face)
-    return sheet
+    return sheet.filter(ImageFilter.MaxFilter(2 * fatter + 1)) if fatter else sheet
 
 
 def _letter(font, character, rng):
     """Print a character -> (SHEET,SHEET) uint8."""
-    from PIL import Image, ImageFilter
+    from PIL import Image
 
     slant, turn, wide = rng.normal(0, (0.12, 0.12, 0.12))
     cos, sin = np.cos(turn), np.sin(turn)
@@ -205,11 +205,8 @@ def _letter(font, character, rng):
     middle = np.full(2, SHEET / 2)
     shift = middle - matrix @ middle
     coefficients = (*matrix[0], shift[0], *matrix[1], shift[1])
-    mask = _glyph_mask(font, character).transform((SHEET, SHEET), Image.Transform.AFFINE, coefficients, Image.BILINEAR)
-    fatter = int(rng.integers(0, 2 if "Bol" in font else 4))
-    if fatter:
-        mask = mask.filter(ImageFilter.MaxFilter(2 * fatter + 1))
-    return np.asarray(mask)
+    mask = _glyph_mask(font, character, int(rng.integers(0, 2 if "Bol" in font else 3)))
+    return np.asarray(mask.transform((SHEET, SHEET), Image.Transform.AFFINE, coefficients, Image.BILINEAR))
 
 
 # -------------------------------------------------------------------------------------------------- drawn with a pen
@@ -247,7 +244,7 @@ def _spiral(rng):
 
 
 def _loops(rng):
-    turns = rng.integers(3, 7)
+    turns = rng.integers(3, 6)
     angle = np.linspace(0, 2 * np.pi * turns, 16 * turns)
     size = rng.uniform(0.8, 2)
     path = np.column_stack([0.3 * angle + size * np.sin(angle), size * rng.uniform(0.7, 2) * np.cos(angle)])
@@ -293,7 +290,7 @@ def _outline(corners, rng):
 
 def _boxes(rng):
     boxes = []
-    for _ in range(rng.integers(3, 6)):
+    for _ in range(rng.integers(4, 7)):
         (left, top), (wide, high) = rng.uniform(-0.5, 0.2, 2), rng.uniform(0.15, 0.6, 2)
         boxes.append(_outline([(left, top), (left + wide, top), (left + wide, top + high), (left, top + high)], rng))
     return boxes
@@ -425,7 +422,7 @@ def _animal(rng):
     long, high, leg = rng.uniform(0.22, 0.34), rng.uniform(0.09, 0.17), rng.uniform(0.15, 0.35)
     neck, lean = rng.uniform(0.05, 0.3), rng.uniform(0, 0.15)
     head = np.array([long + lean, -high / 2 - neck])
-    width = int(rng.integers(4, 9))
+    width = int(rng.integers(3, 7))
 
     def oval(middle, half):
         pen.ellipse(_on_sheet([middle - half])[0] + _on_sheet([middle + half])[0], fill=255)
