@@ -68,7 +68,7 @@ def load(
         scans = datasets.load("mnist", data_dir, test_only=test_only, progress=progress, report=report, origin=origin)
         test = scans.test_images, scans.test_labels
     if test_writers or not test_only:
-        people = pendigits.load(pens, origin=pens_origin, progress=progress, report=report)
+        people = pendigits.load(pens, origin=pens_origin, report=report)
     if test_writers:
         test = drawn_plainly(people.of(test_writers), backend)
     if test_only:
