@@ -14,14 +14,11 @@ from numcnn.data import datasets, mnist, nondigits, pendigits, strokes
 from numcnn.errors import ConfigError
 
 FOLDS = 5
-NO_DIGIT = 10  # the label of what is none of the ten; only training images have it
 VALIDATION_WRITERS = (26, 27, 28, 29, 30)  # of "pad"
 # How the pen is followed: how often, every which point, and whether smoothly.  The tablet reports ten points a second,
 # which leaves corners in quick strokes; a mouse reports a hundred.
 SAMPLINGS = ((0.3, 1, False), (0.4, 1, True), (0.15, 2, True), (0.1, 3, True), (0.05, 2, False))
 CHUNK = 5000  # digits rewritten and drawn at a time, for their points take more memory than their pictures
-THICKNESS = 0.25  # standard deviation of the pen width's logarithm
-LEAST_PEN, MOST_PEN = 1.4, 4.6  # pixels, around raster.PEN_WIDTH
 
 
 def writers_of(name):
@@ -71,7 +68,7 @@ def load(
         scans = datasets.load("mnist", data_dir, test_only=test_only, progress=progress, report=report, origin=origin)
         test = scans.test_images, scans.test_labels
     if test_writers or not test_only:
-        people = pendigits.load(pens, origin=pens_origin, progress=progress, report=report)
+        people = pendigits.load(pens, origin=pens_origin, report=report)
     if test_writers:
         test = drawn_plainly(people.of(test_writers), backend)
     if test_only:
@@ -87,7 +84,7 @@ def load(
         (scans.train_images, scans.train_labels),
         strokes.generate(generated, 2 * seed, backend=backend),  # the seeds of "generated", whose test set is another
         rewritten(people.of(kept), renderings, seed, backend=backend),
-        (nondigits.generate(no_digits, seed, backend=backend), np.full(no_digits, NO_DIGIT, np.uint8)),
+        (nondigits.generate(no_digits, seed, backend=backend), np.full(no_digits, nondigits.NO_DIGIT, np.uint8)),
         plain,
     ]
     total = sum(len(labels) for _, labels in parts)
@@ -110,13 +107,8 @@ def rewritten(people, times, seed, *, backend="fast"):
     order = np.tile(np.arange(len(people)), times)
     for first in range(0, len(order), CHUNK):
         digits = vary([people.strokes[row] for row in order[first : first + CHUNK]], rng)
-        images[first : first + CHUNK] = raster.mnist_images(digits, pen_widths(len(digits), rng), backend)
+        images[first : first + CHUNK] = raster.mnist_images(digits, strokes.pen_widths(len(digits), rng), backend)
     return images, people.labels[order]
-
-
-def pen_widths(count, rng):
-    """Draw pen widths (count,) in pixels, spread as MNIST's are."""
-    return np.clip(raster.PEN_WIDTH * np.exp(THICKNESS * rng.standard_normal(count)), LEAST_PEN, MOST_PEN)
 
 
 def vary(digits, rng):

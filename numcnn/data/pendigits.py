@@ -11,7 +11,6 @@ import hashlib
 import io
 import os
 import re
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -67,12 +66,12 @@ class PenDigits:
         return PenDigits([self.strokes[row] for row in rows], self.labels[rows], self.writers[rows])
 
 
-def load(path=None, *, origin=OFFICIAL, progress=True, report=mnist.to_stderr):
+def load(path=None, *, origin=OFFICIAL, report=mnist.to_stderr):
     """Read the pen digits -> PenDigits, writers numbered from 1 to 30.
 
     path: the file, or a folder with it: plain text, .gz, .Z, or UCI's .zip.  By default ``NUMCNN_PENDIGITS``, else the
     user's cache, into which it is downloaded if it isn't there.
-    progress: show a bar while downloading, on a terminal.  report: called with each line that a person should see.
+    report: called with each line that a person should see.
     Raises DataError for a file that is missing, damaged or another one.
     """
     named = path or os.environ.get(VARIABLE)
@@ -86,7 +85,7 @@ def load(path=None, *, origin=OFFICIAL, progress=True, report=mnist.to_stderr):
             return parse(_checked(cached, cached.read_bytes, origin.sha256), cached)
         except DataError as error:
             report(f"{error} Downloading it again.")
-    return parse(_download(cached, origin, progress, report), cached)
+    return parse(_download(cached, origin, report), cached)
 
 
 def parse(text, path=NAME):
@@ -180,27 +179,34 @@ def _unlzw(what):
 # ------------------------------------------------------------------------------------------------------ downloading
 
 
-def _download(cached, origin, progress, report):
+def _download(cached, origin, report):
     """Download the file from the first address that has it; keep its text, and return it.  Raises DataError."""
     import pooch
     import requests
 
     _unlzw("what UCI offers")  # before anything is downloaded in vain
+
+    def transfer(url, output_file, _):
+        with requests.get(url, stream=True, timeout=origin.seconds) as answer:
+            answer.raise_for_status()
+            with open(output_file, "wb") as output:
+                output.writelines(answer.iter_content(mnist.CHUNK))
+
     failures = []
     for url in origin.urls:
         report(f"Downloading {url}.")
-        bar = progress and sys.stderr.isatty()
-        downloader = pooch.HTTPDownloader(progressbar=bar, timeout=origin.seconds)
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=cached.parent) as folder, mnist.quiet(pooch.get_logger()):
-                fetched = Path(pooch.retrieve(url, None, NAME, path=folder, downloader=downloader))
+                fetched = Path(pooch.retrieve(url, None, NAME, path=folder, downloader=transfer))
                 text = _checked(url, fetched.read_bytes, origin.sha256)
             with atomic_write(cached) as file:
                 file.write(text)
             return text
         except requests.RequestException as error:
-            failures.append(f"{url} {mnist.reason_of(error, origin.seconds)}")
+            answer = error.response  # None where nobody answered
+            told = mnist.reason_of(error, origin.seconds)
+            failures.append(f"{url} {told if answer is None else f'answered {answer.status_code} {answer.reason}'}")
         except DataError as error:
             failures.append(str(error).removesuffix(f" {_GET_AGAIN}").rstrip("."))
         except OSError as error:

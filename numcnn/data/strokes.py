@@ -12,6 +12,8 @@ from numcnn import raster
 from numcnn.errors import ConfigError
 
 CHUNK = 2000  # images drawn from one random stream, so that image i is the same however many are asked for
+THICKNESS = 0.25  # standard deviation of the pen width's logarithm
+LEAST_PEN, MOST_PEN = 1.4, 4.6  # pixels, around raster.PEN_WIDTH
 SAMPLES = 7  # points along the curve from one control point to the next
 
 
@@ -163,6 +165,11 @@ def _write_labels(labels, rng):
         mine = np.flatnonzero(labels == digit)
         way[mine] = rng.choice(ways, len(mine), p=weights / weights.sum())
     return write(GLYPHS, way, rng)
+
+
+def pen_widths(count, rng):
+    """Draw pen widths (count,) in pixels, spread as MNIST's are."""
+    return np.clip(raster.PEN_WIDTH * np.exp(THICKNESS * rng.standard_normal(count)), LEAST_PEN, MOST_PEN)
 
 
 def write(glyphs, which, rng):
