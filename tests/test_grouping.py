@@ -87,10 +87,12 @@ def test_odd_drawings_are_grouped_too():
     assert grouping.group([scribble, scribble[::-1]]) == [(0, 1)]
 
 
-def test_three_hundred_strokes_are_all_in_one_group_or_another():
+def test_many_strokes_are_all_in_one_group_or_another_and_too_many_are_one():
     rng = np.random.default_rng(10)
-    groups = grouping.group([rng.uniform(0, 500, 2) + 20 * rng.normal(size=(2, 2)) for _ in range(300)])
-    assert sorted(i for g in groups for i in g) == list(range(300))
+    strokes = [rng.uniform(0, 500, 2) + 20 * rng.normal(size=(2, 2)) for _ in range(201)]
+    groups = grouping.group(strokes[:200])
+    assert len(groups) > 1 and sorted(i for g in groups for i in g) == list(range(200))
+    assert grouping.group(strokes) == [tuple(range(201))]
 
 
 def test_boxes_hold_all_points():

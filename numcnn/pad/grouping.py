@@ -11,6 +11,7 @@ from numcnn.raster import TINY
 
 STEP = 0.04  # heights: distances are taken between points so far apart
 MOST_POINTS = 1000  # of all strokes together; more ink is measured in wider steps
+MOST_STROKES = 200  # more are no row of digits, and would take long
 STEM = 0.2  # heights: an overlap of so much is whole, however narrow a stroke is
 LEAST = 0.75  # of the highest stroke: what two shapes are together counts as at least so high
 
@@ -22,11 +23,11 @@ WEIGHTS = np.array([7, 5, -30, 8, -4, -2.5, -14.5])
 def group(strokes):
     """Return which strokes make a digit: a tuple of indices per digit, from left to right.  strokes: list of (n,2).
 
-    Strokes without points belong to none.
+    Strokes without points belong to none.  More than 200 strokes are one.
     """
     indices = [i for i, points in enumerate(strokes) if len(points)]
-    if not indices:
-        return []
+    if not indices or len(indices) > MOST_STROKES:
+        return [tuple(indices)] if indices else []
     strokes = [np.asarray(strokes[i], np.float64) for i in indices]
     boxes = np.array([box([points]) for points in strokes])
     width, height = (boxes[:, 2:] - boxes[:, :2]).max(axis=0)
@@ -94,8 +95,11 @@ def _distances(strokes, step):
     points = [_along(points, each, step) for points, each in zip(strokes, lengths, strict=True)]
     x, y = np.concatenate(points).T
     starts = np.cumsum([0, *(len(each) for each in points[:-1])])
-    squares = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
-    return np.sqrt(np.minimum.reduceat(np.minimum.reduceat(squares, starts, axis=0), starts, axis=1))
+    squares = np.empty((len(points), len(points)))
+    for row, own in zip(squares, points, strict=True):
+        to_all = (own[:, :1] - x) ** 2 + (own[:, 1:] - y) ** 2
+        row[...] = np.minimum.reduceat(to_all.min(axis=0), starts)
+    return np.sqrt(squares)
 
 
 def _along(points, lengths, step):
