@@ -17,6 +17,7 @@ from PIL import Image
 import numcnn
 from numcnn.cli import COMMANDS, main
 from numcnn.config import PRESETS, TrainConfig
+from numcnn.data import idx, mnist
 
 ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -392,6 +393,53 @@ def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path):
     few = ["--limit", "50", "--backend", BACKEND]
     text = numcnn_process("evaluate", "--weights", out / "best.npz", "--dataset", data, *few).stdout
     assert "95% interval" in text and "of 50 right" in text and max(map(len, text.splitlines())) <= 120
+
+
+def test_evaluate_tells_what_corruptions_cost(run_folder, tmp_path):
+    out, data, _ = run_folder
+    common = ["evaluate", "--weights", out / "best.npz", "--dataset", data, "--corruptions", "--backend", BACKEND]
+    done = numcnn_process(*common, "--limit", "60", "--json", "--out", tmp_path / "plots")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    spoilt = result["corruptions"]
+    assert spoilt["n"] == 60 and len(spoilt["corruptions"]) == 15
+    assert spoilt["clean"] == {"accuracy": result["accuracy"], "interval": result["interval"]}
+    accuracies = [share["accuracy"] for share in spoilt["corruptions"].values()]
+    low, high = spoilt["mean"]["interval"]
+    assert spoilt["mean"]["accuracy"] == pytest.approx(np.mean(accuracies)) and low < np.mean(accuracies) < high
+    for name in ("corruptions.png", "mistakes.png"):
+        with Image.open(tmp_path / "plots" / name) as picture:
+            assert min(picture.size) > 150
+
+
+def test_corruptions_are_told_in_80_columns_and_want_pictures_of_28_pixels(run_folder, tmp_path, capsys):
+    out, data, _ = run_folder
+    few = ["--limit", "5", "--corruptions", "--backend", BACKEND]
+    assert main(["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(data), *few]) == 0
+    table = capsys.readouterr().out.partition("corruption      accuracy")[2]
+    assert "\ncanny edges " in table and "\nmean of 15 " in table
+    assert max(map(len, table.splitlines())) <= 80
+    smaller = tmp_path / "smaller"
+    smaller.mkdir()
+    for part in ("train", "test"):
+        idx.write_images(smaller / mnist.FILES[f"{part}_images"].name, np.zeros((10, 20, 24), np.uint8))
+        idx.write_labels(smaller / mnist.FILES[f"{part}_labels"].name, np.arange(10, dtype=np.uint8))
+    assert main(["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(smaller), *few]) == 2
+    assert "spoils pictures of 28 x 28 pixels; those of smaller are 20 x 24" in capsys.readouterr().err
+
+
+def test_where_nothing_is_misread_there_is_no_gallery(run_folder, tmp_path, capsys):
+    out, _, _ = run_folder
+    images, labels = draw_digits(200, 12)
+    first = np.flatnonzero(numcnn.load(out / "best.npz").predict(images) == labels)[:1]
+    easy = tmp_path / "easy"
+    easy.mkdir()
+    idx.write_images(easy / mnist.FILES["test_images"].name, images[first])
+    idx.write_labels(easy / mnist.FILES["test_labels"].name, labels[first])
+    options = ["--weights", str(out / "best.npz"), "--dataset", str(easy), "--backend", BACKEND]
+    assert main(["evaluate", *options, "--out", str(tmp_path / "plots")]) == 0
+    assert "no image was misread: there is no mistakes.png to draw" in capsys.readouterr().err
+    assert not (tmp_path / "plots" / "mistakes.png").exists()
 
 
 def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):
