@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from conftest import BACKEND, COMPILED, draw_digits, write_digits
 from PIL import Image
 
 import numcnn
+from numcnn import Network, plots
 from numcnn.cli import COMMANDS, main
+from numcnn.commands import train
 from numcnn.config import PRESETS, TrainConfig
 from numcnn.data import idx, mnist
+from numcnn.metrics import accuracy_interval, evaluation
 
 ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -84,6 +88,74 @@ def test_several_seeds_are_told_with_their_spread_and_an_ensemble_apart(run_fold
     together = np.mean([network.predict_proba(images) for network in networks], axis=0).argmax(axis=1)
     assert found["ensemble"]["test_accuracy"] == pytest.approx((together == labels).mean())
     assert "all 2 together" in told and max(map(len, told.replace(str(tmp_path), "").splitlines())) <= 80
+    assert f"validation accuracy on {data.name}, 2 seeds:\nmean {found['val_accuracy']['mean']:.2%}, standard" in told
+    wrong = np.flatnonzero(np.all([network.predict(images) != labels for network in networks], axis=0))
+    assert found["wrong_by_all"] == wrong.tolist() and len(wrong)
+    assert f"test images misread by all of them: {len(wrong)}, drawn in wrong_by_all.png" in told
+    with Image.open(tmp_path / "several" / "wrong_by_all.png") as picture:
+        assert min(picture.size) > 150
+
+
+def test_the_gallery_of_several_networks_says_what_most_of_them_read(tmp_path, monkeypatch):
+    images, labels = draw_digits(200, 12)
+    dataset = SimpleNamespace(test_images=images, test_labels=labels)
+    readings = train._Readings()
+    for number in range(3):  # digit 0 is misread by all, each time otherwise; 1 and 2 are once read right
+        wrong = (labels + 1) % 10
+        wrong[0] = (labels[0] + 1 + number // 2) % 10
+        wrong[1:3] = labels[1:3] if number == 1 else wrong[1:3]
+        wrong[3:] = labels[3:] if number else wrong[3:]
+        readings.add(dataset, evaluation(labels, np.eye(10, dtype=np.float32)[wrong]))
+    assert readings.wrong.tolist() == [0] and len(readings.wrong_images) == 1
+    assert readings.ensemble() == {
+        "test_accuracy": 197 / 200, "interval": list(accuracy_interval(197, 200)), "networks": 3
+    }  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(plots, "gallery", lambda *shown: drawn.append(shown) or plots.digit_grid(shown[0]))
+    readings.draw_wrong(tmp_path / "wrong.png")
+    ((shown, index, true, answers, title),) = drawn
+    np.testing.assert_array_equal(shown, images[:1])
+    assert index.tolist() == [0] and true.tolist() == [labels[0]]
+    assert answers == [f"2 of 3 read {(labels[0] + 1) % 10}"]
+    assert title == "1 of 200 test images are misread by all 3 networks"
+
+
+def test_no_test_leaves_the_test_set_unread_also_when_resumed(run_folder, tmp_path, capsys, monkeypatch):
+    _, data, _ = run_folder
+    read = []
+    original = Network.logits
+    monkeypatch.setattr(Network, "logits", lambda self, images: read.append(len(images)) or original(self, images))
+    common = ["--no-test", "--quiet", "--limit", "300", *QUICK]
+    assert main(["train", "--dataset", str(data), "--out", str(tmp_path / "run"), *common]) == 0
+    told = capsys.readouterr().out
+    assert f"validation accuracy on {data.name}: " in told and "(the test set was not read)" in told
+    assert set(read) == {25}  # the twelfth that was held out, and never the 200 to test with
+    card = json.loads((tmp_path / "run" / "run.json").read_text())
+    tested = ("accuracy", "interval", "loss", "images", "calibration_error")
+    assert [card[f"test_{key}"] for key in tested] == [None] * 5 and card["val_accuracy"] > 0
+    assert numcnn.load(tmp_path / "run" / "best.npz").info["result"]["test_accuracy"] is None
+    whole = (tmp_path / "run" / "best.npz").read_bytes()
+    (tmp_path / "run" / "run.json").unlink()  # as if it had been killed just before its end
+    assert main(["train", "--resume", str(tmp_path / "run"), "--no-test"]) == 2
+    assert capsys.readouterr().err.endswith("own settings; leave out --no-test\n")
+    assert main(["train", "--resume", str(tmp_path / "run"), "--json", "--quiet"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["test_accuracy"] is None and again["val_accuracy"] == card["val_accuracy"] and set(read) == {25}
+    assert (tmp_path / "run" / "best.npz").read_bytes() == whole
+
+
+def test_several_seeds_without_the_test_set_are_told_by_validation(run_folder, tmp_path, capsys):
+    _, data, _ = run_folder
+    options = ["--dataset", str(data), "--seeds", "2", "--no-test", "--quiet", "--limit", "300", *QUICK]
+    assert main(["train", *options, "--out", str(tmp_path / "several")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"validation accuracy on {data.name}, 2 seeds:\nmean ")
+    assert "test accuracy" not in captured.out
+    assert "the test set was not read (--no-test): no gallery of what all misread" in captured.out
+    assert re.search(r"^seed 1: validation accuracy \d", captured.err, re.MULTILINE)
+    found = json.loads((tmp_path / "several" / "seeds.json").read_text())
+    assert found["val_accuracy"]["n"] == 2 and "test_accuracy" not in found and "wrong_by_all" not in found
+    assert sorted(os.listdir(tmp_path / "several")) == ["seed-0", "seed-1", "seeds.json"]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +163,8 @@ def test_several_seeds_are_told_with_their_spread_and_an_ensemble_apart(run_fold
     [
         (["--seeds", "1"], "--seeds is 1; wants 2 or more, to tell a spread"),
         (["--ensemble"], "--seeds is not given; wants 2 or more"),
+        (["--seeds", "2", "--ensemble", "--no-test"], "--ensemble reads the test set, which --no-test leaves unread"),
+        (["--preset", "fast", "--no-test"], "--no-test judges by validation images, but none are held out; add --val"),
         (["--seeds", "2", "--dry-run"], "--seeds trains several networks from the start; leave out"),
     ],
 )
