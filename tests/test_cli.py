@@ -499,7 +499,7 @@ def test_corruptions_are_told_in_80_columns_and_want_pictures_of_28_pixels(run_f
         idx.write_images(smaller / mnist.FILES[f"{part}_images"].name, np.zeros((10, 20, 24), np.uint8))
         idx.write_labels(smaller / mnist.FILES[f"{part}_labels"].name, np.arange(10, dtype=np.uint8))
     assert main(["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(smaller), *few]) == 2
-    assert "spoils pictures of 28 x 28 pixels; those of smaller are 20 x 24" in capsys.readouterr().err
+    assert "wants ten digits of 28 x 28 pixels; those of smaller are 20 x 24" in capsys.readouterr().err
 
 
 def test_where_nothing_is_misread_there_is_no_gallery(run_folder, tmp_path, capsys):

@@ -15,7 +15,7 @@ ROOT = Path(numcnn.__file__).parent
 FLOORS = [
     {"errors"},
     {"files", "initializers", "schedules", "metrics", "kernels", "augment", "calibration"},
-    {"layers", "losses", "optim", "preprocess", "raster", "checkpoint", "plots", "threads", "corruptions"},
+    {"layers", "losses", "optim", "preprocess", "raster", "slips", "checkpoint", "plots", "threads", "corruptions"},
     {"models", "network", "data", "fusion", "sharing", "reader"},
     {"config", "gradients", "predict"},
     {"train"},

@@ -1,7 +1,8 @@
 """Measure a network on a test set: accuracy with its 95% interval, loss,
 precision, recall and F1 per class, and the confusion matrix.  With
 --corruptions also how much of the accuracy is left when the pictures are
-spoilt in fifteen ways, in the spirit of MNIST-C.
+spoilt in fifteen ways, in the spirit of MNIST-C; with --pad what the drawing
+pad asks of it.
 """
 
 EXAMPLES = """examples:
@@ -11,6 +12,7 @@ EXAMPLES = """examples:
   numcnn evaluate --corruptions --out plots/
                                           noise, blur, fog, lines ... : how much
                                           it stands, in figures and a picture
+  numcnn evaluate --weights pad --pad     strangers' strokes, scribbles, slips
 """
 
 import os
@@ -21,6 +23,7 @@ from numcnn.errors import ConfigError
 
 EXAMPLES_EACH = 10  # pictures under each corruption in corruptions.png
 MOST_MISTAKES = 100  # in mistakes.png
+MOST_HANDED_IN = 2000  # images that are handed in with each slip: preparing them takes milliseconds each
 
 
 def add_arguments(parser):
@@ -33,6 +36,11 @@ def add_arguments(parser):
     )
     add_threads_argument(parser)
     parser.add_argument("--corruptions", action="store_true", help="also read the images spoilt in 15 ways")
+    parser.add_argument(
+        "--pad",
+        action="store_true",
+        help="also read strangers' pen strokes, alone and in rows, what is no digit, and images handed in otherwise",
+    )
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -59,13 +67,15 @@ def run(arguments):
     network = load(weights, backend=arguments.backend)
     dataset = data.load(arguments.dataset, arguments.data_dir, test_only=True, backend=arguments.backend, report=say)
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
-    if arguments.corruptions:
-        _check_can_be_spoilt(dataset)
+    if arguments.corruptions or arguments.pad:
+        _check_are_like_mnist(dataset, "--pad" if arguments.pad else "--corruptions")
     result = network.evaluate(images, labels)
     spoilt = corruptions.measure(network, images, labels) if arguments.corruptions else None
+    on_the_pad = _on_the_pad(network, images, labels) if arguments.pad else None
     title = f"{weights.name} on {data.title_of(dataset.name)}"
     if arguments.json:
         more = {"corruptions": spoilt.to_json()} if spoilt else {}
+        more |= {"pad": on_the_pad} if on_the_pad else {}
         print_json({**result.to_json(), **more, "dataset": dataset.name, "weights": str(weights)})
     else:
         trained_on = data.title_of(network.info.get("dataset", "unknown data"))
@@ -73,19 +83,33 @@ def run(arguments):
         print(result.to_text())
         if spoilt:
             print(f"\n{spoilt.to_text()}")
+        if on_the_pad:
+            from numcnn.pad import report
+
+            print(f"\n{report.to_text(on_the_pad)}")
     if arguments.out:
         _draw(_figures(network, images, labels, result, spoilt, title), Path(arguments.out))
     return 0
 
 
-def _check_can_be_spoilt(dataset):
+def _check_are_like_mnist(dataset, option):
     from numcnn.preprocess import SIDE
 
     height, width = dataset.test_images.shape[1:]
-    if (height, width) != (SIDE, SIDE):
+    if (height, width) != (SIDE, SIDE) or dataset.classes != 10:
         raise ConfigError(
-            f"--corruptions spoils pictures of {SIDE} x {SIDE} pixels; those of {dataset.name} are {height} x {width}"
+            f"{option} wants ten digits of {SIDE} x {SIDE} pixels; those of {dataset.name} are {height} x {width}, "
+            f"of {dataset.classes} classes"
         )
+
+
+def _on_the_pad(network, images, labels):
+    from numcnn.data import pendigits
+    from numcnn.pad import report
+
+    writers, who = report.people_for(network)
+    few = slice(0, MOST_HANDED_IN)
+    return report.measure(network, pendigits.load().of(writers), images[few], labels[few], who=who)
 
 
 def _figures(network, images, labels, result, spoilt, title):

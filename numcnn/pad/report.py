@@ -5,9 +5,9 @@ Digits go stroke by stroke through the pad's own canvas.
 
 import numpy as np
 
-from numcnn import metrics
+from numcnn import metrics, slips
 from numcnn.calibration import refused
-from numcnn.data import nondigits
+from numcnn.data import datasets, handwriting, nondigits, pendigits
 from numcnn.data.rows import make_row
 from numcnn.pad.canvas import Canvas
 
@@ -29,7 +29,7 @@ def prepared(people):
     return np.stack([drawn(strokes).prepared() for strokes in people.strokes])
 
 
-def rows(network, people, count=300, seed=0):
+def rows(network, people, count, seed=0):
     """Read ``count`` rows of 2 to 6 digits, each in one person's hand -> (digits right, digits).
 
     A digit is right when just its strokes were taken for one digit, and that was read as what it is.
@@ -48,7 +48,7 @@ def rows(network, people, count=300, seed=0):
     return right, total
 
 
-def refusals(network, digits, count=5000, seed=7):
+def refusals(network, digits, count, seed=7):
     """Return how many per kind are answered with "not sure", as shares (0..1): dict of digits and no digits.
 
     digits (N,28,28) uint8.  "known kinds" of what is no digit are those that the pad learns from, drawn anew; "other
@@ -64,15 +64,46 @@ def refusals(network, digits, count=5000, seed=7):
     return {name: refused(confidence, threshold) for name, confidence in sure.items()}
 
 
-def measure(network, people, seed=0):
-    """Measure all of it for these people's pen digits -> a dict that JSON can hold, accuracies with their intervals."""
+def people_for(network):
+    """Return the writers of UCI's pen digits, numbers, whom a network did not learn from, and what they are to it."""
+    dataset = network.info.get("dataset", "")
+    if dataset not in datasets.MIXTURES:
+        return tuple(range(1, pendigits.WRITERS + 1)), "people it did not learn from"
+    tested, validated = handwriting.writers_of(dataset)
+    return (tested, "people it did not learn from") if tested else (validated, "people who only chose its best epoch")
+
+
+def measure(network, people, images, labels, *, who="people", row_count=300, no_digits=5000, seed=0):
+    """Measure all that the pad asks of a network -> a dict that JSON can hold, accuracies with their intervals.
+
+    people: ``pendigits.PenDigits`` of persons that are to be called ``who``.  images (N,28,28) uint8, labels (N,):
+    MNIST's, which are handed in with every slip.  row_count: rows to write; no_digits: things that are none, a sort.
+    """
     pictures = prepared(people)
     alone = network.evaluate(pictures, people.labels)
-    right, total = rows(network, people, seed=seed)
+    right, total = rows(network, people, row_count, seed)
+    plain, lost = slips.losses(network, images, labels, seed)
     return {
         "people": len(np.unique(people.writers)),
+        "who": who,
         "alone": {"accuracy": alone.accuracy, "interval": list(alone.interval), "n": alone.n},
         "in_rows": {"accuracy": right / total, "interval": list(metrics.accuracy_interval(right, total)), "n": total},
-        "refused": refusals(network, pictures),
         "refuse_below": network.info.get("refuse_below", 0.0),
+        "refused": refusals(network, pictures, no_digits),
+        "handed_in": {"accuracy": plain, "n": len(labels), "points_lost": lost},
     }
+
+
+def to_text(found):
+    """Write what `measure` found as a table of at most 80 columns."""
+    lines = [f"drawn with a pen by {found['people']} {found['who']}"]
+    for name, key in (("digits alone", "alone"), ("digits in rows", "in_rows")):
+        low, high = found[key]["interval"]
+        interval = f"(95% interval {low:.2%} to {high:.2%}; {found[key]['n']:,} digits)"
+        lines.append(f"{name:<25}{found[key]['accuracy']:>7.2%}  {interval}")
+    lines += ["", f'answered with "not sure", for less than {metrics.percent(found["refuse_below"])} sure']
+    lines += [f"{name:<25}{share:>7.2%}" for name, share in found["refused"].items()]
+    handed_in = found["handed_in"]
+    lines += ["", f"{handed_in['n']:,} pictures handed in as they are: {handed_in['accuracy']:.2%}; points lost if"]
+    lines += [f"{name:<25}{points:>7.2f}" for name, points in handed_in["points_lost"].items()]
+    return "\n".join(lines)
