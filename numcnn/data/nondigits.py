@@ -230,7 +230,7 @@ def _scribble(rng):
 
 
 def _zigzag(rng):
-    corners = rng.integers(5, 9)
+    corners = rng.integers(7, 10)  # fewer make a Z, turned a 3
     x = np.linspace(-0.5, 0.5, corners) + rng.normal(0, 0.03, corners)
     y = rng.uniform(0.25, 0.5) * (-1.0) ** np.arange(corners) * rng.uniform(0.6, 1, corners)
     path = np.column_stack([x, y])
