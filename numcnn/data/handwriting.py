@@ -14,6 +14,7 @@ from numcnn.data import datasets, mnist, nondigits, pendigits, strokes
 from numcnn.errors import ConfigError
 
 FOLDS = 5
+STREAM = 1000  # which of a seed's streams of random numbers the hands are drawn from; nondigits.py has 1001 and 1002
 VALIDATION_WRITERS = (26, 27, 28, 29, 30)  # of "pad"
 # How the pen is followed: how often, every which point, and whether smoothly.  The tablet reports ten points a second,
 # which leaves corners in quick strokes; a mouse reports a hundred.
@@ -79,21 +80,23 @@ def load(
         raise ConfigError(f"validation is {validation}; wants 0 or more, and fewer than MNIST's training images")
     report(f"Drawing {name}: {generated:,} digits, {renderings} times each person's, {no_digits:,} that are no digit.")
     kept = set(range(1, pendigits.WRITERS + 1)) - {*test_writers, *validation_writers, *leave_out}
-    plain = drawn_plainly(people.of(validation_writers), backend)
-    parts = [
+    images, labels = _joined(
         (scans.train_images, scans.train_labels),
         strokes.generate(generated, 2 * seed, backend=backend),  # the seeds of "generated", whose test set is another
         rewritten(people.of(kept), renderings, seed, backend=backend),
         (nondigits.generate(no_digits, seed, backend=backend), np.full(no_digits, nondigits.NO_DIGIT, np.uint8)),
-        plain,
-    ]
-    total = sum(len(labels) for _, labels in parts)
-    last_scan = len(scans.train_labels)
-    images = np.concatenate([images for images, _ in parts])
-    labels = np.concatenate([labels for _, labels in parts])
+        drawn_plainly(people.of(validation_writers), backend),
+    )
     source = f"MNIST, generated digits, UCI pen digits and things that are no digit, seed {seed}"
-    rows = np.r_[last_scan - validation : last_scan, total - len(plain[1]) : total]
+    end, last_scan = len(labels), len(scans.train_labels)
+    rows = np.r_[last_scan - validation : last_scan, end - len(people.of(validation_writers)) : end]
     return datasets.Dataset(name, images, labels, *test, source, validation_rows=rows)
+
+
+def _joined(*parts):
+    """Return the images and labels of several parts in a row."""
+    images, labels = zip(*parts, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def drawn_plainly(people, backend="fast"):
@@ -103,7 +106,7 @@ def drawn_plainly(people, backend="fast"):
 
 def rewritten(people, times, seed, *, backend="fast"):
     """Draw each pen digit several times, each time by another hand and pen -> images (times N,28,28), labels."""
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, STREAM])
     images = np.empty((times * len(people), raster.SIDE, raster.SIDE), np.uint8)
     order = np.tile(np.arange(len(people)), times)
     for first in range(0, len(order), CHUNK):
