@@ -78,7 +78,7 @@ FULL = Augmentation(
     rotation=12, scale=0.12, stretch=0.1, shear=0.15, shift=1.5, elastic=1, thicken=0.7, thin=0.4, contrast=0.2
 )
 # What comes between a picture and who reads it, at strength 1.
-DISTURBED = Augmentation(light=0.8, noise=0.8, cutout=12)
+DISTURBED = Augmentation(light=1, noise=0.6, cutout=10)
 EVERYTHING = FULL.plus(DISTURBED)
 
 

@@ -19,10 +19,28 @@ FOR_COMMAND_LINE = ("model", "val", "test", "limit", "backend", "fuse")
 # The learning rate and the weight decay that suit each optimiser, where none is given.
 OPTIMIZERS = {"adamw": (3e-3, 0.05), "adam": (1e-3, 0.0), "sgd": (0.05, 0.0)}
 
+# Which epoch's weights a run keeps.  Where the learning rate ends at zero the last epoch is the best but for chance.
+KEPT = ("best", "last")
+
 # Settings that go together, chosen on validation data: "fast" is the shortest way to 99% of MNIST.
 PRESETS = {
     "default": {"epochs": 30, "augment": 0.6, "label_smoothing": 0.05},
-    "best": {"model": "best", "epochs": 20, "augment": 0.7, "disturb": 0.6, "label_smoothing": 0.05},
+    "best": {
+        "model": "best",
+        "epochs": 20,
+        "augment": 0.7,
+        "disturb": 0.8,
+        "label_smoothing": 0.05,
+        "keep": "last",
+    },
+    "pad": {
+        "epochs": 10,
+        "augment": 0.6,
+        "pen": 0.7,
+        "label_smoothing": 0.05,
+        "outliers": True,
+        "keep": "last",
+    },
     "fast": {"epochs": 3, "lr": 0.012, "label_smoothing": 0.05, "val": 0},
 }
 
@@ -67,6 +85,9 @@ class TrainConfig:
         off="leave the test set unread: to choose between settings by validation images alone",
     )
     limit: int | None = _option(None, "use only so many of the training images, chosen by chance")
+    keep: str = _option(
+        "best", "whose weights are kept: those of the epoch that did best on validation, or the last one's", KEPT
+    )
     patience: int = _option(0, "stop after so many epochs without a better validation accuracy; 0: never")
     seed: int = _option(0, "decides first weights, order of images, split, dropout and generated digits")
     backend: str = _option("fast", "the kernels: compiled, or plain NumPy", BACKENDS[::-1])

@@ -52,10 +52,10 @@ class Monitor:
         """Hear of a finished step: its number of images, the epoch's mean loss and accuracy so far."""
 
     def on_best(self, network, state):
-        """Hear that the epoch just finished, the last in ``state.history``, is the best on validation so far."""
+        """Hear that the epoch just finished, the last in ``state.history``, is the one to keep so far."""
 
-    def on_epoch(self, network, optimizer, state, improved):
-        """Hear of a finished epoch, the last in ``state.history``; ``improved``: the best on validation so far."""
+    def on_epoch(self, network, optimizer, state, kept):
+        """Hear of a finished epoch, the last in ``state.history``; ``kept``: it is the one to keep so far."""
 
     def on_interrupt(self, network, optimizer, state):
         """Hear that the loop ends because ``should_stop`` said so."""
@@ -114,10 +114,10 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
                 if held_out:
                     result = network.evaluate(*held_out)
                     row.update(val_loss=result.loss, val_accuracy=result.accuracy)
-                improved = _note_best(state, row)
-                if improved:
+                kept = _note_best(state, row) or config.keep == "last"
+                if kept:
                     monitor.on_best(network, state)
-            monitor.on_epoch(network, optimizer, state, improved)
+            monitor.on_epoch(network, optimizer, state, kept)
     if optimizer.average:
         network.params[...] = optimizer.moments[AVERAGE]
     return state

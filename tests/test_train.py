@@ -308,3 +308,22 @@ def test_weights_that_the_last_step_breaks_are_noticed(with_validation):
     network.params *= 1e10
     with pytest.raises(DivergedError, match=r"the loss became nan in epoch 1, batch \d.*not finite: conv1.w"):
         fit(network, data, data if with_validation else None, config)
+
+
+def test_the_last_epoch_is_kept_where_that_is_wanted():
+    images, labels = draw_digits(600, 11)
+
+    class Kept(Monitor):
+        def on_start(self, network, state, images_per_epoch):
+            self.epochs = []
+
+        def on_best(self, network, state):
+            self.epochs.append(state.epoch)
+
+    # The rate falls to nothing at once, so no later epoch is better than the first.
+    settings = {"epochs": 3, "batch_size": 50, "optimizer": "sgd", "lr": 1e-12, "schedule": "constant"}
+    for keep, epochs in (("best", [1]), ("last", [1, 2, 3])):
+        monitor = Kept()
+        config = TrainConfig(**settings, keep=keep)
+        state = fit(small(), (images[:50], labels[:50]), (images[:50], labels[:50]), config, monitor=monitor)
+        assert monitor.epochs == epochs and state.best_epoch == 1

@@ -427,7 +427,8 @@ def _report(arguments, card):
     print(accuracy, more, sep=" " if len(accuracy) + len(more) < 80 else "\n")
     memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
     # Where nothing was held out, no epoch is known to be the best.
-    epoch = f"{'last' if card['val_accuracy'] is None else 'best'} epoch {card['best_epoch']}"
+    which = "last" if card["val_accuracy"] is None or card["config"]["keep"] == "last" else "best"
+    epoch = f"{which} epoch {card['best_epoch']}"
     print(f"{epoch}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")
     print(f"weights: {card['weights']}")
     if card["dataset"] == "generated":

@@ -47,7 +47,7 @@ def load(
     test_only=False,
     generated=30_000,
     renderings=4,
-    no_digits=15_000,
+    no_digits=20_000,
     validation=5_000,
     backend="fast",
     progress=True,
