@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numcnn.data.rows import make_row, right_groups
+from numcnn.data.rows import make_row
 from numcnn.data.strokes import GLYPHS, digit_strokes
 from numcnn.pad import grouping
 
@@ -13,6 +13,11 @@ def rows(n, seed, late=0.0):
     for _ in range(n):
         labels = rng.integers(0, 10, rng.integers(2, 7)).tolist()
         yield make_row([(digit_strokes(label, rng), label) for label in labels], rng, late)
+
+
+def right_groups(groups, owners):
+    """Tell for each digit of a row whether exactly its strokes are one of the groups -> list of bool."""
+    return [tuple(i for i, k in enumerate(owners) if k == digit) in groups for digit in range(max(owners) + 1)]
 
 
 @pytest.mark.parametrize("late", [0, 1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numcnn.data.rows import make_row, right_groups
+from numcnn.data.rows import make_row
 from numcnn.data.strokes import digit_strokes
 
 FOUR = [np.array([[10, 0], [0, 50], [60, 50]]), np.array([[40, 20], [40, 100]])]
@@ -52,11 +52,3 @@ def test_a_late_bar_comes_after_the_next_digit(late, owners):
     low, high = boxes(strokes, got)
     assert (np.diff(low[:, 0]) > 0).all() and (np.diff(high[:, 0]) > 0).all()
     assert make_row([(FOUR, 9), *digits[1:]], np.random.default_rng(2), 1)[2] == [0, 0, 1, 2, 2]
-
-
-def test_a_group_is_right_when_it_is_the_digit_s_strokes_and_no_others():
-    owners = [0, 1, 0, 2, 2]
-    assert right_groups([(0, 2), (1,), (3, 4)], owners).all()
-    assert right_groups([(0,), (2,), (1,), (3, 4)], owners).tolist() == [False, True, True]
-    assert right_groups([(0, 1, 2), (3, 4)], owners).tolist() == [False, False, True]
-    assert right_groups([], []).size == 0

@@ -31,12 +31,3 @@ def make_row(digits, rng, late=0.0):
         owners += [k] * len(own)
     order = np.argsort(times, kind="stable")
     return [strokes[i] for i in order], [label for _, label in digits], [owners[i] for i in order]
-
-
-def right_groups(groups, owners):
-    """Tell for each digit of a row whether exactly its strokes are one of the groups -> bool (digits,).
-
-    groups: tuples of stroke numbers, as `pad.grouping.group` returns them; owners: as `make_row` does.
-    """
-    owners, groups = np.array(owners), set(groups)
-    return np.array([tuple(np.flatnonzero(owners == k).tolist()) in groups for k in range(max(owners, default=-1) + 1)])

@@ -29,7 +29,7 @@ class Canvas:
         self.revision = 0
         self._open = None  # the stroke that is being drawn
         self._eraser = None  # while it is down: where it is and its radius
-        self._untouched = None  # the strokes before the eraser's gesture, until it hits something
+        self._erased = False  # whether it has taken something away since
         # The tuples of strokes before and after this one.  They share the strokes, so a step costs next to nothing.
         self._past, self._future = deque(maxlen=UNDO_STEPS), deque(maxlen=UNDO_STEPS)
         self._known = {}  # what has been computed since the revision `_known_at`
@@ -80,7 +80,7 @@ class Canvas:
         if not 0 < radius <= raster.LARGEST:
             raise ConfigError(f"the eraser's radius is {radius}: it must be a number above 0")
         self.end()
-        self._eraser, self._untouched = (point, radius), self.strokes
+        self._eraser, self._erased = (point, radius), False
         self._wipe(point)
 
     def erase(self, points, radius=None):
@@ -141,14 +141,12 @@ class Canvas:
         start, radius = self._eraser
         self._eraser = point, radius
         left = eraser.erase(self.strokes, start, point, radius)
-        if left == self.strokes:
-            return
-        if self._untouched is not None:
-            self._remember(left)
-            self._untouched = None
-        else:
+        if self._erased:  # one step of undo for the whole gesture
+            self.revision += left != self.strokes
             self.strokes = left
-            self.revision += 1
+        elif left != self.strokes:
+            self._remember(left)
+            self._erased = True
 
     def _remember(self, strokes):
         self._past.append(self.strokes)
