@@ -13,6 +13,7 @@ from numcnn.preprocess import BOX, SIDE, centre_in_28
 LARGEST = 1e100  # coordinate; squares of larger ones, and of quotients by less than TINY, could overflow
 TINY = 1 / LARGEST
 THINNEST = 0.5  # pixels; a thinner dot could slip through between the centres of four pixels
+TOGETHER = 1 << 14  # pixels times segments that are computed at once: what stays in the cache
 PEN_WIDTH = 2.6  # MNIST's median stroke width, in pixels of the 20x20 box
 
 
@@ -28,8 +29,8 @@ def draw(strokes, shape=(28, 28), width=PEN_WIDTH):
     height, columns = shape
     nearest = np.full((height, columns), np.inf)  # squared distance from each pixel's centre to the nearest stroke
     for points in strokes:
-        for start, end in zip(points, points[1:] if len(points) > 1 else points, strict=False):
-            _approach(nearest, start, end, radius + 0.5)
+        if len(points):
+            _approach(nearest, points[: max(1, len(points) - 1)], points[min(1, len(points) - 1) :], radius + 0.5)
     return coverage(np.sqrt(nearest), radius)
 
 
@@ -41,21 +42,30 @@ def coverage(distance, radius):
     return np.clip(radius + 0.5 - distance, 0, min(1, 2 * radius))
 
 
-def _approach(nearest, start, end, reach):
-    """Lower `nearest` (H,W) to the squared distance from the segment start-end, in its box widened by `reach`."""
+def _approach(nearest, starts, ends, reach):
+    """Lower `nearest` (H,W) to the squared distance from segments (starts and ends (n,2)), `reach` around them.
+
+    Neighbours are taken together as long as they share a small box: a call of NumPy costs more than a few pixels.
+    """
     height, width = nearest.shape
-    low = np.minimum(start, end) - reach
-    high = np.maximum(start, end) + reach
+    low = np.minimum(starts, ends).min(axis=0) - reach
+    high = np.maximum(starts, ends).max(axis=0) + reach
     left, right = (int(v) for v in np.clip([np.floor(low[0]), np.ceil(high[0])], 0, width))
     top, bottom = (int(v) for v in np.clip([np.floor(low[1]), np.ceil(high[1])], 0, height))
-    x = np.arange(left, right) + 0.5 - start[0]
-    y = np.arange(top, bottom)[:, None] + 0.5 - start[1]
-    along_x, along_y = end - start
+    half = len(starts) // 2
+    if half and len(starts) * (right - left) * (bottom - top) > TOGETHER:
+        _approach(nearest, starts[:half], ends[:half], reach)
+        _approach(nearest, starts[half:], ends[half:], reach)
+        return
+    start_x, start_y = starts.T[:, :, None, None]
+    x = np.arange(left, right) + 0.5 - start_x
+    y = np.arange(top, bottom)[:, None] + 0.5 - start_y
+    along_x, along_y = (ends - starts).T[:, :, None, None]
     length2 = along_x**2 + along_y**2
-    along = np.clip((x * along_x + y * along_y) / length2, 0, 1) if length2 > 0 else np.zeros((len(y), len(x)))
+    along = np.clip((x * along_x + y * along_y) / np.where(length2 > 0, length2, 1), 0, 1)
     distance2 = (x - along * along_x) ** 2 + (y - along * along_y) ** 2
     window = nearest[top:bottom, left:right]
-    np.minimum(window, distance2, out=window)
+    np.minimum(window, distance2.min(axis=0), out=window)
 
 
 def fit(strokes, pen_width=PEN_WIDTH, box=BOX):
