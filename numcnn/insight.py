@@ -3,6 +3,7 @@
 The layers run one by one, as they are written: steps that are fused would hide what lies between them.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ class Stage(NamedTuple):
     out: np.ndarray  # (OH,OW,F) of feature maps, or (D,)
 
 
-class Insight(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Insight:
     """What a network makes of a picture, from front to back."""
 
     image: np.ndarray  # (28,28) uint8

@@ -23,8 +23,11 @@ def add_arguments(parser):
     parser.add_argument("--strokes", metavar="FILE", help="strokes to begin with (JSON)")
     parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the pad and exit; needs no display")
     parser.add_argument(
-        "--size", type=_size, default=(900, 600), metavar="WxH", help="of the window (default: 900x600)"
+        "--size", type=_size, default=(1100, 700), metavar="WxH", help="of the window (default: 1100x700)"
     )
+    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="colours (default: %(default)s)")
+    parser.add_argument("--inside", action="store_true", help="show the network's inside on the screenshot")
+    parser.add_argument("--saliency", action="store_true", help="show on the screenshot what ink spoke for the answer")
 
 
 def run(arguments):
@@ -41,7 +44,8 @@ def run(arguments):
     from numcnn.pad import app  # after what can fail: it loads pygame
 
     if arguments.screenshot:
-        app.screenshot(network, arguments.screenshot, arguments.size, strokes)
+        panels = {"inside": arguments.inside, "why": arguments.saliency, "theme": arguments.theme}
+        app.screenshot(network, arguments.screenshot, arguments.size, strokes, **panels)
         say(f"wrote {arguments.screenshot}")
     else:
         app.run(network, arguments.size, strokes)

@@ -1,0 +1,214 @@
+"""The panel that shows the network's inside, from the picture at the top to the answer at the bottom."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pygame
+
+from numcnn.insight import DENSE, MAPS, POOLED
+from numcnn.metrics import percent
+from numcnn.pad.theme import heat, signed
+
+COLUMNS = 16  # of feature maps
+SIZES = {MAPS: (1.0, 0.62), POOLED: (0.55, 0.4)}  # a map's side, in columns: of the first such stage and of later ones
+PICTURE, FILTER, OUTPUT = 1.9, 0.62, 2.5  # heights, in columns
+DENSE_COLUMNS = 64
+CAPTION = 1.75  # lines of text that a caption takes, space included
+GAMMA = 0.7  # lets faint values be seen
+
+
+class Band(NamedTuple):
+    """A stage's place in the panel: a line of words, and what it shows below them."""
+
+    kind: str  # a stage's kind, "picture", "filters" or "outputs"
+    stage: object  # or None
+    words: str
+    shape: str  # of what it shows, as in "26 × 26 × 32"
+    caption: pygame.Rect
+    body: pygame.Rect
+
+
+class Inside:
+    """Draws an ``Insight``.  type: the ``theme.Type`` to write with."""
+
+    def __init__(self, type_):
+        self.type = type_
+
+    def draw(self, surface, rect, theme, text, insight, bars):
+        """Draw an insight into a Rect; bars (10,) are the probabilities as long as they are shown now."""
+        for number, band in enumerate(bands(insight.stages, rect, text), 1):
+            self._caption(surface, band, theme, text, number)
+            if band.kind == "picture":
+                surface.fill("#000000", band.body)
+                picture = np.repeat(insight.image.T[:, :, None], 3, axis=2)
+                _blit(surface, picture, band.body)
+            elif band.kind == "outputs":
+                self._outputs(surface, band.body, theme, text, insight, bars)
+            elif band.kind == DENSE:
+                _blit(surface, _cells(_share(band.stage.out), DENSE_COLUMNS, theme), band.body)
+            else:
+                _blit(surface, _mosaic(_share(band.stage.out), theme), band.body)
+                if band.stage is insight.stages[0] and band.kind == MAPS:
+                    self._filters(surface, band, theme)
+
+    def _caption(self, surface, band, theme, text, number):
+        rect = band.caption
+        right = self.type.write(surface, band.shape, 0.92 * text, theme.muted, midright=rect.midright)
+        left = self.type.write(surface, f"{number}", text, theme.accent, True, midleft=rect.midleft).right
+        left += round(0.6 * text)
+        words = self.type.fitted(band.words, text, right.left - text - left)
+        self.type.write(surface, words, text, theme.ink, midleft=(left, rect.centery))
+
+    def _filters(self, surface, band, theme):
+        """Draw the filters, each above the maps that it makes: in their rows and columns."""
+        w = band.stage.layer.params["w"].mean(axis=2)  # (KH,KW,F); the pictures have one channel
+        count = w.shape[2]
+        columns, rows = min(COLUMNS, count), -(-count // COLUMNS)
+        pitch = band.body.width / columns
+        side = round(FILTER / 2 * pitch)
+        index = np.rint(127.5 + 127.5 * w / (np.abs(w).max() or 1)).astype(np.uint8)
+        colors = signed(theme)[index]  # (KH,KW,F,3)
+        top = band.body.top - round(rows * FILTER / 2 * pitch * 1.1)
+        for i in range(count):
+            row, column = divmod(i, COLUMNS)
+            place = pygame.Rect(0, 0, side, side)
+            place.topleft = round(band.body.left + column * pitch), round(top + row * side * 1.1)
+            picture = pygame.surfarray.make_surface(colors[:, :, i].swapaxes(0, 1))
+            surface.blit(pygame.transform.scale(picture, place.size), place)
+            pygame.draw.rect(surface, theme.line, place, 1)
+
+    def _outputs(self, surface, rect, theme, text, insight, bars):
+        """Draw ten columns: the score, the probability that it becomes, the digit."""
+        count = len(insight.logits)
+        pitch = rect.width / count
+        digit_top = rect.bottom - round(1.5 * text)
+        bar_top = rect.top + round(1.5 * text)
+        thick = round(0.5 * pitch)
+        seen = insight.image.any()
+        for digit in range(count):
+            x = round(rect.left + (digit + 0.5) * pitch)
+            best = seen and digit == insight.answer
+            color = theme.accent if best else theme.muted
+            if seen:
+                self.type.write(surface, f"{insight.logits[digit]:+.1f}", 0.92 * text, color, best, midtop=(x, rect.top))
+            bar = pygame.Rect(x - thick // 2, bar_top, thick, max(1, digit_top - bar_top - text // 4))
+            pygame.draw.rect(surface, theme.track, bar, border_radius=3)
+            long = round(bars[digit] * bar.height)
+            if long:
+                place = pygame.Rect(bar.left, bar.bottom - long, thick, long)
+                pygame.draw.rect(surface, theme.accent if best else theme.other, place, border_radius=min(3, long // 2))
+            words = f"{digit}"
+            if best and pitch > 6.5 * text:
+                words += f"  {percent(insight.probabilities[digit])}"
+            self.type.write(surface, words, 1.1 * text, color, best, midtop=(x, digit_top))
+
+
+def bands(stages, rect, text):
+    """Divide a Rect between the picture, the stages and the outputs; as large as both its sides allow."""
+    plan = [("picture", None, PICTURE, "the picture as the network sees it", "28 × 28")]
+    count = {MAPS: 0, POOLED: 0, DENSE: 0}
+    for stage in stages:
+        plan.append((stage.kind, stage, _height(stage, count[stage.kind]), *_words(stage, count[stage.kind])))
+        count[stage.kind] += 1
+    plan.append(("outputs", None, OUTPUT, "ten scores, and the probabilities they become", "10"))
+    caption = CAPTION * text
+    columns = sum(height for _, _, height, _, _ in plan) + _filters_height(stages)
+    column = min(rect.width / COLUMNS, max(1.0, (rect.height - len(plan) * caption) / columns))
+    spare = max(0.0, rect.height - len(plan) * caption - columns * column) / max(1, len(plan) - 1)
+    placed, top = [], float(rect.top)
+    for i, (kind, stage, height, words, shape) in enumerate(plan):
+        line = pygame.Rect(rect.left, round(top), rect.width, round(1.4 * text))
+        top += caption + (_filters_height(stages) * column if i == 1 else 0)
+        body = pygame.Rect(rect.left, round(top), round(_width(kind, stage, height, column, rect)), round(height * column))
+        placed.append(Band(kind, stage, words, shape, line, body))
+        top += height * column + spare
+    return placed
+
+
+def _filters_height(stages):
+    """Return the height of the filters' rows above the first maps, in columns."""
+    if not stages or stages[0].kind != MAPS:
+        return 0.0
+    return -(-stages[0].out.shape[2] // COLUMNS) * FILTER / 2 * 1.1 + 0.12
+
+
+def _size(kind, number):
+    return SIZES[kind][min(number, 1)]
+
+
+def _height(stage, number):
+    """Return how high a stage's body is, in columns."""
+    if stage.kind == DENSE:
+        return -(-len(stage.out) // DENSE_COLUMNS) * COLUMNS / DENSE_COLUMNS
+    return -(-stage.out.shape[2] // COLUMNS) * _size(stage.kind, number)
+
+
+def _width(kind, stage, height, column, rect):
+    """Return how wide a band's body is, in pixels."""
+    if kind == "picture":
+        return height * column
+    if kind == "outputs":
+        return rect.width
+    if kind == DENSE:
+        return min(len(stage.out), DENSE_COLUMNS) * COLUMNS / DENSE_COLUMNS * column
+    count = stage.out.shape[2]
+    return height * column / -(-count // COLUMNS) * min(count, COLUMNS)
+
+
+def _words(stage, number):
+    """Return what a stage does in words, and the shape of what comes out."""
+    shape = " × ".join(map(str, stage.out.shape))
+    if stage.kind == DENSE:
+        return f"{len(stage.out)} neurons weigh everything that was found", shape
+    if stage.kind == POOLED:
+        first = "pooling keeps the strongest of each {} × {}: where exactly hardly matters".format(*stage.layer.pool_size)
+        return first if number == 0 else "pooling again: small, but it knows what is where", shape
+    count = stage.out.shape[2]
+    if number == 0:
+        return f"{count} filters slide over it, each lights up at one kind of edge", shape
+    return f"{count} filters look for combinations of those: bends, ends, crossings", shape
+
+
+def _share(out):
+    """Return values >= 0 as shares of the largest, 0..1."""
+    return (np.maximum(out, 0) / (out.max() or 1)) ** GAMMA
+
+
+def _mosaic(maps, theme):
+    """Return feature maps (H,W,F), 0..1, side by side as colours (x, y, 3) uint8, for ``pygame.surfarray``."""
+    H, W, F = maps.shape
+    columns, rows = min(COLUMNS, F), -(-F // COLUMNS)
+    gap = max(1, round(H / 12))
+    index = np.zeros((rows * COLUMNS, H + gap, W + gap), np.uint8)
+    index[:F, :H, :W] = np.rint(255 * maps.transpose(2, 0, 1))
+    colors = heat(theme)[index]
+    colors[:, H:] = colors[:, :, W:] = colors[F:] = pygame.Color(theme.background)[:3]
+    colors = colors.reshape(rows, COLUMNS, H + gap, W + gap, 3).transpose(1, 3, 0, 2, 4)  # column, x, row, y
+    return colors.reshape(COLUMNS * (W + gap), rows * (H + gap), 3)[: columns * (W + gap)]
+
+
+def _cells(values, columns, theme):
+    """Return values (D,), 0..1, as rows of coloured squares (x, y, 3) uint8."""
+    return _mosaic_of_cells(values, min(columns, len(values)), theme)
+
+
+def _mosaic_of_cells(values, columns, theme):
+    rows = -(-len(values) // columns)
+    index = np.zeros(rows * columns, np.uint8)
+    index[: len(values)] = np.rint(255 * values)
+    colors = np.empty((columns * 5, rows * 5, 3), np.uint8)
+    colors[...] = pygame.Color(theme.background)[:3]
+    for x in range(4):
+        for y in range(4):
+            colors[x::5, y::5] = heat(theme)[index.reshape(rows, columns).T]
+    return colors
+
+
+def _blit(surface, colors, rect):
+    """Draw colours (x, y, 3) scaled to a Rect: by whole numbers first, so that pixels stay squares, then smoothly."""
+    picture = pygame.surfarray.make_surface(colors)
+    width, height = picture.get_size()
+    factor = -(-rect.width // width)
+    if factor > 1:
+        picture = pygame.transform.scale(picture, (factor * width, factor * height))
+    surface.blit(pygame.transform.smoothscale(picture, rect.size), rect)
