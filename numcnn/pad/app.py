@@ -16,6 +16,7 @@ from numcnn.pad.cards import Toast
 from numcnn.pad.layout import layout, place
 from numcnn.pad.mind import Mind
 from numcnn.pad.view import Scene, View
+from numcnn.preprocess import BOX
 
 SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
 FRAME = 1 / 120  # seconds: no frame begins sooner after another
@@ -23,7 +24,7 @@ WAIT = 0.2  # seconds until a wait for events ends, so that Ctrl-C in the termin
 EASE = 0.04  # seconds: a bar goes two thirds of its way in this time, nearly all of it in three times that
 CLOSE_ENOUGH = 0.002  # of the full length: then the bar is there
 TOAST_SECONDS = 5.0
-PENS = (0.015, 0.15)  # the thinnest and the thickest brush, in sides of the sheet
+PEN, PENS = 0.032, (0.012, 0.15)  # the brush, its thinnest and its thickest, in sides of the sheet
 THICKER = 1.15  # for a turn of the wheel
 ERASER = 0.9  # its radius, in the brush's widths
 
@@ -51,7 +52,7 @@ class Pad:
         self.mind = Mind(check_network(network))
         self.keeper = keeper or errands.Keeper()
         self.canvas = fitted_canvas(strokes)
-        self.scene = Scene(self.canvas, theme=theme)
+        self.scene = Scene(self.canvas, theme=theme, pen=suited_pen(self.canvas))
         self._read = self._place = self._layout = None  # revision that was read; where the canvas is; what for
         self._toast_ends = self._frame_at = 0.0
         self._moving = True
@@ -400,7 +401,7 @@ def screenshot(network, path, size=(1100, 700), strokes=(), *, theme="light", in
     inside, why, keys: open those panels.
     """
     mind, canvas = Mind(check_network(network)), fitted_canvas(strokes)
-    scene = Scene(canvas, mind.read(canvas), theme=theme, inside=inside, help=keys)
+    scene = Scene(canvas, mind.read(canvas), theme=theme, pen=suited_pen(canvas), inside=inside, help=keys)
     if scene.readings:
         scene.focus = len(scene.readings) - 1
         scene.why = mind.why(scene.reading) if why else None
@@ -419,6 +420,12 @@ def fitted_canvas(strokes):
     for points in raster.fit(strokes, box=box):
         canvas.stroke(points + (SHEET - box) / 2)
     return canvas
+
+
+def suited_pen(canvas):
+    """Return the brush for a drawing: the usual one, finer where digits are so small that it would blot them."""
+    heights = [bottom - top for _, top, _, bottom in canvas.boxes()] or [SHEET]
+    return min(PEN, max(PENS[0], raster.PEN_WIDTH / BOX * max(heights) / SHEET))
 
 
 def check_network(network):

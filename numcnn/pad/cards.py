@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import pygame
 
+from numcnn.pad.theme import rounded
+
 KEYS = (
     ("Left button, pen, finger", "draw"),
     ("Right button", "erase"),
@@ -56,7 +58,7 @@ def tooltip(type_, theme, places, name):
         _card(surface, theme, rect, text)
         type_.write(surface, TIPS[name], text, theme.ink, center=rect.center)
 
-    return rect.inflate(4, 4), draw
+    return rect.inflate(text, text), draw
 
 
 def toast(type_, theme, places, shown):
@@ -81,7 +83,7 @@ def toast(type_, theme, places, shown):
         if button:
             type_.write(surface, shown.button, text, theme.accent, True, center=button.center)
 
-    return rect.inflate(4, 4), draw, button
+    return rect.inflate(text, text), draw, button
 
 
 def help_card(type_, theme, places):
@@ -105,9 +107,10 @@ def help_card(type_, theme, places):
             type_.write(surface, key, text, theme.ink, True, midleft=(rect.left + 2 * text, y))
             type_.write(surface, action, text, theme.muted, midleft=(rect.left + left + 3 * text, y))
 
-    return rect.inflate(4, 4), draw
+    return rect.inflate(text, text), draw
 
 
 def _card(surface, theme, rect, text):
-    pygame.draw.rect(surface, theme.card, rect, border_radius=round(0.7 * text))
-    pygame.draw.rect(surface, theme.line, rect, max(1, text // 12), border_radius=round(0.7 * text))
+    edge = max(1, text // 12)
+    rounded(surface, rect.inflate(2 * edge, 2 * edge), theme.line, 0.7 * text + edge)
+    rounded(surface, rect, theme.card, 0.7 * text)

@@ -3,9 +3,9 @@
 from functools import lru_cache
 
 import numpy as np
-import pygame
 
 from numcnn import raster
+from numcnn.pad.theme import ink_surface
 
 GRID, PEN = 24, 1.9
 
@@ -51,11 +51,3 @@ def icon(name, side, color):
     ink = raster.draw([scale * np.asarray(stroke, float) for stroke in STROKES[name]], (side, side), max(1, PEN * scale))
     return ink_surface(ink, color)
 
-
-def ink_surface(ink, color):
-    """Return a transparent surface with ink (H,W), coverage 0..1, of one color (r, g, b)."""
-    surface = pygame.Surface(ink.shape[::-1], pygame.SRCALPHA)
-    surface.fill((*color, 0))
-    alpha = pygame.surfarray.pixels_alpha(surface)
-    alpha[...] = np.rint(255 * ink.T)
-    return surface

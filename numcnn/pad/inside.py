@@ -7,13 +7,16 @@ import pygame
 
 from numcnn.insight import DENSE, MAPS, POOLED
 from numcnn.metrics import percent
-from numcnn.pad.theme import heat, signed
+from numcnn.pad.theme import heat, rounded, signed
 
 COLUMNS = 16  # of feature maps
 SIZES = {MAPS: (1.0, 0.62), POOLED: (0.55, 0.4)}  # a map's side, in columns: of the first such stage and of later ones
-PICTURE, FILTER, OUTPUT = 1.9, 0.62, 2.5  # heights, in columns
+PICTURE, FILTER, OUTPUT = 2.0, 0.42, 1.2  # heights, in columns; the outputs' words come on top of that
 DENSE_COLUMNS = 64
-CAPTION = 1.75  # lines of text that a caption takes, space included
+CAPTION, LINE = 1.75, 1.35  # heights of a caption above what it is about and of a line beside it, in those of the text
+OUTPUT_TEXT = 3.2  # heights of the text
+GAPS = 0.6, 1.3  # the least and the most between bands, in heights of the text; more makes the outputs higher
+BESIDE = 0.66  # of the panel's width: what is narrower has its caption beside it
 GAMMA = 0.7  # lets faint values be seen
 
 
@@ -23,9 +26,14 @@ class Band(NamedTuple):
     kind: str  # a stage's kind, "picture", "filters" or "outputs"
     stage: object  # or None
     words: str
-    shape: str  # of what it shows, as in "26 × 26 × 32"
+    shape: str  # of what it shows, as in "26×26×32"
     caption: pygame.Rect
     body: pygame.Rect
+
+    @property
+    def beside(self):
+        """Whether the caption is beside the body, not above it."""
+        return self.caption.left >= self.body.right
 
 
 class Inside:
@@ -53,11 +61,27 @@ class Inside:
 
     def _caption(self, surface, band, theme, text, number):
         rect = band.caption
-        right = self.type.write(surface, band.shape, 0.92 * text, theme.muted, midright=rect.midright)
-        left = self.type.write(surface, f"{number}", text, theme.accent, True, midleft=rect.midleft).right
-        left += round(0.6 * text)
-        words = self.type.fitted(band.words, text, right.left - text - left)
-        self.type.write(surface, words, text, theme.ink, midleft=(left, rect.centery))
+        if not band.beside:
+            left = self._number(surface, theme, text, number, rect.left, rect.centery)
+            words = self.type.fitted(band.words, text, rect.right - left)
+            if left + self.type.width(f"{words}  {band.shape}", text) < rect.right:
+                self.type.write(surface, band.shape, 0.92 * text, theme.muted, midright=rect.midright)
+            self.type.write(surface, words, text, theme.ink, midleft=(left, rect.centery))
+            return
+        room = rect.right - rect.left - text
+        lines = self.type.folded(band.words, text, room)
+        y = max(rect.top + LINE * text / 2, rect.centery - LINE * text * len(lines) / 2)
+        left = self._number(surface, theme, text, number, rect.left, y)
+        for line in lines:
+            self.type.write(surface, line, text, theme.ink, midleft=(left, y))
+            y += LINE * text
+        if y < rect.bottom:
+            self.type.write(surface, band.shape, 0.92 * text, theme.muted, midleft=(left, y))
+
+    def _number(self, surface, theme, text, number, left, middle):
+        """Write a step's number; return where its words begin."""
+        right = self.type.write(surface, f"{number}", text, theme.accent, True, midleft=(left, middle)).right
+        return right + round(0.6 * text)
 
     def _filters(self, surface, band, theme):
         """Draw the filters, each above the maps that it makes: in their rows and columns."""
@@ -65,14 +89,14 @@ class Inside:
         count = w.shape[2]
         columns, rows = min(COLUMNS, count), -(-count // COLUMNS)
         pitch = band.body.width / columns
-        side = round(FILTER / 2 * pitch)
+        side = max(3, round(FILTER * pitch))
         index = np.rint(127.5 + 127.5 * w / (np.abs(w).max() or 1)).astype(np.uint8)
         colors = signed(theme)[index]  # (KH,KW,F,3)
-        top = band.body.top - round(rows * FILTER / 2 * pitch * 1.1)
+        top = band.body.top - rows * 1.1 * side - 0.1 * pitch
         for i in range(count):
             row, column = divmod(i, COLUMNS)
             place = pygame.Rect(0, 0, side, side)
-            place.topleft = round(band.body.left + column * pitch), round(top + row * side * 1.1)
+            place.topleft = round(band.body.left + column * pitch), round(top + row * 1.1 * side)
             picture = pygame.surfarray.make_surface(colors[:, :, i].swapaxes(0, 1))
             surface.blit(pygame.transform.scale(picture, place.size), place)
             pygame.draw.rect(surface, theme.line, place, 1)
@@ -92,11 +116,11 @@ class Inside:
             if seen:
                 self.type.write(surface, f"{insight.logits[digit]:+.1f}", 0.92 * text, color, best, midtop=(x, rect.top))
             bar = pygame.Rect(x - thick // 2, bar_top, thick, max(1, digit_top - bar_top - text // 4))
-            pygame.draw.rect(surface, theme.track, bar, border_radius=3)
+            rounded(surface, bar, theme.track, text // 5)
             long = round(bars[digit] * bar.height)
             if long:
                 place = pygame.Rect(bar.left, bar.bottom - long, thick, long)
-                pygame.draw.rect(surface, theme.accent if best else theme.other, place, border_radius=min(3, long // 2))
+                rounded(surface, place, theme.accent if best else theme.other, text // 5)
             words = f"{digit}"
             if best and pitch > 6.5 * text:
                 words += f"  {percent(insight.probabilities[digit])}"
@@ -105,23 +129,33 @@ class Inside:
 
 def bands(stages, rect, text):
     """Divide a Rect between the picture, the stages and the outputs; as large as both its sides allow."""
-    plan = [("picture", None, PICTURE, "the picture as the network sees it", "28 × 28")]
+    plan = [("picture", None, PICTURE, "the picture, as the network sees it", "28×28")]
     count = {MAPS: 0, POOLED: 0, DENSE: 0}
     for stage in stages:
         plan.append((stage.kind, stage, _height(stage, count[stage.kind]), *_words(stage, count[stage.kind])))
         count[stage.kind] += 1
     plan.append(("outputs", None, OUTPUT, "ten scores, and the probabilities they become", "10"))
-    caption = CAPTION * text
-    columns = sum(height for _, _, height, _, _ in plan) + _filters_height(stages)
-    column = min(rect.width / COLUMNS, max(1.0, (rect.height - len(plan) * caption) / columns))
-    spare = max(0.0, rect.height - len(plan) * caption - columns * column) / max(1, len(plan) - 1)
+    beside = [_columns(kind, stage, height) < BESIDE * COLUMNS for kind, stage, height, _, _ in plan]
+    captions = (CAPTION * beside.count(False) + OUTPUT_TEXT) * text
+    filters = _filters_height(stages)
+    columns = sum(height for _, _, height, _, _ in plan) + filters
+    gaps = len(plan) - 1
+    column = min(rect.width / COLUMNS, max(1.0, (rect.height - captions - GAPS[0] * text * gaps) / columns))
+    spare = rect.height - captions - columns * column
+    gap = min(max(spare / gaps, GAPS[0] * text), GAPS[1] * text)
+    higher = OUTPUT_TEXT * text + max(0.0, spare - gap * gaps)
     placed, top = [], float(rect.top)
     for i, (kind, stage, height, words, shape) in enumerate(plan):
-        line = pygame.Rect(rect.left, round(top), rect.width, round(1.4 * text))
-        top += caption + (_filters_height(stages) * column if i == 1 else 0)
-        body = pygame.Rect(rect.left, round(top), round(_width(kind, stage, height, column, rect)), round(height * column))
-        placed.append(Band(kind, stage, words, shape, line, body))
-        top += height * column + spare
+        start = top + (0 if beside[i] else CAPTION * text) + (filters * column if i == 1 else 0)
+        wide = rect.width if kind == "outputs" else _columns(kind, stage, height) * column
+        tall = height * column + (higher if kind == "outputs" else 0)
+        body = pygame.Rect(rect.left, round(start), round(wide), max(1, round(tall)))
+        if beside[i]:
+            caption = pygame.Rect(body.right + text, body.top, rect.right - body.right - text, body.height)
+        else:
+            caption = pygame.Rect(rect.left, round(top), rect.width, round(1.4 * text))
+        placed.append(Band(kind, stage, words, shape, caption, body))
+        top = start + tall + gap
     return placed
 
 
@@ -129,7 +163,7 @@ def _filters_height(stages):
     """Return the height of the filters' rows above the first maps, in columns."""
     if not stages or stages[0].kind != MAPS:
         return 0.0
-    return -(-stages[0].out.shape[2] // COLUMNS) * FILTER / 2 * 1.1 + 0.12
+    return -(-stages[0].out.shape[2] // COLUMNS) * 1.1 * FILTER + 0.12
 
 
 def _size(kind, number):
@@ -143,30 +177,30 @@ def _height(stage, number):
     return -(-stage.out.shape[2] // COLUMNS) * _size(stage.kind, number)
 
 
-def _width(kind, stage, height, column, rect):
-    """Return how wide a band's body is, in pixels."""
+def _columns(kind, stage, height):
+    """Return how wide a band's body of this height is, both in columns."""
     if kind == "picture":
-        return height * column
+        return height
     if kind == "outputs":
-        return rect.width
+        return COLUMNS
     if kind == DENSE:
-        return min(len(stage.out), DENSE_COLUMNS) * COLUMNS / DENSE_COLUMNS * column
+        return min(len(stage.out), DENSE_COLUMNS) * COLUMNS / DENSE_COLUMNS
     count = stage.out.shape[2]
-    return height * column / -(-count // COLUMNS) * min(count, COLUMNS)
+    return height / -(-count // COLUMNS) * min(count, COLUMNS)
 
 
 def _words(stage, number):
     """Return what a stage does in words, and the shape of what comes out."""
-    shape = " × ".join(map(str, stage.out.shape))
+    shape = "×".join(map(str, stage.out.shape))
     if stage.kind == DENSE:
-        return f"{len(stage.out)} neurons weigh everything that was found", shape
+        return f"{len(stage.out)} neurons weigh all that was found", shape
     if stage.kind == POOLED:
-        first = "pooling keeps the strongest of each {} × {}: where exactly hardly matters".format(*stage.layer.pool_size)
-        return first if number == 0 else "pooling again: small, but it knows what is where", shape
+        window = "{}×{}".format(*stage.layer.pool_size)
+        return f"pooling keeps the strongest of {window}" if number == 0 else "pooling again", shape
     count = stage.out.shape[2]
     if number == 0:
-        return f"{count} filters slide over it, each lights up at one kind of edge", shape
-    return f"{count} filters look for combinations of those: bends, ends, crossings", shape
+        return f"{count} filters, each for one kind of edge", shape
+    return f"{count} filters find bends, ends, crossings", shape
 
 
 def _share(out):

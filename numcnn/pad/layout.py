@@ -117,8 +117,8 @@ def _with_inside(left, bottom, width, margin, text):
     below = round(max(0.26 * height, min(0.34 * height, height - side - margin)))
     sheet = pygame.Rect(left, margin, side, height - below - margin)
     rest = pygame.Rect(left, sheet.bottom + margin, side, below)
-    square = SEEN * max(1, round(min(0.45 * side, below - 2.2 * text)) // SEEN)
-    answer = pygame.Rect(rest.left, rest.top, side - square - margin, rest.height)
-    seen = pygame.Rect(rest.right - square, rest.top, square, square)
+    small = SEEN * max(1, round(0.28 * below) // SEEN)
+    seen = pygame.Rect(rest.left, rest.bottom - small, side, small)
+    answer = pygame.Rect(rest.left, rest.top, side, rest.height - small - round(0.8 * text))
     panel = pygame.Rect(sheet.right + margin, margin, room - side, height)
     return sheet, answer, seen, panel

@@ -66,7 +66,7 @@ class Mind:
             insight = reading.insight
             with one_blas_thread:
                 slopes = saliency(self.network, reading.image, insight.answer, insight.runner_up)
-            slopes = _smooth(slopes)
+            slopes = smooth(slopes)
             self._why = reading.image, slopes / (np.abs(slopes).max() or 1)
         return self._why[1]
 
@@ -96,7 +96,7 @@ def square_of(strokes, image):
     return left, top, left + side, top + side
 
 
-def _smooth(values):
+def smooth(values):
     """Take the mean over neighbours, 1:2:1 in both directions.  (H,W) -> (H,W)."""
     for axis in (0, 1):
         padded = np.pad(values, [(1, 1) if a == axis else (0, 0) for a in (0, 1)], mode="edge")

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pygame
 
+from numcnn import raster
+
 
 class Theme(NamedTuple):
     """The colours of everything, as #rrggbb."""
@@ -80,6 +82,34 @@ def _ramp(*colors):
     corners = np.array([pygame.Color(color)[:3] for color in colors], np.float64)
     at = np.linspace(0, len(colors) - 1, 256)
     return np.stack([np.interp(at, np.arange(len(colors)), c) for c in corners.T], axis=1).round().astype(np.uint8)
+
+
+def rounded(surface, rect, color, radius):
+    """Fill a Rect with round corners that have no steps."""
+    radius = min(round(radius), rect.width // 2, rect.height // 2)
+    if radius < 1:
+        surface.fill(color, rect)
+        return
+    surface.fill(color, rect.inflate(-2 * radius, 0))
+    surface.fill(color, rect.inflate(0, -2 * radius))
+    corner = _disc(radius, str(color))
+    for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        place = rect.left + right * (rect.width - radius), rect.top + down * (rect.height - radius)
+        surface.blit(corner, place, (right * radius, down * radius, radius, radius))
+
+
+@lru_cache(maxsize=64)
+def _disc(radius, color):
+    ink = raster.draw([[(radius, radius)]], (2 * radius, 2 * radius), 2 * radius)
+    return ink_surface(ink, tuple(pygame.Color(color)[:3]))
+
+
+def ink_surface(ink, color):
+    """Return a transparent surface with ink (H,W), coverage 0..1, of one color (r, g, b)."""
+    surface = pygame.Surface(ink.shape[::-1], pygame.SRCALPHA)
+    surface.fill((*color, 0))
+    pygame.surfarray.pixels_alpha(surface)[...] = np.rint(255 * ink.T)
+    return surface
 
 
 class Type:

@@ -12,8 +12,8 @@ from numcnn.pad.icons import icon
 from numcnn.pad.ink import Ink
 from numcnn.pad.inside import Inside
 from numcnn.pad.layout import SEEN, Layout, Place
-from numcnn.pad.mind import square_of
-from numcnn.pad.theme import THEMES, Theme, Type, mix
+from numcnn.pad.mind import smooth, square_of
+from numcnn.pad.theme import THEMES, Theme, Type, mix, rounded
 
 WORDS = {
     "undo": "Undo",
@@ -27,7 +27,7 @@ WORDS = {
     "theme": "Theme",
     "help": "Help",
 }
-HALO = 0.22  # how strongly is painted what ink would do where there is none
+HALO = 0.16  # how strongly is painted what ink would do where there is none
 STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
 
 
@@ -41,7 +41,7 @@ class Scene:
     bars: np.ndarray = field(default_factory=lambda: np.zeros(10))  # how long they are now, 0..1; they follow gently
     picture: object = None  # a surface: a picture that was dropped lies over the sheet
     theme: str = "light"
-    pen: float = 0.05  # the pen's width on the screen, in shorter sides of the sheet
+    pen: float = 0.032  # the pen's width on the screen, in shorter sides of the sheet
     erasing: bool = False  # the eraser is chosen
     pointer: tuple | None = None  # (x, y, radius): a ring around the mouse
     hovered: str | None = None  # a button
@@ -240,7 +240,7 @@ class View:
         ):
             spot = pygame.Rect(0, 0, text, text)
             spot.midleft = x, y
-            pygame.draw.rect(surface, color, spot, border_radius=text // 4)
+            rounded(surface, spot, color, text // 4)
             place = spot.right + text // 2, y
             x = self.type.write(surface, words, text, theme.ink, midleft=place).right + round(1.5 * text)
 
@@ -275,7 +275,7 @@ class View:
             place = surface.blit(image, image.get_rect(bottomleft=(x, rect.bottom)))
             if len(images) > 1 and i == scene.focus:
                 line = max(2, round(0.03 * size))
-                pygame.draw.rect(surface, theme.accent, (x, rect.bottom + line, place.width, line), border_radius=line)
+                surface.fill(theme.accent, (x, rect.bottom + line, place.width, line))
             x += image.get_width() + gap
 
     def _seen(self, surface, places, scene):
@@ -293,14 +293,14 @@ class View:
                 pygame.draw.rect(surface, theme.accent, tile.inflate(6, 6), max(2, text // 8), border_radius=3)
         room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
         if count == 1 and room.width > 5 * text:
-            lines = self.type.folded("what the network sees: 28 × 28 greys", text, room.width)
+            lines = self.type.folded("what the network sees, 28×28 pixels", text, room.width)
             for i, line in enumerate(lines):
                 y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
                 self.type.write(surface, line, text, theme.muted, topleft=(room.left, y))
 
     def _bars(self, surface, places, scene):
         rect, theme, text, reading = places.bars, self._theme, self._text, scene.reading
-        label, number = round(1.6 * text), round(4.1 * text)
+        label, number = round(1.6 * text), round(4.7 * text)
         pitch = rect.height / 10
         thick = max(3, round(0.5 * pitch))
         answer = reading.insight.answer if reading else None
@@ -309,14 +309,13 @@ class View:
             bar.centery = round(rect.top + (digit + 0.5) * pitch)
             best = digit == answer
             strong = theme.accent if best and reading.sure else theme.ink
-            round_ = thick // 2
-            pygame.draw.rect(surface, theme.track, bar, border_radius=round_)
+            rounded(surface, bar, theme.track, thick // 2)
             self.type.write(surface, str(digit), 1.1 * text, strong if best else theme.muted, best,
                             midleft=(rect.left, bar.centery))  # fmt: skip
             length = round(scene.bars[digit] * bar.width)
             if length:
                 color = theme.other if not best else strong if reading.sure else theme.muted
-                pygame.draw.rect(surface, color, (bar.topleft, (max(length, thick), thick)), border_radius=round_)
+                rounded(surface, pygame.Rect(bar.topleft, (max(length, thick), thick)), color, thick // 2)
             if reading:
                 words = percent(reading.insight.probabilities[digit])
                 self.type.write(surface, words, text, strong if best else theme.muted, best,
@@ -332,7 +331,7 @@ class View:
     def _draw_button(self, surface, name, rect, on, hovered):
         theme, text = self._theme, self._text
         if on or hovered:
-            pygame.draw.rect(surface, theme.active if on else theme.hover, rect, border_radius=text // 2)
+            rounded(surface, rect, theme.active if on else theme.hover, text // 2)
         color = _rgb(theme.accent if on else theme.ink if hovered else theme.muted)
         word = max(10, round(0.78 * text))
         side = min(rect.height - round(1.5 * word), round(1.75 * text))
@@ -352,9 +351,9 @@ class View:
             right = self.type.write(surface, words, text, theme.ink, midright=(right, rect.centery)).left - text
             bar = pygame.Rect(right - 8 * text, 0, 8 * text, max(3, text // 3))
             bar.centery = rect.centery
-            pygame.draw.rect(surface, theme.track, bar, border_radius=bar.height)
+            rounded(surface, bar, theme.track, bar.height)
             done = pygame.Rect(bar.topleft, (max(bar.height, round(share * bar.width)), bar.height))
-            pygame.draw.rect(surface, theme.accent, done, border_radius=bar.height)
+            rounded(surface, done, theme.accent, bar.height)
             right = bar.left - text
         elif scene.note:
             right = self.type.write(surface, scene.note, text, theme.muted, midright=(right, rect.centery)).left - text
@@ -392,6 +391,8 @@ def _fitted(picture, size):
 
 def _painted(why, theme):
     """Return saliency (28,28), -1..1, as a small surface: the hue says for or against, the alpha how strongly."""
+    for _ in range(2):  # smoothly, for scaling would show the pixels' corners
+        why = smooth(why.repeat(2, axis=0).repeat(2, axis=1))
     surface = pygame.Surface(why.shape[::-1], pygame.SRCALPHA)
     pixels, alpha = pygame.surfarray.pixels3d(surface), pygame.surfarray.pixels_alpha(surface)
     pixels[...] = np.where(why.T[:, :, None] > 0, _rgb(theme.accent), _rgb(theme.against))
