@@ -92,7 +92,7 @@ def play(size, rate, panels, digits=(4, 8, 2)):
     Timed.handled, Timed.frames = [], []
     pad.step()
     sheet = pad._places().sheet
-    latencies, busiest = [], 0.0
+    latencies, work, busiest = [], [], 0.0
     try:
         for digit in digits:
             for panel in panels:
@@ -102,13 +102,14 @@ def play(size, rate, panels, digits=(4, 8, 2)):
             feeder = threading.Thread(target=_feed, args=(_events(digit, sheet, rate), rate), daemon=True)
             feeder.start()
             while feeder.is_alive() or pygame.event.peek():
-                began = time.perf_counter()
+                began, used = time.perf_counter(), time.thread_time()
                 pad.step()
                 now = time.perf_counter()
                 if pad.handled:
                     latencies += [now - posted for posted in pad.handled]
                     busiest = max(busiest, now - max(began, pad.handled[0]))
                     pad.frames.append(now)
+                    work.append(time.thread_time() - used)
                     pad.handled.clear()
             pad.act("clear")
             pad.step()
@@ -125,6 +126,7 @@ def play(size, rate, panels, digits=(4, 8, 2)):
         "latency_ms_max": 1000 * max(latencies),
         "frames_per_second": float(len(drawing) / drawing.sum()),
         "longest_frame_ms": 1000 * busiest,
+        **{f"work_ms_p{p}": 1000 * float(np.percentile(work, p)) for p in (50, 95)},
     }
 
 

@@ -172,10 +172,9 @@ class Pad:
 
     def _ring(self, position):
         """Show the eraser as a ring around the mouse, where it is one."""
-        scene = self.scene
-        shown = position and (scene.erasing or self.canvas.erasing) and self._places().sheet.collidepoint(position)
-        radius = round(self._eraser() * self._where().scale)
-        scene.pointer = (*position, radius) if shown else None
+        erasing = self.scene.erasing or self.canvas.erasing
+        shown = erasing and position and self._places().sheet.collidepoint(position)
+        self.scene.pointer = (*position, round(self._eraser() * self._where().scale)) if shown else None
 
     def _lift(self):
         """Lift pen and eraser."""

@@ -1,5 +1,6 @@
 """The panel that shows the network's inside, from the picture at the top to the answer at the bottom."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ CAPTION, LINE = 1.75, 1.35  # heights of a caption above what it is about and of
 OUTPUT_TEXT = 3.2  # heights of the text
 GAPS = 0.6, 1.3  # the least and the most between bands, in heights of the text; more makes the outputs higher
 BESIDE = 0.66  # of the panel's width: what is narrower has its caption beside it
-GAMMA = 0.7  # lets faint values be seen
+GREYS = [(level, level, level) for level in range(256)]
 
 
 class Band(NamedTuple):
@@ -47,15 +48,13 @@ class Inside:
         for number, band in enumerate(bands(insight.stages, rect, text), 1):
             self._caption(surface, band, theme, text, number)
             if band.kind == "picture":
-                surface.fill("#000000", band.body)
-                picture = np.repeat(insight.image.T[:, :, None], 3, axis=2)
-                _blit(surface, picture, band.body)
+                _blit(surface, insight.image.T, GREYS, band.body)
             elif band.kind == "outputs":
                 self._outputs(surface, band.body, theme, text, insight, bars)
             elif band.kind == DENSE:
-                _blit(surface, _cells(_share(band.stage.out), DENSE_COLUMNS, theme), band.body)
+                _blit(surface, _cells(_share(band.stage.out)), _levels(theme), band.body)
             else:
-                _blit(surface, _mosaic(_share(band.stage.out), theme), band.body)
+                _blit(surface, _mosaic(_share(band.stage.out)), _levels(theme), band.body)
                 if band.stage is insight.stages[0] and band.kind == MAPS:
                     self._filters(surface, band, theme)
 
@@ -203,44 +202,44 @@ def _words(stage, number):
     return f"{count} filters find bends, ends, crossings", shape
 
 
+@lru_cache
+def _levels(theme):
+    """Return the colours of levels 0..255: the background, then nothing to as much as there is."""
+    return [tuple(pygame.Color(theme.background)[:3]), *map(tuple, heat(theme)[1:].tolist())]
+
+
 def _share(out):
-    """Return values >= 0 as shares of the largest, 0..1."""
-    return (np.maximum(out, 0) / (out.max() or 1)) ** GAMMA
+    """Return values >= 0 as shares of the largest, 0..1; the root lets faint ones be seen."""
+    return np.sqrt(np.maximum(out, 0) / (out.max() or 1))
 
 
-def _mosaic(maps, theme):
-    """Return feature maps (H,W,F), 0..1, side by side as colours (x, y, 3) uint8, for ``pygame.surfarray``."""
+def _mosaic(maps):
+    """Return feature maps (H,W,F), 0..1, side by side as levels (x, y) uint8: 1..255, and 0 between them."""
     H, W, F = maps.shape
     columns, rows = min(COLUMNS, F), -(-F // COLUMNS)
     gap = max(1, round(H / 12))
-    index = np.zeros((rows * COLUMNS, H + gap, W + gap), np.uint8)
-    index[:F, :H, :W] = np.rint(255 * maps.transpose(2, 0, 1))
-    colors = heat(theme)[index]
-    colors[:, H:] = colors[:, :, W:] = colors[F:] = pygame.Color(theme.background)[:3]
-    colors = colors.reshape(rows, COLUMNS, H + gap, W + gap, 3).transpose(1, 3, 0, 2, 4)  # column, x, row, y
-    return colors.reshape(COLUMNS * (W + gap), rows * (H + gap), 3)[: columns * (W + gap)]
+    levels = np.zeros((rows * columns, W + gap, H + gap), np.uint8)
+    levels[:F, :W, :H] = (1.5 + 254 * maps).transpose(2, 1, 0)
+    levels = levels.reshape(rows, columns, W + gap, H + gap).transpose(1, 2, 0, 3)  # column, x, row, y
+    return levels.reshape(columns * (W + gap), rows * (H + gap))
 
 
-def _cells(values, columns, theme):
-    """Return values (D,), 0..1, as rows of coloured squares (x, y, 3) uint8."""
-    return _mosaic_of_cells(values, min(columns, len(values)), theme)
-
-
-def _mosaic_of_cells(values, columns, theme):
+def _cells(values):
+    """Return values (D,), 0..1, as rows of squares: levels (x, y) uint8 as ``_mosaic`` does."""
+    columns = min(DENSE_COLUMNS, len(values))
     rows = -(-len(values) // columns)
-    index = np.zeros(rows * columns, np.uint8)
-    index[: len(values)] = np.rint(255 * values)
-    colors = np.empty((columns * 5, rows * 5, 3), np.uint8)
-    colors[...] = pygame.Color(theme.background)[:3]
-    for x in range(4):
-        for y in range(4):
-            colors[x::5, y::5] = heat(theme)[index.reshape(rows, columns).T]
-    return colors
+    levels = np.zeros(rows * columns, np.uint8)
+    levels[: len(values)] = 1.5 + 254 * values
+    squares = np.zeros((columns, 5, rows, 5), np.uint8)
+    squares[:, :4, :, :4] = levels.reshape(rows, columns).T[:, None, :, None]
+    return squares.reshape(5 * columns, 5 * rows)
 
 
-def _blit(surface, colors, rect):
-    """Draw colours (x, y, 3) scaled to a Rect: by whole numbers first, so that pixels stay squares, then smoothly."""
-    picture = pygame.surfarray.make_surface(colors)
+def _blit(surface, levels, palette, rect):
+    """Draw levels (x, y) scaled to a Rect: by whole numbers first, so that pixels stay squares, then smoothly."""
+    picture = pygame.surfarray.make_surface(levels)
+    picture.set_palette(palette)
+    picture = picture.convert(24)
     width, height = picture.get_size()
     factor = -(-rect.width // width)
     if factor > 1:

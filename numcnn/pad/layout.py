@@ -1,5 +1,6 @@
 """Where everything lies in a window of any size.  Only numbers: nothing is drawn here."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import pygame
@@ -63,6 +64,7 @@ def place(canvas, sheet):
     return Place(scale, sheet.centerx - scale * middle_x, sheet.centery - scale * middle_y, sheet)
 
 
+@lru_cache(maxsize=8)
 def layout(size, inside=False):
     """Divide a window of this size (width, height): buttons, sheet, and what the network says.
 

@@ -142,8 +142,7 @@ class View:
             parts.append(_Part("inside", places.inside, (insight, lengths), lambda s: self._inside.draw(
                 s, places.inside, self._theme, places.text, insight, scene.bars)))  # fmt: skip
         else:
-            key = lengths, shown if reading is None else (reading.insight.answer, reading.sure, reading.insight)
-            parts.append(_Part("bars", places.bars.inflate(0, places.text), key, lambda s: self._bars(s, places, scene)))
+            parts += self._rows(scene, places, lengths)
         if scene.why is not None and reading:
             rect = pygame.Rect(sheet.left, sheet.bottom - 2 * places.text, sheet.width, 2 * places.text)
             key = reading.insight.answer, reading.insight.runner_up
@@ -298,28 +297,33 @@ class View:
                 y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
                 self.type.write(surface, line, text, theme.muted, topleft=(room.left, y))
 
-    def _bars(self, surface, places, scene):
-        rect, theme, text, reading = places.bars, self._theme, self._text, scene.reading
-        label, number = round(1.6 * text), round(4.7 * text)
-        pitch = rect.height / 10
-        thick = max(3, round(0.5 * pitch))
-        answer = reading.insight.answer if reading else None
+    def _rows(self, scene, places, lengths):
+        """Return the parts that are the ten bars, each with its digit and its probability."""
+        rect, reading, parts = places.bars, scene.reading, []
         for digit in range(10):
-            bar = pygame.Rect(rect.left + label, 0, rect.width - label - number, thick)
-            bar.centery = round(rect.top + (digit + 0.5) * pitch)
-            best = digit == answer
-            strong = theme.accent if best and reading.sure else theme.ink
-            rounded(surface, bar, theme.track, thick // 2)
-            self.type.write(surface, str(digit), 1.1 * text, strong if best else theme.muted, best,
-                            midleft=(rect.left, bar.centery))  # fmt: skip
-            length = round(scene.bars[digit] * bar.width)
-            if length:
-                color = theme.other if not best else strong if reading.sure else theme.muted
-                rounded(surface, pygame.Rect(bar.topleft, (max(length, thick), thick)), color, thick // 2)
-            if reading:
-                words = percent(reading.insight.probabilities[digit])
-                self.type.write(surface, words, text, strong if best else theme.muted, best,
-                                midright=(rect.right, bar.centery))  # fmt: skip
+            top, bottom = (rect.top + round(rect.height * (digit + i) / 10) for i in (0, 1))
+            row = pygame.Rect(rect.left, top, rect.width, bottom - top)
+            words = percent(reading.insight.probabilities[digit]) if reading else ""
+            state = words, reading is not None and digit == reading.insight.answer, reading is None or reading.sure
+            share = scene.bars[digit]
+            parts.append(_Part(f"bar {digit}", row, (*state, lengths[digit]),
+                               lambda s, d=digit, r=row, v=share, t=state: self._bar(s, r, d, v, *t)))  # fmt: skip
+        return parts
+
+    def _bar(self, surface, row, digit, share, words, best, sure):
+        theme, text = self._theme, self._text
+        label, number = round(1.6 * text), round(4.7 * text)
+        thick = max(3, row.height // 2)
+        bar = pygame.Rect(row.left + label, row.centery - thick // 2, row.width - label - number, thick)
+        strong = theme.accent if sure else theme.ink
+        color = strong if best else theme.muted
+        rounded(surface, bar, theme.track, thick // 2)
+        self.type.write(surface, str(digit), 1.1 * text, color, best, midleft=(row.left, row.centery))
+        length = round(share * bar.width)
+        if length:
+            bar.width = max(length, thick)
+            rounded(surface, bar, theme.other if not best else strong if sure else theme.muted, thick // 2)
+        self.type.write(surface, words, text, color, best, midright=(row.right, row.centery))
 
     # The frame
 
