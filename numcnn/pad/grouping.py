@@ -17,7 +17,7 @@ def group(strokes):
     groups = []
     for i in indices:
         mine = [g for g in groups if any(_belong(boxes, along, i, j, height) for j in g)]
-        groups = [g for g in groups if g not in mine] + [[i, *sum(mine, [])]]
+        groups = [g for g in groups if g not in mine] + [[i, *(j for g in mine for j in g)]]
     groups.sort(key=lambda g: sum(box([strokes[i] for i in g])[::2]))
     return [tuple(sorted(g)) for g in groups]
 
