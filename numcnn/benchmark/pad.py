@@ -62,7 +62,8 @@ def measure(quick, report):
 def _first_frame(settings):
     """Return the seconds from the start of a process to the pad's first frame."""
     began = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-c", FIRST_FRAME], env=settings, stdout=subprocess.PIPE, text=True) as child:
+    command = [sys.executable, "-P", "-c", FIRST_FRAME]
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True) as child:
         while (line := child.stdout.readline()) != "shown\n":
             if not line:
                 raise BenchmarkError("the pad ended before it showed anything")

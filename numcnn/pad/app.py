@@ -204,7 +204,7 @@ class Pad:
         return True
 
     def _escape(self):
-        """Close what lies above the rest, the last opened first; return False when there is nothing left but to quit."""
+        """Close what lies above the rest, one thing at a time; return False when there is nothing left but to quit."""
         scene = self.scene
         if scene.help:
             scene.help = False

@@ -70,7 +70,9 @@ def toast(type_, theme, places, shown):
     wide = max(type_.width(line, text) for line in lines)
     rect = pygame.Rect(0, 0, round(wide + 3.4 * text + button_wide), round((1.45 * len(lines) + 1.2) * text))
     rect.midbottom = sheet.centerx, sheet.bottom - round(2.4 * text)
-    button = pygame.Rect(rect.right - button_wide - text // 2, rect.top, button_wide, rect.height) if button_wide else None
+    button = None
+    if shown.button:
+        button = pygame.Rect(rect.right - button_wide - text // 2, rect.top, button_wide, rect.height)
 
     def draw(surface):
         _card(surface, theme, rect, text)

@@ -106,7 +106,7 @@ class Keeper:
 
     def _take_back(self):
         label = self.own.remove_last() if self.own else None
-        return Done("there is nothing to take back", "note") if label is None else Done(f"taken back: the {label}", "note")
+        return Done("there is nothing to take back" if label is None else f"taken back: the {label}", "note")
 
 
 def _outcome(errand):

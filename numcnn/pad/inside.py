@@ -8,8 +8,10 @@ import pygame
 
 from numcnn.insight import DENSE, MAPS, POOLED
 from numcnn.metrics import percent
+from numcnn.pad.painter import Part
 from numcnn.pad.theme import heat, rounded, signed
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 COLUMNS = 16  # of feature maps
 SIZES = {MAPS: (1.0, 0.62), POOLED: (0.55, 0.4)}  # a map's side, in columns: of the first such stage and of later ones
 PICTURE, FILTER, OUTPUT = 2.0, 0.42, 1.2  # heights, in columns; the outputs' words come on top of that
@@ -18,6 +20,7 @@ CAPTION, LINE = 1.75, 1.35  # heights of a caption above what it is about and of
 OUTPUT_TEXT = 3.2  # heights of the text
 GAPS = 0.6, 1.3  # the least and the most between bands, in heights of the text; more makes the outputs higher
 BESIDE = 0.66  # of the panel's width: what is narrower has its caption beside it
+EVEN_ENOUGH = 3  # pixels for each one of a map: then nobody sees that some are wider by one
 GREYS = [(level, level, level) for level in range(256)]
 
 
@@ -27,7 +30,7 @@ class Band(NamedTuple):
     kind: str  # a stage's kind, "picture", "filters" or "outputs"
     stage: object  # or None
     words: str
-    shape: str  # of what it shows, as in "26×26×32"
+    shape: str  # of what it shows, as "26 x 26 x 32"
     caption: pygame.Rect
     body: pygame.Rect
 
@@ -43,20 +46,26 @@ class Inside:
     def __init__(self, type_):
         self.type = type_
 
-    def draw(self, surface, rect, theme, text, insight, bars):
-        """Draw an insight into a Rect; bars (10,) are the probabilities as long as they are shown now."""
+    def parts(self, rect, theme, text, insight, bars, lengths):
+        """Return the parts that show an insight in a Rect.
+
+        bars (10,): the probabilities as long as they are shown now; lengths: the same in pixels, as a tuple.
+        """
+        parts = []
         for number, band in enumerate(bands(insight.stages, rect, text), 1):
-            self._caption(surface, band, theme, text, number)
-            if band.kind == "picture":
-                _blit(surface, insight.image.T, GREYS, band.body)
-            elif band.kind == "outputs":
-                self._outputs(surface, band.body, theme, text, insight, bars)
-            elif band.kind == DENSE:
-                _blit(surface, _cells(_share(band.stage.out)), _levels(theme), band.body)
-            else:
-                _blit(surface, _mosaic(_share(band.stage.out)), _levels(theme), band.body)
-                if band.stage is insight.stages[0] and band.kind == MAPS:
-                    self._filters(surface, band, theme)
+            parts.append(Part(f"caption {number}", band.caption, (band.words,), lambda s, b=band, n=number:
+                              self._caption(s, b, theme, text, n)))  # fmt: skip
+            if band.kind == "outputs":
+                parts.append(Part("outputs", band.body, (insight, lengths), lambda s, b=band: self._outputs(
+                    s, b.body, theme, text, insight, bars)))  # fmt: skip
+                continue
+            parts.append(Part(f"band {number}", band.body, (insight,), lambda s, b=band: _maps(s, b, theme, insight)))
+            if band.stage is insight.stages[0] and band.kind == MAPS:
+                above = pygame.Rect(band.body.left, band.caption.bottom, band.body.width, 0)
+                above.height = max(0, band.body.top - above.top)
+                layer = band.stage.layer
+                parts.append(Part("filters", above, (layer,), lambda s, b=band: self._filters(s, b, theme)))
+        return parts
 
     def _caption(self, surface, band, theme, text, number):
         rect = band.caption
@@ -91,7 +100,7 @@ class Inside:
         side = max(3, round(FILTER * pitch))
         index = np.rint(127.5 + 127.5 * w / (np.abs(w).max() or 1)).astype(np.uint8)
         colors = signed(theme)[index]  # (KH,KW,F,3)
-        top = band.body.top - rows * 1.1 * side - 0.1 * pitch
+        top = band.body.top - rows * 1.1 * side - 0.06 * pitch
         for i in range(count):
             row, column = divmod(i, COLUMNS)
             place = pygame.Rect(0, 0, side, side)
@@ -113,7 +122,8 @@ class Inside:
             best = seen and digit == insight.answer
             color = theme.accent if best else theme.muted
             if seen:
-                self.type.write(surface, f"{insight.logits[digit]:+.1f}", 0.92 * text, color, best, midtop=(x, rect.top))
+                score = f"{insight.logits[digit]:+.1f}"
+                self.type.write(surface, score, 0.92 * text, color, best, midtop=(x, rect.top))
             bar = pygame.Rect(x - thick // 2, bar_top, thick, max(1, digit_top - bar_top - text // 4))
             rounded(surface, bar, theme.track, text // 5)
             long = round(bars[digit] * bar.height)
@@ -126,9 +136,19 @@ class Inside:
             self.type.write(surface, words, 1.1 * text, color, best, midtop=(x, digit_top))
 
 
+def _maps(surface, band, theme, insight):
+    """Draw the picture, feature maps or neurons."""
+    if band.kind == "picture":
+        _blit(surface, insight.image.T, GREYS, band.body)
+    elif band.kind == DENSE:
+        _blit(surface, _cells(_share(band.stage.out)), _levels(theme), band.body)
+    else:
+        _blit(surface, _mosaic(_share(band.stage.out)), _levels(theme), band.body)
+
+
 def bands(stages, rect, text):
     """Divide a Rect between the picture, the stages and the outputs; as large as both its sides allow."""
-    plan = [("picture", None, PICTURE, "the picture, as the network sees it", "28×28")]
+    plan = [("picture", None, PICTURE, "the picture, as the network sees it", f"28{TIMES}28")]
     count = {MAPS: 0, POOLED: 0, DENSE: 0}
     for stage in stages:
         plan.append((stage.kind, stage, _height(stage, count[stage.kind]), *_words(stage, count[stage.kind])))
@@ -190,11 +210,11 @@ def _columns(kind, stage, height):
 
 def _words(stage, number):
     """Return what a stage does in words, and the shape of what comes out."""
-    shape = "×".join(map(str, stage.out.shape))
+    shape = TIMES.join(map(str, stage.out.shape))
     if stage.kind == DENSE:
         return f"{len(stage.out)} neurons weigh all that was found", shape
     if stage.kind == POOLED:
-        window = "{}×{}".format(*stage.layer.pool_size)
+        window = TIMES.join(map(str, stage.layer.pool_size))
         return f"pooling keeps the strongest of {window}" if number == 0 else "pooling again", shape
     count = stage.out.shape[2]
     if number == 0:
@@ -236,12 +256,15 @@ def _cells(values):
 
 
 def _blit(surface, levels, palette, rect):
-    """Draw levels (x, y) scaled to a Rect: by whole numbers first, so that pixels stay squares, then smoothly."""
+    """Draw levels (x, y) scaled to a Rect so that pixels stay squares: first by a whole number, then smoothly."""
     picture = pygame.surfarray.make_surface(levels)
     picture.set_palette(palette)
     picture = picture.convert(24)
     width, height = picture.get_size()
     factor = -(-rect.width // width)
+    if factor > EVEN_ENOUGH:
+        surface.blit(pygame.transform.scale(picture, rect.size), rect)
+        return
     if factor > 1:
         picture = pygame.transform.scale(picture, (factor * width, factor * height))
     surface.blit(pygame.transform.smoothscale(picture, rect.size), rect)

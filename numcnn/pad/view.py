@@ -1,7 +1,6 @@
 """How the pad looks.  It draws on any pygame surface, so no window is needed."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import pygame
@@ -10,9 +9,10 @@ from numcnn.metrics import percent
 from numcnn.pad import cards
 from numcnn.pad.icons import icon
 from numcnn.pad.ink import Ink
-from numcnn.pad.inside import Inside
+from numcnn.pad.inside import TIMES, Inside
 from numcnn.pad.layout import SEEN, Layout, Place
 from numcnn.pad.mind import smooth, square_of
+from numcnn.pad.painter import Painter, Part
 from numcnn.pad.theme import THEMES, Theme, Type, mix, rounded
 
 WORDS = {
@@ -59,22 +59,13 @@ class Scene:
         return None if self.focus is None else self.readings[self.focus]
 
 
-class _Part(NamedTuple):
-    """Something that is drawn as one: ``draw(surface)`` within ``rect``, again when ``key`` changes."""
-
-    name: str
-    rect: pygame.Rect
-    key: tuple
-    draw: object
-
-
 class View:
     """Draws a `Scene`, and of the next one only what differs.  Wants ``pygame.font.init()`` before."""
 
     def __init__(self):
         self.type = Type()
         self._ink, self._inside = Ink(), Inside(self.type)
-        self._parts, self._frame = {}, None  # what is on the surface now
+        self._painter = Painter()
         self.toast_button = None  # the Rect of the button on a toast, once it is drawn
 
     def draw(self, surface, scene, places, place):
@@ -83,21 +74,12 @@ class View:
         self._pen = scene.pen * place.scale * min(scene.canvas.width, scene.canvas.height)
         inked = self._ink.update(scene.canvas.strokes, place, self._pen, _rgb(self._theme.ink))
         parts = self._all_parts(scene, places, place)
-        frame = surface.get_size(), places, place.sheet, self._theme
-        changed = [surface.get_rect()] if frame != self._frame else self._changed(parts, inked)
-        for rect in changed:
-            surface.set_clip(rect)
-            surface.fill(self._theme.background)
-            for part in parts:
-                if part.rect.colliderect(rect):
-                    part.draw(surface)
-        surface.set_clip(None)
-        self._parts, self._frame = {part.name: part for part in parts}, frame
-        return changed
+        frame = surface.get_size(), places, self._theme
+        return self._painter.paint(surface, self._theme.background, parts, frame, [inked])
 
     def forget(self):
         """Draw everything the next time: the window may have been covered."""
-        self._frame = None
+        self._painter.forget()
 
     def drawing(self):
         """Return the drawing as it was shown last, dark on white."""
@@ -108,49 +90,33 @@ class View:
         picture.blit(ink, (0, 0))
         return picture
 
-    def _changed(self, parts, inked):
-        """Return the Rects, free of overlaps, where parts are new, gone or different, or where there is new ink."""
-        now = {part.name: part for part in parts}
-        rects = [inked] if inked.width else []
-        for name in now.keys() | self._parts.keys():
-            new, old = now.get(name), self._parts.get(name)
-            if new is None or old is None or (new.rect, new.key) != (old.rect, old.key):
-                rects += [part.rect for part in (new, old) if part]
-        merged = []
-        for rect in rects:
-            while (i := rect.collidelist(merged)) >= 0:
-                rect = rect.union(merged.pop(i))
-            merged.append(rect)
-        return merged
-
     def _all_parts(self, scene, places, place):
         """Return the parts from the bottom to the top."""
         reading, sheet = scene.reading, places.sheet
         shown = tuple((r.insight.answer, r.sure, r.insight) for r in scene.readings), scene.focus
         parts = [
-            _Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.why is not None and reading.insight),
+            Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.why is not None and reading.insight),
                   lambda surface: self._sheet(surface, scene, place)),
             *self._boxes(scene, place),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
-            _Part("answer", places.answer, (shown, places.answer.size), lambda s: self._answer(s, places, scene)),
-            _Part("seen", places.seen.inflate(8, 8), shown, lambda s: self._seen(s, places, scene)),
-            _Part("status", places.status, (scene.note, scene.progress), lambda s: self._status(s, places, scene)),
+            Part("answer", places.answer, (shown, places.answer.size), lambda s: self._answer(s, places, scene)),
+            Part("seen", places.seen.inflate(8, 8), shown, lambda s: self._seen(s, places, scene)),
+            Part("status", places.status, (scene.note, scene.progress), lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
         lengths = tuple(np.round(scene.bars * max(places.bars.width, places.inside.width)).tolist())
         if scene.inside:
             insight = reading.insight if reading else scene.blank
-            parts.append(_Part("inside", places.inside, (insight, lengths), lambda s: self._inside.draw(
-                s, places.inside, self._theme, places.text, insight, scene.bars)))  # fmt: skip
+            parts += self._inside.parts(places.inside, self._theme, places.text, insight, scene.bars, lengths)
         else:
             parts += self._rows(scene, places, lengths)
         if scene.why is not None and reading:
             rect = pygame.Rect(sheet.left, sheet.bottom - 2 * places.text, sheet.width, 2 * places.text)
             key = reading.insight.answer, reading.insight.runner_up
-            parts.append(_Part("legend", rect, key, lambda surface: self._legend(surface, rect, reading)))
+            parts.append(Part("legend", rect, key, lambda surface: self._legend(surface, rect, reading)))
         if not scene.readings and scene.picture is None and not scene.canvas.strokes:
             rect = pygame.Rect(0, 0, sheet.width, 6 * places.text)
             rect.center = sheet.center
-            parts.append(_Part("hint", rect, (), lambda surface: self._hint(surface, sheet)))
+            parts.append(Part("hint", rect, (), lambda surface: self._hint(surface, sheet)))
         return parts + self._overlays(scene, places)
 
     def _overlays(self, scene, places):
@@ -160,17 +126,17 @@ class View:
             x, y, radius = scene.pointer
             rect = pygame.Rect(x - radius - 2, y - radius - 2, 2 * radius + 4, 2 * radius + 4).clip(places.sheet)
             ring = mix(theme.paper, theme.ink, 0.45)
-            parts.append(_Part("pointer", rect, (x, y, radius), lambda surface: pygame.draw.circle(
+            parts.append(Part("pointer", rect, (x, y, radius), lambda surface: pygame.draw.circle(
                 surface, ring, (x, y), radius, max(1, places.text // 10))))  # fmt: skip
         if scene.hovered and not scene.help:
             rect, draw = cards.tooltip(self.type, theme, places, scene.hovered)
-            parts.append(_Part("tooltip", rect, (scene.hovered,), draw))
+            parts.append(Part("tooltip", rect, (scene.hovered,), draw))
         if scene.toast:
             rect, draw, self.toast_button = cards.toast(self.type, theme, places, scene.toast)
-            parts.append(_Part("toast", rect, (scene.toast,), draw))
+            parts.append(Part("toast", rect, (scene.toast,), draw))
         if scene.help:
             rect, draw = cards.help_card(self.type, theme, places)
-            parts.append(_Part("help", rect, (), draw))
+            parts.append(Part("help", rect, (), draw))
         return parts
 
     # The sheet
@@ -220,7 +186,7 @@ class View:
             around = self._pen + 0.6 * self._text
             rect = place.rect(reading.box).inflate(around, around).clip(place.sheet.inflate(-4, -4))
             color = theme.accent if i == scene.focus else mix(theme.paper, theme.muted, 0.35)
-            parts.append(_Part(f"box {i}", rect, (color,), lambda surface, rect=rect, color=color: pygame.draw.rect(
+            parts.append(Part(f"box {i}", rect, (color,), lambda surface, rect=rect, color=color: pygame.draw.rect(
                 surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
         return parts
 
@@ -292,7 +258,7 @@ class View:
                 pygame.draw.rect(surface, theme.accent, tile.inflate(6, 6), max(2, text // 8), border_radius=3)
         room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
         if count == 1 and room.width > 5 * text:
-            lines = self.type.folded("what the network sees, 28×28 pixels", text, room.width)
+            lines = self.type.folded(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
             for i, line in enumerate(lines):
                 y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
                 self.type.write(surface, line, text, theme.muted, topleft=(room.left, y))
@@ -306,7 +272,7 @@ class View:
             words = percent(reading.insight.probabilities[digit]) if reading else ""
             state = words, reading is not None and digit == reading.insight.answer, reading is None or reading.sure
             share = scene.bars[digit]
-            parts.append(_Part(f"bar {digit}", row, (*state, lengths[digit]),
+            parts.append(Part(f"bar {digit}", row, (*state, lengths[digit]),
                                lambda s, d=digit, r=row, v=share, t=state: self._bar(s, r, d, v, *t)))  # fmt: skip
         return parts
 
@@ -330,7 +296,7 @@ class View:
     def _button(self, scene, name, rect):
         on = {"erase": scene.erasing, "inside": scene.inside, "why": scene.why is not None, "help": scene.help}
         state = on.get(name, False), scene.hovered == name
-        return _Part(name, rect, state, lambda surface: self._draw_button(surface, name, rect, *state))
+        return Part(name, rect, state, lambda surface: self._draw_button(surface, name, rect, *state))
 
     def _draw_button(self, surface, name, rect, on, hovered):
         theme, text = self._theme, self._text
