@@ -10,6 +10,7 @@ import pygame
 
 from numcnn import raster
 from numcnn.errors import ConfigError, DataError, NumcnnError
+from numcnn.kernels.team import one_blas_thread
 from numcnn.pad import errands
 from numcnn.pad.canvas import Canvas
 from numcnn.pad.cards import Toast
@@ -58,6 +59,8 @@ class Pad:
         self._moving = True
         open_window(size)
         self.view = View()
+        if not self.canvas.strokes:
+            self._bring_back()
 
     def step(self):
         """Wait for events, at most 0.2 s, act on them, and show what changed.  Return False when it is time to quit."""
@@ -79,6 +82,16 @@ class Pad:
         self.keeper.close(self.canvas.strokes)
         pygame.font.quit()
         pygame.display.quit()
+
+    def _bring_back(self):
+        """Take up the drawing that was there when the pad was last open."""
+        strokes, problem = self.keeper.last_drawing()
+        for points in strokes:
+            self.canvas.stroke(points)
+        if problem:
+            self.say(problem, "bad")
+        elif strokes:
+            self.say("your last drawing is back; C clears the sheet")
 
     def _patience(self):
         """Return how long a wait for events may take, in seconds."""
@@ -386,12 +399,13 @@ def run(network, size=(1100, 700), strokes=(), **settings):
 
     settings: theme, keeper; see ``Pad``.
     """
-    pad = Pad(network, size, strokes, **settings)
-    try:
-        while pad.step():
-            pass
-    finally:
-        pad.close()
+    with one_blas_thread:
+        pad = Pad(network, size, strokes, **settings)
+        try:
+            while pad.step():
+                pass
+        finally:
+            pad.close()
 
 
 def screenshot(network, path, size=(1100, 700), strokes=(), *, theme="light", inside=False, why=False, keys=False):

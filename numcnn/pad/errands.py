@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pygame
 
-from numcnn.errors import DataError, NumcnnError
+from numcnn.errors import CheckpointError, DataError, NumcnnError
 from numcnn.files import atomic_write
+from numcnn.network import load
+from numcnn.pad import store
 from numcnn.preprocess import load_picture, prepare_file
 
-MOST_NAMES = 100_000
+MOST_NAMES, REFERENCE = 100_000, "reference"
+PERSONAL = "your weights"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +33,14 @@ class Keeper:
     """Runs the pad's errands, one after the other, and keeps what came of them until ``done`` is asked.
 
     own: a ``store.OwnSet``, autosave: a ``store.Autosave``; without them nothing of that kind is kept.
+    shipped: the network that ``swap`` goes back to; None: there is no going back.
     """
 
-    def __init__(self, own=None, autosave=None, save_dir="."):
-        self.own, self.autosave, self.save_dir = own, autosave, Path(save_dir)
+    def __init__(self, own=None, autosave=None, save_dir=".", shipped=None):
+        self.own, self.autosave, self.save_dir, self.shipped = own, autosave, Path(save_dir), shipped
         self.progress, self.note = None, ""
         self._worker = ThreadPoolExecutor(1, "numcnn-pad")
-        self._running = []
+        self._running, self._finished = [], []
         self._watched, self._problem = (), None
 
     @property
@@ -48,13 +52,34 @@ class Keeper:
         """Return a ``Done`` for each errand that has ended since the last time."""
         ended = [errand for errand in self._running if errand.done()]
         self._running = [errand for errand in self._running if errand not in ended]
-        return [done for errand in ended if (done := _outcome(errand))]
+        finished, self._finished = self._finished, []
+        finished += [done for errand in ended if (done := _outcome(errand))]
+        for done in finished:
+            if done.network is not None:
+                self.note = "" if done.network is self.shipped else PERSONAL
+        return finished
 
     def close(self, strokes):
         """End all errands, and keep the drawing."""
         self._worker.shutdown()
         if self.autosave:
             self.autosave.flush(strokes)
+
+    def last_drawing(self):
+        """Return the strokes of the drawing that was kept last, and the text of what went wrong or None."""
+        return (self.autosave.restore(), self.autosave.problem) if self.autosave else ([], None)
+
+    def own_network(self):
+        """Return the network that has learnt from the own set, or None when there is none or it is not to be used."""
+        if self.shipped is None or not store.personal_weights().exists():
+            return None
+        try:
+            network = load(store.personal_weights(), backend=REFERENCE)
+        except CheckpointError as error:
+            self._finished.append(Done(str(error), "bad"))
+            return None
+        self.note = PERSONAL
+        return network
 
     def watch(self, strokes):
         """Keep the drawing, now and then: best called while the pen is up."""
@@ -83,6 +108,7 @@ class Keeper:
 
     def swap(self):
         """Change between the shipped weights and the personal ones."""
+        self._send(self._swap)
 
     def _send(self, errand, *arguments):
         self._running.append(self._worker.submit(errand, *arguments))
@@ -107,6 +133,18 @@ class Keeper:
     def _take_back(self):
         label = self.own.remove_last() if self.own else None
         return Done("there is nothing to take back" if label is None else f"taken back: the {label}", "note")
+
+    def _swap(self):
+        if self.shipped is None:
+            return Done("these weights are those that --weights names; there is nothing to change to", "note")
+        if store.forget():
+            return Done("the shipped weights; B brings yours back", "note", network=self.shipped)
+        if store.restore():
+            return Done(
+                "your weights; B goes back to the shipped ones",
+                network=load(store.personal_weights(), backend=REFERENCE),
+            )
+        return Done("no weights of yours yet: say by 0-9 what your digits are, then T learns them", "note")
 
 
 def _outcome(errand):
