@@ -9,7 +9,7 @@ import numpy as np
 import pygame
 
 from numcnn import raster
-from numcnn.errors import ConfigError, DataError, NumcnnError
+from numcnn.errors import DataError, NumcnnError
 from numcnn.kernels.team import one_blas_thread
 from numcnn.pad import errands
 from numcnn.pad.canvas import Canvas
@@ -50,7 +50,7 @@ class Pad:
 
         keeper: an ``errands.Keeper``, what takes care of files; None: nothing is kept.
         """
-        self.mind = Mind(check_network(network))
+        self.mind = Mind(network)
         self.keeper = keeper or errands.Keeper()
         self.canvas = fitted_canvas(strokes)
         self.scene = Scene(self.canvas, theme=theme, pen=suited_pen(self.canvas))
@@ -323,7 +323,7 @@ class Pad:
             self.scene.picture = surface
             self._look(self.mind.read_picture(image))
         if done.network is not None:
-            self.mind, self._read = Mind(check_network(done.network)), None
+            self.mind, self._read = Mind(done.network), None
         if done.words:
             self.say(done.words, done.kind, done.button)
 
@@ -413,7 +413,7 @@ def screenshot(network, path, size=(1100, 700), strokes=(), *, theme="light", in
 
     inside, why, keys: open those panels.
     """
-    mind, canvas = Mind(check_network(network)), fitted_canvas(strokes)
+    mind, canvas = Mind(network), fitted_canvas(strokes)
     scene = Scene(canvas, mind.read(canvas), theme=theme, pen=suited_pen(canvas), inside=inside, help=keys)
     if scene.readings:
         scene.focus = len(scene.readings) - 1
@@ -439,18 +439,6 @@ def suited_pen(canvas):
     """Return the brush for a drawing: the usual one, finer where digits are so small that it would blot them."""
     heights = [bottom - top for _, top, _, bottom in canvas.boxes()] or [SHEET]
     return min(PEN, max(PENS[0], raster.PEN_WIDTH / BOX * max(heights) / SHEET))
-
-
-def check_network(network):
-    """Return the network if it reads 28x28 pictures as ten digits with finite weights, else raise ConfigError."""
-    if network.input_shape != (28, 28, 1) or network.output_shape != (10,):
-        raise ConfigError(
-            f"the pad wants a network from (28, 28, 1) to ten digits; this one goes from {network.input_shape} "
-            f"to {network.output_shape}"
-        )
-    if not np.isfinite(network.params).all():
-        raise ConfigError("the network has weights that are NaN or infinite; choose another, or train it again")
-    return network
 
 
 def open_window(size):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numcnn import raster
+from numcnn.errors import ConfigError
 from numcnn.insight import Insight, look, saliency
 from numcnn.kernels.team import one_blas_thread
 from numcnn.preprocess import BOX, SIDE
@@ -32,7 +33,8 @@ class Mind:
     """
 
     def __init__(self, network):
-        self.network = network
+        """Take a network to read with.  Raises ConfigError for one that doesn't read digits."""
+        self.network = check_network(network)
         self.refuse_below = float(network.info.get("refuse_below", 0.0))
         self._known = {}  # a picture's bytes -> Insight
         self._blank = None
@@ -77,6 +79,18 @@ class Mind:
                 known[key] = look(self.network, image)
         insight = self._known[key] = known[key]
         return Reading(image, insight, bool(insight.probabilities.max() >= self.refuse_below), box, strokes)
+
+
+def check_network(network):
+    """Return the network if it reads 28x28 pictures as ten digits with finite weights, else raise ConfigError."""
+    if network.input_shape != (28, 28, 1) or network.output_shape != (10,):
+        raise ConfigError(
+            f"the pad wants a network from (28, 28, 1) to ten digits; this one goes from {network.input_shape} "
+            f"to {network.output_shape}"
+        )
+    if not np.isfinite(network.params).all():
+        raise ConfigError("the network has weights that are NaN or infinite; choose another, or train it again")
+    return network
 
 
 def square_of(strokes, image):
