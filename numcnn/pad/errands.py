@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pygame
 
-from numcnn.errors import CheckpointError, DataError, NumcnnError
+from numcnn.errors import DataError, NumcnnError
 from numcnn.files import atomic_write
 from numcnn.network import load
 from numcnn.pad import store
+from numcnn.pad.mind import check_network
 from numcnn.preprocess import load_picture, prepare_file
 
 MOST_NAMES, REFERENCE = 100_000, "reference"
@@ -74,8 +75,8 @@ class Keeper:
         if self.shipped is None or not store.personal_weights().exists():
             return None
         try:
-            network = load(store.personal_weights(), backend=REFERENCE)
-        except CheckpointError as error:
+            network = check_network(load(store.personal_weights(), backend=REFERENCE))
+        except NumcnnError as error:
             self._finished.append(Done(str(error), "bad"))
             return None
         self.note = PERSONAL
