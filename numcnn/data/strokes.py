@@ -12,6 +12,8 @@ from numcnn import raster
 from numcnn.errors import ConfigError
 
 CHUNK = 2000  # images drawn from one random stream, so that image i is the same however many are asked for
+THICKNESS = 0.25  # standard deviation of the pen width's logarithm
+LEAST_PEN, MOST_PEN = 1.4, 4.6  # pixels, around raster.PEN_WIDTH
 SAMPLES = 7  # points along the curve from one control point to the next
 
 
@@ -154,7 +156,7 @@ def digit_strokes(label, rng):
 def _write_labels(labels, rng):
     """Write digits (N,) -> N lists of strokes, and pen widths (N,) in pixels of MNIST.
 
-    Each digit's way of writing is drawn first; then all that share one are written at once, which makes it fast.
+    Each digit's way of writing is drawn first.
     """
     way = np.empty(len(labels), int)
     for digit in np.unique(labels):
@@ -162,14 +164,27 @@ def _write_labels(labels, rng):
         weights = np.array([GLYPHS[i].weight for i in ways])
         mine = np.flatnonzero(labels == digit)
         way[mine] = rng.choice(ways, len(mine), p=weights / weights.sum())
-    digits = [None] * len(labels)
-    pens = np.empty(len(labels))
-    for i in np.unique(way):
-        mine = np.flatnonzero(way == i)
-        strokes, pens[mine] = _write(GLYPHS[i], _Writers(len(mine), rng))
+    return write(GLYPHS, way, rng)
+
+
+def pen_widths(count, rng):
+    """Draw pen widths (count,) in pixels, spread as MNIST's are."""
+    return np.clip(raster.PEN_WIDTH * np.exp(THICKNESS * rng.standard_normal(count)), LEAST_PEN, MOST_PEN)
+
+
+def write(glyphs, which, rng):
+    """Let people write glyphs[i] for each i of ``which`` (N,) -> N lists of strokes, pen widths (N,) in MNIST's pixels.
+
+    All that are of one glyph are written at once, which makes it fast.
+    """
+    written = [None] * len(which)
+    pens = np.empty(len(which))
+    for i in np.unique(which):
+        mine = np.flatnonzero(which == i)
+        strokes, pens[mine] = _write(glyphs[i], _Writers(len(mine), rng))
         for k, own in zip(mine, zip(*strokes, strict=True), strict=True):
-            digits[k] = list(own)
-    return digits, pens
+            written[k] = list(own)
+    return written, pens
 
 
 class _Writers:
@@ -226,12 +241,12 @@ def _write(glyph, writers):
             control += writers.spread(0.03, 1, 2)
         for end, inner in ((0, 1), (-1, -2)):  # strokes begin and end early or late
             control[:, end] += (0.02 + writers.spread(0.08, 1)) * (control[:, end] - control[:, inner])
-        curve = _curve(control, np.where(corners, writers.corner_roundness, writers.roundness))
-        strokes.append(writers.bend(curve + _tremor(curve.shape[1], writers)))
+        path = curve(control, np.where(corners, writers.corner_roundness, writers.roundness))
+        strokes.append(writers.bend(path + _tremor(path.shape[1], writers)))
     return strokes, writers.pen_widths(glyph.digit)
 
 
-def _curve(control, roundness):
+def curve(control, roundness):
     """Draw a smooth curve through control points (N,K,2) -> (N, (K-1)*SAMPLES+1, 2).
 
     Cubic Hermite pieces; the tangents are Catmull-Rom's times roundness (N,K), 0 makes a corner.
