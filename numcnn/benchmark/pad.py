@@ -92,14 +92,14 @@ def play(size, rate, panels, digits=(4, 8, 2)):
     pad = Timed(load(backend="reference"), tuple(map(int, size.split("x"))))
     Timed.handled, Timed.frames = [], []
     pad.step()
-    sheet = pad._places().sheet
+    sheet = pad.places().sheet
     latencies, work, busiest = [], [], 0.0
     try:
         for digit in digits:
             for panel in panels:
                 if not getattr(pad.scene, panel) and (panel != "why" or pad.scene.readings):
                     pad.act(panel)
-            sheet = pad._places().sheet
+            sheet = pad.places().sheet
             feeder = threading.Thread(target=_feed, args=(_events(digit, sheet, rate), rate), daemon=True)
             feeder.start()
             while feeder.is_alive() or pygame.event.peek():

@@ -42,7 +42,7 @@ DIGITS = {key: digit for digit in range(10) for key in (pygame.K_0 + digit, geta
 class Pad:
     """The open window.  Call `step` until it returns False, then `close`; better, call `run`.
 
-    Attributes: canvas, mind (what reads it), scene (what there is to see).
+    Attributes: canvas, mind (what reads it), scene (what there is to see), moving (whether bars are on their way).
     """
 
     def __init__(self, network, size=(1100, 700), strokes=(), *, theme="light", keeper=None):
@@ -56,7 +56,7 @@ class Pad:
         self.scene = Scene(self.canvas, theme=theme, pen=suited_pen(self.canvas))
         self._read = self._place = self._layout = None  # revision that was read; where the canvas is; what for
         self._toast_ends = self._frame_at = 0.0
-        self._moving = True
+        self.moving = True
         open_window(size)
         self.view = View()
         if not self.canvas.strokes:
@@ -95,7 +95,7 @@ class Pad:
 
     def _patience(self):
         """Return how long a wait for events may take, in seconds."""
-        if self._moving:
+        if self.moving:
             return max(0.001, self._frame_at + 1 / 60 - time.perf_counter())
         return 0.02 if self.keeper.busy else WAIT
 
@@ -150,7 +150,7 @@ class Pad:
 
     def _click(self, position):
         """Act on a click beside the sheet, or above it.  Return whether it was one."""
-        scene, places = self.scene, self._places()
+        scene, places = self.scene, self.places()
         if scene.help:
             scene.help = False
         elif self.view.toast_button and self.view.toast_button.collidepoint(position):
@@ -163,31 +163,31 @@ class Pad:
 
     def _put_down(self, position, erase):
         """Begin a stroke or an erasure, if the place is on the sheet."""
-        if not self._places().sheet.collidepoint(position) or self.scene.help:
+        if not self.places().sheet.collidepoint(position) or self.scene.help:
             return
         self.scene.picture = None
-        point = self._where().to_canvas(position)
+        point = self.where().to_canvas(position)
         if erase:
             self.canvas.begin_erase(*point, self._eraser())
         else:
             self.canvas.begin(*point)
 
     def _move(self, position, touch):
-        scene, places = self.scene, self._places()
+        scene, places = self.scene, self.places()
         if self.canvas.drawing or self.canvas.erasing:
-            self.canvas.extend(*self._where().to_canvas(position))
+            self.canvas.extend(*self.where().to_canvas(position))
         else:
             scene.hovered = None if touch else places.button_at(position)
             for i, reading in enumerate(scene.readings if scene.picture is None else ()):
-                if self._where().rect(reading.box).inflate(places.text, places.text).collidepoint(position):
+                if self.where().rect(reading.box).inflate(places.text, places.text).collidepoint(position):
                     scene.focus = i
         self._ring(None if touch else position)
 
     def _ring(self, position):
         """Show the eraser as a ring around the mouse, where it is one."""
         erasing = self.scene.erasing or self.canvas.erasing
-        shown = erasing and position and self._places().sheet.collidepoint(position)
-        self.scene.pointer = (*position, round(self._eraser() * self._where().scale)) if shown else None
+        shown = erasing and position and self.places().sheet.collidepoint(position)
+        self.scene.pointer = (*position, round(self._eraser() * self.where().scale)) if shown else None
 
     def _lift(self):
         """Lift pen and eraser."""
@@ -265,6 +265,7 @@ class Pad:
 
     def _why(self):
         scene = self.scene
+        self._read_again()
         if scene.why is not None:
             scene.why = None
         elif scene.reading is None or scene.picture is not None:
@@ -298,6 +299,7 @@ class Pad:
 
     def _label(self, digit):
         """Keep the digit in focus as one of the user's own."""
+        self._read_again()  # for something may have been drawn since the last frame
         reading = self.scene.reading
         if reading is None or self.scene.picture is not None:
             self.say(f"draw a digit first: then {digit} says what it should be")
@@ -329,12 +331,13 @@ class Pad:
 
     # What is seen
 
-    def _places(self):
+    def places(self):
+        """Return the ``Layout`` of the window as it is now."""
         return layout(pygame.display.get_surface().get_size(), self.scene.inside)
 
-    def _where(self):
+    def where(self):
         """Return how the canvas lies on the sheet; it doesn't move while something is drawn."""
-        sheet = self._places().sheet
+        sheet = self.places().sheet
         for_what = sheet.topleft, sheet.size, self.canvas.revision
         same_sheet = self._layout is not None and for_what[:2] == self._layout[:2]
         if not (same_sheet and (self.canvas.drawing or self.canvas.erasing or for_what == self._layout)):
@@ -344,6 +347,12 @@ class Pad:
     def _eraser(self):
         """Return the eraser's radius on the canvas."""
         return ERASER * self.scene.pen * SHEET
+
+    def _read_again(self):
+        """Read the canvas if it has changed."""
+        if self.scene.picture is None and self._read != self.canvas.revision:
+            self._look(self.mind.read(self.canvas))
+            self._read = self.canvas.revision
 
     def _look(self, readings):
         """Show readings; the bars are those of the digit that was written last."""
@@ -355,9 +364,7 @@ class Pad:
     def _show(self):
         """Read the canvas again if it changed, and draw what differs from what is on the screen."""
         now, scene, screen = time.perf_counter(), self.scene, pygame.display.get_surface()
-        if scene.picture is None and self._read != self.canvas.revision:
-            self._look(self.mind.read(self.canvas))
-            self._read = self.canvas.revision
+        self._read_again()
         if not (self.canvas.drawing or self.canvas.erasing):
             self.keeper.watch(self.canvas.strokes)
         if scene.toast and now > self._toast_ends:
@@ -365,10 +372,10 @@ class Pad:
         complete(scene, self.mind)
         scene.progress, scene.note = self.keeper.progress, self.keeper.note
         self._ease(now)
-        changed = self.view.draw(screen, scene, self._places(), self._where())
+        changed = self.view.draw(screen, scene, self.places(), self.where())
         if changed:
             pygame.display.update(changed)
-        if changed or not self._frame_at or self._moving:
+        if changed or not self._frame_at or self.moving:
             self._frame_at = now
 
     def _ease(self, now):
@@ -376,8 +383,8 @@ class Pad:
         target, bars = lengths(self.scene), self.scene.bars
         passed = min(now - self._frame_at, 1 / 60)
         bars = bars + (target - bars) * (1 - math.exp(-passed / EASE))
-        self._moving = bool(np.abs(target - bars).max() > CLOSE_ENOUGH)
-        self.scene.bars = bars if self._moving else target
+        self.moving = bool(np.abs(target - bars).max() > CLOSE_ENOUGH)
+        self.scene.bars = bars if self.moving else target
 
 
 def complete(scene, mind):

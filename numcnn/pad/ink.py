@@ -1,5 +1,6 @@
 """The strokes as they look on the sheet, kept between frames: only what is new gets drawn, by the project's brush."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,8 @@ import pygame
 
 from numcnn import raster
 
-THIN = 1 / 12  # of the pen's width: points that are nearer than this to the last are passed over
+THIN = 1 / 8  # of the pen's width: points that are nearer than this to the last are passed over
+UNSEEN = 0.1  # pixels: unless they lie that far beside the line
 LEAST_PEN = 1.0  # pixels
 
 
@@ -106,9 +108,14 @@ def _lay(alpha, rect, tile):
 
 
 def _thinned(points, least):
-    """Return the points (n,2) without those that lie nearer than ``least`` to the one before; the last stays."""
-    kept = [0]
+    """Return the points (n,2) but for those nearer than ``least`` to the one before, as long as nobody sees it."""
+    kept, places = [0], points.tolist()
     for i in range(1, len(points) - 1):
-        if np.abs(points[i] - points[kept[-1]]).max() >= least:
+        (x, y), (here_x, here_y), (next_x, next_y) = places[kept[-1]], places[i], places[i + 1]
+        dx, dy, to_x, to_y = here_x - x, here_y - y, next_x - x, next_y - y
+        length = math.hypot(to_x, to_y)
+        aside = abs(dx * to_y - dy * to_x) / length if length > 0 else math.inf
+        backwards = dx * to_x + dy * to_y > length * length
+        if backwards or aside > UNSEEN or math.hypot(dx, dy) >= least:
             kept.append(i)
     return points[[*kept, len(points) - 1]] if len(points) > 1 else points
