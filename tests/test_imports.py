@@ -17,7 +17,7 @@ FLOORS = [
     {"files", "initializers", "schedules", "metrics", "kernels", "augment", "calibration"},
     {"layers", "losses", "optim", "preprocess", "raster", "checkpoint", "plots", "threads"},
     {"models", "network", "data", "fusion", "sharing", "reader"},
-    {"config", "gradients", "predict"},
+    {"config", "gradients", "predict", "insight"},
     {"train"},
     {"runs", "pad"},
     {"commands", "benchmark"},

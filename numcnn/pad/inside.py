@@ -225,7 +225,7 @@ def _words(stage, number):
 @lru_cache
 def _levels(theme):
     """Return the colours of levels 0..255: the background, then nothing to as much as there is."""
-    return [tuple(pygame.Color(theme.background)[:3]), *map(tuple, heat(theme)[1:].tolist())]
+    return [tuple(pygame.Color(theme.background)[:3]), *map(tuple, heat(theme)[:255].tolist())]
 
 
 def _share(out):

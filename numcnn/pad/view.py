@@ -231,7 +231,7 @@ class View:
         """Write the number that was read, as large as it fits; digits that are not sure are a question mark."""
         theme = self._theme
         letters = [(str(r.insight.answer), True) if r.sure else ("?", False) for r in scene.readings]
-        size = min(1.36 * rect.height, 1.36 * rect.width / (0.95 * len(letters)))
+        size = min(1.3 * rect.height, 1.4 * rect.width / len(letters))
         images = [self.type.image(word, size, theme.accent if sure else theme.muted, True) for word, sure in letters]
         images = [image.subsurface(image.get_bounding_rect()) for image in images]
         gap = round(0.08 * size)
