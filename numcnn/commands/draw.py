@@ -44,7 +44,8 @@ def run(arguments):
     elif arguments.inside or arguments.saliency:
         raise ConfigError("--inside and --saliency are for --screenshot FILE; in the window press F and W")
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
-    network = load(arguments.weights or _shipped(), backend="reference")
+    weights = arguments.weights or _shipped()
+    network = load(weights, backend="reference")
     warn_if_generated(network)
 
     from numcnn.pad import app  # after what can fail: it loads pygame
@@ -54,19 +55,18 @@ def run(arguments):
         app.screenshot(network, arguments.screenshot, arguments.size, strokes, theme=arguments.theme, **panels)
         say(f"wrote {arguments.screenshot}")
     else:
-        network, keeper = _with_keeper(network, arguments)
+        keeper = _keeper(network, weights, arguments)
+        network = (None if arguments.weights else keeper.own_network()) or network
         app.run(network, arguments.size, strokes, theme=arguments.theme, keeper=keeper)
 
 
-def _with_keeper(network, arguments):
-    """Return the network to begin with, the user's own if there is one, and what takes care of the pad's files."""
+def _keeper(network, weights, arguments):
+    """Return what takes care of the pad's files."""
     from numcnn.pad import store
     from numcnn.pad.errands import Keeper
 
     autosave = None if arguments.strokes else store.Autosave()
-    shipped = None if arguments.weights else network
-    keeper = Keeper(store.OwnSet(), autosave, arguments.save_dir or ".", shipped)
-    return keeper.own_network() or network, keeper
+    return Keeper(store.OwnSet(), autosave, arguments.save_dir or ".", network, weights)
 
 
 def _shipped():
@@ -76,7 +76,7 @@ def _shipped():
     try:
         find_weights("pad")
     except CheckpointError:  # a checkout in which they are not trained yet
-        return None
+        return "mnist"
     return "pad"
 
 

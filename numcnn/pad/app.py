@@ -24,7 +24,7 @@ FRAME = 1 / 120  # seconds: no frame begins sooner after another
 WAIT = 0.2  # seconds until a wait for events ends, so that Ctrl-C in the terminal is heard
 EASE = 0.04  # seconds: a bar goes two thirds of its way in this time, nearly all of it in three times that
 CLOSE_ENOUGH = 0.002  # of the full length: then the bar is there
-TOAST_SECONDS = 5.0
+TOAST_SECONDS, LETTERS_A_SECOND = 3.0, 12  # a message stays for as long as it takes to read it
 PEN, PENS = 0.032, (0.012, 0.15)  # the brush, its thinnest and its thickest, in sides of the sheet
 THICKER = 1.15  # for a turn of the wheel
 ERASER = 0.9  # its radius, in the brush's widths
@@ -97,7 +97,7 @@ class Pad:
         """Return how long a wait for events may take, in seconds."""
         if self.moving:
             return max(0.001, self._frame_at + 1 / 60 - time.perf_counter())
-        return 0.02 if self.keeper.busy else WAIT
+        return 0.1 if self.keeper.progress else 0.02 if self.keeper.busy else WAIT
 
     # Events
 
@@ -240,7 +240,7 @@ class Pad:
     def say(self, words, kind="note", button=""):
         """Show a message for a while."""
         self.scene.toast = Toast(words, kind, button)
-        self._toast_ends = time.perf_counter() + TOAST_SECONDS
+        self._toast_ends = time.perf_counter() + TOAST_SECONDS + len(words) / LETTERS_A_SECOND
 
     def _undo(self):
         self.scene.picture = None

@@ -12,6 +12,7 @@ from numcnn.errors import DataError, NumcnnError
 from numcnn.files import atomic_write
 from numcnn.network import load
 from numcnn.pad import store
+from numcnn.pad.learner import Learner, in_words
 from numcnn.pad.mind import check_network
 from numcnn.preprocess import load_picture, prepare_file
 
@@ -34,13 +35,16 @@ class Keeper:
     """Runs the pad's errands, one after the other, and keeps what came of them until ``done`` is asked.
 
     own: a ``store.OwnSet``, autosave: a ``store.Autosave``; without them nothing of that kind is kept.
-    shipped: the network that ``swap`` goes back to; None: there is no going back.
+    shipped: the network to learn with, which ``swap`` goes back to, and weights: its name or path.  Without them there
+    is no learning.
     """
 
-    def __init__(self, own=None, autosave=None, save_dir=".", shipped=None):
-        self.own, self.autosave, self.save_dir, self.shipped = own, autosave, Path(save_dir), shipped
-        self.progress, self.note = None, ""
-        self._worker = ThreadPoolExecutor(1, "numcnn-pad")
+    def __init__(self, own=None, autosave=None, save_dir=".", shipped=None, weights=None):
+        self.own, self.autosave, self.save_dir = own, autosave, Path(save_dir)
+        self.shipped, self.weights = shipped, weights
+        self.note = ""
+        self._learner = None
+        self._worker, self._teacher = ThreadPoolExecutor(1, "numcnn-pad"), ThreadPoolExecutor(1, "numcnn-learn")
         self._running, self._finished = [], []
         self._watched, self._problem = (), None
 
@@ -48,6 +52,11 @@ class Keeper:
     def busy(self):
         """Whether an errand is under way."""
         return bool(self._running)
+
+    @property
+    def progress(self):
+        """What is being learnt, in words, and how much of it is done, 0..1; None while nothing is."""
+        return ("learning your digits", self._learner.share) if self._learner else None
 
     def done(self):
         """Return a ``Done`` for each errand that has ended since the last time."""
@@ -62,7 +71,10 @@ class Keeper:
 
     def close(self, strokes):
         """End all errands, and keep the drawing."""
+        if self._learner:
+            self._learner.stop()
         self._worker.shutdown()
+        self._teacher.shutdown()
         if self.autosave:
             self.autosave.flush(strokes)
 
@@ -72,7 +84,7 @@ class Keeper:
 
     def own_network(self):
         """Return the network that has learnt from the own set, or None when there is none or it is not to be used."""
-        if self.shipped is None or not store.personal_weights().exists():
+        if not store.personal_weights().exists():
             return None
         try:
             network = check_network(load(store.personal_weights(), backend=REFERENCE))
@@ -105,7 +117,14 @@ class Keeper:
         self._send(self._take_back)
 
     def learn(self):
-        """Train on the own set."""
+        """Train on the own set, while everything else goes on."""
+        if self._learner:
+            self._finished.append(Done("already learning", "note"))
+        elif self.own is None or not self.weights:
+            self._finished.append(Done("this pad doesn't learn", "note"))
+        else:
+            self._learner = Learner(self.weights)
+            self._running.append(self._teacher.submit(self._learn))
 
     def swap(self):
         """Change between the shipped weights and the personal ones."""
@@ -135,9 +154,16 @@ class Keeper:
         label = self.own.remove_last() if self.own else None
         return Done("there is nothing to take back" if label is None else f"taken back: the {label}", "note")
 
+    def _learn(self):
+        try:
+            words = in_words(self._learner.report())
+            return Done(words, network=check_network(load(store.personal_weights(), backend=REFERENCE)))
+        finally:
+            self._learner = None
+
     def _swap(self):
         if self.shipped is None:
-            return Done("these weights are those that --weights names; there is nothing to change to", "note")
+            return Done("this pad has one network only", "note")
         if store.forget():
             return Done("the shipped weights; B brings yours back", "note", network=self.shipped)
         if store.restore():

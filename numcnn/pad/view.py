@@ -94,6 +94,7 @@ class View:
         """Return the parts from the bottom to the top."""
         reading, sheet = scene.reading, places.sheet
         shown = tuple((r.insight.answer, r.sure, r.insight) for r in scene.readings), scene.focus
+        progress = scene.progress and round(40 * scene.progress[1])
         parts = [
             Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.why is not None and reading.insight),
                   lambda surface: self._sheet(surface, scene, place)),
@@ -101,7 +102,7 @@ class View:
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
             Part("answer", places.answer, (shown, places.answer.size), lambda s: self._answer(s, places, scene)),
             Part("seen", places.seen.inflate(8, 8), shown, lambda s: self._seen(s, places, scene)),
-            Part("status", places.status, (scene.note, scene.progress), lambda s: self._status(s, places, scene)),
+            Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
         lengths = tuple(np.round(scene.bars * max(places.bars.width, places.inside.width)).tolist())
         if scene.inside:
