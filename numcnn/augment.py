@@ -1,26 +1,30 @@
 """Augmentation: whenever a picture is trained on it is a little different, as if somebody else had written it.
 
 The pen's width changes first.  Then the picture is sampled anew, once, along the lines that an affine map and an
-elastic distortion bend it to; on the way out come contrast, noise and a part that is cut out.  Here is the
-specification, in plain NumPy; ``kernels/fast_augment.py`` is its compiled twin.
+elastic distortion bend it to; on the way out come contrast and, for every other picture each, what disturbs: light on
+the paper, noise, a patch that is cut out or turned around.  Here is the specification, in plain NumPy;
+``kernels/fast_augment.py`` is its compiled twin.
 
 Random numbers are not drawn one after the other but computed from a key and a counter (Widynski 2020): picture by
 picture they are the same whoever computes them, in whatever order, on however many threads.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from numcnn.errors import ConfigError
 
-# Where a picture's random numbers are among its own: those for each single change, the elastic's, and the noise's.
-ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST, NOISE, CUT, CUT_X, CUT_Y = range(12)
-LATTICE = 12
+# Where a picture's random numbers are among its own: those for each single change, three for each point of the lattice
+# (the elastic's rows, its columns, the light), and one for each pixel's noise.
+ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST = range(8)
+LIGHT, NOISE, CUT, CUT_X, CUT_Y, TURN = range(8, 14)
+LATTICE = 14
 
-# Pixels between the points of the elastic distortion's lattice.  A cubic B-spline between them smooths like Simard's
-# Gaussian of 4 pixels (Simard, Steinkraus & Platt 2003).
+# Pixels between the points of the lattice that smooth fields are made from.  A cubic B-spline between them smooths like
+# Simard's Gaussian of 4 pixels (Simard, Steinkraus & Platt 2003).
 SPACING = 7
 
 # The displacement's root mean square, where the lattice's numbers are uniform in -1 to 1.
@@ -32,8 +36,10 @@ class Augmentation:
     """How strongly pictures are changed; each change is drawn evenly between nothing and that much, either way.
 
     rotation: degrees.  scale, stretch (higher or wider), shear: shares.  shift, elastic (root mean square of each
-    pixel's displacement), thicken, thin (of the pen, on each side), cutout (side of the square, for every other
-    picture): pixels.  contrast, noise: shares of the grey range.  Raises ConfigError for what makes no sense.
+    pixel's displacement), thicken, thin (of the pen, on each side): pixels.  contrast: share of the grey range.
+    For every other picture: light (a smooth field), noise (what a pixel may be off; most are far less): shares of the
+    grey range; cutout (side of a square that becomes paper or, as often, its own negative): pixels.
+    Raises ConfigError for what makes no sense.
     """
 
     rotation: float = 0.0
@@ -45,11 +51,13 @@ class Augmentation:
     thicken: float = 0.0
     thin: float = 0.0
     contrast: float = 0.0
+    light: float = 0.0
     noise: float = 0.0
     cutout: float = 0.0
 
     def __post_init__(self):
-        most = {"rotation": 180, "scale": 0.9, "stretch": 0.9, "shear": 2, "thicken": 2, "thin": 1, "contrast": 1}
+        most = {"rotation": 180, "scale": 0.9, "stretch": 0.9, "shear": 2, "thicken": 2, "thin": 1}
+        most |= {"contrast": 1, "light": 1, "noise": 1}
         for field in dataclasses.fields(self):
             value, limit = getattr(self, field.name), most.get(field.name, 28)
             if not 0 <= value <= limit:
@@ -59,11 +67,19 @@ class Augmentation:
         """Return the augmentation with every change that much as strong, as far as it makes sense."""
         return Augmentation(**{name: value * strength for name, value in dataclasses.asdict(self).items()})
 
+    def plus(self, other):
+        """Return the augmentation that does what both do."""
+        mine, others = dataclasses.asdict(self), dataclasses.asdict(other)
+        return Augmentation(**{name: value + others[name] for name, value in mine.items()})
+
 
 # What strength 1 is: what still looks like somebody's writing.  How much of it to use was tried on validation data.
 FULL = Augmentation(
     rotation=12, scale=0.12, stretch=0.1, shear=0.15, shift=1.5, elastic=1, thicken=0.7, thin=0.4, contrast=0.2
 )
+# What comes between a picture and who reads it, at strength 1.
+DISTURBED = Augmentation(light=0.8, noise=0.8, cutout=12)
+EVERYTHING = FULL.plus(DISTURBED)
 
 
 def make_key(seed):
@@ -98,7 +114,7 @@ def random_numbers(key, counters):
 def numbers_each(shape):
     """Return how many random numbers a picture of this shape (H, W) has."""
     H, W = shape
-    return LATTICE + 2 * _lattice_points(H) * _lattice_points(W) + H * W
+    return LATTICE + 3 * _lattice_points(H) * _lattice_points(W) + H * W
 
 
 def _lattice_points(size):
@@ -135,24 +151,30 @@ def change(image, number, key, augmentation):
     rows, columns = source_places((H, W), u, a)
     changed = sample(ink, rows, columns)
     either_way = 2 * u - 1
+    every_other = np.maximum(either_way, 0)
     changed = np.minimum(changed * (1 + a.contrast * either_way[CONTRAST]), 255)
-    if a.noise:
-        level = 255 * a.noise * u[NOISE]
-        changed = np.clip(changed + level * either_way[-H * W :].reshape(H, W), 0, 255)
-    if a.cutout and u[CUT] < 0.5:
-        side = 2 * u[CUT] * a.cutout
+    if a.light and every_other[LIGHT]:
+        light = smooth_fields((H, W), u)[2]  # 0 to 1
+        changed = changed + (255 - changed) * (a.light * every_other[LIGHT] * light)
+    if a.noise and every_other[NOISE]:
+        # Cubed: most pixels are hardly off, a few far.
+        level = 255 * a.noise * every_other[NOISE]
+        changed = np.clip(changed + level * either_way[-H * W :].reshape(H, W) ** 3, 0, 255)
+    if a.cutout and every_other[CUT]:
+        side = a.cutout * every_other[CUT]
         top, left = u[CUT_Y] * H - side / 2, u[CUT_X] * W - side / 2
         y, x = np.arange(H)[:, None], np.arange(W)
-        changed = np.where((y >= top) & (y < top + side) & (x >= left) & (x < left + side), 0, changed)
+        patch = (y >= top) & (y < top + side) & (x >= left) & (x < left + side)
+        changed = np.where(patch, 255 - changed if u[TURN] < 0.5 else 0, changed)
     return changed.astype(np.float32)
 
 
 def growing(image, name, steps, number=0):
-    """Return one picture (H,W) uint8 under one change of ``FULL`` at rising strength, or under all if ``name`` is None.
+    """Return one picture (H,W) uint8 under one change of ``EVERYTHING`` at rising strength; all if ``name`` is None.
 
     -> (steps, H, W) uint8, from no change to the whole of it, always in the same direction.
     """
-    whole = FULL if name is None else Augmentation(**{name: getattr(FULL, name)})
+    whole = EVERYTHING if name is None else Augmentation(**{name: getattr(EVERYTHING, name)})
     strengths = np.linspace(0, 1, steps)
     pictures = [change(image, number, make_key(0), whole.times(strength)) for strength in strengths]
     return np.rint(pictures).astype(np.uint8)
@@ -193,12 +215,17 @@ def source_places(shape, u, a):
     x = x + shear * y
     columns, rows = cos * x - sin * y + (W - 1) / 2, sin * x + cos * y + (H - 1) / 2
     if a.elastic:
-        points = _lattice_points(H), _lattice_points(W)
-        lattice = e[LATTICE : LATTICE + 2 * points[0] * points[1]].reshape(2, *points) * (a.elastic / LATTICE_RMS)
-        down, across = spline_weights(H), spline_weights(W)
-        rows = rows + down @ lattice[0] @ across.T
-        columns = columns + down @ lattice[1] @ across.T
+        down, right, _ = smooth_fields(shape, e)
+        rows, columns = rows + a.elastic / LATTICE_RMS * down, columns + a.elastic / LATTICE_RMS * right
     return rows, columns
+
+
+def smooth_fields(shape, numbers):
+    """Return the three fields (3,H,W) that cubic B-splines make of a picture's numbers at the points of the lattice."""
+    H, W = shape
+    points = 3, _lattice_points(H), _lattice_points(W)
+    lattice = numbers[LATTICE : LATTICE + math.prod(points)].reshape(points)
+    return spline_weights(H) @ lattice @ spline_weights(W).T
 
 
 def sample(ink, rows, columns):

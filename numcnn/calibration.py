@@ -1,8 +1,8 @@
-"""Calibration: that a network which says "90%" is right nine times in ten."""
+"""Calibration: that a network which says "90%" is right nine times in ten, and when it should rather say nothing."""
 
 import numpy as np
 
-from numcnn.errors import DataError
+from numcnn.errors import ConfigError, DataError
 
 LEAST, MOST = 0.05, 20.0  # temperature
 HALVINGS = 60
@@ -31,3 +31,27 @@ def fit_temperature(logits, labels):
         middle = (low + high) / 2
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     return float(2 / (low + high))
+
+
+def refusal_threshold(confidence, share=0.01):
+    """Return the largest probability under which at most ``share`` of real digits fall: what is less sure is refused.
+
+    confidence (N,): the probability of the most likely class, for digits that were not trained on.
+    Raises DataError for none, or values that are no probabilities, and ConfigError for a share outside 0..1.
+    """
+    if not 0 <= share < 1:
+        raise ConfigError(f"the share of digits that may be refused is {share}; wants 0 or more, and below 1")
+    ordered = np.sort(_checked_confidence(confidence))
+    return float(ordered[int(share * len(ordered))])
+
+
+def refused(confidence, threshold):
+    """Return the share of answers, 0..1, whose confidence (N,) lies below the threshold.  Raises DataError."""
+    return float(np.mean(_checked_confidence(confidence) < threshold))
+
+
+def _checked_confidence(confidence):
+    confidence = np.asarray(confidence, np.float64)
+    if confidence.ndim != 1 or len(confidence) == 0 or not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():
+        raise DataError(f"confidence: got shape {confidence.shape}; wants (N,), one answer or more, each from 0 to 1")
+    return confidence

@@ -19,27 +19,35 @@ class SoftmaxCrossEntropy:
     Taken together their gradient is simply softmax - target, and no logit overflows.
     """
 
-    def __init__(self, kernels, smoothing=0.0):
+    def __init__(self, kernels, smoothing=0.0, outliers=False):
+        """outliers: take the label C, too: a picture of none of the classes, whose target is 1/C everywhere.
+
+        So a network learns to be unsure of what it doesn't know (Hendrycks, Mazeika & Dietterich 2019).
+        """
         if not isinstance(smoothing, numbers.Real) or not 0 <= smoothing < 1:
             raise ConfigError(f"label smoothing is {smoothing!r}; wants a number from 0 up to, not including, 1")
         self.kernels = kernels
-        self.smoothing = float(smoothing)
+        self.smoothing, self.outliers = float(smoothing), bool(outliers)
         self._log_probs = self._dlogits = self._losses = self._labels = None
         self._n = self._of = 0
 
     def replica(self):
         """Return a loss of the same kind with memory of its own."""
-        return type(self)(self.kernels, self.smoothing)
+        return type(self)(self.kernels, self.smoothing, self.outliers)
 
     def forward(self, logits, labels, of=None):
-        """Return the mean loss, a float, of logits (N,C) against integer labels (N,) in 0..C-1.  Raises ShapeError.
+        """Return the mean loss, a float, of logits (N,C) against integer labels (N,) in 0..C-1, or C for an outlier.
+
+        Raises ShapeError.
 
         of: when these are only some images of a batch, how many that has: their part in its mean is returned.
         """
         N, C = logits.shape
         labels = np.asarray(labels)
-        if labels.shape != (N,) or labels.dtype.kind not in "ui" or (N and not 0 <= labels.min() <= labels.max() < C):
-            raise ShapeError(f"loss: labels are {_describe(labels)}; wants shape ({N},), integers from 0 to {C - 1}")
+        largest = C if self.outliers else C - 1
+        in_range = labels.dtype.kind in "ui" and (N == 0 or 0 <= labels.min() <= labels.max() <= largest)
+        if labels.shape != (N,) or not in_range:
+            raise ShapeError(f"loss: labels are {_describe(labels)}; wants shape ({N},), integers from 0 to {largest}")
         kept = self._log_probs
         if kept is None or len(kept) < N or kept.shape[1] != C or kept.dtype != logits.dtype:
             self._log_probs, self._dlogits = np.empty_like(logits), np.empty_like(logits)

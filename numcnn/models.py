@@ -25,15 +25,18 @@ def canonical(classes=10, dropout=0.0):
 
 
 def best(classes=10, dropout=0.0):
-    """Return the same shape with larger kernels that keep the picture's size, and a wider dense layer."""
+    """Return the same shape, wider, with kernels of 5 x 5: 630,474 parameters.
+
+    dropout: the share of the values that are dropped before the last layer.
+    """
     return [
-        Conv2D(32, 5, padding="same"),  # 28x28x1  -> 28x28x32
+        Conv2D(32, 5),  # 28x28x1  -> 24x24x32
         ReLU(),
-        MaxPool2D(2),  # -> 14x14x32
-        Conv2D(64, 5, padding="same"),  # -> 14x14x64
+        MaxPool2D(2),  # -> 12x12x32
+        Conv2D(128, 5),  # -> 8x8x128
         ReLU(),
-        MaxPool2D(2),  # -> 7x7x64
-        Flatten(),  # -> 3136
+        MaxPool2D(2),  # -> 4x4x128
+        Flatten(),  # -> 2048
         Dense(256),
         ReLU(),
         *_dropout(dropout),

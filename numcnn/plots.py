@@ -407,10 +407,10 @@ def digit_grid(images, titles=None, columns=10):
 
 
 def augmentation_plot(images, title="Each change from nothing to its full strength, and all of them together"):
-    """Draw pictures (n,H,W) uint8 under each change of ``augment.FULL``: a line is one change, growing to the right."""
+    """Draw pictures (n,H,W) uint8 under each change of ``augment.EVERYTHING``: a line is one, growing to the right."""
     from numcnn import augment
 
-    names = [name for name, value in dataclasses.asdict(augment.FULL).items() if value]
+    names = [name for name, value in dataclasses.asdict(augment.EVERYTHING).items() if value]
     count = len(images)
     lines = [
         [augment.growing(image, name, count, number=column)[column] for column, image in enumerate(images)]

@@ -5,6 +5,8 @@ square with its centre at (col + 0.5, row + 0.5).  Here is the specification, in
 is its compiled twin for whole batches.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from numcnn.errors import ConfigError, DataError, ShapeError
@@ -14,6 +16,7 @@ LARGEST = 1e100  # coordinate; squares of larger ones, and of quotients by less 
 TINY = 1 / LARGEST
 THINNEST = 0.5  # pixels; a thinner dot could slip through between the centres of four pixels
 PEN_WIDTH = 2.6  # MNIST's median stroke width, in pixels of the 20x20 box
+RUN_LENGTH, RUN_SEGMENTS = 8, 256  # pixels and segments drawn at once, for speed
 
 
 def draw(strokes, shape=(28, 28), width=PEN_WIDTH):
@@ -28,8 +31,9 @@ def draw(strokes, shape=(28, 28), width=PEN_WIDTH):
     height, columns = shape
     nearest = np.full((height, columns), np.inf)  # squared distance from each pixel's centre to the nearest stroke
     for points in strokes:
-        for start, end in zip(points, points[1:] if len(points) > 1 else points, strict=False):
-            _approach(nearest, start, end, radius + 0.5)
+        starts, ends = (points[:-1], points[1:]) if len(points) > 1 else (points, points)
+        for first, last in _runs(starts, ends, max(width, RUN_LENGTH)):
+            _approach(nearest, starts[first:last], ends[first:last], radius + 0.5)
     return coverage(np.sqrt(nearest), radius)
 
 
@@ -41,21 +45,34 @@ def coverage(distance, radius):
     return np.clip(radius + 0.5 - distance, 0, min(1, 2 * radius))
 
 
-def _approach(nearest, start, end, reach):
-    """Lower `nearest` (H,W) to the squared distance from the segment start-end, in its box widened by `reach`."""
+def _runs(starts, ends, length):
+    """Return pairs first, last of segments (n,2), (n,2) to be drawn together: runs not much longer than `length`.
+
+    A mouse leaves many points per pixel of a small picture.  Then a run's box is hardly larger than each segment's, and
+    one call of NumPy does for all.
+    """
+    lengths = np.hypot(*(ends - starts).T)
+    new = np.arange(len(lengths)) % RUN_SEGMENTS == 0
+    new[1:] |= (np.diff(np.cumsum(lengths) // length) > 0) | (lengths[:-1] > length)
+    return pairwise([*np.flatnonzero(new).tolist(), len(lengths)])
+
+
+def _approach(nearest, starts, ends, reach):
+    """Lower `nearest` (H,W) to the squared distance from segments (k,2), (k,2), in their box widened by `reach`."""
     height, width = nearest.shape
-    low = np.minimum(start, end) - reach
-    high = np.maximum(start, end) + reach
+    low = np.minimum(starts, ends).min(axis=0) - reach
+    high = np.maximum(starts, ends).max(axis=0) + reach
     left, right = (int(v) for v in np.clip([np.floor(low[0]), np.ceil(high[0])], 0, width))
     top, bottom = (int(v) for v in np.clip([np.floor(low[1]), np.ceil(high[1])], 0, height))
-    x = np.arange(left, right) + 0.5 - start[0]
-    y = np.arange(top, bottom)[:, None] + 0.5 - start[1]
-    along_x, along_y = end - start
+    start_x, start_y = starts.T[..., None, None]
+    along_x, along_y = (ends - starts).T[..., None, None]
+    x = np.arange(left, right) + 0.5 - start_x
+    y = np.arange(top, bottom)[:, None] + 0.5 - start_y
     length2 = along_x**2 + along_y**2
-    along = np.clip((x * along_x + y * along_y) / length2, 0, 1) if length2 > 0 else np.zeros((len(y), len(x)))
+    along = np.clip((x * along_x + y * along_y) / np.where(length2 > 0, length2, 1), 0, 1)
     distance2 = (x - along * along_x) ** 2 + (y - along * along_y) ** 2
     window = nearest[top:bottom, left:right]
-    np.minimum(window, distance2, out=window)
+    np.minimum(window, distance2.min(axis=0), out=window)
 
 
 def fit(strokes, pen_width=PEN_WIDTH, box=BOX):

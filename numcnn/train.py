@@ -73,14 +73,14 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
     Raises DivergedError when the loss is no longer a finite number.
     """
     train, validation = _as_examples(train, network), _as_examples(validation, network)
-    if config.augment and (train.images.dtype != np.uint8 or train.images.ndim != 3):
+    if config.augmentation and (train.images.dtype != np.uint8 or train.images.ndim != 3):
         raise ConfigError(
             f"--augment changes grey pictures, (N, H, W) uint8; these are {train.images.shape} {train.images.dtype}"
         )
     network.temperature = 1.0  # an earlier one won't hold for other weights
     monitor, state = monitor or Monitor(), state or TrainState()
     network.use_kernels_for()
-    criterion = SoftmaxCrossEntropy(network.kernels, config.label_smoothing)
+    criterion = SoftmaxCrossEntropy(network.kernels, config.label_smoothing, config.outliers)
     optimizer = make_optimizer(network, config, moments)
     batches = Batches(train, config.batch_size, config.seed, network, config.augmentation)
     schedule = make_schedule(config.schedule, config.peak_lr, config.epochs * len(batches), len(batches), config.warmup)

@@ -58,6 +58,19 @@ def write_digits(folder):
     return folder
 
 
+def unipen(labels, writers, seed=1):
+    """Return generated digits as UCI's pen digits are written down: UNIPEN text, as bytes."""
+    rng = np.random.default_rng(seed)
+    lines = ['.LEXICON "0" "1"', ".HIERARCHY      DIGIT", ""]
+    for number, (label, writer) in enumerate(zip(labels, writers, strict=True)):
+        lines += [f'.SEGMENT DIGIT {number:4}-{number + 1} ? "{label}"', f".COMMENT {label} {writer:2}  {number:3}"]
+        for stroke in strokes.digit_strokes(label, rng):
+            points = np.rint(250 + 200 * stroke * (1, -1)).astype(int)  # there y runs upwards
+            lines += [".PEN_DOWN", *(f" {x:3}  {y:3}" for x, y in points), ".PEN_UP", ".DT 100"]
+        lines.append("")
+    return "\n".join(lines).encode()
+
+
 @pytest.fixture
 def set_threads():
     """Give the function that sets how many threads compute, more than there are processors too; undo it in the end."""

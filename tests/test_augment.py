@@ -14,7 +14,7 @@ from numcnn.kernels import BACKENDS, get_backend
 from numcnn.models import make_layers
 from numcnn.network import Network
 
-EVERYTHING = Augmentation(20, 0.2, 0.2, 0.3, 3, 1.5, 2, 1, 0.4, 0.2, 8)
+EVERYTHING = Augmentation(20, 0.2, 0.2, 0.3, 3, 1.5, 2, 1, 0.4, 0.5, 0.6, 8)
 ALONE = {field.name: getattr(EVERYTHING, field.name) for field in dataclasses.fields(Augmentation)}
 KEY = augment.make_key(3)
 MIDDLE = 13.5
@@ -120,7 +120,8 @@ def test_a_shear_moves_lines_sideways():
 
 
 def test_the_elastic_displacement_is_as_large_as_it_says_and_smooth():
-    u = augment.random_numbers(KEY, np.arange(300 * 898, dtype=np.uint64)).reshape(300, 898)
+    count = augment.numbers_each((28, 28))
+    u = augment.random_numbers(KEY, np.arange(300 * count, dtype=np.uint64)).reshape(300, count)
     places = np.array([augment.source_places((28, 28), row, Augmentation(elastic=1.5)) for row in u])
     moves = places - np.stack(np.broadcast_arrays(np.arange(28.0)[:, None], np.arange(28.0)))
     assert np.sqrt((moves**2).mean()) == pytest.approx(1.5, rel=0.05)
@@ -138,16 +139,35 @@ def test_a_pen_grows_and_shrinks_on_both_sides(pixels):
     assert augment.thicken(line, pixels).max() == pytest.approx(200)
 
 
-def test_contrast_noise_and_cut_out():
+def test_contrast_and_noise():
     grey = np.full((400, 28, 28), 100, np.uint8)
     gains = changed(Augmentation(contrast=0.3), grey)[:, 14, 14] / 100
     assert 0.69 < gains.min() < 0.72 and 1.28 < gains.max() < 1.31
     noisy = changed(Augmentation(noise=0.2), grey)
     levels = np.abs(noisy - 100).max(axis=(1, 2))
-    assert levels.max() <= 51 + 1e-3 and levels.max() > 49 and levels.min() < 2
+    assert levels.max() <= 51 + 1e-3 and levels.max() > 49 and 0.4 < (levels == 0).mean() < 0.6
     assert abs(noisy.mean() - 100) < 0.2
-    cut = (changed(Augmentation(cutout=8), grey) == 0).sum(axis=(1, 2))
-    assert 0.4 < (cut == 0).mean() < 0.6 and 49 <= cut.max() <= 81
+    assert (np.abs(noisy[levels > 40] - 100) < 5).mean() > 0.4  # cubed: most are hardly off
+
+
+def test_light_makes_paper_brighter_smoothly_and_leaves_ink():
+    n = 400
+    lit = changed(Augmentation(light=0.8), np.zeros((n, 28, 28), np.uint8)) / 255
+    means = lit.mean(axis=(1, 2))
+    assert lit.min() >= 0 and lit.max() < 0.8 and 0.4 < (means == 0).mean() < 0.6 and means.max() > 0.3
+    assert np.abs(np.diff(lit, axis=2)).max() < 0.2
+    ink = changed(Augmentation(light=0.8), np.full((3, 28, 28), 255, np.uint8))
+    np.testing.assert_allclose(ink, 255)
+
+
+def test_a_patch_becomes_paper_or_its_own_negative():
+    grey = np.full((400, 28, 28), 100, np.uint8)
+    patched = changed(Augmentation(cutout=8), grey)
+    cut, turned = ((patched == value).sum(axis=(1, 2)) for value in (0, 155))
+    assert (cut + turned + (patched == 100).sum(axis=(1, 2)) == 28 * 28).all()
+    assert not (cut.astype(bool) & turned.astype(bool)).any()
+    for size in (cut, turned):
+        assert 0.15 < (size > 0).mean() < 0.35 and 49 <= size.max() <= 81
 
 
 def test_batches_are_changed_alike_on_any_number_of_threads_and_otherwise_in_each_epoch(set_threads):

@@ -1,4 +1,4 @@
-"""The temperature: the likeliest one is found, kept with the weights, and changes no answer."""
+"""The temperature: the likeliest one is found, kept with the weights, and changes no answer; and when to refuse."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from conftest import BACKEND, draw_digits
 
 import numcnn
 from numcnn import Dense, Flatten, Network, checkpoint
-from numcnn.calibration import LEAST, MOST, fit_temperature
-from numcnn.errors import CheckpointError, DataError
+from numcnn.calibration import LEAST, MOST, fit_temperature, refusal_threshold, refused
+from numcnn.errors import CheckpointError, ConfigError, DataError
 from numcnn.losses import softmax
 
 
@@ -75,3 +75,24 @@ def test_weights_from_before_have_none_and_a_wrong_one_is_refused(tmp_path):
         checkpoint.save(tmp_path / "wrong.npz", arrays, {**meta, "temperature": wrong})
         with pytest.raises(CheckpointError, match=r"wrong.npz: .*temperature is .*; wants a number above 0"):
             numcnn.load(tmp_path / "wrong.npz")
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.01, 1000), (0.01, 99), (0, 50), (0.3, 7), (0.999, 10)])
+def test_the_threshold_is_the_largest_that_refuses_few_enough(share, n):
+    confidence = np.random.default_rng(n).random(n)
+    threshold = refusal_threshold(confidence, share)
+    assert refused(confidence, threshold) <= share < refused(confidence, np.nextafter(threshold, 1))
+
+
+def test_many_answers_that_are_equally_sure_are_all_kept():
+    assert refusal_threshold(np.ones(5), 0.5) == 1 and refused(np.ones(5), 1.0) == 0
+    assert refused([0.2, 0.4, 0.9], 0.4) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("confidence", [[], [0.5, np.nan], [-0.1], [1.2], [[0.5]]])
+def test_what_is_no_confidence_is_refused(confidence):
+    for call in (refusal_threshold, lambda values: refused(values, 0.5)):
+        with pytest.raises(DataError, match="one answer or more, each from 0 to 1"):
+            call(confidence)
+    with pytest.raises(ConfigError, match=r"the share of digits that may be refused is 1; wants 0 or more"):
+        refusal_threshold([0.5], 1)

@@ -1,5 +1,6 @@
 """Which data set one gets for which settings, what it is called, and how it is divided."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numcnn.data import Dataset, idx, load, mnist
+from numcnn.data import Dataset, idx, load, mnist, title_of
 from numcnn.errors import ConfigError, DataError
 
 REAL = os.environ.get("NUMCNN_DATA")
@@ -17,7 +18,7 @@ REAL = os.environ.get("NUMCNN_DATA")
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch):
-    for name in ("NUMCNN_DATA", "NUMCNN_MIRRORS"):
+    for name in ("NUMCNN_DATA", "NUMCNN_MIRRORS", "NUMCNN_PENDIGITS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
@@ -126,9 +127,25 @@ def test_any_folder_of_idx_files(options, tiny_mnist, tmp_path):
     found = load(folder, **official)
     assert (found.name, found.source) == ("tiny", f"IDX files from {folder}")
     assert load(str(folder), **options).name == "mnist"  # because its hashes are those that MNIST's should be
-    for claimed in ("mnist", "generated"):
+    for claimed in ("mnist", "generated", "pad", "pad-2"):
         folder = folder.rename(tmp_path / claimed)
         assert load(folder, **official).name == f"custom-{claimed}"
+
+
+@pytest.mark.parametrize("name", ["pad", "pad-4"])
+def test_the_mixture_wants_mnist_and_pen_digits(options, tiny_mnist, tmp_path, name, monkeypatch):
+    with pytest.raises(mnist.UnavailableError, match="could not be downloaded"):
+        load(name, **options)
+    with pytest.raises(DataError, match=r"nowhere is not a folder.*given by --data-dir"):
+        load(name, tmp_path / "nowhere", **options)
+    monkeypatch.setenv("NUMCNN_PENDIGITS", str(tmp_path / "no-strokes"))
+    with pytest.raises(DataError, match="no-strokes: no such file or folder"):
+        load(name, tiny_mnist[0], **options)
+
+
+def test_every_name_has_a_title():
+    assert [title_of(name) for name in ("mnist", "pad", "fashion")] == ["MNIST", "pad (tested on MNIST)", "fashion"]
+    assert title_of("pad-3") == "pad-3 (tested on strangers' pen strokes)"
 
 
 def test_a_folder_of_test_files_is_enough_for_testing(options, tiny_mnist):
@@ -216,6 +233,40 @@ def test_split_takes_a_count_or_a_fraction(val, count):
 def test_split_that_cannot_be(val, message):
     with pytest.raises(ConfigError, match=message):
         dataset(200).split(val, seed=0)
+
+
+def own_validation(n_train, rows):
+    return dataclasses.replace(dataset(n_train), name="pad", validation_rows=np.array(rows))
+
+
+def test_a_data_set_may_say_what_validates():
+    whole = own_validation(20, [3, 19, 7])
+    for seed in (0, 1):
+        train, val = whole.split(None, seed)
+        assert val.tolist() == [3, 7, 19] and train.tolist() == [i for i in range(20) if i not in (3, 7, 19)]
+    train, val = whole.split(0, seed=0)  # not even then is it trained on
+    assert len(val) == 0 and len(train) == 17
+    with pytest.raises(
+        ConfigError, match=r"The data set pad brings its own validation set, of 3 images: leave out --val"
+    ):
+        whole.split(5, seed=0)
+    train, val = dataset(240).split(None, seed=0)
+    assert len(val) == 20 and len(train) == 220
+
+
+def test_limit_keeps_what_validates():
+    whole = own_validation(30, [29, 4])
+    part, other = (whole.limited(10, seed) for seed in (0, 1))
+    train, val = part.split(None, 0)
+    assert len(train) == 10 and part.train_images[val][:, 0, 0].tolist() == [29, 4] == part.train_labels[val].tolist()
+    assert not {29, 4} & set(part.train_labels[train].tolist())
+    assert part.train_labels.tolist() != other.train_labels.tolist()
+    assert whole.limited(28, 0) is whole and whole.limited(None, 0) is whole
+
+
+def test_no_digit_is_not_a_class():
+    mixture = own_validation(11, [0])  # labels 0 to 10
+    assert mixture.classes == 10 and dataclasses.replace(mixture, name="other").classes == 11
 
 
 def test_sha256_covers_all_four_arrays():

@@ -98,7 +98,7 @@ def _from(path):
     [
         "import numcnn",
         "import numcnn, numpy; numcnn.load; numcnn.Network([numcnn.Dense(3)], (4,)).predict",
-        "import numcnn.data, numcnn.train, numcnn.runs, numcnn.predict, numcnn.plots, numcnn.raster, numcnn.cli",
+        "import numcnn.data.handwriting, numcnn.train, numcnn.runs, numcnn.predict, numcnn.plots, numcnn.raster, numcnn.cli",
     ],
 )
 def test_importing_is_light(statement):

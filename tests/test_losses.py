@@ -115,3 +115,17 @@ def test_wrong_labels_are_named(labels, text):
 def test_wrong_smoothing_is_named(smoothing):
     with pytest.raises(ConfigError, match=r"label smoothing is .* wants a number from 0"):
         SoftmaxCrossEntropy(reference, smoothing)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_an_outlier_wants_all_classes_alike(backend, smoothing):
+    logits, labels = np.log(np.array([[1.0, 2.0, 5.0], [2.0, 2.0, 4.0]])), np.array([3, 0])
+    loss = SoftmaxCrossEntropy(get_backend(backend), smoothing, outliers=True)
+    p, usual = np.array([1 / 8, 2 / 8, 5 / 8]), SoftmaxCrossEntropy(reference, smoothing)
+    of_the_other = usual.forward(logits[1:], labels[1:])
+    assert loss.forward(logits, labels) == pytest.approx((-np.log(p).mean() + of_the_other) / 2)
+    np.testing.assert_allclose(loss.backward(), np.stack([p - 1 / 3, usual.backward()[0]]) / 2, rtol=1e-12)
+    np.testing.assert_allclose(loss.replica().forward(logits, labels), loss.forward(logits, labels))
+    with pytest.raises(ShapeError, match="integers from 0 to 3"):
+        loss.forward(logits, np.array([4, 0]))

@@ -41,8 +41,8 @@ def test_the_best_network_has_the_same_shape_with_larger_kernels_and_runs_fused(
     network = Network(make_layers("best"))
     kinds = [type(layer) for layer in make_layers("canonical")]
     assert [type(layer) for layer in network.layers] == kinds
-    assert network.params.size == 857_738
-    for text in ("28 x 28 x 32", "7 x 7 x 64", "3136", "one kernel: forward direct, backward lists"):
+    assert network.params.size == 630_474
+    for text in ("24 x 24 x 32", "4 x 4 x 128", "2048", "one kernel: forward direct, backward lists"):
         assert text in network.summary(), text
 
 

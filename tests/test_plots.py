@@ -342,7 +342,7 @@ def test_the_picture_of_changes_grows_from_the_digit_itself():
     figure = plots.augmentation_plot(images[:5])
     (axes,) = figure.axes
     names = [text.get_text() for text in axes.texts]
-    assert names[0] == "rotation" and names[-1] == "everything" and len(names) == 10
+    assert names[0] == "rotation" and names[-1] == "everything" and len(names) == 13
     drawn = [np.asarray(image.get_array()) for image in axes.images]
     assert len(drawn) == 5 * len(names)
     for row, name in enumerate(names):

@@ -73,6 +73,16 @@ def test_strokes_unite_by_their_maximum_and_are_cut_at_the_edge():
     assert not raster.draw([[[50, 50], [60, 50]]], (10, 12)).any()
 
 
+@pytest.mark.parametrize("width", [0.5, 2.6, 12])
+def test_segments_drawn_in_runs_look_like_segments_drawn_one_by_one(width):
+    rng = np.random.default_rng(5)
+    dense = np.cumsum(rng.normal(0, 0.05, (1500, 2)), axis=0) + 12
+    mixed = np.cumsum(rng.normal(size=(40, 2)) * rng.choice([0, 0.01, 1, 100], (40, 1)), axis=0)
+    for stroke in (dense, mixed):
+        one_by_one = np.max([raster.draw([segment], (24, 25), width) for segment in pairwise(stroke)], axis=0)
+        np.testing.assert_array_equal(raster.draw([stroke], (24, 25), width), one_by_one)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e200])
 def test_coordinates_that_are_not_finite_are_refused(bad):
     strokes = [[[1, 1], [2, 2]], [[3.0, bad]]]

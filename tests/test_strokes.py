@@ -113,12 +113,12 @@ def test_digit_strokes_writes_one_digit():
 def test_curves_pass_through_their_control_points():
     control = np.random.default_rng(0).random((3, 5, 2))
     for roundness in (0.0, 1.0):
-        curve = strokes._curve(control, np.full((3, 5), roundness))
+        curve = strokes.curve(control, np.full((3, 5), roundness))
         np.testing.assert_allclose(curve[:, :: strokes.SAMPLES], control, atol=1e-12)
-    line = strokes._curve(control[:, :2], np.ones((3, 2)))
+    line = strokes.curve(control[:, :2], np.ones((3, 2)))
     np.testing.assert_allclose(np.diff(line, axis=1), np.diff(line, axis=1)[:, :1].repeat(strokes.SAMPLES, 1))
     t = np.arange(5)[None, :, None]
-    x, y = strokes._curve(np.concatenate([t, t**2], axis=2).astype(float), np.ones((1, 5)))[0].T
+    x, y = strokes.curve(np.concatenate([t, t**2], axis=2).astype(float), np.ones((1, 5)))[0].T
     inner = slice(strokes.SAMPLES, -strokes.SAMPLES)
     np.testing.assert_allclose(y[inner], x[inner] ** 2, atol=1e-12)
     for piece in (y[: strokes.SAMPLES + 1], y[: -strokes.SAMPLES - 2 : -1]):

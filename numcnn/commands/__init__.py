@@ -34,7 +34,8 @@ def add_data_arguments(parser):
         "--dataset",
         default="auto",
         metavar="NAME",
-        help="mnist, generated, a folder with four IDX files, or auto: mnist if it can be had, else generated digits",
+        help="mnist, generated, a folder with four IDX files, pad (what the pad's network learns from), pad-0 to pad-4 "
+        "(the same, tested on strangers), or auto: mnist if it can be had, else generated digits",
     )
     parser.add_argument(
         "--data-dir",

@@ -35,7 +35,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
-from numcnn.config import VALIDATION_SHARE, add_config_arguments, config_from_arguments, flag, given_settings
+from numcnn.config import add_config_arguments, config_from_arguments, flag, given_settings
 from numcnn.errors import ConfigError, DataError
 
 DRY_RUN_STEPS = 2
@@ -232,10 +232,8 @@ def _split(dataset, config):
     """Return training and validation examples, cut from the training set."""
     from numcnn.data.batches import Examples
 
-    val = config.val
-    if val is None:
-        val = int(len(dataset.train_labels) * VALIDATION_SHARE)
-    return [Examples(dataset.train_images, dataset.train_labels, index) for index in dataset.split(val, config.seed)]
+    parts = dataset.split(config.val, config.seed)
+    return [Examples(dataset.train_images, dataset.train_labels, index) for index in parts]
 
 
 def _new_network(dataset, train_set, config):
@@ -279,7 +277,9 @@ def _dry_run(arguments, network, train_set, config):
 
 def _dataset_argument(arguments, dataset):
     """Return what --dataset must be to get the same data again, from any folder."""
-    if arguments.dataset in ("auto", "mnist", "generated"):
+    from numcnn.data.datasets import KEYWORDS
+
+    if arguments.dataset in KEYWORDS:
         return dataset.name
     return str(Path(arguments.dataset).resolve())
 

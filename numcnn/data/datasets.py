@@ -1,4 +1,4 @@
-"""A data set, and the one function that gets one: MNIST, any folder of IDX files, or generated digits."""
+"""A data set, and the one function that gets one: MNIST, a folder of IDX files, generated digits, the pad's mixture."""
 
 import dataclasses
 import functools
@@ -13,21 +13,27 @@ import numpy as np
 from numcnn.data import idx, mnist
 from numcnn.errors import ConfigError, DataError
 
-KEYWORDS = ("auto", "mnist", "generated")
+MIXTURES = ("pad", "pad-0", "pad-1", "pad-2", "pad-3", "pad-4")  # see handwriting.py
+KEYWORDS = ("auto", "mnist", "generated", *MIXTURES)
+VALIDATION_SHARE = 1 / 12  # of the training images, 5,000 of MNIST's, where nobody says otherwise
 TEST_SEED = 1  # of the generated test set; seeds for training are doubled, so that none is equal to it
 
 
 def title_of(name):
     """Return how a data set is to be called where people read results: nobody must take generated digits for MNIST."""
-    return {"mnist": "MNIST", "generated": "GENERATED DIGITS, not MNIST"}.get(name, str(name))
+    titles = {"mnist": "MNIST", "generated": "GENERATED DIGITS, not MNIST", "pad": "pad (tested on MNIST)"}
+    titles |= {name: f"{name} (tested on strangers' pen strokes)" for name in MIXTURES[1:]}
+    return titles.get(name, str(name))
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Images uint8 (N,H,W) and labels uint8 (N,), for training and for testing; `load` makes one.
 
-    name: "mnist" only for the real MNIST (by SHA-256), "generated" only for generated digits, else the folder's name.
+    name: "mnist" only for the real MNIST (by SHA-256), "generated" only for generated digits, "pad" and "pad-0" to
+        "pad-4" only for the pad's mixture, else the folder's name.
     source: one line that says where it came from.
+    validation_rows: which training images validate, where the data set itself says so; None: left to chance.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     source: str
+    validation_rows: np.ndarray | None = None
 
     @property
     def is_mnist(self):
@@ -44,8 +51,11 @@ class Dataset:
 
     @property
     def classes(self):
-        """How many classes there are, counted from 0: ten digits, or one more than the largest label of another set."""
-        if self.name in ("mnist", "generated"):
+        """How many classes there are, counted from 0: ten digits, or one more than the largest label of another set.
+
+        The label 10 of the pad's mixture, which says that a training image is no digit, is not a class.
+        """
+        if self.name in KEYWORDS:
             return 10
         return 1 + max(int(labels.max(initial=0)) for labels in (self.train_labels, self.test_labels))
 
@@ -55,21 +65,42 @@ class Dataset:
         return idx.sha256(self.train_images, self.train_labels, self.test_images, self.test_labels)
 
     def split(self, val, seed):
-        """Divide the training set by chance, fixed by ``seed`` -> (train indices, validation indices), each sorted.
+        """Divide the training set -> (train indices, validation indices), each sorted.
 
-        val: how many images to set aside for validation or, below 1, which fraction.  Raises ConfigError.
+        val: how many images to set aside for validation, chosen by chance that ``seed`` fixes, or, below 1, which
+        fraction.  None: the images that the data set has for that, else a twelfth.  Where it has some, they are never
+        trained on, and 0 is the only other choice.  Raises ConfigError.
         """
         n = len(self.train_labels)
-        count = _validation_count(val, n)
+        if self.validation_rows is not None:
+            if val:
+                raise ConfigError(
+                    f"The data set {self.name} brings its own validation set, of {len(self.validation_rows):,} images: "
+                    "leave out --val, or give 0 for none."
+                )
+            train = np.setdiff1d(np.arange(n), self.validation_rows)
+            return train, np.sort(self.validation_rows) if val is None else self.validation_rows[:0]
+        count = int(n * VALIDATION_SHARE) if val is None else _validation_count(val, n)
         order = np.random.default_rng(_checked_seed(seed)).permutation(n)
         return np.sort(order[count:]), np.sort(order[:count])
 
     def limited(self, limit, seed):
-        """Return the data set with ``limit`` of its training images, chosen by chance; the test set stays whole."""
-        if limit is None or limit >= len(self.train_labels):
+        """Return the data set with ``limit`` of its training images, chosen by chance; the test set stays whole.
+
+        So do images that the data set has for validation; they come on top.
+        """
+        own = np.empty(0, np.intp) if self.validation_rows is None else self.validation_rows
+        rest = np.setdiff1d(np.arange(len(self.train_labels)), own)
+        if limit is None or limit >= len(rest):
             return self
-        chosen = np.sort(np.random.default_rng(_checked_seed(seed)).permutation(len(self.train_labels))[:limit])
-        return dataclasses.replace(self, train_images=self.train_images[chosen], train_labels=self.train_labels[chosen])
+        chosen = np.sort(np.random.default_rng(_checked_seed(seed)).permutation(rest)[:limit])
+        rows = np.concatenate([chosen, own])
+        return dataclasses.replace(
+            self,
+            train_images=self.train_images[rows],
+            train_labels=self.train_labels[rows],
+            validation_rows=None if self.validation_rows is None else np.arange(limit, len(rows)),
+        )
 
 
 def load(
@@ -90,7 +121,8 @@ def load(
 
     dataset: "mnist" (looked for in ``data_dir``, else ``NUMCNN_DATA``, else the user's cache, else downloaded),
         "generated" (digits drawn by numcnn; the test set is the same for every seed), "auto" (MNIST if it can be had,
-        else generated), or a folder with four IDX files that bear MNIST's names.
+        else generated), "pad" or "pad-0" to "pad-4" (the pad's mixture, see `handwriting.load`), or a folder with four
+        IDX files that bear MNIST's names.
     seed, limit: keep ``limit`` of the training images, chosen by chance; the test set stays whole.
     test_only: don't look for the training set; it comes out with no images in it.
     backend: which kernels draw the generated digits.
@@ -108,6 +140,8 @@ def load(
         whole = _from_folder(Path(dataset), roles, origin.files)
     elif dataset == "generated":
         whole = draw()
+    elif dataset in MIXTURES:
+        whole = _mixture(dataset, data_dir, seed, test_only, backend, progress, report, origin)
     else:
         try:
             whole = _mnist(roles, data_dir, origin, progress, report)
@@ -157,6 +191,13 @@ def _generated(n_train, n_test, seed, backend, report):
     return _dataset("generated", f"digits drawn by numcnn, seed {seed}", arrays)
 
 
+def _mixture(name, data_dir, *settings):
+    from numcnn.data import handwriting
+
+    names = ("seed", "test_only", "backend", "progress", "report", "origin")
+    return handwriting.load(name, data_dir, **dict(zip(names, settings, strict=True)))
+
+
 def _dataset(name, source, arrays):
     """Make a Dataset; a training set that was not asked for is empty."""
     none = {
@@ -188,7 +229,7 @@ def _check_settings(dataset, data_dir, seed, limit):
     _checked_seed(seed)
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}: at least 1 training image is needed.")
-    if data_dir and str(dataset) not in ("auto", "mnist"):
+    if data_dir and str(dataset) not in ("auto", "mnist", *MIXTURES):
         raise ConfigError(f"--data-dir is where MNIST is looked for; it cannot be used with --dataset {dataset}.")
     if str(dataset) not in KEYWORDS and not Path(dataset).expanduser().is_dir():
         raise ConfigError(f"--dataset {dataset} is neither a folder nor one of {', '.join(KEYWORDS)}.")

@@ -256,7 +256,7 @@ class _Mirrors:
             )
         except (requests.RequestException, TimeoutError) as error:
             self.seconds -= time.monotonic() - started
-            raise _MirrorFailed(_reason(error, seconds)) from error
+            raise _MirrorFailed(reason_of(error, seconds)) from error
 
 
 def _within(seconds, call):
@@ -282,7 +282,7 @@ def _within(seconds, call):
     return answer
 
 
-def _reason(error, seconds):
+def reason_of(error, seconds):
     """Say in a few words why a connection failed: what the system said lies at the bottom of several layers."""
     import requests
 
@@ -301,7 +301,7 @@ def _fetch_file(file, folder, mirrors, progress):
     import pooch
 
     part = folder / f"{file.name}.gz.part"
-    with _partial_file(part) as partial, _quiet(pooch.get_logger()):
+    with _partial_file(part) as partial, quiet(pooch.get_logger()):
         while mirrors.alive:
             mirror = mirrors.alive[0]
             transfer = _Transfer(file, partial, mirrors, progress)
@@ -464,7 +464,7 @@ def _size(file):
 
 
 @contextlib.contextmanager
-def _quiet(logger):
+def quiet(logger):
     """Keep pooch from announcing on stderr what the progress bar shows."""
     level = logger.level
     logger.setLevel(logging.WARNING)

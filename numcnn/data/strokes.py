@@ -12,6 +12,8 @@ from numcnn import raster
 from numcnn.errors import ConfigError
 
 CHUNK = 2000  # images drawn from one random stream, so that image i is the same however many are asked for
+THICKNESS = 0.25  # standard deviation of the pen width's logarithm
+LEAST_PEN, MOST_PEN = 1.4, 4.6  # pixels, around raster.PEN_WIDTH
 SAMPLES = 7  # points along the curve from one control point to the next
 
 
@@ -51,6 +53,7 @@ GLYPHS = (
     Glyph(1, "flag", 2, "28,22 52,0! 52,50 52,100"),
     Glyph(1, "long flag", 0.5, "14,42 54,0! 52,50 50,100"),
     Glyph(1, "flag and foot", 1.5, "22,26 52,0! 52,50 52,100 / 18,100 86,100"),
+    Glyph(1, "hooked flag", 0.7, "8,24 12,36 32,28 64,2! 58,50 48,100"),
     Glyph(2, "straight foot", 3, "10,24 32,3 66,2 84,24 68,56 36,80 6,98! 50,96 96,97"),
     Glyph(2, "looped foot", 4, "12,22 38,2 72,5 82,28 62,60 30,92 10,92 14,76 40,78 66,92 98,88"),
     Glyph(2, "large loop", 4, "14,18 42,0 74,10 76,40 56,76 26,98 4,86 14,64 44,70 70,88 92,100"),
@@ -109,6 +112,7 @@ GLYPHS = (
     Glyph(8, "from the waist", 2, "50,46 22,24 48,0 78,22 50,46 20,74 48,100 82,76 50,46"),
     Glyph(8, "two circles", 2, "50,0 22,12 24,36 50,46 76,36 78,12 50,0 / 50,46 16,60 16,90 50,100 84,90 84,60 50,46"),
     Glyph(8, "open foot", 0.7, "20,100 36,70 72,26 60,2 30,4 28,28 66,70 86,98"),
+    Glyph(8, "open at the foot", 0.7, "42,40 52,10 82,0 92,18 62,44 68,76 52,99 24,98 10,78 22,62"),
     Glyph(9, "straight stem", 4, "82,14 48,0 14,18 20,46 54,44 82,14! 78,56 72,100"),
     Glyph(9, "open top", 3, "66,6 26,10 10,36 40,50 78,30 88,0! 78,50 64,100"),
     Glyph(9, "flag beyond the stem", 1.5, "90,6 48,2 14,26 28,46 58,40 76,20! 70,54 56,100"),
@@ -119,6 +123,8 @@ GLYPHS = (
     Glyph(9, "curled stem", 1.5, "80,14 46,0 14,18 20,46 54,46 82,16 84,62 62,98 24,94"),
     Glyph(9, "like a g", 1, "78,6 40,0 18,20 30,44 62,38 78,8! 84,62 70,96 36,100 4,88"),
     Glyph(9, "loop first, stem apart", 1, "50,0 14,12 16,42 50,50 76,34 76,10 48,0 / 80,6 78,54 70,100"),
+    Glyph(9, "small loop, curled tail", 1.5, "66,8 48,2 36,14 48,28 66,20 68,8 70,34 84,62 72,92 40,99 4,96"),
+    Glyph(9, "tiny loop, long tail", 1, "60,8 48,3 42,12 52,20 62,12 60,4 66,36 72,70 56,96 28,100"),
 )
 
 
@@ -154,7 +160,7 @@ def digit_strokes(label, rng):
 def _write_labels(labels, rng):
     """Write digits (N,) -> N lists of strokes, and pen widths (N,) in pixels of MNIST.
 
-    Each digit's way of writing is drawn first; then all that share one are written at once, which makes it fast.
+    Each digit's way of writing is drawn first.
     """
     way = np.empty(len(labels), int)
     for digit in np.unique(labels):
@@ -162,14 +168,27 @@ def _write_labels(labels, rng):
         weights = np.array([GLYPHS[i].weight for i in ways])
         mine = np.flatnonzero(labels == digit)
         way[mine] = rng.choice(ways, len(mine), p=weights / weights.sum())
-    digits = [None] * len(labels)
-    pens = np.empty(len(labels))
-    for i in np.unique(way):
-        mine = np.flatnonzero(way == i)
-        strokes, pens[mine] = _write(GLYPHS[i], _Writers(len(mine), rng))
+    return write(GLYPHS, way, rng)
+
+
+def pen_widths(count, rng):
+    """Draw pen widths (count,) in pixels, spread as MNIST's are."""
+    return np.clip(raster.PEN_WIDTH * np.exp(THICKNESS * rng.standard_normal(count)), LEAST_PEN, MOST_PEN)
+
+
+def write(glyphs, which, rng):
+    """Let people write glyphs[i] for each i of ``which`` (N,) -> N lists of strokes, pen widths (N,) in MNIST's pixels.
+
+    All that are of one glyph are written at once, which makes it fast.
+    """
+    written = [None] * len(which)
+    pens = np.empty(len(which))
+    for i in np.unique(which):
+        mine = np.flatnonzero(which == i)
+        strokes, pens[mine] = _write(glyphs[i], _Writers(len(mine), rng))
         for k, own in zip(mine, zip(*strokes, strict=True), strict=True):
-            digits[k] = list(own)
-    return digits, pens
+            written[k] = list(own)
+    return written, pens
 
 
 class _Writers:
@@ -226,12 +245,12 @@ def _write(glyph, writers):
             control += writers.spread(0.03, 1, 2)
         for end, inner in ((0, 1), (-1, -2)):  # strokes begin and end early or late
             control[:, end] += (0.02 + writers.spread(0.08, 1)) * (control[:, end] - control[:, inner])
-        curve = _curve(control, np.where(corners, writers.corner_roundness, writers.roundness))
-        strokes.append(writers.bend(curve + _tremor(curve.shape[1], writers)))
+        path = curve(control, np.where(corners, writers.corner_roundness, writers.roundness))
+        strokes.append(writers.bend(path + _tremor(path.shape[1], writers)))
     return strokes, writers.pen_widths(glyph.digit)
 
 
-def _curve(control, roundness):
+def curve(control, roundness):
     """Draw a smooth curve through control points (N,K,2) -> (N, (K-1)*SAMPLES+1, 2).
 
     Cubic Hermite pieces; the tangents are Catmull-Rom's times roundness (N,K), 0 makes a corner.

@@ -266,9 +266,10 @@ def _softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses)
         for c in range(C):
             log_probs[n, c] -= log_total
             mean += log_probs[n, c] * per_class
-        losses[n] = -(one - smoothing) * log_probs[n, labels[n]]
-        if smoothing > 0:  # for nothing times infinity is no number
-            losses[n] -= smoothing * mean
+        spread = smoothing if labels[n] < C else one
+        losses[n] = -(one - smoothing) * log_probs[n, labels[n]] if labels[n] < C else one - one
+        if spread > 0:  # for nothing times infinity is no number
+            losses[n] -= spread * mean
 
 
 def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
@@ -280,11 +281,13 @@ def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
 def _softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
     N, C = log_probs.shape
     one = log_probs.dtype.type(1)
-    everywhere, share = smoothing / log_probs.dtype.type(C), one / log_probs.dtype.type(of)
+    per_class, share = one / log_probs.dtype.type(C), one / log_probs.dtype.type(of)
     for n in range(N):
+        everywhere = (smoothing if labels[n] < C else one) * per_class
         for c in range(C):
             dlogits[n, c] = (np.exp(log_probs[n, c]) - everywhere) * share
-        dlogits[n, labels[n]] -= (one - smoothing) * share
+        if labels[n] < C:
+            dlogits[n, labels[n]] -= (one - smoothing) * share
 
 
 def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):

@@ -13,6 +13,7 @@ from numcnn.augment import (
     CUT_Y,
     LATTICE,
     LATTICE_RMS,
+    LIGHT,
     NOISE,
     ROTATION,
     SCALE,
@@ -21,6 +22,7 @@ from numcnn.augment import (
     SHIFT_Y,
     STRETCH,
     THICKNESS,
+    TURN,
 )
 from numcnn.kernels.jit import kernel
 from numcnn.kernels.memory import scratch
@@ -71,8 +73,8 @@ def _shrink(ink, W, H, amount, out):
 
 
 @kernel
-def _displace(lattice, strength, weights_y, weights_x, H, W, along, places):
-    """places (H*W,) = the spline between the lattice's points: `augment.source_places`'s elastic part.
+def _smooth(lattice, strength, weights_y, weights_x, H, W, along, places):
+    """places (H*W,) = the spline between the lattice's points, times strength: one of `augment.smooth_fields`.
 
     weights_y (points,H) and weights_x (points,W) are flat; three in seven of them are zero, but a row at a time that
     costs less than to leave them out.
@@ -117,17 +119,15 @@ def _augment(
     images, index, numbers, H, W, key, a, weights_y, weights_x, scale, shift, u, ink, along, rows, columns, out
 ):
     """See `augment.augment_images`.  a: `_strengths`; from u to columns it is scratch."""
-    rotation, scaling, stretch, shearing, shifting, elastic, thick, thin, contrast, noise, cutout = a
-    GY, GX = weights_y.size // H, weights_x.size // W
-    P, one, two = W + 4, np.float32(1), np.float32(2)
-    first, count = LATTICE + 2 * GY * GX, LATTICE + 2 * GY * GX + H * W
+    rotation, scaling, stretch, shearing, shifting, elastic, thick, thin, contrast, light, noise, cutout = a
+    points = weights_y.size // H * (weights_x.size // W)
+    P, one, two, white = W + 4, np.float32(1), np.float32(2), np.float32(255)
+    first, count = LATTICE + 3 * points, LATTICE + 3 * points + H * W
     middle_y, middle_x = np.float32(H - 1) / two, np.float32(W - 1) / two
     for n in range(index.size):
         image, target = images[index[n]], out[n]
         counter = np.uint64(numbers[n]) * np.uint64(count)
         _fill_random(key, counter, u[:first])
-        if noise > 0:
-            _fill_random(key, counter + np.uint64(first), u[first:count])
         for y in range(H):
             for x in range(W):
                 ink[0, (y + 2) * P + x + 2] = image[y * W + x]
@@ -153,11 +153,12 @@ def _augment(
         start_y = -middle_y - shifting * (two * u[SHIFT_Y] - one)
         start_x = -middle_x - shifting * (two * u[SHIFT_X] - one)
         if elastic > 0:
-            for i in range(LATTICE, first):
+            for i in range(LATTICE, LATTICE + 2 * points):
                 u[i] = two * u[i] - one
             strength = elastic / np.float32(LATTICE_RMS)
-            _displace(u[LATTICE : LATTICE + GY * GX], strength, weights_y, weights_x, H, W, along, rows)
-            _displace(u[LATTICE + GY * GX : first], strength, weights_y, weights_x, H, W, along, columns)
+            lattice = u[LATTICE:first]
+            _smooth(lattice[:points], strength, weights_y, weights_x, H, W, along, rows)
+            _smooth(lattice[points : 2 * points], strength, weights_y, weights_x, H, W, along, columns)
         else:
             rows[:] = np.float32(0)
             columns[:] = np.float32(0)
@@ -169,20 +170,26 @@ def _augment(
                 columns[y * W + x] += right_x * dx + down_x * dy + middle_x
         gain = one + contrast * (two * u[CONTRAST] - one)
         _sample(ink[plane], rows, columns, np.float32(H), np.float32(W), P, gain, target)
-        if noise > 0:
-            level = np.float32(255) * noise * u[NOISE]
+        level = light * (two * u[LIGHT] - one)
+        if level > 0:
+            _smooth(u[first - points : first], level, weights_y, weights_x, H, W, along, rows)
             for i in range(H * W):
-                value = target[i] + level * (two * u[first + i] - one)
-                target[i] = min(max(value, np.float32(0)), np.float32(255))
-        for i in range(H * W):
-            target[i] = target[i] * scale + shift
-        if cutout > 0 and u[CUT] < 0.5:
-            side = two * u[CUT] * cutout
+                target[i] += (white - target[i]) * rows[i]
+        level = white * noise * (two * u[NOISE] - one)
+        if level > 0:
+            _fill_random(key, counter + np.uint64(first), u[first:count])
+            for i in range(H * W):
+                off = two * u[first + i] - one
+                target[i] = min(max(target[i] + level * off * off * off, np.float32(0)), white)
+        side = cutout * (two * u[CUT] - one)
+        if side > 0:
             top_edge, left_edge = u[CUT_Y] * H - side / two, u[CUT_X] * W - side / two
             for y in range(H):
                 for x in range(W):
                     if top_edge <= y < top_edge + side and left_edge <= x < left_edge + side:
-                        target[y * W + x] = shift
+                        target[y * W + x] = white - target[y * W + x] if u[TURN] < 0.5 else np.float32(0)
+        for i in range(H * W):
+            target[i] = target[i] * scale + shift
 
 
 @functools.cache
@@ -192,7 +199,7 @@ def _weights(size):
 
 @functools.cache
 def _strengths(augmentation):
-    """Return the strengths in the order of the fields, (11,) float32."""
+    """Return the strengths in the order of the fields, (12,) float32."""
     return np.array(dataclasses.astuple(augmentation), np.float32)
 
 

@@ -163,15 +163,23 @@ def dropout_backward(dout, u, rate, dx):
 def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
     """Compare softmax(logits) with the labels.  logits (N,C), labels (N,) integers -> log_probs (N,C), losses (N,).
 
-    With smoothing s the target is (1-s) on the label plus s/C everywhere; losses = -sum(target * log_probs).
+    With smoothing s the target is (1-s) on the label plus s/C everywhere; losses = -sum(target * log_probs).  The label
+    C stands for none of the classes: its target is 1/C everywhere, as with s = 1.
     Subtracting the largest logit first leaves the softmax as it is and keeps exp() from overflowing.
     """
     np.subtract(logits, logits.max(axis=1, keepdims=True), out=log_probs)
     log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
-    on_label = np.take_along_axis(log_probs, labels[:, None].astype(np.intp), axis=1)[:, 0]
-    losses[...] = -(1 - smoothing) * on_label
-    if smoothing:
-        losses -= smoothing * log_probs.mean(axis=1)
+    spread, labelled = _spread_of_target(labels, smoothing, logits.shape[1])
+    losses[...] = 0
+    losses[labelled] = -(1 - smoothing) * log_probs[labelled, labels[labelled]]
+    spreading = spread > 0  # elsewhere an impossible class costs nothing, and nothing times infinity is no number
+    losses[spreading] -= spread[spreading] * log_probs[spreading].mean(axis=1)
+
+
+def _spread_of_target(labels, smoothing, C):
+    """Return which share of each target is spread over all classes (N,), and which labels are a class's (N,), bool."""
+    labelled = labels < C
+    return np.where(labelled, smoothing, 1.0), labelled
 
 
 def add(array, other):
@@ -184,10 +192,11 @@ def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
 
     of: how many images the mean is over: N, or more when these are one thread's share of a batch.
     """
-    N, C = log_probs.shape
+    C = log_probs.shape[1]
+    spread, labelled = _spread_of_target(labels, smoothing, C)
     np.exp(log_probs, out=dlogits)
-    dlogits -= smoothing / C
-    dlogits[np.arange(N), labels] -= 1 - smoothing
+    dlogits -= (spread / C)[:, None].astype(dlogits.dtype)
+    dlogits[np.flatnonzero(labelled), labels[labelled]] -= 1 - smoothing
     dlogits /= of
 
 

@@ -1,16 +1,26 @@
-"""What has been drawn: strokes as points, with undo and redo, and the picture they make for the network.  No pygame."""
+"""What has been drawn: strokes as points, with eraser, undo and redo, and the pictures they make for the network.
+
+No pygame.  Strokes stay points until `raster` draws them at MNIST's size, with MNIST's pen: the window's size, the
+drawing's size and place and the brush on the screen make no difference.
+"""
 
 import json
+from collections import deque
 
 from numcnn import raster
-from numcnn.errors import DataError, NumcnnError
+from numcnn.errors import ConfigError, DataError, NumcnnError
+from numcnn.pad import eraser, grouping
+
+ERASER = 0.06  # radius, in shorter sides of the sheet
+UNDO_STEPS = 1000
 
 
 class Canvas:
     """A sheet of width x height pixels, y downwards.
 
-    ``strokes`` is a tuple of lists of (x, y); a stroke of one point is a dot.  ``revision`` grows with every change.
-    Points beyond the sheet's edges are kept.
+    ``strokes`` is a tuple of lists of (x, y) in the order of writing; a stroke of one point is a dot.  ``revision``
+    changes with every change.  Points beyond the sheet's edges are kept.  What `prepared`, `groups`, `digits` and
+    `boxes` return is computed once a revision: leave it unchanged.
     """
 
     def __init__(self, width, height):
@@ -18,7 +28,12 @@ class Canvas:
         self.strokes = ()
         self.revision = 0
         self._open = None  # the stroke that is being drawn
-        self._past, self._future = [], []  # the tuples of strokes before and after this one
+        self._eraser = None  # while it is down: where it is and its radius
+        self._untouched = None  # the strokes before the eraser's gesture, until it hits something
+        # The tuples of strokes before and after this one.  They share the strokes, so a step costs next to nothing.
+        self._past, self._future = deque(maxlen=UNDO_STEPS), deque(maxlen=UNDO_STEPS)
+        self._known = {}  # what has been computed since the revision `_known_at`
+        self._known_at = 0
 
     def stroke(self, points):
         """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError (NaN, infinity)."""
@@ -33,20 +48,52 @@ class Canvas:
         self._open = self.strokes[-1]
 
     def extend(self, x, y):
-        """Move the pen; nothing happens while it is up."""
+        """Move the pen or the eraser; nothing happens while both are up."""
         (point,) = _checked([(x, y)])
         if self._open is not None and point != self._open[-1]:
             self._open.append(point)
             self.revision += 1
+        elif self._eraser is not None:
+            self._wipe(point)
 
     def end(self):
-        """Lift the pen."""
-        self._open = None
+        """Lift the pen or the eraser."""
+        self._open = self._eraser = None
 
     @property
     def drawing(self):
         """Whether the pen is down."""
         return self._open is not None
+
+    @property
+    def erasing(self):
+        """Whether the eraser is down."""
+        return self._eraser is not None
+
+    def begin_erase(self, x, y, radius=None):
+        """Put the eraser down: until `end` it takes away what comes within `radius` of it, all as one step of `undo`.
+
+        Raises DataError for a coordinate that is NaN or infinite, ConfigError for a radius that is not above 0.
+        """
+        (point,) = _checked([(x, y)])
+        radius = ERASER * min(self.width, self.height) if radius is None else radius
+        if not 0 < radius <= raster.LARGEST:
+            raise ConfigError(f"the eraser's radius is {radius}: it must be a number above 0")
+        self.end()
+        self._eraser, self._untouched = (point, radius), self.strokes
+        self._wipe(point)
+
+    def erase(self, points, radius=None):
+        """Take away what lies within `radius` of the line through points (n,2); what is cut in two becomes two strokes.
+
+        One step of `undo`.  Raises as `begin_erase` does.
+        """
+        points = _checked(points)
+        if points:
+            self.begin_erase(*points[0], radius)
+            for point in points[1:]:
+                self.extend(*point)
+        self.end()
 
     def clear(self):
         """Take all strokes away; `undo` brings them back."""
@@ -55,16 +102,53 @@ class Canvas:
             self._remember(())
 
     def undo(self):
-        """Take back the last stroke or clearing, if there is one."""
+        """Take back the last stroke, erasure or clearing, if there is one; a thousand are remembered."""
         self._step(self._past, self._future)
 
     def redo(self):
-        """Do again what was undone last, unless something else was drawn since."""
+        """Do again what was undone last, unless something else was done since."""
         self._step(self._future, self._past)
 
     def prepared(self):
-        """Return the drawing as the network sees it, (28,28) uint8, or None when nothing is drawn."""
-        return raster.mnist_image(self.strokes) if self.strokes else None
+        """Return all ink as one digit, as the network sees it, (28,28) uint8, or None when nothing is drawn."""
+        return self._computed("prepared", lambda: raster.mnist_image(self.strokes) if self.strokes else None)
+
+    def groups(self):
+        """Return which strokes make a digit: a tuple of indices of ``strokes`` per digit, from left to right."""
+        return self._computed("groups", lambda: grouping.group(self.strokes))
+
+    def digits(self):
+        """Return each digit as the network sees it, a list of (28,28) uint8, from left to right."""
+        return self._computed("digits", lambda: [raster.mnist_image(strokes) for strokes in self._digit_strokes()])
+
+    def boxes(self):
+        """Return the box (left, top, right, bottom) of each digit's points, from left to right."""
+        return self._computed("boxes", lambda: [grouping.box(strokes) for strokes in self._digit_strokes()])
+
+    def _digit_strokes(self):
+        return [[self.strokes[i] for i in indices] for indices in self.groups()]
+
+    def _computed(self, name, compute):
+        if self._known_at != self.revision:
+            self._known.clear()
+            self._known_at = self.revision
+        if name not in self._known:
+            self._known[name] = compute()
+        return self._known[name]
+
+    def _wipe(self, point):
+        """Move the eraser to a point."""
+        start, radius = self._eraser
+        self._eraser = point, radius
+        left = eraser.erase(self.strokes, start, point, radius)
+        if left == self.strokes:
+            return
+        if self._untouched is not None:
+            self._remember(left)
+            self._untouched = None
+        else:
+            self.strokes = left
+            self.revision += 1
 
     def _remember(self, strokes):
         self._past.append(self.strokes)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from numcnn import data
 from numcnn.benchmark import BenchmarkError
 from numcnn.benchmark.peers.pytorch import make_model, parameters_of, use_threads
-from numcnn.config import VALIDATION_SHARE, TrainConfig
+from numcnn.config import TrainConfig
 from numcnn.data.batches import ORDER, Examples
 from numcnn.files import atomic_write
 from numcnn.models import make_layers
@@ -77,8 +77,7 @@ class Run:
 
     def __init__(self, dataset, config):
         self.config = config
-        val = int(len(dataset.train_labels) * VALIDATION_SHARE) if config.val is None else config.val
-        self.train_index, self.val_index = dataset.split(val, config.seed)
+        self.train_index, self.val_index = dataset.split(config.val, config.seed)
         self.normalisation = Examples(dataset.train_images, dataset.train_labels, self.train_index).normalisation()
         first = Network(make_layers(config.model, dataset.classes), backend="reference", seed=config.seed)
         self.model = make_model(first.named_arrays(first.params)).to(memory_format=torch.channels_last)

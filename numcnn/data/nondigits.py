@@ -1,0 +1,463 @@
+"""Things that are no digit, prepared as digits are: a network that has seen some can say that it isn't sure.
+
+Letters and signs, printed and written by hand, scribbles, figures, blots.  What the part that is ``held_out`` shows, in
+which fonts too, training never does: it tells how often the network refuses what nobody has thought of.
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from numcnn import preprocess, raster
+from numcnn.data import strokes
+from numcnn.data.strokes import Glyph
+from numcnn.errors import ConfigError, DataError
+
+NO_DIGIT = 10  # the label of what is none of the ten
+LETTER_SIDE = 48  # pixels that a printed letter is high, about
+MOST_PEN = 3.0  # pixels; thicker ones fill what is between the lines of a figure
+SHEET = 72  # pixels that a picture is wide and high before it is prepared
+
+# Characters that many would read as a digit, in some hand or some font.  They are in neither part: to refuse them would
+# be as wrong as to accept them.  Nor is a bare line, which is a 1.
+LOOKALIKES = {
+    0: "OoDQCcUuaΘθΦφ°",  # C, U and a: an oval that isn't closed
+    1: "IiLlJj|!/\\()[]{}'.,;:-_~t†",  # L and t: a 1 with a foot or a bar
+    2: "Zz",
+    3: "ЗЭ∃",
+    4: "YyЧ",  # with a straight stem, an open 4
+    5: "Ss§$",
+    6: "bhGδ",  # h: a 6 that isn't closed
+    7: ">¬",
+    8: "B&β∞",  # infinity: an 8 lying down
+    9: "qgPp¶♪",  # P and p: mirrored, but beginners write so
+}
+
+# Fonts that come with matplotlib, and what is printed in them.
+FONTS = (
+    *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-BoldOblique"),
+    *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
+)
+SIGN_FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono")
+LETTERS = "AEFHMNRTWXefmnrwx"
+SIGNS = "#@%+*=^√ΔΩπ♥→↓♣☎☀☂✂⌂♫☺ЖШЫЯД"
+HELD_OUT_FONTS = ("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmti10", "cmb10")
+HELD_OUT_SIGN_FONTS = ("STIXGeneral",)
+HELD_OUT_LETTERS = "KVkvd"
+HELD_OUT_SIGNS = "ΣΨλ≈≡♠♦∀‡✓★⇑⋈↔⇌∴⊗⊥¥€≠±"
+
+
+def _glyphs(**paths):
+    return tuple(Glyph(NO_DIGIT, name, 1, path) for name, path in paths.items())
+
+
+WRITTEN_LETTERS = _glyphs(
+    A="50,0 28,50 4,100 / 50,0 74,50 96,100 / 20,62 80,60",
+    A_in_one="4,100 50,0! 96,100 / 22,62 78,62",
+    E="88,2 10,2! 10,98! 90,98 / 12,50 78,50",
+    E_in_strokes="10,0 10,100 / 10,2 86,2 / 10,50 74,50 / 10,98 88,98",
+    E_round="86,10 50,0 20,14 26,40 52,46! 14,60 12,90 50,100 90,88",
+    F="10,0 10,100 / 10,2 86,2 / 10,48 70,48",
+    F_in_one="88,2 12,4! 10,50 10,100 / 12,48 70,46",
+    H="8,0 8,100 / 92,0 92,100 / 8,50 92,50",
+    M="4,100 10,0! 50,60! 90,0! 96,100",
+    N="8,100 10,0! 88,100! 92,0",
+    R="10,0 10,100 / 10,2 60,2 84,24 60,48 12,50! 90,100",
+    T="2,4 98,4 / 50,4 50,100",
+    W="0,0 24,100! 50,30! 76,100! 100,0",
+    W_round="0,0 14,80 28,96 50,20! 60,84 78,96 100,0",
+    X="6,0 94,100 / 94,0 6,100",
+    m="4,30 6,100! 14,50 34,32 48,50 50,100! 58,50 78,32 94,52 96,100",
+    n="6,20 10,100! 24,44 54,20 78,40 84,100",
+)
+WRITTEN_SIGNS = _glyphs(
+    heart="50,96 -8,48 -8,16 20,2 50,24! 80,2 108,16 108,48 50,98",
+    arrow="0,50 100,50 / 66,18 100,50! 66,82",
+    arrow_down="50,0 50,100 / 18,64 50,100! 82,64",
+    house="-6,100 -6,44! 50,0! 106,44! 106,100! -6,100 / 38,100 38,70! 62,70! 62,100",
+    tick="0,58 32,98! 100,0",
+    sun="50,26 28,36 26,60 48,74 72,62 74,38 50,26 / 50,0 50,14 / 100,50 86,50 / 50,100 50,86 / 0,50 14,50",
+    fir="50,0 -10,70! 110,70! 50,0 / 50,70 50,100",
+    envelope="0,10 100,10! 100,90! 0,90! 0,10 / 0,12 50,56! 100,12",
+    hash="34,0 26,100 / 74,0 66,100 / 0,34 100,32 / 0,68 100,66",
+)
+HELD_OUT_WRITTEN_LETTERS = _glyphs(
+    K="10,0 10,100 / 88,0 12,54! 92,100",
+    K_in_strokes="10,0 10,100 / 86,0 12,56 / 34,42 92,100",
+    V="4,0 50,100! 96,0",
+    Sigma="88,12 86,2! 12,4! 56,50! 12,96! 92,96! 92,86",
+    Pi="14,6 12,100 / 86,6 88,100 / 0,4 100,4",
+    Psi="50,0 50,100 / 6,4 10,46 50,62 90,46 94,4",
+)
+HELD_OUT_WRITTEN_SIGNS = _glyphs(
+    star="50,0 80,100! 2,36! 98,36! 20,100! 50,0",
+    smiley="50,0 0,18 -12,60 24,96 78,96 112,58 100,16 50,0 / 28,34 28,42 / 72,34 72,42 / 16,62 50,80 84,60",
+    fish="120,14 70,70 24,80 -10,50 24,20 70,30 120,86 / 14,44 16,46",
+    person="50,0 34,10 38,28 56,28 64,12 50,0 / 50,28 50,66 / 0,42 100,42 / 50,66 4,100 / 50,66 96,100",
+    car="0,70 4,46! 24,44! 34,20! 72,20! 84,46! 100,50! 100,70! 0,70 / 24,70 14,80 24,90 34,80 24,70 / "
+    "78,70 68,80 78,90 88,80 78,70",
+    question="8,22 30,2 66,2 84,24 70,46 50,56 50,72 / 50,98 54,104",
+    boat="-10,60 110,60! 86,96! 14,96! -10,60 / 50,60 50,0! 94,50! 50,52",
+    cat="0,40 -8,0! 30,18! 70,18! 108,0! 100,40 106,70 74,98 26,98 -6,70 0,40 / "
+    "28,48 30,54 / 70,48 72,54 / 34,76 50,82 66,76",
+)
+
+
+def generate(n, seed, *, held_out=False, backend="fast"):
+    """Draw n things that are no digit, of each kind its share, mixed -> images (n,28,28) uint8.
+
+    held_out: of the kinds that nothing is trained on.  The same seed gives the same bytes.  backend is that of
+    `raster.mnist_images`.
+    """
+    kinds = HELD_OUT_KINDS if held_out else KINDS
+    shares = np.array([share for share, _ in kinds.values()])
+    which = np.random.default_rng([seed, 2]).choice(len(kinds), n, p=shares / shares.sum())
+    images = np.empty((n, raster.SIDE, raster.SIDE), np.uint8)
+    for number, kind in enumerate(kinds):
+        mine = which == number
+        images[mine] = generate_kind(kind, np.count_nonzero(mine), seed, backend=backend)
+    return images
+
+
+def generate_kind(kind, n, seed, *, backend="fast"):
+    """Draw n things of one kind, a key of KINDS or HELD_OUT_KINDS -> (n,28,28) uint8.  Raises ConfigError."""
+    names = [*KINDS, *HELD_OUT_KINDS]
+    if kind not in names:
+        raise ConfigError(f"there is no kind {kind!r} of things that are no digit; choose one of {', '.join(names)}")
+    _, make = (KINDS | HELD_OUT_KINDS)[kind]
+    return make(n, np.random.default_rng([seed, 3, names.index(kind)]), backend)
+
+
+# ------------------------------------------------------------------------------------------- what a kind is made from
+
+
+def _printed(fonts, characters):
+    """Return what makes pictures of characters in these fonts, turned, slanted and fattened a little."""
+
+    def make(n, rng, backend):
+        return _prepared([_letter(str(rng.choice(fonts)), str(rng.choice(list(characters))), rng) for _ in range(n)])
+
+    return make
+
+
+def _written(glyphs):
+    """Return what makes pictures of glyphs, written by hand as `strokes.generate` writes digits."""
+
+    def make(n, rng, backend):
+        return raster.mnist_images(*strokes.write(glyphs, rng.integers(0, len(glyphs), n), rng), backend)
+
+    return make
+
+
+def _drawn(*figures):
+    """Return what makes pictures of figures: functions of a random generator to strokes, in any unit."""
+
+    def make(n, rng, backend):
+        drawings = [figures[i](rng) for i in rng.integers(0, len(figures), n)]
+        pens = np.minimum(strokes.pen_widths(n, rng), MOST_PEN)
+        return raster.mnist_images(drawings, pens, backend)
+
+    return make
+
+
+def _painted(*shapes):
+    """Return what makes pictures of shapes: functions of a random generator to a grey picture, ink high."""
+
+    def make(n, rng, backend):
+        return _prepared([shapes[i](rng) for i in rng.integers(0, len(shapes), n)])
+
+    return make
+
+
+def _prepared(pictures):
+    return np.array([preprocess.prepare(picture) for picture in pictures], np.uint8).reshape(
+        -1, raster.SIDE, raster.SIDE
+    )
+
+
+@functools.cache
+def _glyph_mask(font, character, fatter):
+    """Return a printed character, so many pixels fatter, as a Pillow picture, ink high.  Raises DataError."""
+    import matplotlib
+    from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
+    try:
+        face = ImageFont.truetype(str(path), LETTER_SIDE)
+    except OSError as error:
+        raise DataError(f"{path}: the font can't be read ({error}); install matplotlib again") from error
+    sheet = Image.new("L", (SHEET, SHEET))
+    left, top, right, bottom = face.getbbox(character)
+    at = (SHEET - left - right) / 2, (SHEET - top - bottom) / 2
+    ImageDraw.Draw(sheet).text(at, character, fill=255, font=face)
+    return sheet.filter(ImageFilter.MaxFilter(2 * fatter + 1)) if fatter else sheet
+
+
+def _letter(font, character, rng):
+    """Print a character -> (SHEET,SHEET) uint8."""
+    from PIL import Image
+
+    slant, turn, wide = rng.normal(0, (0.12, 0.12, 0.12))
+    cos, sin = np.cos(turn), np.sin(turn)
+    # From the place on the sheet to that in the printed letter, both from their middles.
+    matrix = np.array([[1 / np.exp(wide), slant], [0, 1]]) @ np.array([[cos, sin], [-sin, cos]]) * 1.15
+    middle = np.full(2, SHEET / 2)
+    shift = middle - matrix @ middle
+    coefficients = (*matrix[0], shift[0], *matrix[1], shift[1])
+    mask = _glyph_mask(font, character, int(rng.integers(0, 2 if "Bol" in font else 3)))
+    return np.asarray(mask.transform((SHEET, SHEET), Image.Transform.AFFINE, coefficients, Image.BILINEAR))
+
+
+# -------------------------------------------------------------------------------------------------- drawn with a pen
+
+
+def _smooth(points):
+    """Return one stroke along points (n,2)."""
+    return strokes.curve(points[None], np.ones((1, len(points))))[0]
+
+
+def _turned(drawing, rng, most=np.pi):
+    """Turn strokes by up to ``most`` radians, and let the hand shake."""
+    turn = rng.uniform(-most, most)
+    cos, sin = np.cos(turn), np.sin(turn)
+    return [stroke @ [[cos, sin], [-sin, cos]] + 0.012 * rng.standard_normal(stroke.shape) for stroke in drawing]
+
+
+def _scribble(rng):
+    return [_smooth(rng.uniform(-0.5, 0.5, (rng.integers(7, 16), 2))) for _ in range(rng.integers(1, 3))]
+
+
+def _zigzag(rng):
+    corners = rng.integers(5, 9)
+    x = np.linspace(-0.5, 0.5, corners) + rng.normal(0, 0.03, corners)
+    y = rng.uniform(0.25, 0.5) * (-1.0) ** np.arange(corners) * rng.uniform(0.6, 1, corners)
+    path = np.column_stack([x, y])
+    return _turned([_smooth(path) if rng.random() < 0.4 else path], rng)
+
+
+def _spiral(rng):
+    turns = rng.uniform(2.4, 5)
+    angle = np.linspace(0, 2 * np.pi * turns, int(20 * turns)) * rng.choice([-1, 1])
+    radius = np.linspace(0, 0.5, len(angle))
+    return _turned([np.column_stack([radius * np.cos(angle), rng.uniform(0.6, 1) * radius * np.sin(angle)])], rng)
+
+
+def _loops(rng):
+    turns = rng.integers(3, 6)
+    angle = np.linspace(0, 2 * np.pi * turns, 16 * turns)
+    size = rng.uniform(0.8, 2)
+    path = np.column_stack([0.3 * angle + size * np.sin(angle), size * rng.uniform(0.7, 2) * np.cos(angle)])
+    return _turned([path / np.ptp(path, axis=0).max()], rng)
+
+
+def _line(start, end, rng):
+    """Return a line drawn by hand, (6,2)."""
+    along = np.linspace(0, 1, 6)[:, None]
+    bend = rng.normal(0, 0.02, 2) * np.sin(np.pi * along)
+    return (
+        np.asarray(start) * (1 - along)
+        + np.asarray(end) * along
+        + bend
+        + rng.normal(0, 0.02, (2, 2))[[0] * 3 + [1] * 3]
+    )
+
+
+def _parallels(rng):
+    count = rng.integers(2, 6)
+    offsets = rng.uniform(0.22, 0.4) * (np.arange(count) - count / 2)  # closer ones might grow into one thick line
+    return _turned([_line((-0.5, y), (0.5, y), rng) for y in offsets], rng)
+
+
+def _cross(rng):
+    count = rng.integers(2, 5)
+    angles = np.arange(count) * np.pi / count + rng.normal(0, 0.08, count)
+    ends = 0.5 * np.column_stack([np.cos(angles), np.sin(angles)])
+    return _turned([_line(-end, end, rng) for end in ends], rng)
+
+
+def _grid(rng):
+    across, down = (np.linspace(-0.4, 0.4, rng.integers(3, 6)) for _ in range(2))
+    lines = [_line((x, -0.5), (x, 0.5), rng) for x in across] + [_line((-0.5, y), (0.5, y), rng) for y in down]
+    return _turned(lines, rng, most=0.8)
+
+
+def _outline(corners, rng):
+    """Return the closed line around corners (n,2)."""
+    corners = np.asarray(corners, float) + rng.normal(0, 0.02, np.shape(corners))
+    return np.concatenate([corners, corners[:1]])
+
+
+def _boxes(rng):
+    boxes = []
+    for _ in range(rng.integers(4, 7)):
+        (left, top), (wide, high) = rng.uniform(-0.5, 0.2, 2), rng.uniform(0.15, 0.6, 2)
+        boxes.append(_outline([(left, top), (left + wide, top), (left + wide, top + high), (left, top + high)], rng))
+    return boxes
+
+
+def _crossed_box(rng):
+    x, y = 0.5, rng.uniform(0.3, 0.6)
+    box = [(-x, -y), (x, -y), (x, y), (-x, y)]
+    diagonals = [_line(box[0], box[2], rng), _line(box[1], box[3], rng)][: rng.integers(1, 3)]
+    return _turned([_outline(box, rng), *diagonals], rng, most=0.3)
+
+
+def _triangle(rng):
+    return _turned([_outline([(0, -0.5), (rng.uniform(0.35, 0.6), 0.4), (-rng.uniform(0.35, 0.6), 0.4)], rng)], rng)
+
+
+def _hatching(rng):
+    lines = [_line((x, -0.5), (x, 0.5), rng) for x in np.linspace(-0.5, 0.5, rng.integers(7, 11))]
+    return _turned(lines, rng)
+
+
+def _dots(rng):
+    places = rng.uniform(-0.5, 0.5, (rng.integers(3, 10), 2))
+    return [place + 0.02 * rng.standard_normal((3, 2)) for place in places]
+
+
+def _waves(rng):
+    x = np.linspace(-0.5, 0.5, 40)
+    rate, phase, high = rng.uniform(8, 20), rng.uniform(0, 6), rng.uniform(0.03, 0.08)
+    offsets = np.linspace(-0.3, 0.3, rng.integers(2, 5))
+    return _turned([np.column_stack([x, y + high * np.sin(rate * x + phase)]) for y in offsets], rng, most=0.4)
+
+
+def _rings(rng):
+    angle = np.linspace(0, 2 * np.pi, 30)
+    ring = np.column_stack([np.cos(angle), np.sin(angle)])
+    return _turned([radius * ring for radius in np.linspace(0.5, 0.1, rng.integers(3, 5))], rng)
+
+
+# --------------------------------------------------------------------------------------------------------- painted
+
+
+def _canvas():
+    """Return an empty sheet and what draws on it."""
+    from PIL import Image, ImageDraw
+
+    sheet = Image.new("L", (SHEET, SHEET))
+    return sheet, ImageDraw.Draw(sheet)
+
+
+def _on_sheet(points):
+    """Turn points (n,2), about -0.5..0.5, into places on the sheet."""
+    return [tuple(place) for place in (np.asarray(points) * 0.8 + 0.5) * SHEET]
+
+
+def _blot(rng):
+    sheet, pen = _canvas()
+    angle = np.linspace(0, 2 * np.pi, 60)
+    for _ in range(rng.integers(1, 4)):
+        radius = np.ones(60)
+        for wave in range(2, 7):
+            radius += rng.normal(0, 0.4 / wave) * np.cos(wave * angle + rng.uniform(0, 6))
+        radius = np.maximum(radius, 0.1) * rng.uniform(0.12, 0.3)
+        shape = np.column_stack([radius * np.cos(angle) * rng.uniform(0.8, 1.5), radius * np.sin(angle)])
+        pen.polygon(_on_sheet(shape + rng.uniform(-0.2, 0.2, 2)), fill=int(rng.integers(120, 256)))
+    return np.asarray(sheet)
+
+
+def _slabs(rng):
+    sheet, pen = _canvas()
+    for _ in range(rng.integers(1, 5)):
+        middle, half = rng.uniform(-0.25, 0.25, 2), rng.uniform((0.18, 0.12), 0.25)  # a tall one might be a 1
+        pen.rectangle(_on_sheet([middle - half, middle + half])[0] + _on_sheet([middle + half])[0], fill=255)
+    return np.asarray(sheet)
+
+
+def _texture(rng):
+    """Paint a patch of uneven grey, as a photo is."""
+    from PIL import Image
+
+    coarse = rng.integers(0, 256, rng.integers(3, 9, 2)).astype(np.uint8)
+    size = tuple(int(side) for side in rng.integers(SHEET // 2, SHEET - 12, 2))
+    sheet = Image.new("L", (SHEET, SHEET))
+    sheet.paste(Image.fromarray(coarse).resize(size, Image.BICUBIC), ((SHEET - size[0]) // 2, (SHEET - size[1]) // 2))
+    return np.asarray(sheet)
+
+
+# Silhouettes of clothes: the right half from top to bottom, x to the right of the middle; the left is its mirror image.
+CLOTHES = {
+    "T-shirt": "0,-42 10,-46 18,-46 46,-30 40,-10 26,-18 26,46 0,46",
+    "pullover": "0,-42 10,-46 18,-46 40,-34 48,38 38,40 28,-6 26,46 0,46",
+    "trousers": "0,-48 20,-48 26,46 8,46 2,-20 0,-20",
+    "dress": "0,-34 8,-48 14,-48 14,-20 8,-8 30,46 0,46",
+    "bag": "0,-28 12,-28 14,-44 20,-44 20,-26 46,-22 42,40 0,40",
+    "coat": "0,-46 14,-46 34,-36 42,30 34,32 28,-8 30,48 2,48 2,-30 0,-30",
+}
+SHOES = ("-48,10 -44,-24 -24,-28 -8,-8 28,4 48,16 48,30 -48,30", "-30,-46 0,-46 2,8 40,20 46,44 -30,44")
+
+
+def _points(path):
+    return np.array([point.split(",") for point in path.split()], float) / 100
+
+
+def _clothes(rng):
+    which = rng.integers(0, len(CLOTHES) + len(SHOES))
+    if which < len(CLOTHES):
+        half = _points(list(CLOTHES.values())[which])
+        half = half + 0.02 * rng.standard_normal(half.shape) * (half[:, :1] > 0)
+        shape = np.concatenate([half, (half * (-1, 1))[::-1]])
+    else:
+        shape = _points(SHOES[which - len(CLOTHES)])
+        shape = (shape + 0.02 * rng.standard_normal(shape.shape)) * (rng.choice([-1, 1]), 1)
+    sheet, pen = _canvas()
+    pen.polygon(_on_sheet(shape * rng.uniform(0.8, 1.1, 2)), fill=255)
+    return _shaded(np.asarray(sheet), rng)
+
+
+def _shaded(picture, rng):
+    """Give an evenly filled shape stripes, or a slope of light, or nothing.  (H,W) -> (H,W) uint8."""
+    along = np.linspace(0, 1, len(picture))
+    across = np.linspace(0, 1, len(picture))[:, None]
+    light = rng.choice([0.0, 0.25, 0.5]) * (np.cos(rng.uniform(0, 40) * along + rng.uniform(0, 40) * across) + 1) / 2
+    return (picture * (1 - light)).astype(np.uint8)
+
+
+def _animal(rng):
+    """Paint body, neck, head, legs and tail: a horse, a dog, a sheep ..."""
+    sheet, pen = _canvas()
+    long, high, leg = rng.uniform(0.22, 0.34), rng.uniform(0.09, 0.17), rng.uniform(0.15, 0.35)
+    neck, lean = rng.uniform(0.05, 0.3), rng.uniform(0, 0.15)
+    head = np.array([long + lean, -high / 2 - neck])
+    width = int(rng.integers(3, 7))
+
+    def oval(middle, half):
+        pen.ellipse(_on_sheet([middle - half])[0] + _on_sheet([middle + half])[0], fill=255)
+
+    def limb(start, end):
+        pen.line(_on_sheet([start, end]), fill=255, width=width)
+
+    oval(np.zeros(2), np.array([long, high]))
+    limb((long * 0.8, 0), head)
+    limb((long * 0.6, -high / 2), head)
+    oval(head + np.array([rng.uniform(0.02, 0.08), 0]), np.array([rng.uniform(0.07, 0.12), rng.uniform(0.05, 0.08)]))
+    for at in (-0.85, -0.6, 0.6, 0.85):
+        limb((at * long, 0), (at * long + rng.normal(0, 0.05), high + leg))
+    limb((-long, -high / 3), (-long - rng.uniform(0.03, 0.15), rng.uniform(-0.2, 0.25)))
+    return np.asarray(sheet if rng.random() < 0.5 else sheet.transpose(0))  # 0: from left to right
+
+
+# Each kind's share, and what makes its pictures.
+KINDS = {
+    "printed letters": (5, _printed(FONTS, LETTERS)),
+    "printed signs": (2, _printed(SIGN_FONTS, SIGNS)),
+    "written letters": (5, _written(WRITTEN_LETTERS)),
+    "written signs": (2, _written(WRITTEN_SIGNS)),
+    "scribbles": (3, _drawn(_scribble, _zigzag, _spiral, _loops)),
+    "lines": (2, _drawn(_parallels, _cross, _grid)),
+    "figures": (1.5, _drawn(_boxes, _crossed_box, _triangle)),
+    "blots": (1.5, _painted(_blot, _slabs, _texture)),
+}
+HELD_OUT_KINDS = {
+    "other printed letters": (2, _printed(HELD_OUT_FONTS, HELD_OUT_LETTERS)),
+    "other printed signs": (2, _printed(HELD_OUT_SIGN_FONTS, HELD_OUT_SIGNS)),
+    "other written letters": (2, _written(HELD_OUT_WRITTEN_LETTERS)),
+    "other written signs": (2, _written(HELD_OUT_WRITTEN_SIGNS)),
+    "hatching": (1, _drawn(_hatching, _rings)),
+    "dots and waves": (1, _drawn(_dots, _waves)),
+    "clothes": (1, _painted(_clothes)),
+    "animals": (1, _painted(_animal)),
+}
