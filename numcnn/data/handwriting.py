@@ -63,15 +63,14 @@ def load(
     The others are those of `data.load`.  Raises DataError for what can't be had, ConfigError.
     """
     test_writers, validation_writers = writers_of(name)
-    source = f"MNIST, generated digits, UCI pen digits and things that are no digit, seed {seed}"
-    scans = None
     if not (test_only and test_writers):
         scans = datasets.load("mnist", data_dir, test_only=test_only, progress=progress, report=report, origin=origin)
-        test = scans.test_images, scans.test_labels
+        test, source = (scans.test_images, scans.test_labels), scans.source
     if test_writers or not test_only:
         people = pendigits.load(pens, origin=pens_origin, report=report)
     if test_writers:
         test = drawn_plainly(people.of(test_writers), backend)
+        source = f"UCI pen digits of writers {', '.join(map(str, test_writers))}"
     if test_only:
         nothing = np.empty((0, raster.SIDE, raster.SIDE), np.uint8), np.empty(0, np.uint8)
         return datasets.Dataset(name, *nothing, *test, source)
@@ -92,6 +91,7 @@ def load(
     last_scan = len(scans.train_labels)
     images = np.concatenate([images for images, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
+    source = f"MNIST, generated digits, UCI pen digits and things that are no digit, seed {seed}"
     rows = np.r_[last_scan - validation : last_scan, total - len(plain[1]) : total]
     return datasets.Dataset(name, images, labels, *test, source, validation_rows=rows)
 

@@ -25,7 +25,7 @@ def drawn(strokes):
 
 
 def prepared(people):
-    """Draw each pen digit (``pendigits.PenDigits``) on a canvas of its own -> what the network sees, (N,28,28) uint8."""
+    """Draw each pen digit (``pendigits.PenDigits``) on a canvas of its own -> what the network sees, (N,28,28)."""
     return np.stack([drawn(strokes).prepared() for strokes in people.strokes])
 
 
