@@ -19,7 +19,7 @@ FLOORS = [
     {"models", "network", "data", "fusion", "sharing", "reader"},
     {"config", "gradients", "predict"},
     {"train"},
-    {"runs", "pad"},
+    {"runs", "pad", "personal"},
     {"commands", "benchmark"},
     {"cli"},
     {"__main__"},
