@@ -14,7 +14,7 @@ from numcnn.models import MODELS
 from numcnn.schedules import SCHEDULES
 
 # Settings that choose network and data, which ``Network.fit`` is given otherwise.
-FOR_COMMAND_LINE = ("model", "val", "limit", "backend", "fuse")
+FOR_COMMAND_LINE = ("model", "val", "test", "limit", "backend", "fuse")
 
 # The learning rate and the weight decay that suit each optimiser, where none is given.
 OPTIMIZERS = {"adamw": (3e-3, 0.05), "adam": (1e-3, 0.0), "sgd": (0.05, 0.0)}
@@ -60,6 +60,11 @@ class TrainConfig:
     label_smoothing: float = _option(0.0, "share of the target spread over all classes")
     val: float | None = _option(
         None, "images, or a share below 1, held out of the training set (default: a twelfth, 5,000 of MNIST's)"
+    )
+    test: bool = _option(
+        True,
+        "read the test set once, at the end",
+        off="leave the test set unread: to choose between settings by validation images alone",
     )
     limit: int | None = _option(None, "use only so many of the training images, chosen by chance")
     patience: int = _option(0, "stop after so many epochs without a better validation accuracy; 0: never")
@@ -107,6 +112,10 @@ class TrainConfig:
             raise ConfigError(f"--nesterov goes with --optimizer sgd; {self.optimizer} has no such momentum")
         if self.patience and self.val == 0:
             raise ConfigError("--patience waits for a better validation accuracy; it can't go with --val 0")
+        if not self.test and self.val == 0:
+            raise ConfigError(
+                "--no-test judges by validation images, but none are held out; add --val, such as --val 0.1"
+            )
 
     def _check_kind(self, field):
         """Check one field's type, its choices, and that a number is finite."""

@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy with its interval, loss, precision and recall by class, confusion matrix."""
+"""How good predictions are: accuracy with its interval, loss, precision and recall by class, confusion, robustness."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -43,7 +43,7 @@ class CalibrationBin:
 class Evaluation:
     """What an evaluation found.  accuracy 0..1 with its 95% interval (low, high); confusion (C,C), rows are true.
 
-    calibration: the bins, and calibration_error (0..1) what they come to.
+    calibration: the bins, and calibration_error (0..1) what they come to.  probabilities (N,C): what was judged.
     """
 
     accuracy: float
@@ -54,6 +54,7 @@ class Evaluation:
     per_class: list[ClassScores]
     calibration: list[CalibrationBin]
     calibration_error: float
+    probabilities: np.ndarray
 
     def to_json(self):
         """Return a dict of plain Python values; a loss that is not finite becomes None, as JSON has no word for it."""
@@ -84,6 +85,37 @@ class Evaluation:
 
     def __str__(self):
         return self.to_text()
+
+
+@dataclass(frozen=True)
+class Share:
+    """An accuracy, 0..1, with its 95% interval (low, high)."""
+
+    accuracy: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """How many of n images are read right as they are (clean) and under each corruption, by name; and the mean."""
+
+    n: int
+    clean: Share
+    corruptions: dict[str, Share]
+    mean: Share
+
+    def to_json(self):
+        """Return a dict of plain Python values."""
+        return asdict(self)
+
+    def to_text(self):
+        """Return a table of at most 80 columns."""
+        rows = {"clean": self.clean, **self.corruptions, f"mean of {len(self.corruptions)}": self.mean}
+        lines = [f"corruption      accuracy   95% interval  ({self.n:,} images each)"]
+        for name, share in rows.items():
+            low, high = share.interval
+            lines.append(f"{name.replace('_', ' '):<15} {share.accuracy:8.2%}   {low:.2%} to {high:.2%}")
+        return "\n".join(lines)
 
 
 def percent(share):
@@ -123,7 +155,38 @@ def evaluation(labels, probabilities, loss=None):
         per_class=classification_report(confusion),
         calibration=bins,
         calibration_error=sum(some.n * abs(some.accuracy - some.confidence) for some in bins) / n,
+        probabilities=probabilities,
     )
+
+
+def mistakes(labels, probabilities):
+    """Return which of N examples are misread (k,), the surest first.  labels (N,), probabilities (N,C)."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
+
+
+def robustness(clean, corrupted):
+    """Return a ``Robustness`` from what was read right.  clean (N,) bool, corrupted: name -> (N,) bool, same images.
+
+    The mean's interval is of the images' own shares, for one that is hard under one corruption is so under others.
+    Raises DataError if there are no images or no corruptions.
+    """
+    n = len(clean)
+    if not n or not corrupted:
+        raise DataError(f"robustness: got {n} images and {len(corrupted)} corruptions; wants 1 or more")
+    shares = np.mean(list(corrupted.values()), axis=0)
+    mean, half = float(shares.mean()), Z95 * float(shares.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
+    return Robustness(
+        n=n,
+        clean=_share(clean),
+        corruptions={name: _share(right) for name, right in corrupted.items()},
+        mean=Share(mean, (max(0.0, mean - half), min(1.0, mean + half))),
+    )
+
+
+def _share(right):
+    correct = int(np.sum(right))
+    return Share(correct / len(right), accuracy_interval(correct, len(right)))
 
 
 def calibration_bins(labels, probabilities, count=BINS):

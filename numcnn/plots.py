@@ -1,4 +1,4 @@
-"""Pictures of results: confusion matrix, scores by class, learning curves, gradients, contact sheets.
+"""Pictures of results: confusion matrix, scores by class, robustness, learning curves, gradients, contact sheets.
 
 Every function returns a matplotlib Figure that ``save`` writes as PNG.  matplotlib is imported when the first one is
 made, without pyplot: no display is needed and nothing of the caller's own plotting is touched.
@@ -377,8 +377,54 @@ def _cost_lines(axes, rows, size, lines):
         axes.legend(frameon=False, labelcolor=INK, fontsize=9)
 
 
-def digit_grid(images, titles=None, columns=10):
-    """Draw a contact sheet, dark ink on white.  images (N,H,W) uint8 or float 0..1; titles: N short texts."""
+def corruption_plot(found, examples, labels, title="Accuracy on spoilt pictures"):
+    """Draw a ``metrics.Robustness``: under each corruption some pictures and a bar of its accuracy, the best first.
+
+    examples: name -> (pictures (k,H,W) uint8, what was read (k,)), "identity" among them; labels (k,).  What is misread
+    is framed, with the class it was taken for.
+    """
+    shares = {"identity": found.clean, **dict(sorted(found.corruptions.items(), key=lambda row: -row[1].accuracy))}
+    count, gap, bar = len(labels), 1.12, 4.0  # in pictures
+    zero = count * gap + 0.25
+    figure = _figure(0.62 * (zero + bar + 3.6), 0.62 * gap * len(shares) + 1.1, title)
+    axes = figure.add_subplot()
+    for row, (name, share) in enumerate(shares.items()):
+        top = row * gap + (0.25 if row else 0)  # the clean ones apart
+        for column, (picture, read, label) in enumerate(zip(*examples[name], labels, strict=True)):
+            left = column * gap
+            axes.imshow(picture, cmap="gray_r", vmin=0, vmax=255, extent=(left, left + 1, top + 1, top))
+            axes.add_patch(_frame(left, top, 1, 1))
+            if read != label:
+                axes.add_patch(_frame(left, top, 1, 1, WARNING, 1.8))
+                look = {"ha": "right", "va": "bottom", "size": 8, "weight": "bold", "color": "white"}
+                box = {"boxstyle": "square,pad=0.15", "facecolor": WARNING, "edgecolor": "none"}
+                axes.text(left + 0.96, top + 0.94, str(read), **look, bbox=box)
+        label = "clean" if name == "identity" else name.replace("_", " ")
+        look = {"va": "center", "color": INK, "weight": "normal" if row else "bold"}
+        axes.text(-0.18, top + 0.5, label, ha="right", **look)
+        for width, color in ((bar, GRID), (bar * share.accuracy, BLUE if row else MUTED)):
+            axes.barh(top + 0.5, width, 0.5, left=zero, color=color)
+        axes.text(zero + bar + 0.15, top + 0.5, f"{share.accuracy:.1%}", ha="left", **look)
+    mean, end = zero + bar * found.mean.accuracy, top + 1.1
+    axes.plot((mean, mean), (gap + 0.25, end), color=INK, linestyle="--", linewidth=1.2)
+    axes.text(
+        mean, end + 0.1, f"mean of {len(shares) - 1}: {found.mean.accuracy:.1%}", ha="center", va="top", color=INK
+    )
+    axes.set_xlim(-2.3, zero + bar + 1.3)
+    axes.set_ylim(end + 0.6, -0.1)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    return figure
+
+
+def gallery(images, index, labels, answers, title):
+    """Draw misread pictures (N,H,W), each with its place in the data set, its true class and, as text, the answer."""
+    titles = [f"#{i} is a {label}\n{answer}" for i, label, answer in zip(index, labels, answers, strict=True)]
+    return digit_grid(images, titles, title=title)
+
+
+def digit_grid(images, titles=None, columns=10, title=None):
+    """Draw a contact sheet, dark ink on white.  images (N,H,W) uint8 or float 0..1; titles: N short texts, or none."""
     images = np.asarray(images)
     if images.ndim != 3 or images.size == 0:
         raise ShapeError(f"digit_grid: got shape {images.shape}; wants (N, H, W) with at least one picture")
@@ -388,8 +434,10 @@ def digit_grid(images, titles=None, columns=10):
     columns = max(1, min(columns, count))
     lines = math.ceil(count / columns)
     ink = images / (255 if images.dtype.kind in "ui" else 1)
-    gap, head = 0.14, 0.34 if titles is not None else 0.14  # in pictures
-    figure = _figure(0.9 * columns * (1 + gap) + 0.2, 0.9 * lines * (1 + head) * height / width + 0.2)
+    rows_of_text = 0 if titles is None else 1 + max(str(text).count("\n") for text in titles)
+    gap, head = 0.14, 0.14 + 0.2 * rows_of_text  # in pictures
+    wide = max(0.9 * columns * (1 + gap) + 0.2, 0.1 * len(title or ""))
+    figure = _figure(wide, 0.9 * lines * (1 + head) * height / width + (0.6 if title else 0.2), title)
     axes = figure.add_subplot()
     for number, picture in enumerate(ink):
         left, top = number % columns * (1 + gap) * width, number // columns * (1 + head) * height
@@ -524,7 +572,7 @@ def _thousands():
     return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
-def _frame(left, top, width, height):
+def _frame(left, top, width, height, color="#BBBBBB", line=0.7):
     from matplotlib.patches import Rectangle
 
-    return Rectangle((left, top), width, height, fill=False, edgecolor="#BBBBBB", linewidth=0.7)
+    return Rectangle((left, top), width, height, fill=False, edgecolor=color, linewidth=line)

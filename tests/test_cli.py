@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,12 @@ from conftest import BACKEND, COMPILED, draw_digits, write_digits
 from PIL import Image
 
 import numcnn
+from numcnn import Network, plots
 from numcnn.cli import COMMANDS, main
+from numcnn.commands import train
 from numcnn.config import PRESETS, TrainConfig
+from numcnn.data import idx, mnist
+from numcnn.metrics import accuracy_interval, evaluation
 
 ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -83,6 +88,74 @@ def test_several_seeds_are_told_with_their_spread_and_an_ensemble_apart(run_fold
     together = np.mean([network.predict_proba(images) for network in networks], axis=0).argmax(axis=1)
     assert found["ensemble"]["test_accuracy"] == pytest.approx((together == labels).mean())
     assert "all 2 together" in told and max(map(len, told.replace(str(tmp_path), "").splitlines())) <= 80
+    assert f"validation accuracy on {data.name}, 2 seeds:\nmean {found['val_accuracy']['mean']:.2%}, standard" in told
+    wrong = np.flatnonzero(np.all([network.predict(images) != labels for network in networks], axis=0))
+    assert found["wrong_by_all"] == wrong.tolist() and len(wrong)
+    assert f"test images misread by all of them: {len(wrong)}, drawn in wrong_by_all.png" in told
+    with Image.open(tmp_path / "several" / "wrong_by_all.png") as picture:
+        assert min(picture.size) > 150
+
+
+def test_the_gallery_of_several_networks_says_what_most_of_them_read(tmp_path, monkeypatch):
+    images, labels = draw_digits(200, 12)
+    dataset = SimpleNamespace(test_images=images, test_labels=labels)
+    readings = train._Readings()
+    for number in range(3):  # digit 0 is misread by all, each time otherwise; 1 and 2 are once read right
+        wrong = (labels + 1) % 10
+        wrong[0] = (labels[0] + 1 + number // 2) % 10
+        wrong[1:3] = labels[1:3] if number == 1 else wrong[1:3]
+        wrong[3:] = labels[3:] if number else wrong[3:]
+        readings.add(dataset, evaluation(labels, np.eye(10, dtype=np.float32)[wrong]))
+    assert readings.wrong.tolist() == [0] and len(readings.wrong_images) == 1
+    assert readings.ensemble() == {
+        "test_accuracy": 197 / 200, "interval": list(accuracy_interval(197, 200)), "networks": 3
+    }  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(plots, "gallery", lambda *shown: drawn.append(shown) or plots.digit_grid(shown[0]))
+    readings.draw_wrong(tmp_path / "wrong.png")
+    ((shown, index, true, answers, title),) = drawn
+    np.testing.assert_array_equal(shown, images[:1])
+    assert index.tolist() == [0] and true.tolist() == [labels[0]]
+    assert answers == [f"2 of 3 read {(labels[0] + 1) % 10}"]
+    assert title == "1 of 200 test images are misread by all 3 networks"
+
+
+def test_no_test_leaves_the_test_set_unread_also_when_resumed(run_folder, tmp_path, capsys, monkeypatch):
+    _, data, _ = run_folder
+    read = []
+    original = Network.logits
+    monkeypatch.setattr(Network, "logits", lambda self, images: read.append(len(images)) or original(self, images))
+    common = ["--no-test", "--quiet", "--limit", "300", *QUICK]
+    assert main(["train", "--dataset", str(data), "--out", str(tmp_path / "run"), *common]) == 0
+    told = capsys.readouterr().out
+    assert f"validation accuracy on {data.name}: " in told and "(the test set was not read)" in told
+    assert set(read) == {25}  # the twelfth that was held out, and never the 200 to test with
+    card = json.loads((tmp_path / "run" / "run.json").read_text())
+    tested = ("accuracy", "interval", "loss", "images", "calibration_error")
+    assert [card[f"test_{key}"] for key in tested] == [None] * 5 and card["val_accuracy"] > 0
+    assert numcnn.load(tmp_path / "run" / "best.npz").info["result"]["test_accuracy"] is None
+    whole = (tmp_path / "run" / "best.npz").read_bytes()
+    (tmp_path / "run" / "run.json").unlink()  # as if it had been killed just before its end
+    assert main(["train", "--resume", str(tmp_path / "run"), "--no-test"]) == 2
+    assert capsys.readouterr().err.endswith("own settings; leave out --no-test\n")
+    assert main(["train", "--resume", str(tmp_path / "run"), "--json", "--quiet"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["test_accuracy"] is None and again["val_accuracy"] == card["val_accuracy"] and set(read) == {25}
+    assert (tmp_path / "run" / "best.npz").read_bytes() == whole
+
+
+def test_several_seeds_without_the_test_set_are_told_by_validation(run_folder, tmp_path, capsys):
+    _, data, _ = run_folder
+    options = ["--dataset", str(data), "--seeds", "2", "--no-test", "--quiet", "--limit", "300", *QUICK]
+    assert main(["train", *options, "--out", str(tmp_path / "several")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"validation accuracy on {data.name}, 2 seeds:\nmean ")
+    assert "test accuracy" not in captured.out
+    assert "the test set was not read (--no-test): no gallery of what all misread" in captured.out
+    assert re.search(r"^seed 1: validation accuracy \d", captured.err, re.MULTILINE)
+    found = json.loads((tmp_path / "several" / "seeds.json").read_text())
+    assert found["val_accuracy"]["n"] == 2 and "test_accuracy" not in found and "wrong_by_all" not in found
+    assert sorted(os.listdir(tmp_path / "several")) == ["seed-0", "seed-1", "seeds.json"]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +163,8 @@ def test_several_seeds_are_told_with_their_spread_and_an_ensemble_apart(run_fold
     [
         (["--seeds", "1"], "--seeds is 1; wants 2 or more, to tell a spread"),
         (["--ensemble"], "--seeds is not given; wants 2 or more"),
+        (["--seeds", "2", "--ensemble", "--no-test"], "--ensemble reads the test set, which --no-test leaves unread"),
+        (["--preset", "fast", "--no-test"], "--no-test judges by validation images, but none are held out; add --val"),
         (["--seeds", "2", "--dry-run"], "--seeds trains several networks from the start; leave out"),
     ],
 )
@@ -392,6 +467,53 @@ def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path):
     few = ["--limit", "50", "--backend", BACKEND]
     text = numcnn_process("evaluate", "--weights", out / "best.npz", "--dataset", data, *few).stdout
     assert "95% interval" in text and "of 50 right" in text and max(map(len, text.splitlines())) <= 120
+
+
+def test_evaluate_tells_what_corruptions_cost(run_folder, tmp_path):
+    out, data, _ = run_folder
+    common = ["evaluate", "--weights", out / "best.npz", "--dataset", data, "--corruptions", "--backend", BACKEND]
+    done = numcnn_process(*common, "--limit", "60", "--json", "--out", tmp_path / "plots")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    spoilt = result["corruptions"]
+    assert spoilt["n"] == 60 and len(spoilt["corruptions"]) == 15
+    assert spoilt["clean"] == {"accuracy": result["accuracy"], "interval": result["interval"]}
+    accuracies = [share["accuracy"] for share in spoilt["corruptions"].values()]
+    low, high = spoilt["mean"]["interval"]
+    assert spoilt["mean"]["accuracy"] == pytest.approx(np.mean(accuracies)) and low < np.mean(accuracies) < high
+    for name in ("corruptions.png", "mistakes.png"):
+        with Image.open(tmp_path / "plots" / name) as picture:
+            assert min(picture.size) > 150
+
+
+def test_corruptions_are_told_in_80_columns_and_want_pictures_of_28_pixels(run_folder, tmp_path, capsys):
+    out, data, _ = run_folder
+    few = ["--limit", "5", "--corruptions", "--backend", BACKEND]
+    assert main(["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(data), *few]) == 0
+    table = capsys.readouterr().out.partition("corruption      accuracy")[2]
+    assert "\ncanny edges " in table and "\nmean of 15 " in table
+    assert max(map(len, table.splitlines())) <= 80
+    smaller = tmp_path / "smaller"
+    smaller.mkdir()
+    for part in ("train", "test"):
+        idx.write_images(smaller / mnist.FILES[f"{part}_images"].name, np.zeros((10, 20, 24), np.uint8))
+        idx.write_labels(smaller / mnist.FILES[f"{part}_labels"].name, np.arange(10, dtype=np.uint8))
+    assert main(["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(smaller), *few]) == 2
+    assert "spoils pictures of 28 x 28 pixels; those of smaller are 20 x 24" in capsys.readouterr().err
+
+
+def test_where_nothing_is_misread_there_is_no_gallery(run_folder, tmp_path, capsys):
+    out, _, _ = run_folder
+    images, labels = draw_digits(200, 12)
+    first = np.flatnonzero(numcnn.load(out / "best.npz").predict(images) == labels)[:1]
+    easy = tmp_path / "easy"
+    easy.mkdir()
+    idx.write_images(easy / mnist.FILES["test_images"].name, images[first])
+    idx.write_labels(easy / mnist.FILES["test_labels"].name, labels[first])
+    options = ["--weights", str(out / "best.npz"), "--dataset", str(easy), "--backend", BACKEND]
+    assert main(["evaluate", *options, "--out", str(tmp_path / "plots")]) == 0
+    assert "no image was misread: there is no mistakes.png to draw" in capsys.readouterr().err
+    assert not (tmp_path / "plots" / "mistakes.png").exists()
 
 
 def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):

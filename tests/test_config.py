@@ -32,6 +32,7 @@ from numcnn.errors import ConfigError
         ({"weight_decay": -1.0}, "--weight-decay is -1.0; wants 0 or more"),
         ({"nesterov": True}, "--nesterov goes with --optimizer sgd"),
         ({"patience": 3, "val": 0.0}, "--patience waits for a better validation accuracy"),
+        ({"test": False, "val": 0}, "--no-test judges by validation images, but none are held out; add --val"),
         ({"epochs": True}, "--epochs is True; wants int"),
         ({"fuse": "yes"}, "^fuse is 'yes'; wants True or False"),
         ({"nesterov": 1}, "^nesterov is 1; wants True or False"),

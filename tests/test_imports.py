@@ -15,11 +15,11 @@ ROOT = Path(numcnn.__file__).parent
 FLOORS = [
     {"errors"},
     {"files", "initializers", "schedules", "metrics", "kernels", "augment", "calibration"},
-    {"layers", "losses", "optim", "preprocess", "raster", "checkpoint", "plots", "threads"},
+    {"layers", "losses", "optim", "preprocess", "raster", "checkpoint", "plots", "threads", "corruptions"},
     {"models", "network", "data", "fusion", "sharing", "reader"},
     {"config", "gradients", "predict", "insight"},
     {"train"},
-    {"runs", "pad"},
+    {"runs", "pad", "personal"},
     {"commands", "benchmark"},
     {"cli"},
     {"__main__"},
@@ -98,7 +98,8 @@ def _from(path):
     [
         "import numcnn",
         "import numcnn, numpy; numcnn.load; numcnn.Network([numcnn.Dense(3)], (4,)).predict",
-        "import numcnn.data.handwriting, numcnn.train, numcnn.runs, numcnn.predict, numcnn.plots, numcnn.raster, numcnn.cli",
+        "import numcnn.data.handwriting, numcnn.calibration",
+        "import numcnn.data, numcnn.train, numcnn.runs, numcnn.predict, numcnn.plots, numcnn.raster, numcnn.cli",
     ],
 )
 def test_importing_is_light(statement):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 import warnings
@@ -16,6 +17,8 @@ from numcnn.metrics import (
     classification_report,
     confusion_matrix,
     evaluation,
+    mistakes,
+    robustness,
     spread,
     top_confusions,
 )
@@ -231,6 +234,35 @@ def test_confusion_functions_refuse_bad_input():
         for function in (classification_report, lambda confusion: top_confusions(confusion, 1)):
             with pytest.raises(ShapeError, match=r"confusion: got .* wants whole numbers \(C, C\)"):
                 function(bad)
+
+
+def test_mistakes_come_with_the_surest_first():
+    labels = np.array([0, 1, 2, 2])
+    probabilities = np.array([[0.6, 0.4, 0.0], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.1, 0.9, 0.0]], np.float32)
+    assert mistakes(labels, probabilities).tolist() == [3, 1]
+    assert mistakes(labels[2:3], probabilities[2:3]).tolist() == []
+    np.testing.assert_array_equal(evaluation(labels, probabilities).probabilities, probabilities)
+
+
+def test_robustness_by_hand():
+    clean = np.array([True, True, True, False])
+    found = robustness(clean, {"shot_noise": clean, "fog": np.array([True, False, False, False])})
+    assert found.clean.accuracy == 0.75 and found.clean.interval == accuracy_interval(3, 4)
+    assert found.corruptions["fog"].accuracy == 0.25 and found.mean.accuracy == 0.5
+    shares = [1, 0.5, 0.5, 0]  # of each image: an image that is hard is so under both
+    half = 1.959964 * np.std(shares, ddof=1) / 2
+    assert found.mean.interval == pytest.approx((0.5 - half, 0.5 + half))
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert document["corruptions"]["fog"] == {"accuracy": 0.25, "interval": list(accuracy_interval(1, 4))}
+    text = found.to_text()
+    assert re.search(r"^shot noise +75\.00% ", text, re.MULTILINE) and re.search(
+        r"^mean of 2 +50\.00%", text, re.MULTILINE
+    )
+    assert max(map(len, text.splitlines())) <= 80
+    alone = robustness(clean[:1], {"fog": clean[:1]})
+    assert alone.mean.interval == (0.0, 1.0)
+    with pytest.raises(DataError, match="got 0 images and 1 corruptions"):
+        robustness(clean[:0], {"fog": clean[:0]})
 
 
 def test_importing_loads_only_numpy():

@@ -17,7 +17,7 @@ from PIL import Image
 
 from numcnn import plots
 from numcnn.errors import DataError, ShapeError
-from numcnn.metrics import CalibrationBin, classification_report
+from numcnn.metrics import CalibrationBin, classification_report, robustness
 
 
 @dataclass
@@ -350,6 +350,41 @@ def test_the_picture_of_changes_grows_from_the_digit_itself():
         np.testing.assert_array_equal(line[0], images[0])
         assert any((line[k] != images[k]).any() for k in range(1, 5)), name
     assert pixels(figure).std() > 10
+
+
+def test_the_picture_of_corruptions_frames_what_is_misread_and_puts_the_best_first():
+    images, labels = draw_digits(600, 11)
+    clean = np.ones(100, bool)
+    found = robustness(clean, {"fog": np.arange(100) < 30, "shot_noise": np.arange(100) < 90})
+    examples = {name: (images[:3], labels[:3].copy()) for name in ("identity", "fog", "shot_noise")}
+    examples["fog"][1][2] = (labels[2] + 1) % 10
+    figure = plots.corruption_plot(found, examples, labels[:3], "spoilt")
+    (axes,) = figure.axes
+    read = str((labels[2] + 1) % 10)
+    assert texts(axes) == ["clean", "100.0%", "shot noise", "90.0%", read, "fog", "30.0%", "mean of 2: 60.0%"]
+    np.testing.assert_array_equal([image.get_array() for image in axes.images], np.concatenate([images[:3]] * 3))
+    widths = [bar.get_width() for bar in axes.patches if bar.get_height() == 0.5]
+    assert widths == pytest.approx([4, 4, 4, 3.6, 4, 1.2])
+    framed = [
+        frame for frame in axes.patches if frame.get_edgecolor()[:3] == pytest.approx((0xD5 / 255, 0x5E / 255, 0))
+    ]
+    assert len(framed) == 1
+    assert figure.get_suptitle() == "spoilt" and pixels(figure).std() > 10
+
+
+def test_a_gallery_says_which_picture_it_was_and_what_it_was_read_as():
+    images, _ = draw_digits(600, 11)
+    figure = plots.gallery(
+        images[:2], [17, 9042], [4, 5], ["read 9, 88.0%", "read 6, >99.9%"], "what went wrong in a run"
+    )
+    (axes,) = figure.axes
+    assert texts(axes) == ["#17 is a 4\nread 9, 88.0%", "#9042 is a 5\nread 6, >99.9%"]
+    assert figure.get_suptitle() == "what went wrong in a run"
+    figure.canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert title.x0 >= 0 and title.x1 <= figure.bbox.width  # though two pictures are narrow
+    upper = [text.get_window_extent() for text in axes.texts]
+    assert all(box.y0 >= axes.images[0].get_window_extent().y1 - 1 for box in upper) and upper[0].x1 < upper[1].x0
 
 
 def test_digit_grid_shows_every_picture_in_order():

@@ -13,6 +13,7 @@ EXAMPLES = """examples:
   numcnn train --preset fast              99% on MNIST in some seconds
   numcnn train --limit 6000 --epochs 3    a quick try
   numcnn train --seeds 5                  how much of the result is luck
+  numcnn train --no-test --dropout 0.3    try a setting, judged by validation
   numcnn train --dataset fashion/         any data set in MNIST's IDX form
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
                                           and a picture of them
@@ -34,11 +35,23 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
 from numcnn.config import add_config_arguments, config_from_arguments, flag, given_settings
 from numcnn.errors import ConfigError, DataError
 
 DRY_RUN_STEPS = 2
+MOST_WRONG = 100  # pictures in wrong_by_all.png
+
+# What the run card says of the test set, and where ``metrics.Evaluation`` has it.
+TESTED = {
+    "test_accuracy": "accuracy",
+    "test_interval": "interval",
+    "test_loss": "loss",
+    "test_images": "n",
+    "test_calibration_error": "calibration_error",
+}
 
 
 def add_arguments(parser):
@@ -65,8 +78,11 @@ def run(arguments):
     return card if isinstance(card, int) else _report(arguments, card)
 
 
-def _train(arguments):
-    """Train one network.  Return its run card, or the exit code of a run that comes to none."""
+def _train(arguments, readings=None):
+    """Train one network.  Return its run card, or the exit code of a run that comes to none.
+
+    readings: the ``_Readings`` to add to what it reads of the test set.
+    """
     began = time.perf_counter()
     from numcnn import runs
     from numcnn.threads import use_threads
@@ -116,7 +132,9 @@ def _train(arguments):
         say(f"stopped in epoch {state.epoch + 1}; go on with: numcnn train --resume {shlex.quote(str(folder))}")
         return 128 + monitor.stop_signal
 
-    card = _finish(monitor, dataset, val_set, state, config, info, threads, arguments.command_line)
+    card, test = _finish(monitor, dataset, val_set, state, config, info, threads, arguments.command_line)
+    if readings and test:
+        readings.add(dataset, test)
     del dataset, train_set, val_set  # what draws the pictures takes as much memory as the images
     monitor.draw(state.history)
     return card
@@ -133,17 +151,18 @@ def _several(arguments):
     if arguments.resume or arguments.dry_run:
         raise ConfigError("--seeds trains several networks from the start; leave out --resume and --dry-run")
     config = config_from_arguments(arguments)
+    if arguments.ensemble and not config.test:
+        raise ConfigError("--ensemble reads the test set, which --no-test leaves unread; leave out one of them")
     folder = runs.new_folder(arguments.out, f"{config.model}-seeds")
-    cards = []
+    cards, readings = [], _Readings()
     for seed in range(config.seed, config.seed + count):
         one = argparse.Namespace(**vars(arguments) | {"seed": seed, "out": str(folder / f"seed-{seed}")})
-        card = _train(one)
+        card = _train(one, readings)
         if isinstance(card, int):
             return card
         cards.append(card)
-        say(f"seed {seed}: test accuracy {card['test_accuracy']:.2%}, {card['seconds']:.0f} s")
-    held_out = cards[0]["val_accuracy"] is not None
-    told = ("test_accuracy", "val_accuracy", "seconds") if held_out else ("test_accuracy", "seconds")
+        say(f"seed {seed}: {_accuracy(card)}, {card['seconds']:.0f} s")
+    told = [key for key in ("test_accuracy", "val_accuracy", "seconds") if cards[0][key] is not None]
     summary = {
         "dataset": cards[0]["dataset"],
         "model": config.model,
@@ -153,22 +172,57 @@ def _several(arguments):
         "command": arguments.command_line,
     }
     if arguments.ensemble:
-        summary["ensemble"] = _ensemble(arguments, config, cards)
+        summary["ensemble"] = readings.ensemble()
+    if config.test:
+        summary["wrong_by_all"] = readings.wrong.tolist()
+        if len(readings.wrong):
+            readings.draw_wrong(folder / "wrong_by_all.png")
     with atomic_write(folder / "seeds.json") as file:
         file.write((json.dumps(summary, indent=1) + "\n").encode())
     return _report_several(arguments, summary, folder)
 
 
-def _ensemble(arguments, config, cards):
-    """Read the test set with the mean of all networks' probabilities.  Return an evaluation as a dict."""
-    from numcnn import metrics
-    from numcnn.network import load
+class _Readings:
+    """What several networks read of one test set, each having read it once; and the images that all of them misread."""
 
-    dataset = _load_data(arguments, config, None)
-    networks = [load(card["weights"], backend=config.backend) for card in cards]
-    probabilities = sum(network.predict_proba(dataset.test_images) for network in networks) / len(networks)
-    evaluation = metrics.evaluation(dataset.test_labels, probabilities)
-    return {"test_accuracy": evaluation.accuracy, "interval": list(evaluation.interval), "networks": len(networks)}
+    def __init__(self):
+        self.answers = []  # (N,) uint8 of each
+        self.probabilities = 0.0  # (N,C), summed up
+
+    def add(self, dataset, test):
+        """Add what one more network made of the data set's test images, ``metrics.Evaluation``."""
+        self.answers.append(test.probabilities.argmax(axis=1).astype(np.uint8))
+        self.probabilities = self.probabilities + test.probabilities
+        self.labels = dataset.test_labels
+        self.wrong = np.flatnonzero(np.all([answers != self.labels for answers in self.answers], axis=0))
+        self.wrong_images = dataset.test_images[self.wrong]  # the others needn't be kept
+
+    def ensemble(self):
+        """Judge the mean of all networks' probabilities.  Return an evaluation as a dict."""
+        from numcnn import metrics
+
+        found = metrics.evaluation(self.labels, self.probabilities / len(self.answers))
+        return {"test_accuracy": found.accuracy, "interval": list(found.interval), "networks": len(self.answers)}
+
+    def draw_wrong(self, path):
+        """Draw the images that all misread, each with what most took it for."""
+        from numcnn import plots
+
+        shown, n = self.wrong[:MOST_WRONG], len(self.answers)
+        votes = [np.bincount([answers[i] for answers in self.answers]) for i in shown]
+        answers = [f"{f'all {n}' if v.max() == n else f'{v.max()} of {n}'} read {v.argmax()}" for v in votes]
+        title = f"{len(self.wrong):,} of {len(self.labels):,} test images are misread by all {n} networks"
+        title += f"; the first {len(shown)}" if len(shown) < len(self.wrong) else ""
+        plots.save(plots.gallery(self.wrong_images[: len(shown)], shown, self.labels[shown], answers, title), path)
+
+
+def _accuracy(card, on=""):
+    """Say which accuracy a run came to: on the test set or, where that was not read, in validation."""
+    if card["test_accuracy"] is not None:
+        return f"test accuracy{on} {card['test_accuracy']:.2%}"
+    if card["val_accuracy"] is not None:
+        return f"validation accuracy{on} {card['val_accuracy']:.2%}"
+    return "no images to judge by"
 
 
 def _report_several(arguments, summary, folder):
@@ -177,16 +231,26 @@ def _report_several(arguments, summary, folder):
     if arguments.json:
         print_json(summary)
         return 0
-    found = summary["test_accuracy"]
-    low, high = found["interval"]
-    print(f"test accuracy on {title_of(summary['dataset'])}, {found['n']} seeds:")
-    print(f"mean {found['mean']:.2%}, standard deviation {100 * found['std']:.2f} points,")
-    print(f"lowest {found['min']:.2%}, highest {found['max']:.2%}; 95% interval of the mean {low:.2%} to {high:.2%}")
+    for key, part in (("test_accuracy", "test"), ("val_accuracy", "validation")):
+        if key in summary:
+            found = summary[key]
+            low, high = found["interval"]
+            print(f"{part} accuracy on {title_of(summary['dataset'])}, {found['n']} seeds:")
+            print(f"mean {found['mean']:.2%}, standard deviation {100 * found['std']:.2f} points,")
+            extremes = f"lowest {found['min']:.2%}, highest {found['max']:.2%}"
+            print(f"{extremes}; 95% interval of the mean {low:.2%} to {high:.2%}")
     if "ensemble" in summary:
         several = summary["ensemble"]
         low, high = several["interval"]
         print(f"apart from that, all {several['networks']} together (their probabilities averaged):")
         print(f"{several['test_accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
+    if "wrong_by_all" not in summary:
+        print("the test set was not read (--no-test): no gallery of what all misread")
+    elif summary["wrong_by_all"]:
+        count = len(summary["wrong_by_all"])
+        print(f"test images misread by all of them: {count:,}, drawn in wrong_by_all.png")
+    else:
+        print("no test image was misread by all of them: no wrong_by_all.png")
     print(f"runs and seeds.json: {folder}")
     return 0
 
@@ -299,7 +363,10 @@ def _info(dataset, config, threads):
 
 
 def _finish(monitor, dataset, val_set, state, config, info, threads, command_line):
-    """Calibrate the best weights on validation, read the test set once with them; write the run card.  Return it."""
+    """Calibrate the best weights on validation, read the test set once with them; write the run card.
+
+    Return the card and the test set's ``metrics.Evaluation``, which is None with --no-test.
+    """
     from numcnn.network import load
     from numcnn.runs import versions
     from numcnn.threads import peak_memory_mb
@@ -308,16 +375,13 @@ def _finish(monitor, dataset, val_set, state, config, info, threads, command_lin
     network.fuse = config.fuse
     if len(val_set):
         network.calibrate(val_set.images[val_set.index], val_set.labels[val_set.index])
-    test = network.evaluate(dataset.test_images, dataset.test_labels)
-    result = {**network.info["result"], "test_accuracy": test.accuracy, "test_loss": test.loss}
+    test = network.evaluate(dataset.test_images, dataset.test_labels) if config.test else None
+    tested = {key: getattr(test, name) if test else None for key, name in TESTED.items()}
+    result = {**network.info["result"], **{key: tested[key] for key in ("test_accuracy", "test_loss")}}
     monitor.save_best(network, result)
     trained_seconds = sum(row["seconds"] for row in state.history)
     card = {
-        "test_accuracy": test.accuracy,
-        "test_interval": list(test.interval),
-        "test_loss": test.loss,
-        "test_images": test.n,
-        "test_calibration_error": test.calibration_error,
+        **tested,
         "temperature": network.temperature,
         "val_accuracy": result["val_accuracy"],
         "val_loss": result["val_loss"],
@@ -340,7 +404,7 @@ def _finish(monitor, dataset, val_set, state, config, info, threads, command_lin
         "system": f"{platform.system()} {platform.machine()}",
     }
     monitor.write_card(card)
-    return card
+    return card, test
 
 
 def _report(arguments, card):
@@ -350,11 +414,13 @@ def _report(arguments, card):
     if arguments.json:
         print_json(card)
         return 0
-    low, high = card["test_interval"]
-    name = title_of(card["dataset"])
-    accuracy = f"test accuracy on {name}: {card['test_accuracy']:.2%}"
-    interval = f"(95% interval {low:.2%} to {high:.2%})"
-    print(accuracy, interval, sep=" " if len(accuracy) + len(interval) < 80 else "\n")
+    accuracy = _accuracy(card, f" on {title_of(card['dataset'])}:")
+    if card["test_interval"] is None:
+        more = "(the test set was not read)"
+    else:
+        low, high = card["test_interval"]
+        more = f"(95% interval {low:.2%} to {high:.2%})"
+    print(accuracy, more, sep=" " if len(accuracy) + len(more) < 80 else "\n")
     memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
     # Where nothing was held out, no epoch is known to be the best.
     epoch = f"{'last' if card['val_accuracy'] is None else 'best'} epoch {card['best_epoch']}"

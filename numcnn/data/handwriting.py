@@ -18,6 +18,7 @@ VALIDATION_WRITERS = (26, 27, 28, 29, 30)  # of "pad"
 # How the pen is followed: how often, every which point, and whether smoothly.  The tablet reports ten points a second,
 # which leaves corners in quick strokes; a mouse reports a hundred.
 SAMPLINGS = ((0.3, 1, False), (0.4, 1, True), (0.15, 2, True), (0.1, 3, True), (0.05, 2, False))
+TAPER = 0.5  # standard deviation of how a digit grows from head to foot (its size's logarithm)
 CHUNK = 5000  # digits rewritten and drawn at a time, for their points take more memory than their pictures
 
 
@@ -62,15 +63,14 @@ def load(
     The others are those of `data.load`.  Raises DataError for what can't be had, ConfigError.
     """
     test_writers, validation_writers = writers_of(name)
-    source = f"MNIST, generated digits, UCI pen digits and things that are no digit, seed {seed}"
-    scans = None
     if not (test_only and test_writers):
         scans = datasets.load("mnist", data_dir, test_only=test_only, progress=progress, report=report, origin=origin)
-        test = scans.test_images, scans.test_labels
+        test, source = (scans.test_images, scans.test_labels), scans.source
     if test_writers or not test_only:
         people = pendigits.load(pens, origin=pens_origin, report=report)
     if test_writers:
         test = drawn_plainly(people.of(test_writers), backend)
+        source = f"UCI pen digits of writers {', '.join(map(str, test_writers))}"
     if test_only:
         nothing = np.empty((0, raster.SIDE, raster.SIDE), np.uint8), np.empty(0, np.uint8)
         return datasets.Dataset(name, *nothing, *test, source)
@@ -91,6 +91,7 @@ def load(
     last_scan = len(scans.train_labels)
     images = np.concatenate([images for images, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
+    source = f"MNIST, generated digits, UCI pen digits and things that are no digit, seed {seed}"
     rows = np.r_[last_scan - validation : last_scan, total - len(plain[1]) : total]
     return datasets.Dataset(name, images, labels, *test, source, validation_rows=rows)
 
@@ -121,6 +122,7 @@ def vary(digits, rng):
     owners = np.repeat(np.arange(len(digits)), [len(digit) for digit in digits])
     middles, heights = _frames(digits)
     hands, shakes = _hands(len(digits), rng), 0.012 * rng.random(len(digits)) ** 2
+    tapers = TAPER * rng.standard_normal(len(digits))
     sampling = rng.choice(len(SAMPLINGS), len(digits), p=[share for share, _, _ in SAMPLINGS])
     kinds = np.column_stack([[len(stroke) for stroke in flat], sampling[owners]])
     varied = [None] * len(flat)
@@ -132,6 +134,7 @@ def vary(digits, rng):
         paths = _sampled(_other_ends(paths, rng), step)
         paths += shakes[own, None, None] * rng.standard_normal(paths.shape)
         paths += 0.012 * rng.standard_normal((len(mine), 1, 2))  # the pen comes down a little off
+        paths = _tapered(paths, tapers[own, None])
         if smooth and paths.shape[1] > 2:
             paths = strokes.curve(paths, np.ones(paths.shape[:2]))
         for i, path in zip(mine, paths @ hands[own], strict=True):
@@ -157,6 +160,16 @@ def _hands(count, rng):
     lean = np.array([[np.exp(wide), none], [-slant, one]])
     rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     return np.einsum("ijn,jkn->nik", lean, rotation)
+
+
+def _tapered(paths, taper):
+    """Let strokes (n,K,2) grow from top to bottom, or shrink: at height y their size goes as exp(taper y), taper (n,1).
+
+    So one 9 gets a small loop and another a large one.
+    """
+    x, y = paths[..., 0], paths[..., 1]
+    size = np.exp(taper * y)
+    return np.stack([x * size, y * (1 + size) / 2], axis=-1)
 
 
 def _sampled(paths, step):

@@ -39,6 +39,12 @@ def home():
     return Path(os.environ.get("NUMCNN_HOME") or platformdirs.user_data_path("numcnn")).expanduser()
 
 
+def make_home():
+    """Make the user's data folder if it isn't there.  Raises DataError."""
+    with _told(home()):
+        home().mkdir(parents=True, exist_ok=True)
+
+
 # ------------------------------------------------------------------------------------------------- the own set
 
 

@@ -1,0 +1,99 @@
+"""Grouping: rows of written digits are taken apart, and no digit is, whatever its size, place and order of writing."""
+
+import numpy as np
+import pytest
+
+from numcnn.data.rows import make_row, right_groups
+from numcnn.data.strokes import GLYPHS, digit_strokes
+from numcnn.pad import grouping
+
+
+def rows(n, seed, late=0.0):
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        labels = rng.integers(0, 10, rng.integers(2, 7)).tolist()
+        yield make_row([(digit_strokes(label, rng), label) for label in labels], rng, late)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_rows_of_digits_are_taken_apart(late):
+    right = np.concatenate([right_groups(grouping.group(strokes), owners) for strokes, _, owners in rows(120, 3, late)])
+    assert len(right) > 400 and right.mean() >= 0.98
+
+
+def test_a_single_digit_stays_whole():
+    rng = np.random.default_rng(4)
+    whole = [len(grouping.group(digit_strokes(label, rng))) == 1 for label in range(10) for _ in range(40)]
+    assert np.mean(whole) >= 0.985
+
+
+@pytest.mark.parametrize("glyph", [glyph for glyph in GLYPHS if "/" in glyph.path], ids=lambda g: f"{g.digit} {g.name}")
+def test_every_way_of_writing_with_several_strokes_is_one_digit_alone_and_in_a_row(glyph):
+    own = [points * (0.7, 1) for points, _ in glyph.strokes()]
+    assert grouping.group(own) == [tuple(range(len(own)))]
+    one = [np.array([[0.0, 0.0], [0.0, 1.0]])]
+    row = [stroke + np.array([x, 0]) for x, digit in ((-0.25, one), (0, own), (1.1, one)) for stroke in digit]
+    n = len(own)
+    assert grouping.group(row) == [(0,), tuple(range(1, n + 1)), (n + 1,)]
+
+
+def test_strokes_that_belong_together():
+    bar, stem = [(0, 0), (60, 0)], [(60, 0), (20, 100)]
+    for strokes in (
+        [bar, stem, [(20, 45), (60, 45)]],  # a crossed 7
+        [bar, stem, [(15, 40), (60, 40)], [(15, 50), (60, 50)]],  # crossed twice
+        [[(30, 0), (30, 100)], [(0, 100), (60, 100)]],  # a 1 with a foot
+        [[(30, 0), (30, 100)], [(32, -12)], [(10, 100), (50, 100)]],  # a 1 like an i, with a foot
+        [[(0, 0), (0, 50), (60, 50)], [(65, 10), (65, 100)]],  # a 4 whose strokes don't meet
+    ):
+        assert grouping.group(strokes) == [tuple(range(len(strokes)))]
+    for strokes in ([[(0, 0), (0, 100)], [(25, 0), (25, 100)]], [[(0, 0), (-20, 100)], [(25, 0), (5, 100)]]):
+        assert grouping.group(strokes) == [(0,), (1,)]  # 11, and 11 aslant
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e-3, 0), (560, 1000), (1e9, -1e9)])
+def test_size_and_place_change_nothing(scale, shift):
+    for strokes, _, _ in rows(10, 5):
+        moved = [scale * stroke + shift for stroke in strokes]
+        assert grouping.group(moved) == grouping.group(strokes)
+
+
+def test_the_order_of_writing_changes_only_the_numbers():
+    rng = np.random.default_rng(6)
+    for strokes, _, _ in rows(20, 7):
+        order = rng.permutation(len(strokes))
+        shuffled = grouping.group([strokes[i] for i in order])
+        assert [tuple(sorted(order[i] for i in g)) for g in shuffled] == grouping.group(strokes)
+
+
+def test_many_points_and_few_are_grouped_alike():
+    for strokes, _, _ in rows(10, 8):
+        dense = [
+            np.stack([np.interp(np.linspace(0, len(s) - 1, 700), np.arange(len(s)), s[:, k]) for k in (0, 1)], axis=1)
+            for s in strokes
+        ]
+        assert grouping.group(dense) == grouping.group(strokes)
+
+
+def test_odd_drawings_are_grouped_too():
+    assert grouping.group([]) == grouping.group([[], []]) == []
+    assert grouping.group([[], [(3, 3)]]) == [(1,)]
+    assert grouping.group([[(3, 3)], [(3, 3)]]) == [(0, 1)]
+    assert grouping.group([[(9, 3)], [(3, 3)]]) == [(1,), (0,)]
+    assert grouping.group([[(0, 0), (9, 0)]]) == [(0,)]
+    assert grouping.group([[(0, 0), (1e100, -1e100)], [(1e100, 1e100), (-1e100, 0)]]) == [(0, 1)]
+    assert grouping.group([[(0, 0), (1e-200, 0)], [(0, 5e-300)]]) == [(0, 1)]
+    scribble = np.cumsum(np.random.default_rng(9).normal(size=(20_000, 2)), axis=0)
+    assert grouping.group([scribble, scribble[::-1]]) == [(0, 1)]
+
+
+def test_many_strokes_are_all_in_one_group_or_another_and_too_many_are_one():
+    rng = np.random.default_rng(10)
+    strokes = [rng.uniform(0, 500, 2) + 20 * rng.normal(size=(2, 2)) for _ in range(201)]
+    groups = grouping.group(strokes[:200])
+    assert len(groups) > 1 and sorted(i for g in groups for i in g) == list(range(200))
+    assert grouping.group(strokes) == [tuple(range(201))]
+
+
+def test_boxes_hold_all_points():
+    assert grouping.box([[(1, 2), (3, 0)], [(-1, 5)]]) == (-1, 0, 3, 5)
