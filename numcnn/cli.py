@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "measure a network: accuracy, confusion matrix, plots",
     "predict": "read the digits in pictures",
     "draw": "open the drawing pad",
+    "learn": "learn your own handwriting from the digits that you labelled in the pad",
     "gradcheck": "compare every gradient with numeric differences",
     "bench": "measure speed beside the frameworks that are installed",
 }

@@ -3,8 +3,10 @@
 import json
 import sys
 
-from numcnn.errors import ConfigError
+from numcnn.errors import ConfigError, DataError
 from numcnn.files import check_writable
+
+MOST_PROBLEMS = 3  # lines of a file that are told one by one
 
 
 def print_json(document):
@@ -64,3 +66,21 @@ def add_weights_argument(parser):
         metavar="FILE",
         help="a weights file, by path or by the name of a shipped one (default: mnist)",
     )
+
+
+def read_own(path=None):
+    """Return the user's own digits, from a file or where the pad keeps them; say what is wrong with lines of it.
+
+    Raises DataError when there are none.
+    """
+    from numcnn.pad.store import OwnSet
+
+    own = OwnSet(path)
+    digits, problems = own.read()
+    for problem in problems[:MOST_PROBLEMS]:
+        say(f"note: {problem}")
+    if len(problems) > MOST_PROBLEMS:
+        say(f"note: and {len(problems) - MOST_PROBLEMS} more such lines")
+    if not digits:
+        raise DataError(f"there are no digits of your own in {own.path}; label some in the pad: numcnn draw")
+    return digits

@@ -1,30 +1,37 @@
-"""Open the drawing pad: draw a digit, and see the answer while you draw."""
+"""Open the drawing pad: draw digits, and see while you draw how the network reads them."""
 
 EXAMPLES = """examples:
   numcnn draw
+  numcnn draw --theme dark --size 1280x800
   numcnn draw --strokes four.json                         begin with a drawing
   numcnn draw --strokes four.json --screenshot four.png   no window: a picture
+  numcnn draw --strokes four.json --screenshot in.png --inside
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
-downwards, in any unit: the drawing is scaled to fill the sheet.
+downwards, in any unit: the drawing is scaled to fill the sheet.  Without one
+the pad brings the last drawing back.  H shows all keys.
 """
 
 import argparse
 import re
 
 from numcnn.commands import add_weights_argument, check_output, say, warn_if_generated
+from numcnn.errors import CheckpointError, ConfigError
 
 SMALLEST, LARGEST = 480, 8192
+SIZE = (1100, 700)
 
 
 def add_arguments(parser):
     """Add this command's options."""
     add_weights_argument(parser)
     parser.add_argument("--strokes", metavar="FILE", help="strokes to begin with (JSON)")
+    parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="of the window (default: 1100x700)")
+    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="(default: %(default)s)")
+    parser.add_argument("--save-dir", metavar="DIR", help="where S saves drawings (default: the current folder)")
     parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the pad and exit; needs no display")
-    parser.add_argument(
-        "--size", type=_size, default=(900, 600), metavar="WxH", help="of the window (default: 900x600)"
-    )
+    parser.add_argument("--inside", action="store_true", help="on the screenshot, show the network's inside")
+    parser.add_argument("--saliency", action="store_true", help="on the screenshot, show what spoke for the answer")
 
 
 def run(arguments):
@@ -34,17 +41,43 @@ def run(arguments):
 
     if arguments.screenshot:
         check_output("--screenshot", arguments.screenshot, ".png")
+    elif arguments.inside or arguments.saliency:
+        raise ConfigError("--inside and --saliency are for --screenshot FILE; in the window press F and W")
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
-    network = load(arguments.weights, backend="reference")
+    weights = arguments.weights or _shipped()
+    network = load(weights, backend="reference")
     warn_if_generated(network)
 
     from numcnn.pad import app  # after what can fail: it loads pygame
 
     if arguments.screenshot:
-        app.screenshot(network, arguments.screenshot, arguments.size, strokes)
+        panels = {"inside": arguments.inside, "why": arguments.saliency}
+        app.screenshot(network, arguments.screenshot, arguments.size, strokes, theme=arguments.theme, **panels)
         say(f"wrote {arguments.screenshot}")
     else:
-        app.run(network, arguments.size, strokes)
+        keeper = _keeper(network, weights, arguments)
+        network = (None if arguments.weights else keeper.own_network()) or network
+        app.run(network, arguments.size, strokes, theme=arguments.theme, keeper=keeper)
+
+
+def _keeper(network, weights, arguments):
+    """Return what takes care of the pad's files."""
+    from numcnn.pad import store
+    from numcnn.pad.errands import Keeper
+
+    autosave = None if arguments.strokes else store.Autosave()
+    return Keeper(store.OwnSet(), autosave, arguments.save_dir or ".", network, weights)
+
+
+def _shipped():
+    """Return the name of the weights that the pad uses unless told otherwise."""
+    from numcnn.checkpoint import find_weights
+
+    try:
+        find_weights("pad")
+    except CheckpointError:  # a checkout in which they are not trained yet
+        return "mnist"
+    return "pad"
 
 
 def _size(text):

@@ -13,12 +13,13 @@ EXAMPLES = """examples:
                                           noise, blur, fog, lines ... : how much
                                           it stands, in figures and a picture
   numcnn evaluate --weights pad --pad     strangers' strokes, scribbles, slips
+  numcnn evaluate --own                   on digits that you drew in the pad
 """
 
 import os
 from pathlib import Path
 
-from numcnn.commands import add_data_arguments, add_threads_argument, add_weights_argument, print_json, say
+from numcnn.commands import add_data_arguments, add_threads_argument, add_weights_argument, print_json, read_own, say
 from numcnn.errors import ConfigError
 
 EXAMPLES_EACH = 10  # pictures under each corruption in corruptions.png
@@ -35,6 +36,9 @@ def add_arguments(parser):
         "--backend", default="fast", choices=("fast", "reference"), help="which kernels (default: fast)"
     )
     add_threads_argument(parser)
+    parser.add_argument(
+        "--own", nargs="?", const=True, metavar="FILE", help="read your own digits, that you labelled in the pad"
+    )
     parser.add_argument("--corruptions", action="store_true", help="also read the images spoilt in 15 ways")
     parser.add_argument(
         "--pad",
@@ -65,7 +69,7 @@ def run(arguments):
     use_threads(arguments.threads)
     weights = find_weights(arguments.weights)
     network = load(weights, backend=arguments.backend)
-    dataset = data.load(arguments.dataset, arguments.data_dir, test_only=True, backend=arguments.backend, report=say)
+    dataset = _own(arguments) if arguments.own else _load(arguments)
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
     if arguments.corruptions or arguments.pad:
         _check_are_like_mnist(dataset, "--pad" if arguments.pad else "--corruptions")
@@ -148,3 +152,22 @@ def _draw(figures, folder):
     for name, figure in figures:
         plots.save(figure, folder / name)
         say(f"wrote {folder / name}")
+
+
+def _load(arguments):
+    from numcnn import data
+
+    return data.load(arguments.dataset, arguments.data_dir, test_only=True, backend=arguments.backend, report=say)
+
+
+def _own(arguments):
+    """Return the user's own digits as a data set without a training set."""
+    from numcnn.data import Dataset, handwriting
+    from numcnn.pad.store import OwnSet
+    from numcnn.personal import as_people
+
+    if arguments.dataset != "auto" or arguments.data_dir:
+        raise ConfigError("--own is a test set by itself; leave out --dataset and --data-dir")
+    path = None if arguments.own is True else arguments.own
+    images, labels = handwriting.drawn_plainly(as_people(read_own(path)), arguments.backend)
+    return Dataset("your own digits", images[:0], labels[:0], images, labels, str(OwnSet(path).path))

@@ -62,7 +62,10 @@ class PenDigits:
 
     def of(self, writers):
         """Return the digits of these writers only."""
-        rows = np.flatnonzero(np.isin(self.writers, list(writers)))
+        return self.at(np.flatnonzero(np.isin(self.writers, list(writers))))
+
+    def at(self, rows):
+        """Return the digits in these rows (n,)."""
         return PenDigits([self.strokes[row] for row in rows], self.labels[rows], self.writers[rows])
 
 

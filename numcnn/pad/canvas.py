@@ -177,12 +177,20 @@ def read_strokes(path):
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: it is no JSON file ({error})") from error
-    if not (isinstance(strokes, list) and all(isinstance(s, list) and all(map(_is_point, s)) for s in strokes)):
-        raise DataError(f"{path}: wants a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
     try:
-        return raster.check_strokes(strokes)
-    except (NumcnnError, OverflowError) as error:
+        return strokes_from_json(strokes)
+    except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def strokes_from_json(value):
+    """Return the strokes, a list of (n,2) arrays, that a value out of a JSON file stands for.  Raises DataError."""
+    if not (isinstance(value, list) and all(isinstance(s, list) and all(map(_is_point, s)) for s in value)):
+        raise DataError("wants a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
+    try:
+        return raster.check_strokes(value)
+    except (NumcnnError, OverflowError) as error:
+        raise DataError(str(error)) from error
 
 
 def _is_point(value):

@@ -1,176 +1,379 @@
 """How the pad looks.  It draws on any pygame surface, so no window is needed."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 import pygame
 
-from numcnn import raster
 from numcnn.metrics import percent
+from numcnn.pad import cards
+from numcnn.pad.icons import icon
+from numcnn.pad.ink import Ink
+from numcnn.pad.inside import TIMES, Inside
+from numcnn.pad.layout import SEEN, Layout, Place
+from numcnn.pad.mind import smooth, square_of
+from numcnn.pad.painter import Painter, Part
+from numcnn.pad.theme import THEMES, Theme, Type, mix, rounded
 
-PEN = 0.055  # the pen's width on the screen, in sides of the sheet; the network's picture has a pen of its own
-FINER = 3  # text is drawn larger and scaled down: hinting, made for pixels, would space small letters unevenly
-
-BACKGROUND, PAPER, LINE = "#f3f5f7", "#ffffff", "#d3d9e0"
-INK, MUTED = "#16202b", "#5a6672"
-ACCENT, TRACK, OTHER = "#0072b2", "#e3e8ed", "#9fb0bf"  # blue of Okabe and Ito's palette, safe for colour-blind people
-
-KEYS = (("Mouse", "draw"), ("C", "clear"), ("Ctrl+Z", "undo"), ("Ctrl+Y", "redo"), ("Esc", "quit"))
-
-
-class Layout(NamedTuple):
-    """Where everything lies, in pixels of the window."""
-
-    text: int  # height of small text
-    sheet: pygame.Rect
-    answer: pygame.Rect
-    seen: pygame.Rect  # the 28x28 picture, a whole number of pixels per pixel
-    bars: pygame.Rect
-    keys: pygame.Rect
-
-    def to_canvas(self, position, canvas):
-        """Return the canvas's point at a place of the window, moved onto the sheet if it lies beyond."""
-        x, y = (
-            min(max(at - start, 0), length)
-            for at, start, length in zip(position, self.sheet.topleft, self.sheet.size, strict=True)
-        )
-        return x * canvas.width / self.sheet.width, y * canvas.height / self.sheet.height
+WORDS = {
+    "undo": "Undo",
+    "redo": "Redo",
+    "erase": "Erase",
+    "clear": "Clear",
+    "inside": "Inside",
+    "why": "Why?",
+    "learn": "Learn",
+    "save": "Save",
+    "theme": "Theme",
+    "help": "Help",
+}
+HALO = 0.16  # how strongly is painted what ink would do where there is none
+STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
 
 
-def layout(size, canvas):
-    """Divide a window of this size (width, height): the sheet on the left, what the network says on the right."""
-    width, height = (max(v, 200) for v in size)
-    margin = max(14, min(width, height) // 24)
-    text = max(17, round(min(width / 48, height / 32)))
-    gap = round(1.4 * margin)
-    room = height - 2 * margin - 2 * text
-    scale = min(0.6 * (width - 2 * margin) / canvas.width, room / canvas.height)
-    sheet = pygame.Rect(0, 0, round(scale * canvas.width), round(scale * canvas.height))
-    panel = min(width - 2 * margin - gap - sheet.width, round(0.85 * sheet.height))
-    sheet.left = (width - sheet.width - gap - panel) // 2
-    sheet.top = margin + (room - sheet.height) // 2
+@dataclass
+class Scene:
+    """Everything there is to see.  The `View` only looks at it."""
 
-    left = sheet.right + gap
-    side = 28 * max(1, min(sheet.height // 3, (panel - gap) // 2) // 28)
-    seen = pygame.Rect(left + panel - side, sheet.top, side, side)
-    answer = pygame.Rect(left, sheet.top, panel - side - gap, side)
-    top = seen.bottom + 3 * text
-    bars = pygame.Rect(left, top, panel, sheet.bottom - top)
-    keys = pygame.Rect(sheet.left, sheet.bottom + text, left + panel - sheet.left, text)
-    return Layout(text, sheet, answer, seen, bars, keys)
+    canvas: object
+    readings: tuple = ()
+    focus: int | None = None  # the reading whose bars are shown
+    bars: np.ndarray = field(default_factory=lambda: np.zeros(10))  # how long they are now, 0..1; they follow gently
+    picture: object = None  # a surface: a picture that was dropped lies over the sheet
+    theme: str = "light"
+    pen: float = 0.032  # the pen's width on the screen, in shorter sides of the sheet
+    erasing: bool = False  # the eraser is chosen
+    pointer: tuple | None = None  # (x, y, radius): a ring around the mouse
+    hovered: str | None = None  # a button
+    inside: bool = False
+    blank: object = None  # what the inside shows when nothing is drawn: see ``Mind.blank``
+    why: np.ndarray | None = None  # (28,28) of the reading in focus: see ``Mind.why``
+    help: bool = False
+    toast: object = None  # a ``cards.Toast``
+    progress: tuple | None = None  # (words, 0..1) of the learning
+    note: str = ""  # at the end of the status line
+
+    @property
+    def reading(self):
+        """The reading in focus, or None."""
+        return None if self.focus is None else self.readings[self.focus]
 
 
 class View:
-    """Draws a canvas and what the network makes of it.  Wants ``pygame.font.init()`` before."""
+    """Draws a `Scene`, and of the next one only what differs.  Wants ``pygame.font.init()`` before."""
 
     def __init__(self):
-        self._ink = _Ink()
-        self._fonts = {}
+        self.type = Type()
+        self._ink, self._inside = Ink(), Inside(self.type)
+        self._painter = Painter()
+        self.toast_button = None  # the Rect of the button on a toast, once it is drawn
 
-    def draw(self, surface, canvas, seen, probabilities):
-        """Draw everything.  seen (28,28) uint8 and probabilities (10,), or None and None for an empty canvas."""
-        places = layout(surface.get_size(), canvas)
-        surface.fill(BACKGROUND)
-        surface.fill(PAPER, places.sheet)
-        surface.blit(self._ink.layer(canvas, places.sheet.size), places.sheet)
-        pygame.draw.rect(surface, LINE, places.sheet.inflate(2, 2), 1)
-        if probabilities is None:
-            self._text(surface, "draw a digit", round(1.6 * places.text), MUTED, center=places.sheet.center)
-        self._draw_seen(surface, places, seen)
-        self._draw_answer(surface, places, probabilities)
-        self._draw_bars(surface, places, probabilities)
-        self._draw_keys(surface, places)
+    def draw(self, surface, scene, places, place):
+        """Draw a scene as a `Layout` and a `Place` say.  Return the Rects that changed."""
+        self._theme, self._text = THEMES[scene.theme], places.text
+        self._pen = scene.pen * place.scale * min(scene.canvas.width, scene.canvas.height)
+        inked = self._ink.update(scene.canvas.strokes, place, self._pen, _rgb(self._theme.ink))
+        parts = self._all_parts(scene, places, place)
+        frame = surface.get_size(), places, self._theme
+        return self._painter.paint(surface, self._theme.background, parts, frame, [inked])
 
-    def _draw_seen(self, surface, places, seen):
-        surface.fill(TRACK, places.seen)
-        if seen is not None:
-            picture = pygame.surfarray.make_surface(np.repeat(seen.T[:, :, None], 3, axis=2))  # surfarray is [x][y]
-            surface.blit(pygame.transform.scale(picture, places.seen.size), places.seen)
-        caption = places.seen.right, places.seen.bottom + places.text // 2
-        self._text(surface, "what it sees", places.text, MUTED, topright=caption)
+    def forget(self):
+        """Draw everything the next time: the window may have been covered."""
+        self._painter.forget()
 
-    def _draw_answer(self, surface, places, probabilities):
-        caption = places.answer.left, places.answer.bottom + places.text // 2
-        if probabilities is None:
-            self._text(surface, "no answer yet", places.text, MUTED, topleft=caption)
+    def drawing(self):
+        """Return the drawing as it was shown last, dark on white."""
+        picture = pygame.Surface(self._ink.layer.get_size())
+        picture.fill("#ffffff")
+        ink = self._ink.layer.copy()
+        ink.fill((0, 0, 0, 255), special_flags=pygame.BLEND_RGBA_MIN)
+        picture.blit(ink, (0, 0))
+        return picture
+
+    def _all_parts(self, scene, places, place):
+        """Return the parts from the bottom to the top."""
+        reading, sheet = scene.reading, places.sheet
+        shown = tuple((r.insight.answer, r.sure, r.insight) for r in scene.readings), scene.focus
+        progress = scene.progress and round(40 * scene.progress[1])
+        parts = [
+            Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.why is not None and reading.insight),
+                  lambda surface: self._sheet(surface, scene, place)),
+            *self._boxes(scene, place),
+            *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
+            Part("answer", places.answer, (shown, places.answer.size), lambda s: self._answer(s, places, scene)),
+            Part("seen", places.seen.inflate(8, 8), shown, lambda s: self._seen(s, places, scene)),
+            Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
+        ]  # fmt: skip
+        lengths = tuple(np.round(scene.bars * max(places.bars.width, places.inside.width)).tolist())
+        if scene.inside:
+            insight = reading.insight if reading else scene.blank
+            parts += self._inside.parts(places.inside, self._theme, places.text, insight, scene.bars, lengths)
+        else:
+            parts += self._rows(scene, places, lengths)
+        if scene.why is not None and reading:
+            rect = pygame.Rect(sheet.left, sheet.bottom - 2 * places.text, sheet.width, 2 * places.text)
+            key = reading.insight.answer, reading.insight.runner_up
+            parts.append(Part("legend", rect, key, lambda surface: self._legend(surface, rect, reading)))
+        if not scene.readings and scene.picture is None and not scene.canvas.strokes:
+            rect = pygame.Rect(0, 0, sheet.width, 6 * places.text)
+            rect.center = sheet.center
+            parts.append(Part("hint", rect, (), lambda surface: self._hint(surface, sheet)))
+        return parts + self._overlays(scene, places)
+
+    def _overlays(self, scene, places):
+        """Return the parts that lie above all others."""
+        parts, theme, self.toast_button = [], self._theme, None
+        if scene.pointer:
+            x, y, radius = scene.pointer
+            rect = pygame.Rect(x - radius - 2, y - radius - 2, 2 * radius + 4, 2 * radius + 4).clip(places.sheet)
+            ring = mix(theme.paper, theme.ink, 0.45)
+            parts.append(Part("pointer", rect, (x, y, radius), lambda surface: pygame.draw.circle(
+                surface, ring, (x, y), radius, max(1, places.text // 10))))  # fmt: skip
+        if scene.hovered and not scene.help:
+            rect, draw = cards.tooltip(self.type, theme, places, scene.hovered)
+            parts.append(Part("tooltip", rect, (scene.hovered,), draw))
+        if scene.toast:
+            rect, draw, self.toast_button = cards.toast(self.type, theme, places, scene.toast)
+            parts.append(Part("toast", rect, (scene.toast,), draw))
+        if scene.help:
+            rect, draw = cards.help_card(self.type, theme, places)
+            parts.append(Part("help", rect, (), draw))
+        return parts
+
+    # The sheet
+
+    def _sheet(self, surface, scene, place):
+        theme, sheet = self._theme, place.sheet
+        surface.fill(theme.paper, sheet)
+        if scene.picture is not None:
+            picture = _fitted(scene.picture, sheet.inflate(-2 * self._text, -2 * self._text).size)
+            surface.blit(picture, picture.get_rect(center=sheet.center))
+        elif scene.why is not None and scene.reading:
+            self._why(surface, scene, place)
+        else:
+            surface.blit(self._ink.layer, sheet)
+        pygame.draw.rect(surface, theme.line, sheet.inflate(2, 2), 1)
+
+    def _why(self, surface, scene, place):
+        """Paint the drawing pale, and over its digit in focus what spoke for the answer and what for the runner-up."""
+        theme, sheet, ink = self._theme, place.sheet, self._ink.layer
+        pale = ink.copy()
+        pale.fill((*mix(theme.paper, theme.ink, 0.3), 0), special_flags=pygame.BLEND_RGBA_MAX)
+        pale.fill((*mix(theme.paper, theme.ink, 0.3), 255), special_flags=pygame.BLEND_RGBA_MIN)
+        surface.blit(pale, sheet)
+        square = square_of([scene.canvas.strokes[i] for i in scene.reading.strokes], scene.reading.image)
+        if square is None:
             return
-        best = int(np.argmax(probabilities))
-        digit = self._font(round(1.95 * places.answer.height)).render(str(best), True, ACCENT)
-        digit = digit.subsurface(digit.get_bounding_rect())  # without the font's own margins it lines up with the rest
-        surface.blit(digit, digit.get_rect(bottomleft=places.answer.bottomleft))
-        self._text(surface, f"{percent(probabilities[best])} sure", places.text, INK, topleft=caption)
+        square = place.rect(square)
+        part = square.clip(sheet)
+        colors = pygame.transform.smoothscale(_painted(scene.why, theme), square.size)
+        colors = colors.subsurface(part.move(-square.left, -square.top)).copy()
+        halo = colors.copy()
+        halo.set_alpha(round(255 * HALO))
+        surface.blit(halo, part)
+        inside = part.move(-sheet.left, -sheet.top)
+        where = pygame.surfarray.pixels_alpha(ink)[inside.left : inside.right, inside.top : inside.bottom]
+        alpha = pygame.surfarray.pixels_alpha(colors)
+        alpha[...] = alpha.astype(np.uint16) * where // 255
+        del alpha, where  # they lock the surfaces
+        surface.blit(colors, part)
 
-    def _draw_bars(self, surface, places, probabilities):
-        label, number = round(1.4 * places.text), round(3.4 * places.text)
-        thick = round(0.056 * places.bars.height)
-        answer = None if probabilities is None else np.argmax(probabilities)
-        for digit in range(10):
-            top = round(places.bars.top + digit * (places.bars.height - thick) / 9)
-            bar = pygame.Rect(places.bars.left + label, top, places.bars.width - label - number, thick)
-            middle = bar.centery
-            best = digit == answer
-            color = ACCENT if best else MUTED if answer is None else INK
-            surface.fill(TRACK, bar)
-            self._text(surface, str(digit), places.text, color, midleft=(places.bars.left, middle))
-            if probabilities is not None:
-                share = probabilities[digit]
-                surface.fill(ACCENT if best else OTHER, (bar.topleft, (round(share * bar.width), bar.height)))
-                color = ACCENT if best else MUTED
-                self._text(surface, percent(share), places.text, color, midright=(places.bars.right, middle))
+    def _boxes(self, scene, place):
+        """Return the parts that mark each digit's place, where there are several."""
+        if len(scene.readings) < 2 or scene.picture is not None:
+            return []
+        parts, theme = [], self._theme
+        for i, reading in enumerate(scene.readings):
+            around = self._pen + 0.6 * self._text
+            rect = place.rect(reading.box).inflate(around, around).clip(place.sheet.inflate(-4, -4))
+            color = theme.accent if i == scene.focus else mix(theme.paper, theme.muted, 0.35)
+            parts.append(Part(f"box {i}", rect, (color,), lambda surface, rect=rect, color=color: pygame.draw.rect(
+                surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
+        return parts
 
-    def _draw_keys(self, surface, places):
-        x, y = places.keys.topleft
-        for key, action in KEYS:
-            x = self._text(surface, key, places.text, INK, topleft=(x, y)).right + places.text // 2
-            x = self._text(surface, action, places.text, MUTED, topleft=(x, y)).right + round(1.4 * places.text)
+    def _hint(self, surface, sheet):
+        x, y, text = *sheet.center, self._text
+        self.type.write(surface, "Draw a digit", 1.9 * text, self._theme.ink, midbottom=(x, y))
+        words = "or several, as in 2026"
+        self.type.write(surface, words, 1.1 * text, self._theme.muted, midtop=(x, y + text // 2))
 
-    def _text(self, surface, words, height, color, **anchor):
-        """Write words; anchor is one of pygame.Rect's, as in topleft=(x, y).  Return the Rect they cover."""
-        large = self._font(FINER * height).render(words, True, color)
-        image = pygame.transform.smoothscale(large, (large.get_width() // FINER, large.get_height() // FINER))
-        return surface.blit(image, image.get_rect(**anchor))
-
-    def _font(self, height):
-        if height not in self._fonts:
-            self._fonts[height] = pygame.font.Font(None, height)
-        return self._fonts[height]
-
-
-class _Ink:
-    """The strokes as a transparent layer, kept between frames: only what is new gets drawn, by the project's brush."""
-
-    def __init__(self):
-        self._layer = None
-        self._drawn = []  # per stroke on the layer: the list of its points, and how many of them are drawn
-
-    def layer(self, canvas, size):
-        """Return the layer of this size with the canvas's strokes on it."""
-        kept = zip(self._drawn, canvas.strokes, strict=False)
-        if (
-            self._layer is None
-            or self._layer.get_size() != size
-            or len(self._drawn) > len(canvas.strokes)
-            or any(points is not stroke for (points, _), stroke in kept)
+    def _legend(self, surface, rect, reading):
+        insight, theme, text = reading.insight, self._theme, self._text
+        x, y = rect.left + text, rect.centery
+        for color, words in (
+            (theme.accent, f"speaks for {insight.answer}"),
+            (theme.against, f"speaks for {insight.runner_up} instead"),
         ):
-            self._layer = pygame.Surface(size, pygame.SRCALPHA)
-            self._layer.fill((*pygame.Color(INK)[:3], 0))
-            self._drawn = []
-        scale = np.array(size) / (canvas.width, canvas.height)
-        for i, stroke in enumerate(canvas.strokes):
-            if i == len(self._drawn):
-                self._drawn.append((stroke, 0))
-            done = self._drawn[i][1]
-            if done < len(stroke):
-                self._add(np.array(stroke[max(done - 1, 0) :]) * scale)
-                self._drawn[i] = stroke, len(stroke)
-        return self._layer
+            spot = pygame.Rect(0, 0, text, text)
+            spot.midleft = x, y
+            rounded(surface, spot, color, text // 4)
+            place = spot.right + text // 2, y
+            x = self.type.write(surface, words, text, theme.ink, midleft=place).right + round(1.5 * text)
 
-    def _add(self, points):
-        """Add a line to the layer, in the box that it spans; where lines meet, the stronger ink counts."""
-        size = self._layer.get_size()
-        width = PEN * min(size)
-        low = np.clip(np.floor(points.min(axis=0) - width), 0, size).astype(int)
-        high = np.clip(np.ceil(points.max(axis=0) + width), 0, size).astype(int)
-        ink = raster.draw([points - low], (high - low)[::-1], width)
-        alpha = pygame.surfarray.pixels_alpha(self._layer)[low[0] : high[0], low[1] : high[1]]
-        np.maximum(alpha, np.rint(255 * ink.T).astype(np.uint8), out=alpha)
+    # What the network says
+
+    def _answer(self, surface, places, scene):
+        rect, theme, text = places.answer, self._theme, self._text
+        low = rect.bottom - round(1.2 * text)
+        if not scene.readings:
+            self.type.write(surface, "no answer yet", 1.1 * text, theme.muted, topleft=(rect.left, low))
+            return
+        height = low - rect.top - round(0.5 * text)
+        alone = scene.readings[0] if len(scene.readings) == 1 else None
+        if alone and not alone.sure:
+            size = min(0.5 * height, rect.width / 4.6)
+            self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=(rect.left, low))
+        else:
+            self._number(surface, pygame.Rect(rect.left, rect.top, rect.width, height), scene)
+        words = self.type.fitted(_in_words(scene), 1.1 * text, rect.width)
+        self.type.write(surface, words, 1.1 * text, theme.ink if alone else theme.muted, topleft=(rect.left, low))
+
+    def _number(self, surface, rect, scene):
+        """Write the number that was read, as large as it fits; digits that are not sure are a question mark."""
+        theme = self._theme
+        letters = [(str(r.insight.answer), True) if r.sure else ("?", False) for r in scene.readings]
+        size = min(1.3 * rect.height, 1.4 * rect.width / len(letters))
+        images = [self.type.image(word, size, theme.accent if sure else theme.muted, True) for word, sure in letters]
+        images = [image.subsurface(image.get_bounding_rect()) for image in images]
+        gap = round(0.08 * size)
+        x = rect.left
+        for i, image in enumerate(images):
+            place = surface.blit(image, image.get_rect(bottomleft=(x, rect.bottom)))
+            if len(images) > 1 and i == scene.focus:
+                line = max(2, round(0.03 * size))
+                surface.fill(theme.accent, (x, rect.bottom + line, place.width, line))
+            x += image.get_width() + gap
+
+    def _seen(self, surface, places, scene):
+        rect, theme, text = places.seen, self._theme, self._text
+        count = max(1, len(scene.readings))
+        gap = round(0.5 * text)
+        side = min(rect.height, (rect.width - (count - 1) * gap) // count)
+        side = max(SEEN * (side // SEEN), min(side, SEEN), 4)
+        for i in range(count):
+            tile = pygame.Rect(rect.left + i * (side + gap), rect.top, side, side)
+            surface.fill("#000000" if scene.readings else theme.track, tile)
+            if scene.readings:
+                surface.blit(pygame.transform.scale(grey(scene.readings[i].image), tile.size), tile)
+            if count > 1 and i == scene.focus:
+                pygame.draw.rect(surface, theme.accent, tile.inflate(6, 6), max(2, text // 8), border_radius=3)
+        room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
+        if count == 1 and room.width > 5 * text:
+            lines = self.type.folded(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
+            for i, line in enumerate(lines):
+                y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
+                self.type.write(surface, line, text, theme.muted, topleft=(room.left, y))
+
+    def _rows(self, scene, places, lengths):
+        """Return the parts that are the ten bars, each with its digit and its probability."""
+        rect, reading, parts = places.bars, scene.reading, []
+        for digit in range(10):
+            top, bottom = (rect.top + round(rect.height * (digit + i) / 10) for i in (0, 1))
+            row = pygame.Rect(rect.left, top, rect.width, bottom - top)
+            words = percent(reading.insight.probabilities[digit]) if reading else ""
+            state = words, reading is not None and digit == reading.insight.answer, reading is None or reading.sure
+            share = scene.bars[digit]
+            parts.append(Part(f"bar {digit}", row, (*state, lengths[digit]),
+                               lambda s, d=digit, r=row, v=share, t=state: self._bar(s, r, d, v, *t)))  # fmt: skip
+        return parts
+
+    def _bar(self, surface, row, digit, share, words, best, sure):
+        theme, text = self._theme, self._text
+        label, number = round(1.6 * text), round(4.7 * text)
+        thick = max(3, row.height // 2)
+        bar = pygame.Rect(row.left + label, row.centery - thick // 2, row.width - label - number, thick)
+        strong = theme.accent if sure else theme.ink
+        color = strong if best else theme.muted
+        rounded(surface, bar, theme.track, thick // 2)
+        self.type.write(surface, str(digit), 1.1 * text, color, best, midleft=(row.left, row.centery))
+        length = round(share * bar.width)
+        if length:
+            bar.width = max(length, thick)
+            rounded(surface, bar, theme.other if not best else strong if sure else theme.muted, thick // 2)
+        self.type.write(surface, words, text, color, best, midright=(row.right, row.centery))
+
+    # The frame
+
+    def _button(self, scene, name, rect):
+        on = {"erase": scene.erasing, "inside": scene.inside, "why": scene.why is not None, "help": scene.help}
+        state = on.get(name, False), scene.hovered == name
+        return Part(name, rect, state, lambda surface: self._draw_button(surface, name, rect, *state))
+
+    def _draw_button(self, surface, name, rect, on, hovered):
+        theme, text = self._theme, self._text
+        if on or hovered:
+            rounded(surface, rect, theme.active if on else theme.hover, text // 2)
+        color = _rgb(theme.accent if on else theme.ink if hovered else theme.muted)
+        word = max(10, round(0.78 * text))
+        side = min(rect.height - round(1.5 * word), round(1.75 * text))
+        if side < text:  # no room for words
+            side, word = min(rect.height - 2, round(1.75 * text)), 0
+        picture = icon(name, side, color)
+        top = rect.top + (rect.height - side - round(1.25 * word)) // 2
+        surface.blit(picture, picture.get_rect(midtop=(rect.centerx, top)))
+        if word:
+            self.type.write(surface, WORDS[name], word, color, midtop=(rect.centerx, top + side + word // 8))
+
+    def _status(self, surface, places, scene):
+        rect, theme, text = places.status, self._theme, self._text
+        right = rect.right
+        if scene.progress:
+            words, share = scene.progress
+            right = self.type.write(surface, words, text, theme.ink, midright=(right, rect.centery)).left - text
+            bar = pygame.Rect(right - 8 * text, 0, 8 * text, max(3, text // 3))
+            bar.centery = rect.centery
+            rounded(surface, bar, theme.track, bar.height)
+            done = pygame.Rect(bar.topleft, (max(bar.height, round(share * bar.width)), bar.height))
+            rounded(surface, done, theme.accent, bar.height)
+            right = bar.left - text
+        elif scene.note:
+            right = self.type.write(surface, scene.note, text, theme.muted, midright=(right, rect.centery)).left - text
+        x = rect.left
+        for key, action in STATUS:
+            wide = self.type.width(key, text, True) + self.type.width(action, text) + text // 2
+            if x + wide > right:
+                break
+            at = self.type.write(surface, key, text, theme.ink, True, midleft=(x, rect.centery)).right + text // 2
+            x = self.type.write(surface, action, text, theme.muted, midleft=(at, rect.centery)).right
+            x += round(1.3 * text)
+
+
+def grey(image):
+    """Return a picture (H,W) uint8 as a surface."""
+    return pygame.surfarray.make_surface(np.repeat(image.T[:, :, None], 3, axis=2))  # surfarray is [x][y]
+
+
+def _in_words(scene):
+    """Return a line that says how sure the answer in focus is."""
+    insight = scene.reading.insight
+    share = percent(insight.probabilities[insight.answer])
+    if len(scene.readings) == 1:
+        return f"{share} sure" if scene.reading.sure else f"maybe a {insight.answer}, {share}"
+    return f"{insight.answer}: {share} sure" if scene.reading.sure else f"not sure: maybe a {insight.answer}, {share}"
+
+
+def _fitted(picture, size):
+    """Return a surface, scaled to fit a size; the aspect is kept."""
+    width, height = picture.get_size()
+    scale = min(size[0] / width, size[1] / height)
+    resize = pygame.transform.smoothscale if scale < 4 else pygame.transform.scale
+    return resize(picture, (max(1, round(scale * width)), max(1, round(scale * height))))
+
+
+def _painted(why, theme):
+    """Return saliency (28,28), -1..1, as a small surface: the hue says for or against, the alpha how strongly."""
+    for _ in range(2):  # smoothly, for scaling would show the pixels' corners
+        why = smooth(why.repeat(2, axis=0).repeat(2, axis=1))
+    surface = pygame.Surface(why.shape[::-1], pygame.SRCALPHA)
+    pixels, alpha = pygame.surfarray.pixels3d(surface), pygame.surfarray.pixels_alpha(surface)
+    pixels[...] = np.where(why.T[:, :, None] > 0, _rgb(theme.accent), _rgb(theme.against))
+    alpha[...] = np.rint(255 * np.sqrt(np.abs(why.T)))
+    del pixels, alpha
+    return surface
+
+
+def _rgb(color):
+    return tuple(pygame.Color(color)[:3])
+
+
+__all__ = ["Layout", "Place", "Scene", "Theme", "View"]

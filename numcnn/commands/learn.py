@@ -1,0 +1,147 @@
+"""Learn your own handwriting, from the digits that you labelled in the pad.
+
+The network goes on training, a few seconds long, on your digits and on what it
+could read before, so that it forgets nothing. The new weights go to a file of
+their own, which the pad uses from then on; the weights to begin with stay what
+they are. With 20 digits or more a quarter is held out at first, to tell what
+can be expected of digits that you have yet to draw.
+"""
+
+EXAMPLES = """examples:
+  numcnn learn                          what the pad does by itself
+  numcnn learn --own mine.jsonl --out mine.npz
+  numcnn evaluate --own --weights mine.npz
+  numcnn learn --simulate               what it is worth: of each of the 5
+                                        writers of UCI's pen digits whom the
+                                        network reads worst, 20 digits are
+                                        labelled and learnt, the others read
+
+A file of own digits has a line of JSON for each:
+  {"label": 4, "strokes": [[[x, y], ...], ...], "time": ...}
+"""
+
+import argparse
+import time
+
+from numcnn.commands import add_threads_argument, add_weights_argument, check_output, print_json, read_own, say
+from numcnn.errors import ConfigError
+
+
+def add_arguments(parser):
+    """Add this command's options."""
+    add_weights_argument(parser)
+    parser.add_argument("--own", metavar="FILE", help="your digits (default: those that you labelled in the pad)")
+    parser.add_argument("--out", metavar="FILE", help="the new weights (default: where the pad looks for them)")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="MNIST's folder; without MNIST generated digits take its place"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="decides all that is left to chance (default: 0)"
+    )
+    parser.add_argument(
+        "--backend", default="fast", choices=("fast", "reference"), help="which kernels (default: fast)"
+    )
+    add_threads_argument(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else there")
+    group = parser.add_argument_group("simulated users")
+    group.add_argument("--simulate", action="store_true", help="measure what learning is worth; write no weights")
+    group.add_argument("--pens", metavar="PATH", help="UCI's pen digits (default: the cache, else a download)")
+    group.add_argument("--worst", type=int, default=5, metavar="N", help="the N writers read worst (default: 5)")
+    group.add_argument("--writers", type=_numbers, metavar="N,N", help="these writers instead")
+    group.add_argument("--digits", type=int, default=20, metavar="N", help="how many each labels (default: 20)")
+    group.add_argument("--draws", type=int, default=3, metavar="N", help="times that each does so (default: 3)")
+    group.add_argument(
+        "--way",
+        default="balanced",
+        choices=("balanced", "corrections"),
+        help="which: equally many of each class (the default), or misread ones first, up to a half",
+    )
+
+
+def run(arguments):
+    """Learn, or measure what learning is worth.  Return the exit code."""
+    from numcnn.network import load
+    from numcnn.threads import use_threads
+
+    if arguments.seed < 0:
+        raise ConfigError(f"--seed is {arguments.seed}; wants a whole number, 0 or more")
+    use_threads(arguments.threads)
+    network = load(arguments.weights, backend=arguments.backend)
+    return _simulate(arguments, network) if arguments.simulate else _learn(arguments, network)
+
+
+def _learn(arguments, network):
+    from numcnn import personal
+    from numcnn.pad import store
+
+    began = time.perf_counter()
+    out = arguments.out or str(store.personal_weights())
+    digits = read_own(arguments.own)
+    if not arguments.out:
+        store.make_home()
+    check_output("--out", out, ".npz")
+    learner, report = personal.learn(
+        network, digits, seed=arguments.seed, data_dir=arguments.data_dir, backend=arguments.backend
+    )
+    learner.save(out)
+    report |= {"seconds": time.perf_counter() - began, "weights": out}
+    if arguments.json:
+        print_json(report)
+        return 0
+    for name, text in (("held_out", "digits held out"), ("own", "all digits, learnt"), ("known", "what it knew")):
+        if report[name]:
+            print(f"{text:<20} {_change(report[name])}")
+    print(f"learnt {report['digits']} digits in {report['seconds']:.1f} s; weights: {out}")
+    return 0
+
+
+def _change(found):
+    from numcnn.metrics import accuracy_interval
+
+    right = [round(found[when] * found["n"]) for when in ("before", "after")]
+    low, high = accuracy_interval(right[1], found["n"])
+    return f"{right[0]} -> {right[1]} of {found['n']:,} right (95% interval {low:.0%} to {high:.0%})"
+
+
+def _simulate(arguments, network):
+    """Print what each simulated user's digits are read like, before and after."""
+    from numcnn import personal
+    from numcnn.data import pendigits
+    from numcnn.pad import simulate
+
+    for name in ("worst", "digits", "draws"):
+        if getattr(arguments, name) < 1:
+            raise ConfigError(f"--{name} is {getattr(arguments, name)}; wants 1 or more")
+    people = pendigits.load(arguments.pens, report=say)
+    writers = arguments.writers
+    if writers is None:
+        fresh = people.of(simulate.strangers(network, people))
+        writers = simulate.worst(network, fresh, arguments.worst)
+    test = personal.mnist_at_hand(("test_images", "test_labels"), arguments.data_dir)
+    before = 1 - personal.accuracy(network, test["test_images"], test["test_labels"]) if test else None
+    users = []
+    for user in simulate.simulate(
+        network,
+        people,
+        writers,
+        count=arguments.digits,
+        draws=arguments.draws,
+        way=arguments.way,
+        data_dir=arguments.data_dir,
+    ):
+        say(f"writer {user.writer:>2}: {user.before:>3} -> {user.after:>3} of {user.n} misread")
+        users.append(user)
+    report = simulate.summary(users, before)
+    if arguments.json:
+        print_json(report)
+    else:
+        print(simulate.to_text(report))
+    return 0
+
+
+def _numbers(text):
+    """Parse "3,14"."""
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: wants numbers of writers, such as 3,14") from None

@@ -1,0 +1,118 @@
+"""What lies above the pad for a while: a tooltip, a message, the list of keys."""
+
+from dataclasses import dataclass
+
+import pygame
+
+from numcnn.pad.theme import rounded
+
+KEYS = (
+    ("Left button, pen, finger", "draw"),
+    ("Right button", "erase"),
+    ("E", "eraser, on and off"),
+    ("Wheel, [ and ]", "brush, on the screen"),
+    ("Ctrl Z, Ctrl Y", "undo, redo"),
+    ("C, Space", "clear"),
+    ("S", "save the drawing as PNG"),
+    ("Drop a picture", "read it"),
+    ("F, Tab", "inside the network"),
+    ("W", "why this answer"),
+    ("0 to 9", "say what it is"),
+    ("U", "take that back"),
+    ("T", "learn from your digits"),
+    ("B", "shipped weights or yours"),
+    ("D", "dark or light"),
+    ("H, ?", "these keys"),
+    ("Esc", "close, quit"),
+)
+TIPS = {
+    "undo": "Undo   Ctrl Z",
+    "redo": "Redo   Ctrl Y",
+    "erase": "Eraser   E, or the right button",
+    "clear": "Clear the sheet   C",
+    "inside": "Look inside the network   F",
+    "why": "Why this answer?   W",
+    "learn": "Learn from your digits   T",
+    "save": "Save the drawing   S",
+    "theme": "Dark or light   D",
+    "help": "All keys   H",
+}
+
+
+@dataclass(frozen=True)
+class Toast:
+    """A message.  kind: "note", "good" or "bad"; button: the word on it, for what can be taken back."""
+
+    words: str
+    kind: str = "note"
+    button: str = ""
+
+
+def tooltip(type_, theme, places, name):
+    """Return the Rect and the drawing function of a button's tooltip."""
+    text, button = places.text, places.buttons[name]
+    rect = pygame.Rect(0, 0, type_.width(TIPS[name], text) + round(1.4 * text), round(2.1 * text))
+    rect.midleft = button.right + text // 2, button.centery
+
+    def draw(surface):
+        _card(surface, theme, rect, text)
+        type_.write(surface, TIPS[name], text, theme.ink, center=rect.center)
+
+    return rect.inflate(text, text), draw
+
+
+def toast(type_, theme, places, shown):
+    """Return a message's Rect, its drawing function and the Rect of its button or None."""
+    text, sheet = places.text, places.sheet
+    button_wide = type_.width(shown.button, text, True) + 2 * text if shown.button else 0
+    room = max(8 * text, sheet.width - 5 * text - button_wide)
+    lines = [line for part in shown.words.split("\n") for line in type_.folded(part, text, room)]
+    wide = max(type_.width(line, text) for line in lines)
+    rect = pygame.Rect(0, 0, round(wide + 3.4 * text + button_wide), round((1.45 * len(lines) + 1.2) * text))
+    rect.midbottom = sheet.centerx, sheet.bottom - round(2.4 * text)
+    button = None
+    if shown.button:
+        button = pygame.Rect(rect.right - button_wide - text // 2, rect.top, button_wide, rect.height)
+
+    def draw(surface):
+        _card(surface, theme, rect, text)
+        color = {"good": theme.accent, "bad": theme.against}.get(shown.kind, theme.muted)
+        x = rect.left + round(1.3 * text)
+        pygame.draw.circle(surface, color, (x, rect.centery), round(0.34 * text))
+        for i, line in enumerate(lines):
+            y = rect.top + round((0.6 + 1.45 * (i + 0.5)) * text)
+            type_.write(surface, line, text, theme.ink, midleft=(x + text, y))
+        if button:
+            type_.write(surface, shown.button, text, theme.accent, True, center=button.center)
+
+    return rect.inflate(text, text), draw, button
+
+
+def help_card(type_, theme, places):
+    """Return the Rect and the drawing function of the list of keys."""
+    text = places.text
+    left = max(type_.width(key, text, True) for key, _ in KEYS)
+    right = max(type_.width(action, text) for _, action in KEYS)
+    line = 1.62 * text
+    rect = pygame.Rect(0, 0, round(left + right + 5 * text), round(len(KEYS) * line + 4.2 * text))
+    window = pygame.Rect(0, 0, places.status.right + places.margin, places.status.bottom)
+    if rect.height > window.height:
+        line *= (window.height - 4.2 * text) / (rect.height - 4.2 * text)
+        rect.height = window.height
+    rect.center = window.center
+
+    def draw(surface):
+        _card(surface, theme, rect, text)
+        type_.write(surface, "Keys", 1.5 * text, theme.ink, True, topleft=(rect.left + 2 * text, rect.top + text))
+        for i, (key, action) in enumerate(KEYS):
+            y = round(rect.top + 3.2 * text + (i + 0.5) * line)
+            type_.write(surface, key, text, theme.ink, True, midleft=(rect.left + 2 * text, y))
+            type_.write(surface, action, text, theme.muted, midleft=(rect.left + left + 3 * text, y))
+
+    return rect.inflate(text, text), draw
+
+
+def _card(surface, theme, rect, text):
+    edge = max(1, text // 12)
+    rounded(surface, rect.inflate(2 * edge, 2 * edge), theme.line, 0.7 * text + edge)
+    rounded(surface, rect, theme.card, 0.7 * text)

@@ -1,0 +1,210 @@
+"""What the pad does with files: on a thread of its own, so that no frame waits for a disk."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pygame
+
+from numcnn.errors import DataError, NumcnnError
+from numcnn.files import atomic_write
+from numcnn.network import load
+from numcnn.pad import store
+from numcnn.pad.learner import Learner, in_words
+from numcnn.pad.mind import check_network
+from numcnn.preprocess import load_picture, prepare_file
+
+MOST_NAMES, REFERENCE = 100_000, "reference"
+PERSONAL = "your weights"
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What came of an errand: words to show (kind and button as of ``cards.Toast``), a picture, a network."""
+
+    words: str = ""
+    kind: str = "good"
+    button: str = ""
+    picture: tuple | None = None  # (surface, (28,28) uint8)
+    network: object = None
+
+
+class Keeper:
+    """Runs the pad's errands, one after the other, and keeps what came of them until ``done`` is asked.
+
+    own: a ``store.OwnSet``, autosave: a ``store.Autosave``; without them nothing of that kind is kept.
+    shipped: the network to learn with, which ``swap`` goes back to, and weights: its name or path.  Without them there
+    is no learning.
+    """
+
+    def __init__(self, own=None, autosave=None, save_dir=".", shipped=None, weights=None):
+        self.own, self.autosave, self.save_dir = own, autosave, Path(save_dir)
+        self.shipped, self.weights = shipped, weights
+        self.note = ""
+        self._learner = None
+        self._worker, self._teacher = ThreadPoolExecutor(1, "numcnn-pad"), ThreadPoolExecutor(1, "numcnn-learn")
+        self._running, self._finished = [], []
+        self._watched, self._problem = (), None
+
+    @property
+    def busy(self):
+        """Whether an errand is under way."""
+        return bool(self._running)
+
+    @property
+    def progress(self):
+        """What is being learnt, in words, and how much of it is done, 0..1; None while nothing is."""
+        return ("learning your digits", self._learner.share) if self._learner else None
+
+    def done(self):
+        """Return a ``Done`` for each errand that has ended since the last time."""
+        ended = [errand for errand in self._running if errand.done()]
+        self._running = [errand for errand in self._running if errand not in ended]
+        finished, self._finished = self._finished, []
+        finished += [done for errand in ended if (done := _outcome(errand))]
+        for done in finished:
+            if done.network is not None:
+                self.note = "" if done.network is self.shipped else PERSONAL
+        return finished
+
+    def close(self, strokes):
+        """End all errands, and keep the drawing."""
+        if self._learner:
+            self._learner.stop()
+        self._worker.shutdown()
+        self._teacher.shutdown()
+        if self.autosave:
+            self.autosave.flush(strokes)
+
+    def last_drawing(self):
+        """Return the strokes of the drawing that was kept last, and the text of what went wrong or None."""
+        return (self.autosave.restore(), self.autosave.problem) if self.autosave else ([], None)
+
+    def own_network(self):
+        """Return the network that has learnt from the own set, or None when there is none or it is not to be used."""
+        if not store.personal_weights().exists():
+            return None
+        try:
+            network = check_network(load(store.personal_weights(), backend=REFERENCE))
+        except NumcnnError as error:
+            self._finished.append(Done(str(error), "bad"))
+            return None
+        self.note = PERSONAL
+        return network
+
+    def watch(self, strokes):
+        """Keep the drawing, now and then: best called while the pen is up."""
+        if self.autosave and strokes is not self._watched:
+            self._watched = strokes
+            self._send(self._autosave, strokes)
+
+    def open_picture(self, path):
+        """Read a picture file."""
+        self._send(_open_picture, path)
+
+    def save_drawing(self, surface):
+        """Write a picture of the drawing into the folder for them, under a name that is free."""
+        self._send(self._save, surface)
+
+    def keep(self, label, strokes):
+        """Add a digit to the own set."""
+        self._send(self._keep, label, strokes)
+
+    def take_back(self):
+        """Take the digit out of the own set again that was added last."""
+        self._send(self._take_back)
+
+    def learn(self):
+        """Train on the own set, while everything else goes on."""
+        if self._learner:
+            self._finished.append(Done("already learning", "note"))
+        elif self.own is None or not self.weights:
+            self._finished.append(Done("this pad doesn't learn", "note"))
+        else:
+            self._learner = Learner(self.weights)
+            self._running.append(self._teacher.submit(self._learn))
+
+    def swap(self):
+        """Change between the shipped weights and the personal ones."""
+        self._send(self._swap)
+
+    def _send(self, errand, *arguments):
+        self._running.append(self._worker.submit(errand, *arguments))
+
+    def _autosave(self, strokes):
+        self.autosave.flush(strokes)
+        problem, self._problem = self.autosave.problem, self.autosave.problem
+        return Done(problem, "bad") if problem and problem != self._problem else None
+
+    def _save(self, surface):
+        path = _free_name(self.save_dir)
+        write_png(surface, path)
+        return Done(f"saved as {path}")
+
+    def _keep(self, label, strokes):
+        if self.own is None:
+            return Done("this pad keeps no digits", "note")
+        self.own.add(label, strokes)
+        count = len(self.own)
+        return Done(f"kept: this is a {label}  ({count} of yours)", button="Undo")
+
+    def _take_back(self):
+        label = self.own.remove_last() if self.own else None
+        return Done("there is nothing to take back" if label is None else f"taken back: the {label}", "note")
+
+    def _learn(self):
+        try:
+            words = in_words(self._learner.report())
+            return Done(words, network=check_network(load(store.personal_weights(), backend=REFERENCE)))
+        finally:
+            self._learner = None
+
+    def _swap(self):
+        if self.shipped is None:
+            return Done("this pad has one network only", "note")
+        if store.forget():
+            return Done("the shipped weights; B brings yours back", "note", network=self.shipped)
+        if store.restore():
+            return Done(
+                "your weights; B goes back to the shipped ones",
+                network=load(store.personal_weights(), backend=REFERENCE),
+            )
+        return Done("no weights of yours yet: say by 0-9 what your digits are, then T learns them", "note")
+
+
+def _outcome(errand):
+    try:
+        return errand.result()
+    except (NumcnnError, OSError) as error:
+        return Done(str(error), "bad")
+
+
+def _open_picture(path):
+    image = prepare_file(path)
+    picture = load_picture(path)
+    grey = picture if picture.dtype == np.uint8 else np.rint(255 * picture).astype(np.uint8)
+    surface = pygame.surfarray.make_surface(np.repeat(grey.T[:, :, None], 3, axis=2))
+    return Done(f"read from {Path(path).name}; draw or clear to go on", "note", picture=(surface, image))
+
+
+def _free_name(folder):
+    """Return a path in the folder that doesn't exist: drawing-1.png, drawing-2.png ..."""
+    for number in range(1, MOST_NAMES):
+        path = folder / f"drawing-{number}.png"
+        if not path.exists():
+            return path
+    raise DataError(f"{folder} is full of drawings; choose another folder by --save-dir")
+
+
+def write_png(surface, path):
+    """Write a surface as PNG.  Raises NumcnnError, with the path."""
+    png = io.BytesIO()  # in memory first: pygame doesn't tell what went wrong with a file
+    pygame.image.save(surface, png, "drawing.png")
+    try:
+        with atomic_write(path) as file:
+            file.write(png.getvalue())
+    except OSError as error:
+        reason = error.strerror or error
+        raise NumcnnError(f"cannot write {path}: {reason}; check the folder and the space left") from error

@@ -1,0 +1,126 @@
+"""Where everything lies in a window of any size.  Only numbers: nothing is drawn here."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import pygame
+
+# The buttons from top to bottom; None is a gap.
+BUTTONS = ("undo", "redo", "erase", "clear", None, "inside", "why", "learn", None, "save", "theme", "help")
+SMALLEST = 200  # a window that is smaller in either direction is drawn as if it were this large
+SEEN = 28
+
+
+class Layout(NamedTuple):
+    """Where everything lies, in pixels of the window."""
+
+    text: int  # height of small text
+    margin: int
+    buttons: dict  # name -> pygame.Rect
+    sheet: pygame.Rect
+    answer: pygame.Rect
+    seen: pygame.Rect  # what the network sees, one picture a digit
+    bars: pygame.Rect
+    status: pygame.Rect  # a line below the sheet
+    inside: pygame.Rect  # the panel that shows the network's inside; empty while it is closed
+
+    def button_at(self, position):
+        """Return the name of the button at a place of the window, or None."""
+        return next((name for name, rect in self.buttons.items() if rect.collidepoint(position)), None)
+
+
+class Place(NamedTuple):
+    """How the canvas lies on the sheet: a point (x, y) of it is at scale * (x, y) + (left, top) of the window."""
+
+    scale: float
+    left: float
+    top: float
+    sheet: pygame.Rect
+
+    def to_canvas(self, position):
+        """Return the canvas's point at a place of the window, moved onto the sheet if it lies beyond."""
+        sheet = self.sheet
+        x = min(max(position[0], sheet.left), sheet.right)
+        y = min(max(position[1], sheet.top), sheet.bottom)
+        return (x - self.left) / self.scale, (y - self.top) / self.scale
+
+    def to_window(self, x, y):
+        """Return the place of the window where a point of the canvas lies."""
+        return self.scale * x + self.left, self.scale * y + self.top
+
+    def rect(self, box):
+        """Return the Rect of the window that a box (left, top, right, bottom) of the canvas covers."""
+        (left, top), (right, bottom) = self.to_window(*box[:2]), self.to_window(*box[2:])
+        return pygame.Rect(round(left), round(top), round(right - left), round(bottom - top))
+
+
+def place(canvas, sheet):
+    """Lay the canvas into the middle of the sheet, as large as it fits; smaller where ink beyond it wouldn't."""
+    middle_x, middle_y = canvas.width / 2, canvas.height / 2
+    points = [point for stroke in canvas.strokes for point in stroke]
+    reach_x = max([middle_x, *(abs(x - middle_x) for x, _ in points)])
+    reach_y = max([middle_y, *(abs(y - middle_y) for _, y in points)])
+    scale = min(sheet.width / (2 * reach_x), sheet.height / (2 * reach_y))
+    return Place(scale, sheet.centerx - scale * middle_x, sheet.centery - scale * middle_y, sheet)
+
+
+@lru_cache(maxsize=8)
+def layout(size, inside=False):
+    """Divide a window of this size (width, height): buttons, sheet, and what the network says.
+
+    ``inside``: make room for the panel that shows the network's inside.
+    """
+    width, height = (max(v, SMALLEST) for v in size)
+    text = max(12, round(min(width / 70, height / 44)))
+    margin = round(1.3 * text)
+    buttons = _buttons(text, margin, height)
+    left = max(rect.right for rect in buttons.values()) + margin
+    status = pygame.Rect(left, height - margin - text, width - left - margin, round(1.3 * text))
+    bottom = status.top - round(0.7 * margin)
+    if inside:
+        sheet, answer, seen, panel = _with_inside(left, bottom, width, margin, text)
+        return Layout(text, margin, buttons, sheet, answer, seen, pygame.Rect(0, 0, 0, 0), status, panel)
+    panel_width = round(min(0.31 * width, 26 * text))
+    sheet = pygame.Rect(left, margin, width - left - panel_width - 2 * margin, bottom - margin)
+    answer, seen, bars = _panel(pygame.Rect(sheet.right + margin, margin, panel_width, bottom - margin), text)
+    return Layout(text, margin, buttons, sheet, answer, seen, bars, status, pygame.Rect(0, 0, 0, 0))
+
+
+def _buttons(text, margin, height):
+    """Stack the buttons at the left edge, each with an icon and a word below it."""
+    count, gaps = len(BUTTONS) - BUTTONS.count(None), BUTTONS.count(None)
+    gap = round(0.5 * text)
+    room = height - 2 * margin - gaps * gap
+    tall, wide = min(round(3.7 * text), room // count), round(4.0 * text)
+    rects, top = {}, margin
+    for name in BUTTONS:
+        if name is None:
+            top += gap
+        else:
+            rects[name] = pygame.Rect(round(0.6 * margin), top, wide, max(1, tall - max(2, text // 6)))
+            top += tall
+    return rects
+
+
+def _panel(panel, text):
+    """Divide the panel beside the sheet: the answer, the pictures, the bars."""
+    answer = pygame.Rect(panel.left, panel.top, panel.width, round(0.23 * panel.height))
+    side = SEEN * max(1, round(0.19 * panel.height) // SEEN)
+    seen = pygame.Rect(panel.left, answer.bottom + round(0.8 * text), panel.width, side)
+    top = seen.bottom + round(1.4 * text)
+    return answer, seen, pygame.Rect(panel.left, top, panel.width, max(10, panel.bottom - top))
+
+
+def _with_inside(left, bottom, width, margin, text):
+    """Divide the window when the inside is shown: a smaller sheet with the answer below it, the inside beside them."""
+    room = width - left - 2 * margin
+    side = round(max(0.36 * room, min(0.42 * room, 22 * text)))
+    height = bottom - margin
+    below = round(max(0.26 * height, min(0.34 * height, height - side - margin)))
+    sheet = pygame.Rect(left, margin, side, height - below - margin)
+    rest = pygame.Rect(left, sheet.bottom + margin, side, below)
+    small = SEEN * max(1, round(0.28 * below) // SEEN)
+    seen = pygame.Rect(rest.left, rest.bottom - small, side, small)
+    answer = pygame.Rect(rest.left, rest.top, side, rest.height - small - round(0.8 * text))
+    panel = pygame.Rect(sheet.right + margin, margin, room - side, height)
+    return sheet, answer, seen, panel

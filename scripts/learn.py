@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""``numcnn learn`` from a checkout: the same arguments, the same function."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from numcnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["learn", *sys.argv[1:]]))

@@ -1,0 +1,69 @@
+"""What the network shows of its inside is what it computes, and saliency is the gradient it says it is."""
+
+import numpy as np
+import pytest
+
+from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn.data.strokes import digit_strokes
+from numcnn.insight import DENSE, MAPS, POOLED, look, saliency
+from numcnn.models import make_layers
+from numcnn.raster import mnist_image
+
+FIVE = mnist_image(digit_strokes(5, np.random.default_rng(3)))
+
+
+@pytest.mark.parametrize("model", ["canonical", "best"])
+@pytest.mark.parametrize("fuse", [True, False])
+def test_every_stage_is_shown_and_the_answer_is_the_network_s(model, fuse):
+    network = Network(make_layers(model, dropout=0.3), backend="reference", normalisation=(0.13, 0.31), fuse=fuse)
+    network.temperature = 0.5
+    insight = look(network, FIVE)
+    np.testing.assert_allclose(insight.probabilities, network.predict_proba(FIVE)[0], atol=1e-6)
+    np.testing.assert_allclose(insight.logits, network.logits(FIVE)[0], atol=1e-4)
+    assert insight.answer == network.predict(FIVE)[0] == insight.logits.argmax()
+    assert (
+        insight.runner_up
+        == np.delete(np.arange(10), insight.answer)[np.delete(insight.logits, insight.answer).argmax()]
+    )
+    assert [stage.kind for stage in insight.stages] == [MAPS, POOLED, MAPS, POOLED, DENSE]
+    assert [stage.layer.name for stage in insight.stages] == ["conv1", "pool1", "conv2", "pool2", "dense1"]
+    assert all(stage.out.shape == stage.layer.out_shape and stage.out.min() >= 0 for stage in insight.stages)
+
+
+def test_a_map_is_what_its_filter_finds():
+    network = Network([Conv2D(2, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)], backend="reference", seed=4)
+    maps, pooled = (stage.out for stage in look(network, FIVE).stages)
+    w, b = network.layers[0].params["w"], network.layers[0].params["b"]
+    place = np.sum(FIVE[10:13, 12:15, None, None] / 255 * w, axis=(0, 1, 2)) + b
+    np.testing.assert_allclose(maps[10, 12], np.maximum(place, 0), rtol=1e-5)
+    np.testing.assert_array_equal(pooled[5, 6], maps[10:12, 12:14].max(axis=(0, 1)))
+
+
+def test_what_was_shown_stays_when_the_next_picture_is_read():
+    network = Network(make_layers("canonical"), backend="reference")
+    insight = look(network, FIVE)
+    before = [stage.out.copy() for stage in insight.stages], insight.logits.copy()
+    look(network, FIVE[::-1].copy())
+    for stage, out in zip(insight.stages, before[0], strict=True):
+        np.testing.assert_array_equal(stage.out, out)
+    np.testing.assert_array_equal(insight.logits, before[1])
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_saliency_is_the_slope_of_the_difference_of_two_logits(fuse):
+    layers = [Conv2D(3, 3, padding="same"), ReLU(), MaxPool2D(2), Conv2D(4, 3), ReLU(), MaxPool2D(2), Flatten(),
+              Dense(12), ReLU(), Dropout(0.5), Dense(10)]  # fmt: skip
+    network = Network(layers, dtype=np.float64, backend="reference", seed=1, normalisation=(0.13, 0.31), fuse=fuse)
+    image = np.clip(FIVE / 255 + np.random.default_rng(0).uniform(0.01, 0.05, (28, 28)), 0, 0.99)
+    slopes = saliency(network, image, 5, 3)
+    assert slopes.shape == (28, 28)
+    step, checked = 1e-6, 0
+    for row, column in ((14, 14), (3, 20), (9, 11), (20, 15), (12, 8)):
+        nudge = np.zeros((28, 28))
+        nudge[row, column] = step
+        (more,), (less,) = network.logits(image + nudge), network.logits(image - nudge)
+        numeric = ((more[5] - more[3]) - (less[5] - less[3])) / (2 * step)
+        assert slopes[row, column] == pytest.approx(numeric, rel=1e-5, abs=1e-8)
+        checked += abs(numeric) > 1e-3
+    assert checked >= 3
+    np.testing.assert_allclose(saliency(network, image, 3, 5), -slopes)

@@ -1,0 +1,304 @@
+"""The pad's user data: nothing is lost or half-written, with two pads, killed ones, and no room on the disk."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numcnn
+from numcnn.errors import DataError
+from numcnn.pad import store
+from numcnn.pad.canvas import read_strokes
+
+ROOT = Path(numcnn.__file__).parents[1]
+FOUR = [[(0.0, 0.0), (0.5, 40.25), (30.0, 40.0)], [(25, 5), (25, 80)]]
+DOT = [[(3, 4)]]
+
+
+@pytest.fixture
+def own(tmp_path):
+    return store.OwnSet(tmp_path / "data" / "own.jsonl")
+
+
+def python(code, *arguments, **settings):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], env={**os.environ, "PYTHONPATH": str(ROOT)}, **settings
+    )
+
+
+def labels(own):
+    digits, problems = own.read()
+    assert problems == []
+    return [digit.label for digit in digits]
+
+
+def test_the_folder_is_the_system_s_or_the_one_that_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("NUMCNN_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert sys.platform != "linux" or store.home() == tmp_path / "data" / "numcnn"
+    monkeypatch.setenv("NUMCNN_HOME", str(tmp_path / "mine"))
+    assert store.OwnSet().path == tmp_path / "mine" / "own.jsonl"
+    assert store.personal_weights().parent == store.Autosave().path.parent == tmp_path / "mine"
+
+
+def test_digits_come_back_as_they_were_drawn(own):
+    assert own.read() == ([], []) and len(own) == 0
+    own.add(4, FOUR)
+    own.add(np.int64(1), DOT)
+    (four, one), problems = own.read()
+    assert problems == [] and (four.label, one.label) == (4, 1) and four.time.startswith("20")
+    for stroke, drawn in zip(four.strokes, FOUR, strict=True):
+        np.testing.assert_array_equal(stroke, drawn)
+    assert own.counts() == [0, 1, 0, 0, 1, 0, 0, 0, 0, 0] and len(own) == 2
+    first = json.loads(own.path.read_text().splitlines()[0])
+    assert first.keys() == {"label", "strokes", "time"} and first["strokes"][1] == [[25.0, 5.0], [25.0, 80.0]]
+
+
+@pytest.mark.parametrize(
+    ("label", "strokes", "text"),
+    [
+        (10, DOT, "the label is 10; wants a digit from 0 to 9"),
+        ("4", DOT, "the label is '4'"),
+        (True, DOT, "wants a digit from 0 to 9"),
+        (4, [], "nothing is drawn"),
+        (4, [[]], "nothing is drawn"),
+        (4, [[(0, float("nan"))]], "NaN"),
+    ],
+)
+def test_what_is_no_labelled_digit_is_not_added(own, label, strokes, text):
+    own.add(7, DOT)
+    before = own.path.read_bytes()
+    with pytest.raises(DataError, match=text):
+        own.add(label, strokes)
+    assert own.path.read_bytes() == before
+
+
+def test_the_last_labelling_can_be_taken_back(own):
+    own.add(3, DOT)
+    earlier = own.path.read_bytes()
+    again = store.OwnSet(own.path)
+    again.add(4, FOUR)
+    again.add(5, DOT)
+    assert again.remove_last() == 5 and labels(own) == [3, 4]
+    assert again.remove_last() == 4 and own.path.read_bytes() == earlier
+    assert again.remove_last() is None and own.path.read_bytes() == earlier  # yesterday's digits are safe
+    own.path.unlink()
+    with pytest.raises(DataError, match=r"cannot use .*No such file"):
+        own.remove_last()
+
+
+def test_taking_back_leaves_what_another_pad_has_added_since(own):
+    other = store.OwnSet(own.path)
+    own.add(3, DOT)
+    own.add(4, FOUR)
+    other.add(8, DOT)
+    assert own.remove_last() == 4 and labels(own) == [3, 8]
+    assert other.remove_last() == 8 and labels(own) == [3]
+    own.path.write_text("edited by hand, so that the line is another one".ljust(own.path.stat().st_size))
+    before = own.path.read_bytes()
+    assert own.remove_last() is None and own.path.read_bytes() == before
+
+
+def test_a_half_line_at_the_end_costs_only_itself(own):
+    for label in (1, 2):
+        own.add(label, FOUR)
+    whole = own.path.read_bytes()
+    own.path.write_bytes(whole[:-20])
+    digits, problems = own.read()
+    assert [digit.label for digit in digits] == [1]
+    assert problems == [
+        f"{own.path}, line 2: is only half there, as when a program is stopped while it writes; left out"
+    ]
+    own.add(6, DOT)  # on a line of its own
+    digits, problems = own.read()
+    assert [digit.label for digit in digits] == [1, 6] and len(problems) == 1 and "line 2: is no JSON" in problems[0]
+    own.path.write_bytes(whole[:-1])  # whole but for the line's end, as some editors leave it
+    assert labels(own) == [1, 2]
+    own.add(7, DOT)
+    assert labels(own) == [1, 2, 7] and own.remove_last() == 7 and labels(own) == [1, 2]
+
+
+GARBAGE = [
+    (b"garbage", "is no JSON"),
+    (b"\x00\xff\xfe", "is no JSON"),
+    (b"[" * 100_000, "is no JSON"),
+    (b"[1, 2]", 'wants {"label": ...'),
+    (b'{"label": 12, "strokes": [[[0, 0]]]}', "the label is 12; wants a digit from 0 to 9"),
+    (b'{"label": 4}', "the strokes are none: wants a list of strokes"),
+    (b'{"label": 4, "strokes": [[[0, NaN]]]}', "NaN"),
+    (b'{"label": 4, "strokes": [[[0, 1e999]]]}', "infinite"),
+    (b'{"label": 4, "strokes": [[["0", 1]]]}', "wants a list of strokes"),
+    (b'{"label": 4, "strokes": [[[0, 0]]], "time": 5}', "the time is 5"),
+]
+
+
+@pytest.mark.parametrize(("line", "text"), GARBAGE)
+def test_a_garbage_line_is_named_with_its_number(own, line, text):
+    own.add(1, DOT)
+    with open(own.path, "ab") as file:
+        file.write(line + b"\n\n")
+    own.add(2, DOT)
+    digits, (problem,) = own.read()
+    assert [digit.label for digit in digits] == [1, 2]
+    assert problem.startswith(f"{own.path}, line 2: ") and text in problem and problem.endswith("; left out")
+
+
+def test_a_folder_that_cannot_be_used_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    own = store.OwnSet(tmp_path / "file" / "own.jsonl")
+    with pytest.raises(DataError, match=r"cannot use .*; check the folder and the space left"):
+        own.add(1, DOT)
+    (tmp_path / "own.jsonl").mkdir()
+    with pytest.raises(DataError, match=r"cannot use .*Is a directory"):
+        store.OwnSet(tmp_path / "own.jsonl").read()
+
+
+@pytest.fixture
+def little_room():
+    """Give the function that limits files to so many bytes, as if the disk were full then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_set_as_it_was(own, little_room):
+    own.add(1, FOUR)
+    before = own.path.read_bytes()
+    for room in (0, 10):  # none at all, and enough for a part of the line
+        little_room(len(before) + room)
+        with pytest.raises(DataError, match=r"cannot use .*; check the folder and the space left"):
+            own.add(2, FOUR)
+        assert own.path.read_bytes() == before
+    little_room(resource.RLIM_INFINITY)
+    own.add(3, FOUR)
+    assert labels(own) == [1, 3]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_device_is_an_error_too():
+    with pytest.raises(DataError, match="No space left on device"):
+        store.OwnSet("/dev/full").add(1, DOT)
+
+
+ADD_MANY = """
+import sys
+from numcnn.pad.store import OwnSet
+own = OwnSet(sys.argv[1])
+sys.stdin.readline()
+for i in range(int(sys.argv[3])):
+    own.add(int(sys.argv[2]), [[(j, i) for j in range(300)]])
+    if i % 5 == 4:
+        own.remove_last()
+    print(i, flush=True)
+"""
+
+
+def test_two_pads_at_once_lose_nothing(own):
+    pads = [python(ADD_MANY, own.path, label, 40, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for label in (1, 2)]
+    for pad in pads:  # both are ready: now
+        pad.stdin.write(b"\n")
+        pad.stdin.flush()
+    for pad in pads:
+        pad.communicate(timeout=60)
+        assert pad.returncode == 0
+    assert sorted(labels(own)) == [1] * 32 + [2] * 32
+
+
+def test_a_killed_pad_leaves_whole_lines(own):
+    pad = python(ADD_MANY, own.path, 3, 100_000, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pad.stdin.write(b"\n")
+    pad.stdin.flush()
+    for _ in range(20):
+        assert pad.stdout.readline()
+    pad.send_signal(signal.SIGKILL)
+    told = len(pad.communicate(timeout=60)[0].split()) + 20
+    digits, problems = own.read()
+    kept = told - told // 5
+    assert kept - 1 <= len(digits) <= kept + 1 and problems == []
+    own.add(4, DOT)  # the dead one's lock is gone
+    assert labels(own)[-1] == 4
+
+
+# The last drawing
+
+
+@pytest.fixture
+def autosave(tmp_path):
+    return store.Autosave(tmp_path / "data" / "drawing.json")
+
+
+def test_the_last_drawing_comes_back(autosave):
+    assert autosave.restore() == [] and autosave.problem is None
+    autosave.update(FOUR)
+    (first, second) = store.Autosave(autosave.path).restore()
+    np.testing.assert_array_equal(first, FOUR[0])
+    np.testing.assert_array_equal(second, FOUR[1])
+    assert len(read_strokes(autosave.path)) == 2  # what `numcnn draw --strokes` reads
+    autosave.flush([])
+    assert store.Autosave(autosave.path).restore() == [] and autosave.problem is None
+
+
+def test_it_is_written_once_a_second_at_most_and_only_when_it_is_new(autosave, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(store.time, "monotonic", lambda: now[0])
+    autosave.update(DOT)
+    now[0] += 0.5
+    autosave.update(FOUR)
+    assert len(autosave.restore()) == 1
+    now[0] += 0.5
+    autosave.update(FOUR)
+    assert len(autosave.restore()) == 2
+    autosave.path.unlink()
+    now[0] += 5
+    autosave.update(FOUR)
+    assert not autosave.path.exists()
+    autosave.flush(DOT)
+    assert len(autosave.restore()) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"garbage", b"\xff\x00", b'{"a": 1}', b"[[[0, NaN]]]", b"[[[0, Infinity]]]", b"[[[0, 1], [2", b"[1]"],
+)
+def test_a_damaged_drawing_is_told_and_the_sheet_empty(autosave, content):
+    autosave.path.parent.mkdir()
+    autosave.path.write_bytes(content)
+    assert autosave.restore() == []
+    assert autosave.problem.startswith(f"the last drawing is lost: {autosave.path}: ")
+    autosave.flush(FOUR)
+    assert autosave.problem is None and len(autosave.restore()) == 2
+
+
+def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, little_room):
+    autosave.flush(FOUR)
+    little_room(20)
+    autosave.flush([*FOUR, *DOT])
+    assert "cannot keep the drawing in" in autosave.problem and len(autosave.restore()) == 2
+    assert os.listdir(autosave.path.parent) == ["drawing.json"]
+    little_room(resource.RLIM_INFINITY)
+    autosave.flush([[(float("nan"), 0)]])
+    assert "NaN" in autosave.problem and len(autosave.restore()) == 2
+    autosave.flush([*FOUR, *DOT])
+    assert autosave.problem is None and len(autosave.restore()) == 3
+
+
+# Personal weights
+
+
+def test_personal_weights_are_forgotten_and_taken_back(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMCNN_HOME", str(tmp_path))
+    assert not store.forget() and not store.restore()
+    personal = store.personal_weights()
+    personal.write_bytes(b"one")
+    assert store.forget() and not personal.exists()
+    assert store.restore() and personal.read_bytes() == b"one"
+    assert store.forget()
+    personal.write_bytes(b"two")  # learnt anew
+    assert not store.restore() and personal.read_bytes() == b"two"
+    assert store.forget() and store.restore() and personal.read_bytes() == b"two"
