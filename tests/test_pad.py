@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pygame
 import pytest
+from conftest import COMPILED
 from pads import SIZE, click, count, drag, mouse, press, region, settle, small
 from PIL import Image
 
@@ -556,6 +557,42 @@ def test_b_goes_from_the_shipped_weights_to_one_s_own_and_back(open_pad, at_home
     assert keeper.own_network() is None
     pad = open_pad(network=shipped, keeper=keeper)
     assert str(store.personal_weights()) in words(pad)
+
+
+@pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
+def test_it_learns_in_the_background_and_shows_before_and_after(open_pad, weights, tmp_path, at_home):
+    network, own = numcnn.load(weights, backend="reference"), store.OwnSet()
+    pad = open_pad(network=network, keeper=Keeper(own, None, tmp_path, network, weights))
+    press(pad, pygame.K_t)
+    settle(pad)
+    assert "no digits of yours yet" in words(pad)
+    drag(pad, (200, 200), (300, 300))
+    press(pad, pygame.K_7)
+    settle(pad)
+    click(pad, pad.places().buttons["learn"])
+    while not pad.scene.progress:
+        pad.step()
+    assert pad.scene.progress[0] == "learning your digits" and 0 <= pad.scene.progress[1] < 1
+    drag(pad, (300, 250), (200, 400))  # meanwhile one goes on drawing
+    press(pad, pygame.K_t)
+    assert words(pad) == "already learning" and len(pad.canvas.strokes) == 2
+    settle(pad)
+    assert words(pad).startswith("learnt 1 digit in ") and "your digits: " in words(pad) and " → " in words(pad)
+    assert pad.scene.progress is None and pad.scene.note == "your weights"
+    learnt = numcnn.load(store.personal_weights(), backend="reference")
+    image = pad.scene.reading.image
+    np.testing.assert_allclose(pad.scene.reading.insight.probabilities, learnt.predict_proba(image)[0], atol=1e-6)
+    assert np.abs(learnt.params - network.params).max() > 0
+
+
+def test_closing_the_pad_ends_what_it_is_learning(open_pad, weights, tmp_path, at_home):
+    own = store.OwnSet()
+    own.add(1, [[(0, 0), (0, 9)]])
+    keeper = Keeper(own, None, tmp_path, small(), weights)
+    keeper.learn()
+    began = time.perf_counter()
+    keeper.close([])
+    assert time.perf_counter() - began < 5 and not keeper.progress and not store.personal_weights().exists()
 
 
 # Start and end

@@ -63,6 +63,7 @@ def rows_of(document):
         "kernels": lambda document: [kernel_table(document["kernels"])],
         "scan": _scan_rows,
         "start_up": _start_up_rows,
+        "pad": _pad_rows,
         "time_to_99": _time_to_99_rows,
     }
     return [table for part, maker in makers.items() if part in document for table in maker(document)]
@@ -153,6 +154,23 @@ def _start_up_rows(document):
         for text, key, form in lines
     ]
     return [("start-up and memory", header, rows)]
+
+
+def _pad_rows(document):
+    cases = []
+    for case in document["pad"]["cases"]:
+        panels = "".join(f", {panel}" for panel in case["panels"])
+        times = (f"{case[key]:.1f}" for key in ("latency_ms_p50", "latency_ms_p95", "latency_ms_max", "work_ms_p50"))
+        name = f"{case['size']}, {case['events_per_second']} Hz{panels}"
+        cases.append((name, *times, f"{case['frames_per_second']:.0f}"))
+    first = document["pad"]["first_frame_s"]
+    rows = [
+        ("process start to the first frame, the fastest (s)", f"{min(first):.2f}"),
+        ("process start to the first frame, the slowest (s)", f"{max(first):.2f}"),
+        ("share of a processor while nobody draws", f"{document['pad']['idle_cpu']:.1%}"),
+    ]
+    header = ("", "p50 ms", "p95 ms", "max ms", "work ms", "frames/s")
+    return [("pad, from mouse events to new bars", header, cases), ("pad", ("", "numcnn"), rows)]
 
 
 def _time_to_99_rows(document):

@@ -21,6 +21,7 @@ parts:
   kernels      each kernel's arithmetic, bytes and time, plain and fused
   scan         numcnn's cost for an image by batch and data set size
   start-up     process start to the first steps; peak memory
+  pad          the drawing pad: from mouse events to new bars, first frame
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
 """
 
@@ -32,7 +33,7 @@ import tempfile
 from numcnn.commands import add_data_arguments, add_threads_argument, check_output, print_json, say
 from numcnn.errors import ConfigError
 
-PARTS = ("training", "inference", "kernels", "scan", "start-up", "time-to-99")
+PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "time-to-99")
 DEFAULT, QUICK = PARTS[:-1], PARTS[:2]
 ROUNDS, QUICK_ROUNDS = 15, 4
 
@@ -150,7 +151,7 @@ def _load_data(arguments, parts):
     from numcnn import data
     from numcnn.benchmark.task import IMAGES
 
-    whole = set(parts) - {*QUICK, "kernels"}
+    whole = set(parts) - {*QUICK, "kernels", "pad"}
     few = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
 
@@ -185,6 +186,10 @@ def _measure(document, parts, settings, dataset, arguments, folder):
             say("kernels: plain and fused layers in turn")
             peak = document.get("training", {}).get("sgemm_gflops_one_thread")
             document["kernels"] = measure_kernels(measure.make_task(dataset), settings, peak)
+        elif part == "pad":
+            from numcnn.benchmark import pad
+
+            document["pad"] = pad.measure(settings.quick, say)
         elif part == "scan":
             whole = measure.make_task(dataset, most=None)
             document["scan"] = measure.scan(whole, settings, folder, say)

@@ -1,6 +1,7 @@
 """What the pad does with files: on a thread of its own, so that no frame waits for a disk."""
 
 import io
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class Keeper:
         self.own, self.autosave, self.save_dir = own, autosave, Path(save_dir)
         self.shipped, self.weights = shipped, weights
         self.note = ""
-        self._learner = None
+        self._lesson = self._learner = None  # what the teacher's thread does, and the process that it waits for
         self._worker, self._teacher = ThreadPoolExecutor(1, "numcnn-pad"), ThreadPoolExecutor(1, "numcnn-learn")
         self._running, self._finished = [], []
         self._watched, self._problem = (), None
@@ -56,7 +57,8 @@ class Keeper:
     @property
     def progress(self):
         """What is being learnt, in words, and how much of it is done, 0..1; None while nothing is."""
-        return ("learning your digits", self._learner.share) if self._learner else None
+        learner = self._learner
+        return ("learning your digits", learner.share) if learner else None
 
     def done(self):
         """Return a ``Done`` for each errand that has ended since the last time."""
@@ -71,10 +73,12 @@ class Keeper:
 
     def close(self, strokes):
         """End all errands, and keep the drawing."""
-        if self._learner:
-            self._learner.stop()
+        self._teacher.shutdown(wait=False, cancel_futures=True)
+        while self._lesson and not self._lesson.done():
+            if self._learner:
+                self._learner.stop()
+            time.sleep(0.01)
         self._worker.shutdown()
-        self._teacher.shutdown()
         if self.autosave:
             self.autosave.flush(strokes)
 
@@ -118,13 +122,13 @@ class Keeper:
 
     def learn(self):
         """Train on the own set, while everything else goes on."""
-        if self._learner:
+        if self._lesson and not self._lesson.done():
             self._finished.append(Done("already learning", "note"))
         elif self.own is None or not self.weights:
             self._finished.append(Done("this pad doesn't learn", "note"))
         else:
-            self._learner = Learner(self.weights)
-            self._running.append(self._teacher.submit(self._learn))
+            self._lesson = self._teacher.submit(self._learn)
+            self._running.append(self._lesson)
 
     def swap(self):
         """Change between the shipped weights and the personal ones."""
@@ -155,7 +159,10 @@ class Keeper:
         return Done("there is nothing to take back" if label is None else f"taken back: the {label}", "note")
 
     def _learn(self):
+        if not len(self.own):
+            return Done("no digits of yours yet: draw some, and say by 0-9 what each is", "note")
         try:
+            self._learner = Learner(self.weights)
             words = in_words(self._learner.report())
             return Done(words, network=check_network(load(store.personal_weights(), backend=REFERENCE)))
         finally:

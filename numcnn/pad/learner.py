@@ -59,7 +59,7 @@ def in_words(report):
         found, name = report["own"], "your digits"
     count = report["digits"]
     first = f"learnt {count} {'digit' if count == 1 else 'digits'} in {report['seconds']:.0f} s; B goes back"
-    return f"{first}\n{name}: {_change(found)}, what it knew: {_change(report['known'])}"
+    return f"{first}\n{name}: {_change(found)}\nwhat it knew before: {_change(report['known'])}"
 
 
 def _change(found):
