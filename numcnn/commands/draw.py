@@ -1,4 +1,4 @@
-"""Open the drawing pad: draw digits, and see while you draw how they are read.
+"""Open the drawing pad: draw digits, and see while you draw how they are read."""
 
 EXAMPLES = """examples:
   numcnn draw
