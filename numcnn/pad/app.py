@@ -21,6 +21,7 @@ from numcnn.preprocess import BOX
 
 SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
 FRAME = 1 / 120  # seconds: no frame begins sooner after another
+PANELS = 1 / 25  # seconds: while one draws, feature maps and saliency come no sooner after another
 WAIT = 0.2  # seconds until a wait for events ends, so that Ctrl-C in the terminal is heard
 EASE = 0.04  # seconds: a bar goes two thirds of its way in this time, nearly all of it in three times that
 CLOSE_ENOUGH = 0.002  # of the full length: then the bar is there
@@ -55,7 +56,7 @@ class Pad:
         self.canvas = fitted_canvas(strokes)
         self.scene = Scene(self.canvas, theme=theme, pen=suited_pen(self.canvas))
         self._read = self._place = self._layout = None  # revision that was read; where the canvas is; what for
-        self._toast_ends = self._frame_at = 0.0
+        self._toast_ends = self._frame_at = self._panels_at = 0.0
         self.moving = True
         open_window(size)
         self.view = View()
@@ -369,14 +370,27 @@ class Pad:
             self.keeper.watch(self.canvas.strokes)
         if scene.toast and now > self._toast_ends:
             scene.toast = None
-        complete(scene, self.mind)
+        late = self._panels_late(now)
         scene.progress, scene.note = self.keeper.progress, self.keeper.note
         self._ease(now)
+        self.moving = self.moving or late
         changed = self.view.draw(screen, scene, self.places(), self.where())
         if changed:
             pygame.display.update(changed)
         if changed or not self._frame_at or self.moving:
             self._frame_at = now
+
+    def _panels_late(self, now):
+        """Fill in the panels, but while something is drawn only now and then: bars come first.
+
+        Return whether they wait.
+        """
+        busy = (self.canvas.drawing or self.canvas.erasing) and self.scene.reading is not None
+        if busy and now - self._panels_at < PANELS and (self.scene.inside or self.scene.why is not None):
+            return True
+        self._panels_at = now
+        complete(self.scene, self.mind)
+        return False
 
     def _ease(self, now):
         """Move the bars towards where they should be."""
@@ -394,6 +408,7 @@ def complete(scene, mind):
         scene.why = mind.why(reading) if reading and scene.picture is None else None
     if scene.inside:
         scene.blank = mind.blank()
+        scene.maps = scene.reading.insight if scene.reading else scene.blank
 
 
 def lengths(scene):

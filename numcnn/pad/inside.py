@@ -46,21 +46,21 @@ class Inside:
     def __init__(self, type_):
         self.type = type_
 
-    def parts(self, rect, theme, text, insight, bars, lengths):
-        """Return the parts that show an insight in a Rect.
+    def parts(self, rect, theme, text, maps, insight, bars, lengths):
+        """Return the parts that show an insight in a Rect; ``maps`` is the one from which all but the outputs come.
 
         bars (10,): the probabilities as long as they are shown now; lengths: the same in pixels, as a tuple.
         """
         parts = []
-        for number, band in enumerate(bands(insight.stages, rect, text), 1):
+        for number, band in enumerate(bands(maps.stages, rect, text), 1):
             parts.append(Part(f"caption {number}", band.caption, (band.words,), lambda s, b=band, n=number:
                               self._caption(s, b, theme, text, n)))  # fmt: skip
             if band.kind == "outputs":
                 parts.append(Part("outputs", band.body, (insight, lengths), lambda s, b=band: self._outputs(
                     s, b.body, theme, text, insight, bars)))  # fmt: skip
                 continue
-            parts.append(Part(f"band {number}", band.body, (insight,), lambda s, b=band: _maps(s, b, theme, insight)))
-            if band.stage is insight.stages[0] and band.kind == MAPS:
+            parts.append(Part(f"band {number}", band.body, (maps,), lambda s, b=band: _maps(s, b, theme, maps)))
+            if band.stage is maps.stages[0] and band.kind == MAPS:
                 above = pygame.Rect(band.body.left, band.caption.bottom, band.body.width, 0)
                 above.height = max(0, band.body.top - above.top)
                 layer = band.stage.layer

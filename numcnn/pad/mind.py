@@ -26,6 +26,15 @@ class Reading:
     strokes: tuple  # their indices in ``canvas.strokes``
 
 
+@dataclass(frozen=True, eq=False)
+class Why:
+    """What made it the answer and not the runner-up: shares (28,28), -1..1, positive where ink speaks for the answer."""
+
+    answer: int
+    runner_up: int
+    shares: np.ndarray
+
+
 class Mind:
     """A network that reads a canvas; what it has read once it keeps until it has read something else.
 
@@ -60,16 +69,14 @@ class Mind:
         return self._blank
 
     def why(self, reading):
-        """Return what made it the answer and not the runner-up: (28,28), -1..1, positive where ink speaks for it.
-
-        The saliency, smoothed a little and divided by its largest value.
-        """
+        """Return ``Why`` a reading has its answer: the saliency, smoothed a little, in shares of its largest value."""
         if self._why[0] is not reading.image:
             insight = reading.insight
             with one_blas_thread:
                 slopes = saliency(self.network, reading.image, insight.answer, insight.runner_up)
             slopes = smooth(slopes)
-            self._why = reading.image, slopes / (np.abs(slopes).max() or 1)
+            shares = slopes / (np.abs(slopes).max() or 1)
+            self._why = reading.image, Why(insight.answer, insight.runner_up, shares)
         return self._why[1]
 
     def _reading(self, image, box, strokes, known):

@@ -46,8 +46,9 @@ class Scene:
     pointer: tuple | None = None  # (x, y, radius): a ring around the mouse
     hovered: str | None = None  # a button
     inside: bool = False
-    blank: object = None  # what the inside shows when nothing is drawn: see ``Mind.blank``
-    why: np.ndarray | None = None  # (28,28) of the reading in focus: see ``Mind.why``
+    maps: object = None  # the ``Insight`` whose maps the inside shows; while one draws they come a little later
+    blank: object = None  # and what its outputs show when nothing is drawn: see ``Mind.blank``
+    why: object = None  # a ``mind.Why``: the reading in focus is explained
     help: bool = False
     toast: object = None  # a ``cards.Toast``
     progress: tuple | None = None  # (words, 0..1) of the learning
@@ -96,7 +97,7 @@ class View:
         shown = tuple((r.insight.answer, r.sure, r.insight) for r in scene.readings), scene.focus
         progress = scene.progress and round(40 * scene.progress[1])
         parts = [
-            Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.why is not None and reading.insight),
+            Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.why),
                   lambda surface: self._sheet(surface, scene, place)),
             *self._boxes(scene, place),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
@@ -107,13 +108,15 @@ class View:
         lengths = tuple(np.round(scene.bars * max(places.bars.width, places.inside.width)).tolist())
         if scene.inside:
             insight = reading.insight if reading else scene.blank
-            parts += self._inside.parts(places.inside, self._theme, places.text, insight, scene.bars, lengths)
+            maps = scene.maps or insight
+            parts += self._inside.parts(places.inside, self._theme, places.text, maps, insight, scene.bars, lengths)
         else:
             parts += self._rows(scene, places, lengths)
         if scene.why is not None and reading:
             rect = pygame.Rect(sheet.left, sheet.bottom - 2 * places.text, sheet.width, 2 * places.text)
-            key = reading.insight.answer, reading.insight.runner_up
-            parts.append(Part("legend", rect, key, lambda surface: self._legend(surface, rect, reading)))
+            why = scene.why
+            key = why.answer, why.runner_up
+            parts.append(Part("legend", rect, key, lambda surface: self._legend(surface, rect, why)))
         if not scene.readings and scene.picture is None and not scene.canvas.strokes:
             rect = pygame.Rect(0, 0, sheet.width, 6 * places.text)
             rect.center = sheet.center
@@ -166,7 +169,7 @@ class View:
             return
         square = place.rect(square)
         part = square.clip(sheet)
-        colors = pygame.transform.smoothscale(_painted(scene.why, theme), square.size)
+        colors = pygame.transform.smoothscale(_painted(scene.why.shares, theme), square.size)
         colors = colors.subsurface(part.move(-square.left, -square.top)).copy()
         halo = colors.copy()
         halo.set_alpha(round(255 * HALO))
@@ -197,12 +200,12 @@ class View:
         words = "or several, as in 2026"
         self.type.write(surface, words, 1.1 * text, self._theme.muted, midtop=(x, y + text // 2))
 
-    def _legend(self, surface, rect, reading):
-        insight, theme, text = reading.insight, self._theme, self._text
+    def _legend(self, surface, rect, why):
+        theme, text = self._theme, self._text
         x, y = rect.left + text, rect.centery
         for color, words in (
-            (theme.accent, f"speaks for {insight.answer}"),
-            (theme.against, f"speaks for {insight.runner_up} instead"),
+            (theme.accent, f"speaks for {why.answer}"),
+            (theme.against, f"speaks for {why.runner_up} instead"),
         ):
             spot = pygame.Rect(0, 0, text, text)
             spot.midleft = x, y
@@ -360,14 +363,14 @@ def _fitted(picture, size):
     return resize(picture, (max(1, round(scale * width)), max(1, round(scale * height))))
 
 
-def _painted(why, theme):
+def _painted(shares, theme):
     """Return saliency (28,28), -1..1, as a small surface: the hue says for or against, the alpha how strongly."""
     for _ in range(2):  # smoothly, for scaling would show the pixels' corners
-        why = smooth(why.repeat(2, axis=0).repeat(2, axis=1))
-    surface = pygame.Surface(why.shape[::-1], pygame.SRCALPHA)
+        shares = smooth(shares.repeat(2, axis=0).repeat(2, axis=1))
+    surface = pygame.Surface(shares.shape[::-1], pygame.SRCALPHA)
     pixels, alpha = pygame.surfarray.pixels3d(surface), pygame.surfarray.pixels_alpha(surface)
-    pixels[...] = np.where(why.T[:, :, None] > 0, _rgb(theme.accent), _rgb(theme.against))
-    alpha[...] = np.rint(255 * np.sqrt(np.abs(why.T)))
+    pixels[...] = np.where(shares.T[:, :, None] > 0, _rgb(theme.accent), _rgb(theme.against))
+    alpha[...] = np.rint(255 * np.sqrt(np.abs(shares.T)))
     del pixels, alpha
     return surface
 
