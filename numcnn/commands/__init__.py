@@ -59,12 +59,12 @@ def warn_if_generated(network):
         say(f"note: these weights were trained on {title_of('generated')}")
 
 
-def add_weights_argument(parser):
-    """Add ``--weights``."""
+def add_weights_argument(parser, default="mnist"):
+    """Add ``--weights``; ``default`` is only told."""
     parser.add_argument(
         "--weights",
         metavar="FILE",
-        help="a weights file, by path or by the name of a shipped one (default: mnist)",
+        help=f"a weights file, by path or by the name of a shipped one (default: {default})",
     )
 
 

@@ -16,7 +16,7 @@ import argparse
 import re
 
 from numcnn.commands import add_weights_argument, check_output, say, warn_if_generated
-from numcnn.errors import CheckpointError, ConfigError
+from numcnn.errors import ConfigError
 
 SMALLEST, LARGEST = 480, 8192
 SIZE = (1100, 700)
@@ -24,7 +24,7 @@ SIZE = (1100, 700)
 
 def add_arguments(parser):
     """Add this command's options."""
-    add_weights_argument(parser)
+    add_weights_argument(parser, "pad")
     parser.add_argument("--strokes", metavar="FILE", help="strokes to begin with (JSON)")
     parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="of the window (default: 1100x700)")
     parser.add_argument("--theme", choices=("light", "dark"), default="light", help="(default: %(default)s)")
@@ -44,7 +44,7 @@ def run(arguments):
     elif arguments.inside or arguments.saliency:
         raise ConfigError("--inside and --saliency are for --screenshot FILE; in the window press F and W")
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
-    weights = arguments.weights or _shipped()
+    weights = arguments.weights or "pad"
     network = load(weights, backend="reference")
     warn_if_generated(network)
 
@@ -67,17 +67,6 @@ def _keeper(network, weights, arguments):
 
     autosave = None if arguments.strokes else store.Autosave()
     return Keeper(store.OwnSet(), autosave, arguments.save_dir or ".", network, weights)
-
-
-def _shipped():
-    """Return the name of the weights that the pad uses unless told otherwise."""
-    from numcnn.checkpoint import find_weights
-
-    try:
-        find_weights("pad")
-    except CheckpointError:  # a checkout in which they are not trained yet
-        return "mnist"
-    return "pad"
 
 
 def _size(text):

@@ -29,7 +29,7 @@ from numcnn.errors import ConfigError
 
 def add_arguments(parser):
     """Add this command's options."""
-    add_weights_argument(parser)
+    add_weights_argument(parser, "pad")
     parser.add_argument("--own", metavar="FILE", help="your digits (default: those that you labelled in the pad)")
     parser.add_argument("--out", metavar="FILE", help="the new weights (default: where the pad looks for them)")
     parser.add_argument(
@@ -66,7 +66,7 @@ def run(arguments):
     if arguments.seed < 0:
         raise ConfigError(f"--seed is {arguments.seed}; wants a whole number, 0 or more")
     use_threads(arguments.threads)
-    network = load(arguments.weights, backend=arguments.backend)
+    network = load(arguments.weights or "pad", backend=arguments.backend)
     return _simulate(arguments, network) if arguments.simulate else _learn(arguments, network)
 
 

@@ -1,0 +1,140 @@
+"""Learning one person's hand: what was misread is read, what was known stays, and a killed process leaves nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import COMPILED, draw_digits
+
+import numcnn
+from numcnn import personal
+from numcnn.data.pendigits import PenDigits
+from numcnn.errors import DataError
+from numcnn.pad import simulate
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
+
+
+def crosses(n, seed):
+    """Return n drawings of a cross: two strokes that no digit has."""
+    rng = np.random.default_rng(seed)
+    return [
+        [np.array(line) + rng.normal(0, 4, (2, 2)) for line in (((0, 0), (60, 90)), ((60, 5), (0, 88)))]
+        for _ in range(n)
+    ]
+
+
+@pytest.fixture
+def people():
+    """Somebody who writes 4 as a cross."""
+    return PenDigits(crosses(10, 0), np.full(10, 4), np.zeros(10, np.uint8))
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    lines = [json.dumps({"label": 4, "strokes": [s.tolist() for s in strokes]}) for strokes in crosses(8, 2)]
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def command(*arguments, cwd):
+    env = {**os.environ, "NUMCNN_HOME": str(cwd / "home")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "numcnn", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
+
+
+def test_it_reads_its_user_afterwards_and_forgets_little(people):
+    network = numcnn.load("mnist")
+    before = network.params.copy()
+    *replay, source = personal.replay_for(network, 600)
+    images, labels = draw_digits(600, 11)
+    fresh = personal.handwriting.drawn_plainly(PenDigits(crosses(40, 1), np.full(40, 4), np.zeros(40, np.uint8)))
+    assert personal.accuracy(network, *fresh) < 0.5
+    recipe = personal.Recipe(replay=600, own_images=300)
+    learner = personal.fine_tune(network, people, replay, recipe=recipe)
+    assert personal.accuracy(learner, *fresh) > 0.9
+    assert personal.accuracy(learner, images, labels) > personal.accuracy(network, images, labels) - 0.03
+    np.testing.assert_array_equal(network.params, before)
+    assert learner.temperature == network.temperature and "generated digits" in source
+    again = personal.fine_tune(network, people, replay, recipe=recipe)
+    np.testing.assert_array_equal(learner.params, again.params)
+
+
+def test_the_tether_pulls_back_a_share_of_the_way():
+    network = numcnn.load("mnist")
+    start = network.params.copy()
+    tether = personal.Tether(network, 0.25)
+    network.params += 1
+    tether.on_batch(None, 1, 0.0, 0.0)
+    np.testing.assert_allclose(network.params - start, 0.75, atol=1e-5)
+
+
+def test_nothing_to_learn_from_is_named():
+    with pytest.raises(DataError, match="there are no digits to learn from"):
+        personal.as_people([])
+
+
+def test_the_command_learns_and_tells_what_came_of_it(own_file, tmp_path):
+    out = tmp_path / "mine.npz"
+    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out, "--json", cwd=tmp_path)
+    text, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    report = json.loads(text)
+    assert report["digits"] == 8 and report["labels"][4] == 8 and report["held_out"] is None
+    assert report["own"]["after"] > report["own"]["before"] and report["known"]["after"] > 0.9
+    assert numcnn.load(out).info["personal"]["digits"] == 8
+
+
+def test_a_killed_process_leaves_nothing(own_file, tmp_path):
+    out = tmp_path / "mine.npz"
+    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out, cwd=tmp_path)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".npz"] == []
+    assert len(own_file.read_text().splitlines()) == 8
+
+
+def test_an_empty_set_is_no_traceback(tmp_path):
+    process = command("evaluate", "--own", "--weights", "mnist", cwd=tmp_path)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 2 and "Traceback" not in errors and errors.startswith("numcnn evaluate: ")
+
+
+@pytest.mark.parametrize("way", simulate.WAYS)
+def test_a_simulated_user_labels_as_the_way_says(way):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 8)
+    wrong = np.zeros(80, bool)
+    wrong[[3, 30, 60]] = True
+    some, rest = simulate.label_some(wrong, labels, 20, way, rng)
+    assert len(some) == 20 and sorted([*some, *rest]) == list(range(80))
+    if way == "balanced":
+        assert (np.bincount(labels[some]) == 2).all()
+    else:
+        assert wrong[some].sum() == 3
+
+
+def test_what_users_come_to():
+    users = [simulate.User(3, 100, 10, 4, 0.01), simulate.User(3, 100, 20, 8, 0.03), simulate.User(5, 50, 0, 0, 0.02)]
+    found = simulate.summary(users, 0.01)
+    assert found["writers"][0] == {"draws": 2, "n": 200, "before": 0.15, "after": 0.06, "writer": 3}
+    assert found["before"] == pytest.approx(30 / 250) and found["mnist"] == {
+        "before": 0.01,
+        "after": pytest.approx(0.02),
+        "worst": 0.03,
+    }
+    text = simulate.to_text(found)
+    assert "40%" in text and max(map(len, text.splitlines())) <= 80
