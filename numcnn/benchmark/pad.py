@@ -89,7 +89,7 @@ def play(size, rate, panels, digits=(4, 8, 2)):
             super()._mouse(event)
             self.handled.append(event.posted)
 
-    pad = Timed(load(backend="reference"), tuple(map(int, size.split("x"))))
+    pad = Timed(load("pad", backend="reference"), tuple(map(int, size.split("x"))))
     Timed.handled, Timed.frames = [], []
     pad.step()
     sheet = pad.places().sheet
@@ -165,7 +165,7 @@ def idle_share():
     from numcnn.network import load
     from numcnn.pad import app
 
-    pad = app.Pad(load(backend="reference"))
+    pad = app.Pad(load("pad", backend="reference"))
     try:
         for _ in range(3):
             pad.step()

@@ -28,7 +28,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Why:
-    """What made it the answer and not the runner-up: shares (28,28), -1..1, positive where ink speaks for the answer."""
+    """What made it the answer and not the runner-up: shares (28,28), -1..1, positive where ink speaks for it."""
 
     answer: int
     runner_up: int

@@ -136,6 +136,14 @@ class Type:
             self._words[key] = self.font(height, bold).render(words, True, color)
         return self._words[key]
 
+    def cropped(self, words, height, color, bold=False):
+        """Return words as a surface without the font's own margins, so that they line up with the rest."""
+        key = words, round(height), str(color), bold, "cropped"
+        if key not in self._words:
+            image = self.image(words, height, color, bold)
+            self._words[key] = image.subsurface(image.get_bounding_rect())
+        return self._words[key]
+
     def write(self, surface, words, height, color, bold=False, **anchor):
         """Write words; anchor is one of pygame.Rect's, as in topleft=(x, y).  Return the Rect they cover."""
         image = self.image(words, height, color, bold)

@@ -236,8 +236,7 @@ class View:
         theme = self._theme
         letters = [(str(r.insight.answer), True) if r.sure else ("?", False) for r in scene.readings]
         size = min(1.3 * rect.height, 1.4 * rect.width / len(letters))
-        images = [self.type.image(word, size, theme.accent if sure else theme.muted, True) for word, sure in letters]
-        images = [image.subsurface(image.get_bounding_rect()) for image in images]
+        images = [self.type.cropped(word, size, theme.accent if sure else theme.muted, True) for word, sure in letters]
         gap = round(0.08 * size)
         x = rect.left
         for i, image in enumerate(images):
