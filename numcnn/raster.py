@@ -64,15 +64,23 @@ def _approach(nearest, starts, ends, reach):
     high = np.maximum(starts, ends).max(axis=0) + reach
     left, right = (int(v) for v in np.clip([np.floor(low[0]), np.ceil(high[0])], 0, width))
     top, bottom = (int(v) for v in np.clip([np.floor(low[1]), np.ceil(high[1])], 0, height))
-    start_x, start_y = starts.T[..., None, None]
-    along_x, along_y = (ends - starts).T[..., None, None]
-    x = np.arange(left, right) + 0.5 - start_x
-    y = np.arange(top, bottom)[:, None] + 0.5 - start_y
+    columns, rows = np.arange(left, right) + 0.5, np.arange(top, bottom)[:, None] + 0.5
+    segments = np.ascontiguousarray(starts.T), np.ascontiguousarray((ends - starts).T)
+    axis = 0 if len(starts) < right - left else -1  # the longer goes last, for NumPy's innermost loop
+    if axis == 0:
+        (start_x, start_y), (along_x, along_y) = (values[..., None, None] for values in segments)
+    else:
+        (start_x, start_y), (along_x, along_y) = segments
+        columns, rows = columns[:, None], rows[:, None]
+    x, y = columns - start_x, rows - start_y
     length2 = along_x**2 + along_y**2
-    along = np.clip((x * along_x + y * along_y) / np.where(length2 > 0, length2, 1), 0, 1)
-    distance2 = (x - along * along_x) ** 2 + (y - along * along_y) ** 2
+    along = x * along_x + y * along_y
+    along /= np.where(length2 > 0, length2, 1)
+    np.minimum(np.maximum(along, 0, out=along), 1, out=along)
+    distance2 = np.square(x - along * along_x)
+    distance2 += np.square(y - along * along_y)
     window = nearest[top:bottom, left:right]
-    np.minimum(window, distance2.min(axis=0), out=window)
+    np.minimum(window, distance2.min(axis=axis), out=window)
 
 
 def fit(strokes, pen_width=PEN_WIDTH, box=BOX):

@@ -20,7 +20,7 @@ from numcnn.pad.view import Scene, View
 from numcnn.preprocess import BOX
 
 SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
-FRAME = 1 / 120  # seconds: no frame begins sooner after another
+FRAME = 1 / 160  # seconds: no frame begins sooner after another
 PANELS = 1 / 25  # seconds: while one draws, feature maps and saliency come no sooner after another
 WAIT = 0.2  # seconds until a wait for events ends, so that Ctrl-C in the terminal is heard
 EASE = 0.04  # seconds: a bar goes two thirds of its way in this time, nearly all of it in three times that

@@ -7,6 +7,8 @@ drawing's size and place and the brush on the screen make no difference.
 import json
 from collections import deque
 
+import numpy as np
+
 from numcnn import raster
 from numcnn.errors import ConfigError, DataError, NumcnnError
 from numcnn.pad import eraser, grouping
@@ -34,6 +36,7 @@ class Canvas:
         self._past, self._future = deque(maxlen=UNDO_STEPS), deque(maxlen=UNDO_STEPS)
         self._known = {}  # what has been computed since the revision `_known_at`
         self._known_at = 0
+        self._arrays, self._images = {}, {}  # of strokes and digits that may still be there at the next revision
 
     def stroke(self, points):
         """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError (NaN, infinity)."""
@@ -49,7 +52,9 @@ class Canvas:
 
     def extend(self, x, y):
         """Move the pen or the eraser; nothing happens while both are up."""
-        (point,) = _checked([(x, y)])
+        point = float(x), float(y)
+        if not (abs(point[0]) <= raster.LARGEST and abs(point[1]) <= raster.LARGEST):  # NaN is not
+            _checked([point])  # which raises
         if self._open is not None and point != self._open[-1]:
             self._open.append(point)
             self.revision += 1
@@ -111,22 +116,42 @@ class Canvas:
 
     def prepared(self):
         """Return all ink as one digit, as the network sees it, (28,28) uint8, or None when nothing is drawn."""
-        return self._computed("prepared", lambda: raster.mnist_image(self.strokes) if self.strokes else None)
+        return self._computed("prepared", lambda: raster.mnist_image(self._points()) if self.strokes else None)
 
     def groups(self):
         """Return which strokes make a digit: a tuple of indices of ``strokes`` per digit, from left to right."""
-        return self._computed("groups", lambda: grouping.group(self.strokes))
+        return self._computed("groups", lambda: grouping.group(self._points()))
 
     def digits(self):
         """Return each digit as the network sees it, a list of (28,28) uint8, from left to right."""
-        return self._computed("digits", lambda: [raster.mnist_image(strokes) for strokes in self._digit_strokes()])
+        return self._computed("digits", self._digits)
 
     def boxes(self):
         """Return the box (left, top, right, bottom) of each digit's points, from left to right."""
         return self._computed("boxes", lambda: [grouping.box(strokes) for strokes in self._digit_strokes()])
 
     def _digit_strokes(self):
-        return [[self.strokes[i] for i in indices] for indices in self.groups()]
+        points = self._points()
+        return [[points[i] for i in indices] for indices in self.groups()]
+
+    def _points(self):
+        """Return the strokes as arrays (n,2); those that haven't grown are the same ones as before."""
+        return self._computed("points", self._as_arrays)
+
+    def _as_arrays(self):
+        before, self._arrays = self._arrays, {}
+        for stroke in self.strokes:
+            _, array = before.get(id(stroke), (None, ()))
+            # The stroke itself is kept too, so that its id stays its own.
+            self._arrays[id(stroke)] = stroke, array if len(array) == len(stroke) else np.array(stroke)
+        return [self._arrays[id(stroke)][1] for stroke in self.strokes]
+
+    def _digits(self):
+        before, self._images = self._images, {}
+        for strokes in self._digit_strokes():
+            key = tuple(map(id, strokes))  # of arrays, which are kept with their picture
+            self._images[key] = before.get(key) or (strokes, raster.mnist_image(strokes))
+        return [image for _, image in self._images.values()]
 
     def _computed(self, name, compute):
         if self._known_at != self.revision:
