@@ -67,4 +67,4 @@ def test_nobody_is_measured_whom_the_network_learnt_from(network, dataset, first
     network.info["dataset"] = dataset
     writers, who = report.people_for(network)
     assert writers[0] == first and len(writers) == count
-    assert who == ("people who only chose its best epoch" if dataset == "pad" else "people it did not learn from")
+    assert who == ("people who only set its threshold" if dataset == "pad" else "people it did not learn from")

@@ -70,7 +70,7 @@ def people_for(network):
     if dataset not in datasets.MIXTURES:
         return tuple(range(1, pendigits.WRITERS + 1)), "people it did not learn from"
     tested, validated = handwriting.writers_of(dataset)
-    return (tested, "people it did not learn from") if tested else (validated, "people who only chose its best epoch")
+    return (tested, "people it did not learn from") if tested else (validated, "people who only set its threshold")
 
 
 def measure(network, people, images, labels, *, who="people", row_count=300, no_digits=5000, seed=0):
