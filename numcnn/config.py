@@ -101,7 +101,7 @@ class TrainConfig:
         for field in dataclasses.fields(self):
             self._check_kind(field)
         below = {"momentum": 1, "label_smoothing": 1, "warmup": 10_000, "average": 1, "dropout": 1, "augment": 2.5}
-        below |= {"disturb": 1.26, "pen": 1.01}
+        most = {"disturb": 1, "pen": 1}
         least = {
             "momentum": 0,
             "label_smoothing": 0,
@@ -125,6 +125,8 @@ class TrainConfig:
             if value is not None and not low <= value < high:
                 upper = f" and below {high}" if name in below else ""
                 raise ConfigError(f"{flag(name)} is {value}; wants {low} or more{upper}")
+            if value is not None and value > most.get(name, math.inf):
+                raise ConfigError(f"{flag(name)} is {value}; wants {most[name]} or less")
         if self.lr is not None and self.lr <= 0:
             raise ConfigError(f"--lr is {self.lr}; wants a number above 0")
         if self.optimizer == "adam" and self.weight_decay:

@@ -191,7 +191,7 @@ CORRUPTIONS = {
 
 
 def corrupt(images, name, seed=0):
-    """Return images (N,28,28) uint8 spoilt by the corruption ``name``; image i by ``seed`` and i alone, whatever N.
+    """Return images (N,28,28) uint8 spoilt by the corruption ``name``; image i alike, whatever follows it.
 
     Raises ConfigError for an unknown name, ShapeError for other pictures.
     """

@@ -102,3 +102,10 @@ def test_the_optimisers_own_rate_and_decay_hold_where_none_is_given():
     assert TrainConfig(optimizer="sgd").peak_lr == 0.05
     assert TrainConfig(optimizer="sgd", lr=0.2, weight_decay=0.3).decay_rate == 0.3
     assert TrainConfig(optimizer="adam").decay_rate == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("disturb", 1.1), ("pen", 1.005)])
+def test_strengths_that_no_augmentation_takes_are_named_by_their_option(name, value):
+    with pytest.raises(ConfigError, match=f"--{name} is {value}; wants 1 or less"):
+        TrainConfig(**{name: value})
+    assert TrainConfig(**{name: 1}).augmentation is not None

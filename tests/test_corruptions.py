@@ -37,7 +37,7 @@ def test_there_are_fifteen_and_the_reference():
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_an_image_is_spoilt_by_seed_and_place_alone(name):
+def test_an_image_is_spoilt_alike_whatever_follows_it(name):
     images = digits()
     before = images.copy()
     spoilt = corrupt(images, name, seed=3)

@@ -100,7 +100,7 @@ def _check_are_like_mnist(dataset, option):
     from numcnn.preprocess import SIDE
 
     height, width = dataset.test_images.shape[1:]
-    if (height, width) != (SIDE, SIDE) or dataset.classes != 10:
+    if (height, width) != (SIDE, SIDE) or dataset.classes > 10:
         raise ConfigError(
             f"{option} wants ten digits of {SIDE} x {SIDE} pixels; those of {dataset.name} are {height} x {width}, "
             f"of {dataset.classes} classes"

@@ -97,6 +97,8 @@ def _train(arguments, readings=None):
     config = earlier.config if earlier else config_from_arguments(arguments)
     threads = use_threads(earlier.info["threads"] if earlier and arguments.threads is None else arguments.threads)
     dataset = _load_data(arguments, config, earlier)
+    if dataset.train_labels.max(initial=0) >= dataset.classes and not config.outliers:
+        raise ConfigError(f"the data set {dataset.name} has pictures of no digit; add --preset pad, or --outliers")
     train_set, val_set = _split(dataset, config)
     network = earlier.network if earlier else _new_network(dataset, train_set, config)
     if not arguments.quiet:
@@ -363,7 +365,7 @@ def _info(dataset, config, threads):
 
 
 def _finish(monitor, dataset, val_set, state, config, info, threads, command_line):
-    """Calibrate the best weights on validation, read the test set once with them; write the run card.
+    """Calibrate the kept weights on validation, read the test set once with them; write the run card.
 
     Return the card and the test set's ``metrics.Evaluation``, which is None with --no-test.
     """
@@ -427,7 +429,7 @@ def _report(arguments, card):
     print(accuracy, more, sep=" " if len(accuracy) + len(more) < 80 else "\n")
     memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
     # Where nothing was held out, no epoch is known to be the best.
-    which = "last" if card["val_accuracy"] is None or card["config"]["keep"] == "last" else "best"
+    which = "last" if card["val_accuracy"] is None or card["config"].get("keep") == "last" else "best"
     epoch = f"{which} epoch {card['best_epoch']}"
     print(f"{epoch}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")
     print(f"weights: {card['weights']}")

@@ -2,7 +2,7 @@
 
 "pad" trains on MNIST, numcnn's generator and most of UCI's pen digits, each written several times with another pen and
 another hand, and is tested on MNIST.  "pad-0" to "pad-4" say what strangers at the pad can expect: the people of one
-fold are tested on, those of the next choose the epoch, the others train.  Nobody is on two sides.
+fold are tested on, those of the next set temperature and threshold, the others train.  Nobody is on two sides.
 """
 
 import re

@@ -139,8 +139,8 @@ class Keeper:
 
     def _autosave(self, strokes):
         self.autosave.flush(strokes)
-        problem, self._problem = self.autosave.problem, self.autosave.problem
-        return Done(problem, "bad") if problem and problem != self._problem else None
+        told, self._problem = self._problem, self.autosave.problem
+        return Done(self._problem, "bad") if self._problem and self._problem != told else None
 
     def _save(self, surface):
         path = _free_name(self.save_dir)
@@ -176,7 +176,7 @@ class Keeper:
         if store.restore():
             return Done(
                 "your weights; B goes back to the shipped ones",
-                network=load(store.personal_weights(), backend=REFERENCE),
+                network=check_network(load(store.personal_weights(), backend=REFERENCE)),
             )
         return Done("no weights of yours yet: say by 0-9 what your digits are, then T learns them", "note")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numcnn import personal
-from numcnn.data import handwriting
+from numcnn.data import datasets, handwriting
 from numcnn.errors import ConfigError
 
 WAYS = ("balanced", "corrections")
@@ -29,7 +29,7 @@ def strangers(network, people):
     """Return the writers, sorted, whose digits ``network`` has not learnt from, as its ``info`` tells."""
     name = network.info.get("dataset", "")
     everyone = [int(writer) for writer in np.unique(people.writers)]
-    if not str(name).startswith("pad"):
+    if name not in datasets.MIXTURES:
         return everyone
     test, validation = handwriting.writers_of(name)
     return [writer for writer in everyone if writer in (test or validation)]
