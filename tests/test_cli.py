@@ -83,13 +83,14 @@ def test_several_seeds_are_told_with_their_spread_and_an_ensemble_apart(run_fold
     assert found["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
     assert found["test_accuracy"]["std"] == pytest.approx(np.std(accuracies, ddof=1))
     assert f"mean {np.mean(accuracies):.2%}" in told and "standard deviation" in told and "95% interval" in told
-    networks = [numcnn.load(card["weights"]) for card in cards]
+    networks = [numcnn.load(card["weights"], backend=BACKEND) for card in cards]
     images, labels = draw_digits(200, 12)
-    together = np.mean([network.predict_proba(images) for network in networks], axis=0).argmax(axis=1)
+    probabilities = np.array([network.predict_proba(images) for network in networks])
+    together = probabilities.mean(axis=0).argmax(axis=1)
     assert found["ensemble"]["test_accuracy"] == pytest.approx((together == labels).mean())
     assert "all 2 together" in told and max(map(len, told.replace(str(tmp_path), "").splitlines())) <= 80
     assert f"validation accuracy on {data.name}, 2 seeds:\nmean {found['val_accuracy']['mean']:.2%}, standard" in told
-    wrong = np.flatnonzero(np.all([network.predict(images) != labels for network in networks], axis=0))
+    wrong = np.flatnonzero((probabilities.argmax(axis=2) != labels).all(axis=0))
     assert found["wrong_by_all"] == wrong.tolist() and len(wrong)
     assert f"test images misread by all of them: {len(wrong)}, drawn in wrong_by_all.png" in told
     with Image.open(tmp_path / "several" / "wrong_by_all.png") as picture:
@@ -505,7 +506,7 @@ def test_corruptions_are_told_in_80_columns_and_want_pictures_of_28_pixels(run_f
 def test_where_nothing_is_misread_there_is_no_gallery(run_folder, tmp_path, capsys):
     out, _, _ = run_folder
     images, labels = draw_digits(200, 12)
-    first = np.flatnonzero(numcnn.load(out / "best.npz").predict(images) == labels)[:1]
+    first = np.flatnonzero(numcnn.load(out / "best.npz", backend=BACKEND).predict(images) == labels)[:1]
     easy = tmp_path / "easy"
     easy.mkdir()
     idx.write_images(easy / mnist.FILES["test_images"].name, images[first])
