@@ -37,6 +37,15 @@ def writers_of(name):
     )
 
 
+def not_learnt_by(network):
+    """Return the writers that a network was only tested on, as its ``info`` tells, and those it only validated on.
+
+    One that learnt from another data set than the mixture has learnt from nobody: then all are to test on.
+    """
+    name = network.info.get("dataset")
+    return writers_of(name) if name in datasets.MIXTURES else (tuple(range(1, pendigits.WRITERS + 1)), ())
+
+
 def load(
     name="pad",
     data_dir=None,

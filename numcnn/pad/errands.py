@@ -91,7 +91,7 @@ class Keeper:
         if not store.personal_weights().exists():
             return None
         try:
-            network = check_network(load(store.personal_weights(), backend=REFERENCE))
+            network = _personal_network()
         except NumcnnError as error:
             self._finished.append(Done(str(error), "bad"))
             return None
@@ -164,7 +164,7 @@ class Keeper:
         try:
             self._learner = Learner(self.weights)
             words = in_words(self._learner.report())
-            return Done(words, network=check_network(load(store.personal_weights(), backend=REFERENCE)))
+            return Done(words, network=_personal_network())
         finally:
             self._learner = None
 
@@ -174,11 +174,13 @@ class Keeper:
         if store.forget():
             return Done("the shipped weights; B brings yours back", "note", network=self.shipped)
         if store.restore():
-            return Done(
-                "your weights; B goes back to the shipped ones",
-                network=check_network(load(store.personal_weights(), backend=REFERENCE)),
-            )
+            return Done("your weights; B goes back to the shipped ones", network=_personal_network())
         return Done("no weights of yours yet: say by 0-9 what your digits are, then T learns them", "note")
+
+
+def _personal_network():
+    """Return the network that has learnt from the own set.  Raises NumcnnError for a file that holds none."""
+    return check_network(load(store.personal_weights(), backend=REFERENCE))
 
 
 def _outcome(errand):

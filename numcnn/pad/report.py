@@ -7,7 +7,7 @@ import numpy as np
 
 from numcnn import metrics, slips
 from numcnn.calibration import refused
-from numcnn.data import datasets, handwriting, nondigits, pendigits
+from numcnn.data import handwriting, nondigits
 from numcnn.data.rows import make_row
 from numcnn.pad.canvas import Canvas
 
@@ -66,10 +66,7 @@ def refusals(network, digits, count, seed=7):
 
 def people_for(network):
     """Return the writers of UCI's pen digits, numbers, whom a network did not learn from, and what they are to it."""
-    dataset = network.info.get("dataset", "")
-    if dataset not in datasets.MIXTURES:
-        return tuple(range(1, pendigits.WRITERS + 1)), "people it did not learn from"
-    tested, validated = handwriting.writers_of(dataset)
+    tested, validated = handwriting.not_learnt_by(network)
     return (tested, "people it did not learn from") if tested else (validated, "people who only set its threshold")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numcnn import personal
-from numcnn.data import datasets, handwriting
+from numcnn.data import handwriting
 from numcnn.errors import ConfigError
 
 WAYS = ("balanced", "corrections")
@@ -27,12 +27,8 @@ class User:
 
 def strangers(network, people):
     """Return the writers, sorted, whose digits ``network`` has not learnt from, as its ``info`` tells."""
-    name = network.info.get("dataset", "")
-    everyone = [int(writer) for writer in np.unique(people.writers)]
-    if name not in datasets.MIXTURES:
-        return everyone
-    test, validation = handwriting.writers_of(name)
-    return [writer for writer in everyone if writer in (test or validation)]
+    tested, validated = handwriting.not_learnt_by(network)
+    return [int(writer) for writer in np.unique(people.writers) if writer in (tested or validated)]
 
 
 def worst(network, people, count):
