@@ -5,8 +5,7 @@ import numbers
 
 import numpy as np
 
-from numcnn import checkpoint, fusion, kernels, metrics
-from numcnn.calibration import fit_temperature
+from numcnn import fusion, kernels
 from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.initializers import INITIALIZERS
 from numcnn.kernels.memory import zeros
@@ -227,6 +226,8 @@ class Network:
 
     def evaluate(self, images, labels):
         """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion ..."""
+        from numcnn import metrics  # here, as below: importing numcnn doesn't wait for what few need
+
         logits = self.logits(images)
         if len(logits) == 0:
             raise DataError("there are no images to evaluate on; wants 1 or more")
@@ -239,6 +240,8 @@ class Network:
 
         images, labels: some that were not trained on.  No answer changes.  See ``calibration.fit_temperature``.
         """
+        from numcnn.calibration import fit_temperature
+
         self.temperature = fit_temperature(self.logits(images), labels)
         return self.temperature
 
@@ -357,6 +360,8 @@ class Network:
             "temperature": self.temperature,
             "info": self.info,
         }
+        from numcnn import checkpoint
+
         checkpoint.save(path, {**self.named_arrays(self.params), **(extra_arrays or {})}, meta)
 
 
@@ -365,6 +370,8 @@ def load(path=None, *, backend="auto"):
 
     Raises CheckpointError, with the path, when there is no such file or something is wrong with it.
     """
+    from numcnn import checkpoint
+
     path = checkpoint.find_weights(path)
     with checkpoint.Checkpoint(path) as stored:
         try:
