@@ -34,9 +34,10 @@ PRESETS = {
         "keep": "last",
     },
     "pad": {
-        "epochs": 10,
+        "model": "best",
+        "epochs": 16,
         "augment": 0.6,
-        "pen": 0.7,
+        "pen": 1.0,
         "label_smoothing": 0.05,
         "outliers": True,
         "keep": "last",

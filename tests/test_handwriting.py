@@ -27,6 +27,7 @@ def options(tiny_mnist, tmp_path, monkeypatch):
         "origin": mnist.Origin(files=tiny_mnist[1]),
         "pens": tmp_path,
         "pens_origin": pendigits.Origin(sha256=hashlib.sha256(text).hexdigest()),
+        "scanned": 1,
         "generated": 10,
         "renderings": 2,
         "no_digits": 12,
@@ -110,6 +111,18 @@ def test_more_validation_than_scans_is_refused(options):
     with pytest.raises(ConfigError, match="validation is 200; wants 0 or more, and fewer than MNIST's training images"):
         handwriting.load(**options | {"validation": 200})
     assert handwriting.load(**options | {"validation": 0}).validation_rows.tolist() == list(range(322, 332))
+
+
+def test_scans_may_count_several_times_but_those_that_validate_count_once(options):
+    once, thrice = (handwriting.load(**options | {"scanned": scanned}) for scanned in (1, 3))
+    assert len(thrice.train_labels) == len(once.train_labels) + 2 * 190
+    for first in (200, 390):
+        again = slice(first, first + 190)
+        np.testing.assert_array_equal(thrice.train_images[again], once.train_images[:190])
+        np.testing.assert_array_equal(thrice.train_labels[again], once.train_labels[:190])
+    np.testing.assert_array_equal(thrice.train_images[thrice.validation_rows], once.train_images[once.validation_rows])
+    with pytest.raises(ConfigError, match="scanned is 0; wants 1 or more"):
+        handwriting.load(**options | {"scanned": 0})
 
 
 # ------------------------------------------------------------------------------------------------ other hands and pens

@@ -54,6 +54,7 @@ def load(
     pens=None,
     leave_out=(),
     test_only=False,
+    scanned=2,
     generated=30_000,
     renderings=4,
     no_digits=20_000,
@@ -68,11 +69,14 @@ def load(
 
     name: "pad", or "pad-0" to "pad-4".  data_dir: where MNIST is; pens: where UCI's pen digits are.
     leave_out: further writers whose digits are not trained on.
-    generated, no_digits: how many images of them to train on; renderings: how many of each pen digit; validation: how
-    many of MNIST's training images, the last ones, validate instead.
+    scanned: how often each of MNIST's images is trained on in an epoch, 1 or more; renderings: how many images of each
+    pen digit are; generated, no_digits: how many images of them are; validation: how many of MNIST's training images,
+    the last ones, validate instead.
     The others are those of `data.load`.  Raises DataError for what can't be had, ConfigError.
     """
     test_writers, validation_writers = writers_of(name)
+    if scanned < 1:
+        raise ConfigError(f"scanned is {scanned}; wants 1 or more")
     if not (test_only and test_writers):
         scans = datasets.load("mnist", data_dir, test_only=test_only, progress=progress, report=report, origin=origin)
         test, source = (scans.test_images, scans.test_labels), scans.source
@@ -89,8 +93,11 @@ def load(
         raise ConfigError(f"validation is {validation}; wants 0 or more, and fewer than MNIST's training images")
     report(f"Drawing {name}: {generated:,} digits, {renderings} times each person's, {no_digits:,} that are no digit.")
     kept = set(range(1, pendigits.WRITERS + 1)) - {*test_writers, *validation_writers, *leave_out}
+    trained = slice(len(scans.train_labels) - validation)
+    again = scans.train_images[trained], scans.train_labels[trained]
     images, labels = _joined(
         (scans.train_images, scans.train_labels),
+        *[again] * (scanned - 1),
         strokes.generate(generated, 2 * seed, backend=backend),  # the seeds of "generated", whose test set is another
         rewritten(people.of(kept), renderings, seed, backend=backend),
         (nondigits.generate(no_digits, seed, backend=backend), np.full(no_digits, nondigits.NO_DIGIT, np.uint8)),
