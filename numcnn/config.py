@@ -34,10 +34,9 @@ PRESETS = {
         "keep": "last",
     },
     "pad": {
-        "model": "best",
-        "epochs": 16,
+        "epochs": 24,
         "augment": 0.6,
-        "pen": 1.0,
+        "pen": 0.8,
         "label_smoothing": 0.05,
         "outliers": True,
         "keep": "last",

@@ -56,7 +56,7 @@ def load(
     test_only=False,
     scanned=2,
     generated=30_000,
-    renderings=4,
+    renderings=8,
     no_digits=20_000,
     validation=5_000,
     backend="fast",
