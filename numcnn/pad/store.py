@@ -254,6 +254,12 @@ def forgotten_weights():
     return home() / "personal-forgotten.npz"
 
 
+def kept_weights():
+    """Return where the personal weights are, in use or put aside; where they would be in use if there are none."""
+    used, aside = personal_weights(), forgotten_weights()
+    return aside if aside.exists() and not used.exists() else used
+
+
 def forget():
     """Put the personal weights aside, so that the shipped ones hold again.  Return whether there were any."""
     return _move(personal_weights(), forgotten_weights())
