@@ -5,10 +5,10 @@ import time
 
 import numpy as np
 import pytest
-from pads import small
+from pads import SIZE, drag, settle, small
 
 import numcnn
-from numcnn.pad import store
+from numcnn.pad import app, store
 from numcnn.pad.errands import PERSONAL, Keeper
 
 PATIENCE_SECONDS = 60
@@ -197,3 +197,34 @@ def test_a_lesson_that_ends_while_the_pad_closes_costs_nothing(keeper, lesson):
     keeper.__class__, keeper.there = Vanishing, keeper.__dict__.pop("_learner")
     keeper.close([])
     assert lesson.stopped
+
+
+def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(keeper, home, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    pad = app.Pad(SHIPPED, SIZE, keeper=keeper)
+    told = []
+    say = pad.say
+    monkeypatch.setattr(pad, "say", lambda words, *more: told.append(words) or say(words, *more))
+
+    def draw(top):
+        drag(pad, (200, top), (300, top + 60))
+        settle(pad)
+
+    obstacle = home / "drawing.json"
+    obstacle.mkdir()
+    draw(200)
+    assert len(told) == 1 and told[0].startswith(f"cannot keep the drawing in {obstacle}: ")
+    assert (pad.scene.toast.words, pad.scene.toast.kind) == (told[0], "bad")
+    draw(220)
+    draw(240)
+    assert len(told) == 1 and len(pad.canvas.strokes) == 3
+    obstacle.rmdir()
+    draw(260)
+    assert len(told) == 1 and len(store.Autosave().restore()) == 4
+    obstacle.unlink()
+    obstacle.mkdir()
+    draw(280)
+    assert len(told) == 2  # it is no old news: in between it went well
+    obstacle.rmdir()
+    pad.close()
+    assert len(store.Autosave().restore()) == 5
