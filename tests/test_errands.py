@@ -1,15 +1,20 @@
 """The pad's errands, without a window: no failure costs anything that was there before, and each is told."""
 
+import json
+import sys
 import threading
 import time
 
 import numpy as np
+import pygame
 import pytest
 from pads import SIZE, drag, settle, small
 
 import numcnn
+from numcnn.cli import main
 from numcnn.pad import app, store
 from numcnn.pad.errands import PERSONAL, Keeper
+from numcnn.pad.learner import Learner
 
 PATIENCE_SECONDS = 60
 SHIPPED = small()
@@ -228,3 +233,34 @@ def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(keeper, home,
     obstacle.rmdir()
     pad.close()
     assert len(store.Autosave().restore()) == 5
+
+
+def test_a_drawing_that_cannot_be_kept_when_the_pad_closes_is_told_in_the_terminal(home, monkeypatch, capsys):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    SHIPPED.save(home / "small.npz")
+    (home / "drawing.json").write_text("[[[0, 0], [9, 9]]]")
+    opened, meanwhile = app.open_window, []
+
+    def open_and_quit(size):
+        opened(size)
+        for happen in meanwhile:
+            happen()
+        pygame.event.post(pygame.event.Event(pygame.QUIT))
+
+    monkeypatch.setattr(app, "open_window", open_and_quit)
+    assert main(["draw", "--weights", str(home / "small.npz")]) == 0 and capsys.readouterr().err == ""
+    (home / "drawing.json").unlink()
+    meanwhile.append((home / "drawing.json").mkdir)
+    assert main(["draw", "--weights", str(home / "small.npz")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"numcnn draw: cannot keep the drawing in {home / 'drawing.json'}: ") and "is lost" in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script of the shell stands in for Python")
+def test_the_seconds_are_those_that_one_has_waited(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nsleep 0.3\necho '{json.dumps({'digits': 3, 'seconds': 0.01})}'\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    report = Learner("pad").report()
+    assert report["digits"] == 3 and 0.3 <= report["seconds"] < 30

@@ -229,11 +229,10 @@ class Autosave:
         self._when = time.monotonic()
         try:
             text = json.dumps([stroke.tolist() for stroke in raster.check_strokes(strokes)])
-            if text == self._saved:
-                return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self.path) as file:
-                file.write(text.encode())
+            if text != self._saved:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_write(self.path) as file:
+                    file.write(text.encode())
         except (OSError, NumcnnError) as error:
             reason = getattr(error, "strerror", None) or error
             self.problem = f"cannot keep the drawing in {self.path}: {reason}"
