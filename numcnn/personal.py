@@ -37,6 +37,7 @@ class Recipe:
     own_images: int = 2000
     replay: int = 2000
     epochs: int = 3
+    batch_size: int = 128
     lr: float = 1e-3
     augment: float = 0.6
     label_smoothing: float = 0.05
@@ -85,6 +86,7 @@ def fine_tune(network, people, replay, *, seed=0, recipe=RECIPE, backend="fast")
         monitor=Tether(learner, recipe.pull),
         outliers=bool((replay[1] == nondigits.NO_DIGIT).any()),
         epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
         lr=recipe.lr,
         weight_decay=0.0,
         augment=recipe.augment,

@@ -15,7 +15,6 @@ import numcnn
 from numcnn import personal
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
-from numcnn.pad import simulate
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
 
@@ -71,6 +70,25 @@ def test_it_reads_its_user_afterwards_and_forgets_little(people):
     np.testing.assert_array_equal(learner.params, again.params)
 
 
+def test_a_recipe_sets_how_many_pictures_make_a_step(people):
+    network = numcnn.load("mnist")
+    steps = []
+
+    class Counting(personal.Tether):
+        def on_batch(self, state, images, loss, accuracy):
+            steps.append(images)
+
+    replay = draw_digits(600, 11)
+    recipe = personal.Recipe(own_images=40, epochs=1, batch_size=64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(personal, "Tether", Counting)
+        personal.fine_tune(network, people, replay, recipe=recipe)
+        assert steps == [64] * 10
+        steps.clear()
+        personal.fine_tune(network, people, replay, recipe=personal.Recipe(own_images=40, epochs=1))
+    assert steps == [128] * 5
+
+
 def test_the_tether_pulls_back_a_share_of_the_way():
     network = numcnn.load("mnist")
     start = network.params.copy()
@@ -111,30 +129,3 @@ def test_an_empty_set_is_no_traceback(tmp_path):
     process = command("evaluate", "--own", "--weights", "mnist", cwd=tmp_path)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 2 and "Traceback" not in errors and errors.startswith("numcnn evaluate: ")
-
-
-@pytest.mark.parametrize("way", simulate.WAYS)
-def test_a_simulated_user_labels_as_the_way_says(way):
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(10), 8)
-    wrong = np.zeros(80, bool)
-    wrong[[3, 30, 60]] = True
-    some, rest = simulate.label_some(wrong, labels, 20, way, rng)
-    assert len(some) == 20 and sorted([*some, *rest]) == list(range(80))
-    if way == "balanced":
-        assert (np.bincount(labels[some]) == 2).all()
-    else:
-        assert wrong[some].sum() == 3
-
-
-def test_what_users_come_to():
-    users = [simulate.User(3, 100, 10, 4, 0.01), simulate.User(3, 100, 20, 8, 0.03), simulate.User(5, 50, 0, 0, 0.02)]
-    found = simulate.summary(users, 0.01)
-    assert found["writers"][0] == {"draws": 2, "n": 200, "before": 0.15, "after": 0.06, "writer": 3}
-    assert found["before"] == pytest.approx(30 / 250) and found["mnist"] == {
-        "before": 0.01,
-        "after": pytest.approx(0.02),
-        "worst": 0.03,
-    }
-    text = simulate.to_text(found)
-    assert "40%" in text and max(map(len, text.splitlines())) <= 80

@@ -1,13 +1,17 @@
 """What `numcnn evaluate --pad` measures: people's strokes alone and in rows, what is refused, and how it is told."""
 
+import functools
+import json
+
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
 
 import numcnn
-from numcnn.data import strokes
+from numcnn.cli import main
+from numcnn.data import pendigits, strokes
 from numcnn.data.pendigits import PenDigits
-from numcnn.pad import report
+from numcnn.pad import report, store
 
 
 @pytest.fixture
@@ -68,3 +72,22 @@ def test_nobody_is_measured_whom_the_network_learnt_from(network, dataset, first
     writers, who = report.people_for(network)
     assert writers[0] == first and len(writers) == count
     assert who == ("people who only set its threshold" if dataset == "pad" else "people it did not learn from")
+
+
+@pytest.mark.parametrize("options", [[], ["--pad"], ["--corruptions"]])
+def test_own_digits_of_few_classes_are_measured_all_the_same(options, people, tmp_path, monkeypatch, capsys):
+    own = store.OwnSet(tmp_path / "own.jsonl")
+    for label in (3, 1, 3):
+        own.add(label, [100 * stroke for stroke in people.strokes[label]])
+    monkeypatch.setattr(pendigits, "load", lambda: people)
+    monkeypatch.setattr(report, "measure", functools.partial(report.measure, row_count=3, no_digits=10))
+    command = ["evaluate", "--weights", "mnist", "--backend", BACKEND, "--own", str(own.path), *options]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "of 3 right" in told and "\n    0          -        -        -         0\n" in told
+    assert "3 pictures handed in" in told if "--pad" in options else "(3 images each)" in told or not options
+    assert main([*command, "--json", "--out", str(tmp_path / "plots")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [scores["support"] for scores in found["per_class"]] == [0, 1, 0, 2, 0, 0, 0, 0, 0, 0]
+    assert ("pad" in found, "corruptions" in found) == ("--pad" in options, "--corruptions" in options)
+    assert (tmp_path / "plots" / "per_class.png").stat().st_size > 1000

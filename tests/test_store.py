@@ -284,6 +284,8 @@ def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, 
     little_room(resource.RLIM_INFINITY)
     autosave.flush([[(float("nan"), 0)]])
     assert "NaN" in autosave.problem and len(autosave.restore()) == 2
+    autosave.flush(FOUR)  # undone: then the file has it already
+    assert autosave.problem is None
     autosave.flush([*FOUR, *DOT])
     assert autosave.problem is None and len(autosave.restore()) == 3
 

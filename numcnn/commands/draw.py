@@ -16,7 +16,7 @@ import argparse
 import re
 
 from numcnn.commands import add_weights_argument, check_output, say, warn_if_generated
-from numcnn.errors import ConfigError
+from numcnn.errors import ConfigError, NumcnnError
 
 SMALLEST, LARGEST = 480, 8192
 SIZE = (1100, 700)
@@ -58,6 +58,8 @@ def run(arguments):
         keeper = _keeper(network, weights, arguments)
         network = (None if arguments.weights else keeper.own_network()) or network
         app.run(network, arguments.size, strokes, theme=arguments.theme, keeper=keeper)
+        if keeper.autosave and keeper.autosave.problem:  # there is no window any more that could tell it
+            raise NumcnnError(f"{keeper.autosave.problem}; what was drawn last is lost")
 
 
 def _keeper(network, weights, arguments):

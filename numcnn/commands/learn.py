@@ -26,9 +26,14 @@ import time
 from numcnn.commands import add_threads_argument, add_weights_argument, check_output, print_json, read_own, say
 from numcnn.errors import ConfigError
 
+# What simulated users do unless told otherwise.  The parser's defaults are None, so that one knows what was given.
+SIMULATED = {"pens": None, "worst": 5, "writers": None, "digits": 20, "draws": 3, "way": "balanced"}
+
 
 def add_arguments(parser):
     """Add this command's options."""
+    from numcnn.pad.simulate import WAYS  # here, for it takes a moment to load
+
     add_weights_argument(parser, "pad")
     parser.add_argument("--own", metavar="FILE", help="your digits (default: those that you labelled in the pad)")
     parser.add_argument("--out", metavar="FILE", help="the new weights (default: where the pad looks for them)")
@@ -46,15 +51,15 @@ def add_arguments(parser):
     group = parser.add_argument_group("simulated users")
     group.add_argument("--simulate", action="store_true", help="measure what learning is worth; write no weights")
     group.add_argument("--pens", metavar="PATH", help="UCI's pen digits (default: the cache, else a download)")
-    group.add_argument("--worst", type=int, default=5, metavar="N", help="the N writers read worst (default: 5)")
+    group.add_argument("--worst", type=int, metavar="N", help="the N writers read worst (default: 5)")
     group.add_argument("--writers", type=_numbers, metavar="N,N", help="these writers instead")
-    group.add_argument("--digits", type=int, default=20, metavar="N", help="how many each labels (default: 20)")
-    group.add_argument("--draws", type=int, default=3, metavar="N", help="times that each does so (default: 3)")
+    group.add_argument("--digits", type=int, metavar="N", help="how many each labels (default: 20)")
+    group.add_argument("--draws", type=int, metavar="N", help="times that each does so (default: 3)")
     group.add_argument(
         "--way",
-        default="balanced",
-        choices=("balanced", "corrections"),
-        help="which: equally many of each class (the default), or misread ones first, up to a half",
+        choices=WAYS,
+        help="which: equally many of each class (the default), or the misread ones of the half that he draws first, up "
+        "to a half, and others of it; then the other half tells what it is worth",
     )
 
 
@@ -65,9 +70,25 @@ def run(arguments):
 
     if arguments.seed < 0:
         raise ConfigError(f"--seed is {arguments.seed}; wants a whole number, 0 or more")
+    _check_belong_together(arguments)
     use_threads(arguments.threads)
     network = load(arguments.weights or "pad", backend=arguments.backend)
     return _simulate(arguments, network) if arguments.simulate else _learn(arguments, network)
+
+
+def _check_belong_together(arguments):
+    """Refuse options that would do nothing, and fill in those that weren't given.  Raises ConfigError."""
+    foreign = ("own", "out") if arguments.simulate else SIMULATED
+    given = ", ".join(f"--{name}" for name in foreign if getattr(arguments, name) is not None)
+    if given and arguments.simulate:
+        raise ConfigError(f"--simulate learns other people's digits and writes no weights; leave out {given}")
+    if given:
+        raise ConfigError(f"only simulated users heed {given}; add --simulate, or leave out {given}")
+    if arguments.worst is not None and arguments.writers is not None:
+        raise ConfigError("--writers names the writers, --worst looks for some; leave out one of them")
+    for name, value in SIMULATED.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
 
 
 def _learn(arguments, network):
@@ -116,7 +137,7 @@ def _simulate(arguments, network):
     writers = arguments.writers
     if writers is None:
         fresh = people.of(simulate.strangers(network, people))
-        writers = simulate.worst(network, fresh, arguments.worst)
+        writers = simulate.worst(network, fresh, arguments.worst, backend=arguments.backend)
     test = personal.mnist_at_hand(("test_images", "test_labels"), arguments.data_dir)
     before = 1 - personal.accuracy(network, test["test_images"], test["test_labels"]) if test else None
     users = []
@@ -127,6 +148,8 @@ def _simulate(arguments, network):
         count=arguments.digits,
         draws=arguments.draws,
         way=arguments.way,
+        seed=arguments.seed,
+        backend=arguments.backend,
         data_dir=arguments.data_dir,
     ):
         say(f"writer {user.writer:>2}: {user.before:>3} -> {user.after:>3} of {user.n} misread")

@@ -44,6 +44,7 @@ class Keeper:
         self.own, self.autosave, self.save_dir = own, autosave, Path(save_dir)
         self.shipped, self.weights = shipped, weights
         self.note = ""
+        self._personal = False  # whether the network handed out last is the personal one; the worker's affair
         self._lesson = self._learner = None  # what the teacher's thread does, and the process that it waits for
         self._worker, self._teacher = ThreadPoolExecutor(1, "numcnn-pad"), ThreadPoolExecutor(1, "numcnn-learn")
         self._running, self._finished = [], []
@@ -52,7 +53,7 @@ class Keeper:
     @property
     def busy(self):
         """Whether an errand is under way."""
-        return bool(self._running)
+        return bool(self._running or self._lesson)
 
     @property
     def progress(self):
@@ -62,6 +63,9 @@ class Keeper:
 
     def done(self):
         """Return a ``Done`` for each errand that has ended since the last time."""
+        if self._lesson and self._lesson.done():
+            self._send(self._take_up, self._lesson)  # so that networks come one by one, in the order of the files
+            self._lesson = None
         ended = [errand for errand in self._running if errand.done()]
         self._running = [errand for errand in self._running if errand not in ended]
         finished, self._finished = self._finished, []
@@ -75,8 +79,8 @@ class Keeper:
         """End all errands, and keep the drawing."""
         self._teacher.shutdown(wait=False, cancel_futures=True)
         while self._lesson and not self._lesson.done():
-            if self._learner:
-                self._learner.stop()
+            if learner := self._learner:  # once: the teacher's thread sets it to None
+                learner.stop()
             time.sleep(0.01)
         self._worker.shutdown()
         if self.autosave:
@@ -88,14 +92,15 @@ class Keeper:
 
     def own_network(self):
         """Return the network that has learnt from the own set, or None when there is none or it is not to be used."""
-        if not store.personal_weights().exists():
+        path = store.personal_weights()
+        if not path.exists():
             return None
         try:
-            network = _personal_network()
+            network = _personal_network(path)
         except NumcnnError as error:
             self._finished.append(Done(str(error), "bad"))
             return None
-        self.note = PERSONAL
+        self.note, self._personal = PERSONAL, True
         return network
 
     def watch(self, strokes):
@@ -122,13 +127,12 @@ class Keeper:
 
     def learn(self):
         """Train on the own set, while everything else goes on."""
-        if self._lesson and not self._lesson.done():
+        if self._lesson:
             self._finished.append(Done("already learning", "note"))
         elif self.own is None or not self.weights:
             self._finished.append(Done("this pad doesn't learn", "note"))
         else:
             self._lesson = self._teacher.submit(self._learn)
-            self._running.append(self._lesson)
 
     def swap(self):
         """Change between the shipped weights and the personal ones."""
@@ -159,28 +163,50 @@ class Keeper:
         return Done("there is nothing to take back" if label is None else f"taken back: the {label}", "note")
 
     def _learn(self):
+        """Learn, and return what came of it in words; None when there is nothing to learn from."""
         if not len(self.own):
-            return Done("no digits of yours yet: draw some, and say by 0-9 what each is", "note")
+            return None
         try:
             self._learner = Learner(self.weights)
-            words = in_words(self._learner.report())
-            return Done(words, network=_personal_network())
+            return in_words(self._learner.report())
         finally:
             self._learner = None
+
+    def _take_up(self, lesson):
+        words = lesson.result()
+        if words is None:
+            return Done("no digits of yours yet: draw some, and say by 0-9 what each is", "note")
+        return self._bring_personal(words)
 
     def _swap(self):
         if self.shipped is None:
             return Done("this pad has one network only", "note")
-        if store.forget():
-            return Done("the shipped weights; B brings yours back", "note", network=self.shipped)
-        if store.restore():
-            return Done("your weights; B goes back to the shipped ones", network=_personal_network())
+        if self._personal:
+            return self._bring_shipped()
+        if store.kept_weights().exists():
+            return self._bring_personal("your weights; B goes back to the shipped ones")
         return Done("no weights of yours yet: say by 0-9 what your digits are, then T learns them", "note")
 
+    def _bring_personal(self, words):
+        """Hand out the personal network; only when it could be loaded is its file moved to where it is in use."""
+        network = _personal_network(store.kept_weights())
+        store.restore()
+        self._personal = True
+        return Done(words, network=network)
 
-def _personal_network():
+    def _bring_shipped(self):
+        store.forget()
+        self._personal = False
+        back = "B brings yours back" if store.kept_weights().exists() else "the file of yours is gone"
+        return Done(f"the shipped weights; {back}", "note", network=self.shipped)
+
+
+def _personal_network(path):
     """Return the network that has learnt from the own set.  Raises NumcnnError for a file that holds none."""
-    return check_network(load(store.personal_weights(), backend=REFERENCE))
+    try:
+        return check_network(load(path, backend=REFERENCE))
+    except NumcnnError as error:
+        raise NumcnnError(f"{path.name} can't be used: T learns your digits anew\n{error}") from error
 
 
 def _outcome(errand):

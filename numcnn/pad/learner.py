@@ -34,12 +34,15 @@ class Learner:
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
 
     def report(self):
-        """Wait until it has learnt, and return what the command reports.  Raises NumcnnError with its complaint."""
+        """Wait until it has learnt, and return what the command reports.  Raises NumcnnError with its complaint.
+
+        The seconds are those that the user has waited, with the start of the process.
+        """
         out, complaint = self._process.communicate()
         if self._process.returncode:
             last = (complaint.strip().splitlines() or ["the process ended"])[-1]
             raise NumcnnError(f"learning failed: {last.removeprefix('numcnn learn: ')}")
-        return json.loads(out)
+        return json.loads(out) | {"seconds": time.perf_counter() - self._began}
 
     @property
     def share(self):

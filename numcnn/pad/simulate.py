@@ -31,9 +31,9 @@ def strangers(network, people):
     return [int(writer) for writer in np.unique(people.writers) if writer in (tested or validated)]
 
 
-def worst(network, people, count):
+def worst(network, people, count, *, backend="fast"):
     """Return the ``count`` writers whose digits ``network`` misreads most often, the worst first."""
-    images, labels = handwriting.drawn_plainly(people)
+    images, labels = handwriting.drawn_plainly(people, backend)
     wrong = network.predict(images) != labels
     writers = np.unique(people.writers)
     errors = np.array([wrong[people.writers == writer].mean() for writer in writers])
@@ -41,44 +41,64 @@ def worst(network, people, count):
 
 
 def label_some(wrong, labels, count, way, rng):
-    """Return which of a person's digits he labels, (count,) indices, and the others.
+    """Return which of a person's digits (N,) he labels, (count,) indices, and those that tell what it is worth.
 
-    way "balanced": equally many of each class, at random.  "corrections": in the order of drawing, those that are
-    ``wrong`` (N,), up to half of ``count``, and others at random.
+    way "balanced": equally many of each class, at random; all others tell.  "corrections": he draws one half, in random
+    order, and labels those of it that are ``wrong`` (N,), up to half of ``count``, and others of it; the half that he
+    draws afterwards tells, errors and all.  Raises ConfigError for another way, or for too many to label.
     """
     order = rng.permutation(len(labels))
-    if way == "corrections":
-        misread = [i for i in order if wrong[i]][: count // 2]
-        chosen = [*misread, *[i for i in order if i not in misread][: count - len(misread)]]
-    elif way == "balanced":
-        ranks = np.empty(len(labels), int)  # of each digit among those of its class
-        for label in np.unique(labels):
-            mine = order[labels[order] == label]
-            ranks[mine] = np.arange(len(mine))
-        chosen = sorted(order, key=lambda i: ranks[i])[:count]
-    else:
+    most = {"balanced": len(order) - 1, "corrections": len(order) // 2}.get(way)
+    if most is None:
         raise ConfigError(f"there is no way {way!r} to label digits; choose {' or '.join(WAYS)}")
-    return np.array(chosen, int), np.setdiff1d(order, chosen)
+    if not 1 <= count <= most:
+        raise ConfigError(f"of {len(order)} digits {count} are to be labelled; wants 1 to {most}, to have some to read")
+    if way == "corrections":
+        drawn, rest = order[: len(order) // 2], order[len(order) // 2 :]
+        misread = drawn[wrong[drawn]][: count // 2]
+        chosen = np.concatenate([misread, drawn[~np.isin(drawn, misread)][: count - len(misread)]])
+        return chosen, np.sort(rest)
+    ranks = np.empty(len(labels), int)  # of each digit among those of its class
+    for label in np.unique(labels):
+        mine = order[labels[order] == label]
+        ranks[mine] = np.arange(len(mine))
+    chosen = np.array(sorted(order, key=lambda i: ranks[i])[:count])
+    return chosen, np.setdiff1d(order, chosen)
 
 
-def simulate(network, people, writers, *, count=20, draws=3, way="balanced", data_dir=None, recipe=personal.RECIPE):
+def simulate(
+    network,
+    people,
+    writers,
+    *,
+    count=20,
+    draws=3,
+    way="balanced",
+    seed=0,
+    data_dir=None,
+    recipe=personal.RECIPE,
+    backend="fast",
+):
     """Let the network learn ``count`` digits of each writer, ``draws`` times.  Yield a ``User`` for each.
 
     people: ``PenDigits``.  Raises ConfigError for a writer who isn't there or hasn't drawn enough.
     """
-    *replay, _ = personal.replay_for(network, recipe.replay, data_dir=data_dir)
+    *replay, _ = personal.replay_for(network, recipe.replay, seed=seed, data_dir=data_dir, backend=backend)
     test = personal.mnist_at_hand(("test_images", "test_labels"), data_dir)
     for writer in writers:
         own = people.of([writer])
-        if not 1 <= count < len(own):
+        if not len(own):
             raise ConfigError(
-                f"writer {writer} has drawn {len(own)} digits; {count} to label wants more of them, or less"
+                f"there is no writer {writer}; choose among {', '.join(map(str, np.unique(people.writers)))}"
             )
-        images, labels = handwriting.drawn_plainly(own)
+        images, labels = handwriting.drawn_plainly(own, backend)
         wrong = network.predict(images) != labels
         for draw in range(draws):
-            some, rest = label_some(wrong, labels, count, way, np.random.default_rng([writer, draw]))
-            learner = personal.fine_tune(network, own.at(some), replay, seed=draw, recipe=recipe)
+            rng = np.random.default_rng([writer, draw, seed])
+            some, rest = label_some(wrong, labels, count, way, rng)
+            learner = personal.fine_tune(
+                network, own.at(some), replay, seed=draws * seed + draw, recipe=recipe, backend=backend
+            )
             yield User(
                 writer,
                 len(rest),

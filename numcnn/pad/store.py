@@ -229,11 +229,10 @@ class Autosave:
         self._when = time.monotonic()
         try:
             text = json.dumps([stroke.tolist() for stroke in raster.check_strokes(strokes)])
-            if text == self._saved:
-                return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self.path) as file:
-                file.write(text.encode())
+            if text != self._saved:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_write(self.path) as file:
+                    file.write(text.encode())
         except (OSError, NumcnnError) as error:
             reason = getattr(error, "strerror", None) or error
             self.problem = f"cannot keep the drawing in {self.path}: {reason}"
@@ -252,6 +251,12 @@ def personal_weights():
 def forgotten_weights():
     """Return the path where ``forget`` puts the personal weights."""
     return home() / "personal-forgotten.npz"
+
+
+def kept_weights():
+    """Return where the personal weights are, in use or put aside; where they would be in use if there are none."""
+    used, aside = personal_weights(), forgotten_weights()
+    return aside if aside.exists() and not used.exists() else used
 
 
 def forget():
