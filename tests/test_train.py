@@ -150,6 +150,37 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
     assert (state.best_epoch, state.best_accuracy) == (want.best_epoch, want.best_accuracy)
 
 
+def test_a_run_that_an_older_version_stopped_goes_on():
+    images, labels = draw_digits(600, 11)
+    data, config = (images[:230], labels[:230]), TrainConfig(epochs=1, batch_size=48)
+    monitor = StopAfter(3)
+    fit(small(), data, None, config, monitor=monitor)
+    network, document, moments = monitor.saved
+    now = state_from_json(document, network)
+    del document["state"]["labelled"]  # which older versions don't count
+    old = state_from_json(document, network)
+    assert old == now and old.labelled == 3 * 48
+    assert 0 < fit(network, data, None, config, state=old, moments=moments).history[0]["train_accuracy"] < 1
+
+
+def test_outliers_are_not_misread():
+    images, labels = draw_digits(600, 11)
+    none, of_none = np.zeros((60, 28, 28), np.uint8), np.full(60, 10)
+    network = Network([Flatten(), Dense(10)], normalisation=(0.13, 0.31), backend=BACKEND)
+    first = network.params.copy()
+    right = np.mean(network.predict(images[:60]) == labels[:60])
+    assert right > 0
+
+    def accuracy(images, labels):
+        network.params[...] = first
+        state = network.fit(images, labels, epochs=1, batch_size=120, outliers=True)  # one step, from the first weights
+        return state.history[0]["train_accuracy"]
+
+    assert accuracy(images[:60], labels[:60]) == pytest.approx(right)
+    assert accuracy(np.concatenate([images[:60], none]), np.append(labels[:60], of_none)) == pytest.approx(right)
+    assert accuracy(none, of_none) == 0  # and no division by zero
+
+
 class Best(Monitor):
     """Keep the parameters of the best epoch, and those that the next one begins with."""
 
