@@ -60,8 +60,8 @@ class Monitor:
     def on_best(self, network, state):
         """Hear that the epoch just finished, the last in ``state.history``, is the one to keep so far."""
 
-    def on_epoch(self, network, optimizer, state, kept):
-        """Hear of a finished epoch, the last in ``state.history``; ``kept``: it is the one to keep so far."""
+    def on_epoch(self, network, optimizer, state, best):
+        """Hear of a finished epoch, the last in ``state.history``; ``best``: the best so far on validation."""
 
     def on_interrupt(self, network, optimizer, state):
         """Hear that the loop ends because ``should_stop`` said so."""
@@ -120,10 +120,10 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
                 if held_out:
                     result = network.evaluate(*held_out)
                     row.update(val_loss=result.loss, val_accuracy=result.accuracy)
-                kept = _note_best(state, row) or config.keep == "last"
-                if kept:
+                best = _note_best(state, row)
+                if best or config.keep == "last":
                     monitor.on_best(network, state)
-            monitor.on_epoch(network, optimizer, state, kept)
+            monitor.on_epoch(network, optimizer, state, best)
     if optimizer.average:
         network.params[...] = optimizer.moments[AVERAGE]
     return state

@@ -187,7 +187,7 @@ class Best(Monitor):
     def on_best(self, network, state):
         self.best = network.params.copy()
 
-    def on_epoch(self, network, optimizer, state, improved):
+    def on_epoch(self, network, optimizer, state, best):
         self.latest, self.average = network.params.copy(), optimizer.moments["average"].copy()
 
 
@@ -346,10 +346,13 @@ def test_the_last_epoch_is_kept_where_that_is_wanted():
 
     class Kept(Monitor):
         def on_start(self, network, state, images_per_epoch):
-            self.epochs = []
+            self.epochs, self.best = [], []
 
         def on_best(self, network, state):
             self.epochs.append(state.epoch)
+
+        def on_epoch(self, network, optimizer, state, best):
+            self.best += [state.epoch] if best else []
 
     # The rate falls to nothing at once, so no later epoch is better than the first.
     settings = {"epochs": 3, "batch_size": 50, "optimizer": "sgd", "lr": 1e-12, "schedule": "constant"}
@@ -357,4 +360,4 @@ def test_the_last_epoch_is_kept_where_that_is_wanted():
         monitor = Kept()
         config = TrainConfig(**settings, keep=keep)
         state = fit(small(), (images[:50], labels[:50]), (images[:50], labels[:50]), config, monitor=monitor)
-        assert monitor.epochs == epochs and state.best_epoch == 1
+        assert monitor.epochs == epochs and monitor.best == [1] and state.best_epoch == 1
