@@ -17,10 +17,12 @@ from PIL import Image
 
 import numcnn
 from numcnn import Network, plots
+from numcnn.calibration import refusal_threshold
 from numcnn.cli import COMMANDS, main
 from numcnn.commands import train
 from numcnn.config import PRESETS, TrainConfig
-from numcnn.data import idx, mnist
+from numcnn.data import idx, mnist, nondigits
+from numcnn.data.datasets import Dataset
 from numcnn.metrics import accuracy_interval, evaluation
 
 ROOT = Path(numcnn.__file__).parents[1]
@@ -143,6 +145,31 @@ def test_no_test_leaves_the_test_set_unread_also_when_resumed(run_folder, tmp_pa
     again = json.loads(capsys.readouterr().out)
     assert again["test_accuracy"] is None and again["val_accuracy"] == card["val_accuracy"] and set(read) == {25}
     assert (tmp_path / "run" / "best.npz").read_bytes() == whole
+
+
+def test_temperature_and_threshold_come_of_one_reading(run_folder, tmp_path, monkeypatch):
+    _, data, _ = run_folder
+    read = []
+    original = Network.logits
+    monkeypatch.setattr(Network, "logits", lambda self, images: read.append(images) or original(self, images))
+    options = ["--outliers", "--no-test", "--quiet", "--limit", "300", *QUICK]
+    assert main(["train", "--dataset", str(data), "--out", str(tmp_path / "run"), *options]) == 0
+    assert len(read) == 3  # after each of two epochs, and with the weights that are kept
+    network = numcnn.load(tmp_path / "run" / "best.npz", backend=BACKEND)
+    sure = network.predict_proba(read[0]).max(axis=1)
+    assert network.temperature != 1 and network.info["refuse_below"] == refusal_threshold(sure)
+
+
+def test_pictures_of_no_digit_want_to_be_asked_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images, labels = draw_digits(200, 12)
+    mixture = Dataset("pad", images, np.append(labels[:-1], nondigits.NO_DIGIT), images, labels, "a small mixture")
+    monkeypatch.setattr("numcnn.data.load", lambda *settings, **more: mixture)  # the real one takes a minute to draw
+    command = ["train", "--dataset", "pad", "--quiet", "--dry-run", "--backend", BACKEND]
+    assert main(command) == 2
+    told = "numcnn train: the data set pad has pictures of no digit; add --preset pad, or --outliers\n"
+    assert capsys.readouterr().err == told
+    assert main([*command, "--outliers"]) == 0
 
 
 def test_several_seeds_without_the_test_set_are_told_by_validation(run_folder, tmp_path, capsys):
