@@ -10,6 +10,13 @@ from numcnn.data import idx, mnist, strokes
 from numcnn.kernels import team
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """The folder of the pad's user, which is nobody's own and need not exist: no test can touch another."""
+    monkeypatch.setenv("NUMCNN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def tiny_mnist(tmp_path):
     """A folder with four IDX files in MNIST's names but of our own making, and what `mnist.FILES` would say of them."""
