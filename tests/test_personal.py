@@ -82,7 +82,10 @@ def test_nothing_to_learn_from_is_named():
         personal.as_people([])
 
 
-def test_the_command_learns_and_tells_what_came_of_it(own_file, tmp_path):
+@pytest.mark.parametrize("known", ["generated", "real"])
+def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path, request):
+    if known == "real":
+        request.getfixturevalue("real_mnist")
     out = tmp_path / "mine.npz"
     process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out, "--json")
     text, errors = process.communicate(timeout=240)
