@@ -229,22 +229,26 @@ def test_a_run_never_overwrites_anything(run_folder, tmp_path, capsys, out):
     assert (folder / "best.npz").read_bytes() == before
 
 
-def test_runs_without_out_get_numbered_folders(run_folder, tmp_path):
+def test_runs_without_out_get_numbered_folders(run_folder, tmp_path, capsys, monkeypatch):
     _, data, _ = run_folder
+    monkeypatch.chdir(tmp_path)
     for number in (1, 2):
-        few = ["--epochs", "1", "--limit", "100", "--backend", BACKEND, "--json"]
-        done = numcnn_process("train", "--dataset", data, *few, cwd=tmp_path)
-        assert json.loads(done.stdout)["weights"] == os.path.join("runs", f"drawn-canonical-{number}", "best.npz")
+        few = ["--epochs", "1", "--limit", "100", "--backend", BACKEND, "--json", "--quiet"]
+        assert main(["train", "--dataset", str(data), *few]) == 0
+        weights = json.loads(capsys.readouterr().out)["weights"]
+        assert weights == os.path.join("runs", f"drawn-canonical-{number}", "best.npz")
 
 
-def test_dry_run_writes_nothing(run_folder, tmp_path):
+def test_dry_run_writes_nothing(run_folder, tmp_path, capsys, monkeypatch):
     _, data, _ = run_folder
-    done = numcnn_process("train", "--dataset", data, "--dry-run", "--backend", BACKEND, cwd=tmp_path)
-    assert done.returncode == 0
-    assert "225,034" in done.stdout and "dry run: all is well, loss" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "--dataset", str(data), "--dry-run", "--backend", BACKEND]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "225,034" in told and "dry run: all is well, loss" in told
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dry_run"] is True
     assert os.listdir(tmp_path) == []
-    done = numcnn_process("train", "--dataset", data, "--dry-run", "--json", "--backend", BACKEND, cwd=tmp_path)
-    assert json.loads(done.stdout)["dry_run"] is True
 
 
 @pytest.mark.skipif(not COMPILED, reason="drawing 10,000 digits to test with wants compiled kernels")
@@ -267,6 +271,15 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
 
 
 LONG = ["--epochs", "12", "--limit", "300", "--batch-size", "30", "--backend", BACKEND]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(run_folder, tmp_path_factory):
+    """The folder of a long run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("uninterrupted") / "whole"
+    done = numcnn_process("train", "--dataset", run_folder[1], "--out", folder, "--quiet", *LONG)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def interrupted_run(data, out, signal_number):
@@ -309,7 +322,7 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_terminated_and_killed_runs_go_on_to_the_same_end(run_folder, tmp_path, number, code):
+def test_terminated_and_killed_runs_go_on_to_the_same_end(run_folder, uninterrupted, tmp_path, number, code):
     _, data, _ = run_folder
     returned, _, error = interrupted_run(data, tmp_path / "run", number)
     assert returned == code, error
@@ -317,9 +330,8 @@ def test_terminated_and_killed_runs_go_on_to_the_same_end(run_folder, tmp_path, 
     assert numcnn.load(tmp_path / "run" / "last.npz").info["resume"]["state"]["epoch"] >= 2
     done = numcnn_process("train", "--resume", tmp_path / "run", "--quiet", "--json")
     assert done.returncode == 0, done.stderr
-    whole = numcnn_process("train", "--dataset", data, "--out", tmp_path / "whole", "--json", *LONG)
-    assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "whole" / "best.npz").read_bytes()
-    assert json.loads(done.stdout)["epochs"] == json.loads(whole.stdout)["epochs"] == 12
+    assert (tmp_path / "run" / "best.npz").read_bytes() == (uninterrupted / "best.npz").read_bytes()
+    assert json.loads(done.stdout)["epochs"] == json.loads((uninterrupted / "run.json").read_text())["epochs"] == 12
 
 
 def test_a_finished_run_is_left_alone_by_resume(run_folder, capsys):
@@ -460,30 +472,22 @@ def test_every_command_explains_itself_in_80_columns(command, capsys, monkeypatc
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_scripts_are_the_same_commands(command, tmp_path):
-    ours = numcnn_process(command, "--help", cwd=tmp_path)
+def test_scripts_are_the_same_commands(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
     name = {"bench": "benchmark"}.get(command, command)
     script = subprocess.run(
         [sys.executable, SCRIPTS / f"{name}.py", "--help"], cwd=tmp_path, capture_output=True, text=True
     )
-    assert ours.returncode == script.returncode == 0
-    assert script.stdout == ours.stdout and "usage" in script.stdout
+    assert script.returncode == 0
+    assert script.stdout == capsys.readouterr().out and "usage" in script.stdout
 
 
-def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path):
+def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path, capsys):
     out, data, trained = run_folder
-    done = numcnn_process(
-        "evaluate",
-        "--weights",
-        out / "best.npz",
-        "--dataset",
-        data,
-        "--json",
-        "--out",
-        tmp_path / "plots",
-        "--backend",
-        BACKEND,
-    )
+    command = ["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(data), "--backend", BACKEND]
+    done = numcnn_process(*command, "--json", "--out", tmp_path / "plots")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["accuracy"] == json.loads(trained.stdout)["test_accuracy"]
@@ -492,8 +496,8 @@ def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path):
     for name in ("confusion.png", "per_class.png"):
         with Image.open(tmp_path / "plots" / name) as picture:
             assert min(picture.size) > 300
-    few = ["--limit", "50", "--backend", BACKEND]
-    text = numcnn_process("evaluate", "--weights", out / "best.npz", "--dataset", data, *few).stdout
+    assert main([*command, "--limit", "50"]) == 0
+    text = capsys.readouterr().out
     assert "95% interval" in text and "of 50 right" in text and max(map(len, text.splitlines())) <= 120
 
 
@@ -565,12 +569,12 @@ def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):
     assert done.returncode == 0 and re.search(r"digit 0.png +\d \(>?\d+\.\d%\)   then \d \(", done.stdout)
 
 
-def test_gradcheck_command(tmp_path):
+def test_gradcheck_command(tmp_path, capsys):
     done = numcnn_process("gradcheck", "--samples", "3", "--out", tmp_path / "g.png")
     assert done.returncode == 0 and "every gradient agrees" in done.stdout and "loss.logits" in done.stdout
     assert (tmp_path / "g.png").stat().st_size > 10_000
-    done = numcnn_process("gradcheck", "--samples", "2", "--json", "--backend", BACKEND)
-    report = json.loads(done.stdout)
+    assert main(["gradcheck", "--samples", "2", "--json", "--backend", BACKEND]) == 0
+    report = json.loads(capsys.readouterr().out)
     assert report["passed"] is True and len(report["arrays"]) == 10
 
 

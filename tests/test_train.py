@@ -1,5 +1,6 @@
 """The training loop: a golden run on both back-ends, determinism, going on after a stop, early stopping, NaN."""
 
+import functools
 import math
 import tracemalloc
 
@@ -127,21 +128,28 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_others(others):
     assert results[0] == results[1] != results[2]
 
 
-@pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 15])
-@pytest.mark.parametrize("recipe", [{"optimizer": "adamw"}, {"optimizer": "sgd"}, {"augment": 0.5, "average": 0.9}])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
+RECIPES = {"adamw": {"optimizer": "adamw"}, "sgd": {"optimizer": "sgd"}, "average": {"augment": 0.5, "average": 0.9}}
+
+
+@functools.cache
+def resumable(name):
+    """Return data and settings of a run, and the network and the state that it ends with if nothing stops it."""
     images, labels = draw_digits(600, 11)
     data = Examples.all_of(images[:230], labels[:230])  # five batches an epoch, the last one short
-    validation = (images[300:350], labels[300:350])
-    config = TrainConfig(epochs=3, batch_size=48, **recipe)
-    whole = small()
-    want = fit(whole, data, validation, config)
+    settings = data, (images[300:350], labels[300:350]), TrainConfig(epochs=3, batch_size=48, **RECIPES[name])
+    network = small()
+    return settings, network, fit(network, *settings)
 
+
+@pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 15])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
+    settings, whole, want = resumable(recipe)
     monitor = StopAfter(stop_after)
-    stopped = fit(small(), data, validation, config, monitor=monitor)
+    stopped = fit(small(), *settings, monitor=monitor)
     assert stopped.interrupted
     network, document, moments = monitor.saved
-    state = fit(network, data, validation, config, state=state_from_json(document, network), moments=moments)
+    state = fit(network, *settings, state=state_from_json(document, network), moments=moments)
     assert network.params.tobytes() == whole.params.tobytes()
     timeless = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in state.history]
     assert timeless == [
