@@ -27,7 +27,9 @@ from numcnn.metrics import accuracy_interval, evaluation
 
 ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
-QUICK = ["--epochs", "2", "--batch-size", "50", "--lr", "0.003", "--backend", BACKEND]
+# Without compiled kernels two BLAS threads would wait for each other by spinning, which is slow where others work, too.
+KERNELS = ["--backend", BACKEND, *([] if COMPILED else ["--threads", "1"])]
+QUICK = ["--epochs", "2", "--batch-size", "50", "--lr", "0.003", *KERNELS]
 CARD_KEYS = {
     "test_accuracy", "val_accuracy", "images_per_second", "seconds", "peak_memory_mb", "dataset", "weights", "seed",
     "threads", "versions", "dataset_sha256", "config", "command",
@@ -165,7 +167,7 @@ def test_pictures_of_no_digit_want_to_be_asked_for(tmp_path, capsys, monkeypatch
     images, labels = draw_digits(200, 12)
     mixture = Dataset("pad", images, np.append(labels[:-1], nondigits.NO_DIGIT), images, labels, "a small mixture")
     monkeypatch.setattr("numcnn.data.load", lambda *settings, **more: mixture)  # the real one takes a minute to draw
-    command = ["train", "--dataset", "pad", "--quiet", "--dry-run", "--backend", BACKEND]
+    command = ["train", "--dataset", "pad", "--quiet", "--dry-run", *KERNELS]
     assert main(command) == 2
     told = "numcnn train: the data set pad has pictures of no digit; add --preset pad, or --outliers\n"
     assert capsys.readouterr().err == told
@@ -233,7 +235,7 @@ def test_runs_without_out_get_numbered_folders(run_folder, tmp_path, capsys, mon
     _, data, _ = run_folder
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
-        few = ["--epochs", "1", "--limit", "100", "--backend", BACKEND, "--json", "--quiet"]
+        few = ["--epochs", "1", "--limit", "100", *KERNELS, "--json", "--quiet"]
         assert main(["train", "--dataset", str(data), *few]) == 0
         weights = json.loads(capsys.readouterr().out)["weights"]
         assert weights == os.path.join("runs", f"drawn-canonical-{number}", "best.npz")
@@ -242,7 +244,7 @@ def test_runs_without_out_get_numbered_folders(run_folder, tmp_path, capsys, mon
 def test_dry_run_writes_nothing(run_folder, tmp_path, capsys, monkeypatch):
     _, data, _ = run_folder
     monkeypatch.chdir(tmp_path)
-    command = ["train", "--dataset", str(data), "--dry-run", "--backend", BACKEND]
+    command = ["train", "--dataset", str(data), "--dry-run", *KERNELS]
     assert main(command) == 0
     told = capsys.readouterr().out
     assert "225,034" in told and "dry run: all is well, loss" in told
@@ -270,7 +272,7 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     assert numcnn.load(run / "best.npz").info["dataset"] == "generated"
 
 
-LONG = ["--epochs", "12", "--limit", "300", "--batch-size", "30", "--backend", BACKEND]
+LONG = ["--epochs", "12", "--limit", "300", "--batch-size", "30", *KERNELS]
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +301,7 @@ def interrupted_run(data, out, signal_number):
 
 def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp_path):
     _, data, _ = run_folder
-    settings = ["--batch-size", "8", "--limit", "240", "--epochs", "4", "--quiet", "--backend", BACKEND]
+    settings = ["--batch-size", "8", "--limit", "240", "--epochs", "4", "--quiet", *KERNELS]
     done = numcnn_process("train", "--dataset", data, "--out", tmp_path / "whole", *settings)
     assert done.returncode == 0, done.stderr
     command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(tmp_path / "stopped")]
@@ -405,7 +407,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(run_folder, capsys, argumen
 def test_a_diverging_run_fails_with_an_explanation(run_folder, tmp_path, capsys):
     code = main(
         ["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), "--optimizer", "sgd", "--lr", "1e9",
-         "--schedule", "constant", "--quiet", "--backend", BACKEND]
+         "--schedule", "constant", "--quiet", *KERNELS]
     )  # fmt: skip
     assert code == 1
     error = capsys.readouterr().err
@@ -418,12 +420,12 @@ def test_a_diverging_run_fails_with_an_explanation(run_folder, tmp_path, capsys)
 def test_advice_for_a_diverging_run_is_not_what_it_does_already(run_folder, tmp_path, capsys):
     settings = ["--optimizer", "sgd", "--lr", "1e30", "--batch-size", "10", "--clip", "1e30", "--quiet"]
     out = tmp_path / "run"
-    assert main(["train", "--dataset", str(run_folder[1]), "--out", str(out), *settings, "--backend", BACKEND]) == 1
+    assert main(["train", "--dataset", str(run_folder[1]), "--out", str(out), *settings, *KERNELS]) == 1
     assert capsys.readouterr().err.endswith("; try a smaller --lr\n")
 
 
 def test_a_run_that_holds_nothing_out_claims_no_best_epoch(run_folder, tmp_path, capsys):
-    few = ["--val", "0", "--limit", "50", "--epochs", "2", "--quiet", "--backend", BACKEND]
+    few = ["--val", "0", "--limit", "50", "--epochs", "2", "--quiet", *KERNELS]
     assert main(["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), *few]) == 0
     text = capsys.readouterr().out
     assert "\nlast epoch 2; " in text and "best epoch" not in text
@@ -437,7 +439,7 @@ def test_a_run_layer_by_layer_is_tested_layer_by_layer(run_folder, tmp_path, mon
     monkeypatch.setattr(
         Network, "evaluate", lambda self, *data: fused.append(self.fuse) or original(self, *data)
     )  # which still measures
-    few = ["--no-fuse", "--limit", "50", "--epochs", "1", "--quiet", "--backend", BACKEND]
+    few = ["--no-fuse", "--limit", "50", "--epochs", "1", "--quiet", *KERNELS]
     assert main(["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), *few]) == 0
     assert fused == [False, False]  # validation and test
 
@@ -486,7 +488,7 @@ def test_scripts_are_the_same_commands(command, tmp_path, capsys, monkeypatch):
 
 def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path, capsys):
     out, data, trained = run_folder
-    command = ["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(data), "--backend", BACKEND]
+    command = ["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(data), *KERNELS]
     done = numcnn_process(*command, "--json", "--out", tmp_path / "plots")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -503,7 +505,7 @@ def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path, capsys):
 
 def test_evaluate_tells_what_corruptions_cost(run_folder, tmp_path):
     out, data, _ = run_folder
-    common = ["evaluate", "--weights", out / "best.npz", "--dataset", data, "--corruptions", "--backend", BACKEND]
+    common = ["evaluate", "--weights", out / "best.npz", "--dataset", data, "--corruptions", *KERNELS]
     done = numcnn_process(*common, "--limit", "60", "--json", "--out", tmp_path / "plots")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -520,7 +522,7 @@ def test_evaluate_tells_what_corruptions_cost(run_folder, tmp_path):
 
 def test_corruptions_are_told_in_80_columns_and_want_pictures_of_28_pixels(run_folder, tmp_path, capsys):
     out, data, _ = run_folder
-    few = ["--limit", "5", "--corruptions", "--backend", BACKEND]
+    few = ["--limit", "5", "--corruptions", *KERNELS]
     assert main(["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(data), *few]) == 0
     table = capsys.readouterr().out.partition("corruption      accuracy")[2]
     assert "\ncanny edges " in table and "\nmean of 15 " in table
@@ -542,7 +544,7 @@ def test_where_nothing_is_misread_there_is_no_gallery(run_folder, tmp_path, caps
     easy.mkdir()
     idx.write_images(easy / mnist.FILES["test_images"].name, images[first])
     idx.write_labels(easy / mnist.FILES["test_labels"].name, labels[first])
-    options = ["--weights", str(out / "best.npz"), "--dataset", str(easy), "--backend", BACKEND]
+    options = ["--weights", str(out / "best.npz"), "--dataset", str(easy), *KERNELS]
     assert main(["evaluate", *options, "--out", str(tmp_path / "plots")]) == 0
     assert "no image was misread: there is no mistakes.png to draw" in capsys.readouterr().err
     assert not (tmp_path / "plots" / "mistakes.png").exists()
