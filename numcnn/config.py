@@ -135,6 +135,12 @@ class TrainConfig:
             raise ConfigError(f"--nesterov goes with --optimizer sgd; {self.optimizer} has no such momentum")
         if self.patience and self.val == 0:
             raise ConfigError("--patience waits for a better validation accuracy; it can't go with --val 0")
+        if self.patience and self.keep == "last":
+            presets = " and ".join(name for name, settings in PRESETS.items() if settings.get("keep") == "last")
+            raise ConfigError(
+                "--patience waits for a better validation accuracy, but --keep last, which the presets "
+                f"{presets} have, keeps the last epoch whatever that is; leave out --patience, or add --keep best"
+            )
         if not self.test and self.val == 0:
             raise ConfigError(
                 "--no-test judges by validation images, but none are held out; add --val, such as --val 0.1"

@@ -8,7 +8,7 @@ there; of fog and impulse noise less than half, of translated digits and edges 5
 more.  Networks differ most in brightness and stripe.  So results compare with published ones in kind, not to the point.
 
 A function takes images (N,28,28) uint8, ink high, and a generator of random numbers, from which it draws one array
-with a row for each image: so an image is spoilt alike, however many follow it.
+with a row for each image: so an image is spoilt alike, whatever the others are and however many follow it.
 """
 
 import numpy as np
@@ -44,8 +44,16 @@ def identity(images, rng):
 
 
 def shot_noise(images, rng):
-    """Let every pixel count photons: Poisson noise."""
-    return _bytes(rng.poisson(_floats(images) * PHOTONS) / PHOTONS)
+    """Let every pixel count photons: Poisson noise, with as many as make white at most."""
+    mean = _floats(images) * PHOTONS
+    # By the inverse of the distribution: rng.poisson would take more random numbers for one picture than for another.
+    chance = rng.random(images.shape)
+    counts, term, total = 0, np.exp(-mean), 0
+    for count in range(PHOTONS):
+        total = total + term  # the probability of so many or fewer
+        counts = counts + (chance >= total)
+        term = term * mean / (count + 1)
+    return _bytes(counts / PHOTONS)
 
 
 def impulse_noise(images, rng):
@@ -191,7 +199,7 @@ CORRUPTIONS = {
 
 
 def corrupt(images, name, seed=0):
-    """Return images (N,28,28) uint8 spoilt by the corruption ``name``; image i alike, whatever follows it.
+    """Return images (N,28,28) uint8 spoilt by the corruption ``name``; image i alike, whatever the others are.
 
     Raises ConfigError for an unknown name, ShapeError for other pictures.
     """

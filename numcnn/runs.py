@@ -67,12 +67,12 @@ class Progress(Monitor):
             self._bar.set_postfix_str(f"loss {loss:.4f} acc {accuracy:.2%}", refresh=False)
             self._bar.update(images)
 
-    def on_epoch(self, network, optimizer, state, kept):
+    def on_epoch(self, network, optimizer, state, best):
         """Write the epoch's line."""
         row = state.history[-1]
         validation = ""
         if row["val_accuracy"] is not None:
-            mark = " *" if kept else ""
+            mark = " *" if best else ""
             validation = f"  validation {row['val_accuracy']:.2%}{mark}"
         self.say(
             f"epoch {row['epoch']:>2}/{self.config.epochs}  loss {row['train_loss']:.4f} "
@@ -118,11 +118,11 @@ class RunFolder(Progress):
         """Write best.npz."""
         self.save_best(network, result_of(state.history[-1]))
 
-    def on_epoch(self, network, optimizer, state, kept):
+    def on_epoch(self, network, optimizer, state, best):
         """Write last.npz and log.csv."""
         self._save_last(network, optimizer, state)
         self._write_log(state.history)
-        super().on_epoch(network, optimizer, state, kept)  # the line also says: it is saved
+        super().on_epoch(network, optimizer, state, best)  # the line also says: it is saved
 
     def on_interrupt(self, network, optimizer, state):
         """Write last.npz, from which the run can go on."""

@@ -24,6 +24,7 @@ class TrainState:
     loss_sum: float = 0.0  # over the images of that epoch so far
     correct: int = 0
     seen: int = 0
+    labelled: int = 0  # of those seen: outliers, which are of no class, can't be read right
     seconds: float = 0.0  # spent in that epoch so far
     best_accuracy: float = -1.0
     best_loss: float = math.inf
@@ -34,9 +35,14 @@ class TrainState:
 
     def start_epoch(self):
         """Forget the sums of the epoch before."""
-        self.batch = self.seen = self.correct = 0
+        self.batch = self.seen = self.labelled = self.correct = 0
         self.loss_sum = self.seconds = 0.0
         self.watched = {}
+
+    @property
+    def accuracy(self):
+        """The share of the labelled images of the epoch so far that were read right; 0 where there are none."""
+        return self.correct / max(1, self.labelled)
 
 
 class Monitor:
@@ -54,8 +60,8 @@ class Monitor:
     def on_best(self, network, state):
         """Hear that the epoch just finished, the last in ``state.history``, is the one to keep so far."""
 
-    def on_epoch(self, network, optimizer, state, kept):
-        """Hear of a finished epoch, the last in ``state.history``; ``kept``: it is the one to keep so far."""
+    def on_epoch(self, network, optimizer, state, best):
+        """Hear of a finished epoch, the last in ``state.history``; ``best``: the best so far on validation."""
 
     def on_interrupt(self, network, optimizer, state):
         """Hear that the loop ends because ``should_stop`` said so."""
@@ -114,10 +120,10 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
                 if held_out:
                     result = network.evaluate(*held_out)
                     row.update(val_loss=result.loss, val_accuracy=result.accuracy)
-                kept = _note_best(state, row) or config.keep == "last"
-                if kept:
+                best = _note_best(state, row)
+                if best or config.keep == "last":
                     monitor.on_best(network, state)
-            monitor.on_epoch(network, optimizer, state, kept)
+            monitor.on_epoch(network, optimizer, state, best)
     if optimizer.average:
         network.params[...] = optimizer.moments[AVERAGE]
     return state
@@ -141,10 +147,11 @@ def _train_epoch(network, batches, criterion, optimizer, schedule, config, state
 
         state.batch += 1
         state.seen += len(batch)
+        state.labelled += int((batch.labels < logits.shape[1]).sum())
         state.loss_sum += loss * len(batch)
         state.correct += int((logits.argmax(axis=1) == batch.labels).sum())
         state.seconds = time.perf_counter() - started
-        monitor.on_batch(state, len(batch), state.loss_sum / state.seen, state.correct / state.seen)
+        monitor.on_batch(state, len(batch), state.loss_sum / state.seen, state.accuracy)
         if monitor.should_stop():
             state.interrupted = True
             return
@@ -194,7 +201,7 @@ def _epoch_row(state, lr):
         "epoch": state.epoch + 1,
         "lr": lr,
         "train_loss": state.loss_sum / state.seen,
-        "train_accuracy": state.correct / state.seen,
+        "train_accuracy": state.accuracy,
         "val_loss": None,
         "val_accuracy": None,
         "seconds": state.seconds,
@@ -241,7 +248,7 @@ def state_to_json(state, network):
 
 def state_from_json(document, network):
     """Return the TrainState in ``document``; give ``network`` its random numbers' state back."""
-    fields = dict(document["state"])
+    fields = {"labelled": document["state"]["seen"], **document["state"]}  # older runs count all images
     fields["best_loss"] = math.inf if fields["best_loss"] is None else fields["best_loss"]
     network.rng.bit_generator.state = document["rng"]
     return TrainState(**fields)

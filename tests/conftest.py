@@ -9,6 +9,52 @@ import pytest
 from numcnn.data import idx, mnist, strokes
 from numcnn.kernels import team
 
+REAL = {name: os.environ.get(name) for name in ("NUMCNN_DATA", "NUMCNN_PENDIGITS")}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_real_data():
+    """Hide real data from all tests but those that ask for them by ``real_mnist`` and ``real_pens``.
+
+    So nothing else can depend on whether they are at hand, and .ci/run needn't run it both with them and without.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in REAL:
+            patch.delenv(name, raising=False)
+        yield
+
+
+def _real(name, monkeypatch):
+    if not REAL[name]:
+        pytest.skip(f"{name} does not say where the real data are")
+    monkeypatch.setenv(name, REAL[name])
+    return REAL[name]
+
+
+@pytest.fixture
+def real_mnist(monkeypatch):
+    """The folder of the real MNIST, which ``NUMCNN_DATA`` names meanwhile."""
+    return _real("NUMCNN_DATA", monkeypatch)
+
+
+@pytest.fixture
+def real_pens(monkeypatch):
+    """The folder of UCI's pen digits, which ``NUMCNN_PENDIGITS`` names meanwhile."""
+    return _real("NUMCNN_PENDIGITS", monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread():
+    """Let BLAS have one thread: two wait for each other by spinning, which takes long where others work, too."""
+    team.one_blas_thread.otherwise(1)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """The folder of the pad's user, which is nobody's own and need not exist: no test can touch another."""
+    monkeypatch.setenv("NUMCNN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
 
 @pytest.fixture
 def tiny_mnist(tmp_path):

@@ -390,6 +390,8 @@ def test_peers_stand_in_json_tables_and_picture(measured):
         (["--plot", "no/such/b.png"], "--plot is no/such/b.png, which can't be written: No such file or directory"),
         (["--json", "."], "--json is ., which can't be written: Is a directory; name another file"),
         (["--json", "-", "--markdown"], "--markdown and --json - would both go to stdout"),
+        (["--dataset", "pad"], "--dataset pad has pictures of no digit, which the peers know no label for"),
+        (["--parts", "kernels", "--dataset", "pad-3"], "--dataset pad-3 has pictures of no digit"),
         (["--dataset", "SMALL"], "600 training images; the benchmark wants 1,000 or more"),
         (["--parts", "scan", "--dataset", "SMALL"], "600 training images; the benchmark wants 1,000 or more"),
     ],

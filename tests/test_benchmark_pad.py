@@ -7,9 +7,8 @@ from numcnn.data.strokes import digit_strokes
 
 
 @pytest.fixture(autouse=True)
-def nobody_there(monkeypatch, tmp_path):
+def no_display(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.setenv("NUMCNN_HOME", str(tmp_path))
 
 
 def test_every_event_counts_until_its_bars_are_shown(monkeypatch):

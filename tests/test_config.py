@@ -32,6 +32,7 @@ from numcnn.errors import ConfigError
         ({"weight_decay": -1.0}, "--weight-decay is -1.0; wants 0 or more"),
         ({"nesterov": True}, "--nesterov goes with --optimizer sgd"),
         ({"patience": 3, "val": 0.0}, "--patience waits for a better validation accuracy"),
+        ({"patience": 3, "keep": "last"}, "but --keep last, which the presets best and pad have, keeps the last epoch"),
         ({"test": False, "val": 0}, "--no-test judges by validation images, but none are held out; add --val"),
         ({"epochs": True}, "--epochs is True; wants int"),
         ({"fuse": "yes"}, "^fuse is 'yes'; wants True or False"),
@@ -81,6 +82,13 @@ def test_patience_is_told_what_holds_nothing_out():
     with pytest.raises(ConfigError, match="it can't go with --val 0"):
         parse("--preset", "fast", "--patience", "3", "--val", "0")
     assert parse("--preset", "fast", "--patience", "3", "--val", "0.1").patience == 3
+
+
+@pytest.mark.parametrize("preset", ["best", "pad"])
+def test_patience_is_told_what_keeps_the_last_epoch(preset):
+    with pytest.raises(ConfigError, match=r"leave out --patience, or add --keep best$"):
+        parse("--preset", preset, "--patience", "3")
+    assert parse("--preset", preset, "--patience", "3", "--keep", "best").patience == 3
 
 
 def test_help_says_what_the_option_does_not_what_the_field_is():

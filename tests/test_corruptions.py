@@ -37,7 +37,7 @@ def test_there_are_fifteen_and_the_reference():
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_an_image_is_spoilt_alike_whatever_follows_it(name):
+def test_an_image_is_spoilt_alike_whatever_the_others_are(name):
     images = digits()
     before = images.copy()
     spoilt = corrupt(images, name, seed=3)
@@ -46,6 +46,9 @@ def test_an_image_is_spoilt_alike_whatever_follows_it(name):
     np.testing.assert_array_equal(corrupt(images[:205], name, seed=3), spoilt[:205])
     np.testing.assert_array_equal(corrupt(images[:7], name, seed=3), spoilt[:7])
     assert corrupt(images[:0], name).shape == (0, 28, 28)
+    others = images.copy()
+    others[:5] = [[[0]], [[1]], [[9]], [[128]], [[255]]]
+    np.testing.assert_array_equal(corrupt(others, name, seed=3)[5:], spoilt[5:])
 
 
 @pytest.mark.parametrize("name", SPOILING)
@@ -71,7 +74,10 @@ def test_noise_has_the_strength_it_says():
     grey = np.full((200, 28, 28), 128, np.uint8)
     counts = corrupt(grey, "shot_noise") * (corruptions.PHOTONS / 255)
     np.testing.assert_allclose(counts, np.rint(counts), atol=0.02)  # photons come whole
-    assert np.mean(counts == 0) == pytest.approx(np.exp(-128 / 255 * corruptions.PHOTONS), abs=0.005)
+    mean = 128 / 255 * corruptions.PHOTONS
+    shares = np.exp(-mean) * mean ** np.arange(3) / [1, 1, 2]
+    for count, share in enumerate([*shares, 1 - shares.sum()]):  # three photons or more are white
+        assert np.mean(np.rint(counts) == count) == pytest.approx(share, abs=0.005)
     assert not corrupt(grey * 0, "shot_noise").any()
     impulses = corrupt(grey, "impulse_noise")
     assert set(np.unique(impulses)) == {0, 128, 255}

@@ -13,13 +13,10 @@ from hypothesis import strategies as st
 from numcnn.data import Dataset, idx, load, mnist, title_of
 from numcnn.errors import ConfigError, DataError
 
-REAL = os.environ.get("NUMCNN_DATA")
-
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch):
-    for name in ("NUMCNN_DATA", "NUMCNN_MIRRORS", "NUMCNN_PENDIGITS"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("NUMCNN_MIRRORS", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -294,15 +291,17 @@ def test_importing_and_reading_load_nothing_heavy(tiny_mnist):
     assert result.stdout == "[]\n"
 
 
-@pytest.mark.skipif(not REAL, reason="NUMCNN_DATA does not say where MNIST is")
-def test_real_mnist_by_every_name(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMCNN_DATA", REAL)
+def test_no_real_data_are_seen_by_who_does_not_ask_for_them():
+    assert not {"NUMCNN_DATA", "NUMCNN_PENDIGITS"} & os.environ.keys()
+
+
+def test_real_mnist_by_every_name(real_mnist, tmp_path, monkeypatch):
     for name in ("auto", "mnist"):
         found = load(name, test_only=True)
         assert found.is_mnist and found.test_images.shape == (10000, 28, 28)
-    assert load(REAL, test_only=True).name == "mnist"
+    assert load(real_mnist, test_only=True).name == "mnist"
     for role in ("test_images", "test_labels"):  # the cache may hold compressed files that somebody put there
-        path = mnist.locate(REAL, role)
+        path = mnist.locate(real_mnist, role)
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.delenv("NUMCNN_DATA")
     assert load("mnist", test_only=True, origin=mnist.Origin(cache=tmp_path)).is_mnist

@@ -1,7 +1,6 @@
 """The pad's mixture: what is in it, in which order, and that nobody's digits are on two sides."""
 
 import hashlib
-import os
 
 import numpy as np
 import pytest
@@ -11,15 +10,12 @@ from numcnn import data, raster
 from numcnn.data import handwriting, mnist, nondigits, pendigits, strokes
 from numcnn.errors import ConfigError, DataError
 
-REAL = os.environ.get("NUMCNN_DATA") and os.environ.get("NUMCNN_PENDIGITS")
 EVERYONE = np.arange(1, 31)
 
 
 @pytest.fixture
-def options(tiny_mnist, tmp_path, monkeypatch):
+def options(tiny_mnist, tmp_path):
     """Options of load under which tiny files are MNIST and the pen digits: two of each writer."""
-    monkeypatch.delenv("NUMCNN_DATA", raising=False)
-    monkeypatch.delenv("NUMCNN_PENDIGITS", raising=False)
     text = unipen(np.repeat(EVERYONE % 10, 2), np.repeat(EVERYONE, 2))
     (tmp_path / "pendigits-orig.tra").write_bytes(text)
     return {
@@ -181,8 +177,7 @@ def test_pens_are_as_thick_as_mnists():
     assert np.log(widths).std() == pytest.approx(0.24, abs=0.02)
 
 
-@pytest.mark.skipif(not REAL, reason="NUMCNN_DATA and NUMCNN_PENDIGITS do not both say where the real data are")
-def test_the_real_strangers():
+def test_the_real_strangers(real_mnist, real_pens):
     found = data.load("pad-1", test_only=True, backend=BACKEND)
     assert found.test_images.shape == (1496, 28, 28) and len(np.unique(found.test_labels)) == 10
     assert data.load("pad", test_only=True).test_images.shape == (10_000, 28, 28)

@@ -26,14 +26,12 @@ import pytest
 from numcnn.data import idx, mnist
 from numcnn.errors import DataError
 
-REAL = os.environ.get("NUMCNN_DATA")
 TRAIN = "train-images-idx3-ubyte"  # the one file large enough to break in the middle
 
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch):
-    for name in ("NUMCNN_DATA", "NUMCNN_MIRRORS"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("NUMCNN_MIRRORS", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -517,9 +515,8 @@ def test_another_data_set_is_not_mnist(tiny_mnist):
 # ------------------------------------------------------------------------------------------------ the real MNIST
 
 
-@pytest.mark.skipif(not REAL, reason="NUMCNN_DATA does not say where MNIST is")
-def test_real_mnist():
-    arrays = mnist.read_mnist(REAL)
+def test_real_mnist(real_mnist):
+    arrays = mnist.read_mnist(real_mnist)
     assert [array.shape for array in arrays.values()] == [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
     for role, file in mnist.FILES.items():
         assert file.n_bytes == len(idx.header(arrays[role])) + arrays[role].size
@@ -532,13 +529,12 @@ def test_real_mnist():
     assert counts[1] == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
-@pytest.mark.skipif(not REAL, reason="NUMCNN_DATA does not say where MNIST is")
-def test_real_mnist_through_a_mirror(tmp_path, mirror_of):
+def test_real_mnist_through_a_mirror(real_mnist, tmp_path, mirror_of):
     """The real names, sizes and hashes, over HTTP with a break, into a cache that then works."""
     folder = tmp_path / "served"
     folder.mkdir()
     for role, file in mnist.FILES.items():
-        found = mnist.locate(REAL, role)
+        found = mnist.locate(real_mnist, role)
         content = found.read_bytes()
         packed = content if content.startswith(idx.GZIP_MAGIC) else gzip.compress(content, 1)
         (folder / f"{file.name}.gz").write_bytes(packed)

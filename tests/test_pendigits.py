@@ -6,7 +6,6 @@ The digits here are generated, and their hash is passed in.
 import gzip
 import hashlib
 import io
-import os
 import sys
 import threading
 import zipfile
@@ -19,7 +18,6 @@ from conftest import unipen
 from numcnn.data import pendigits, strokes
 from numcnn.errors import DataError
 
-REAL = os.environ.get("NUMCNN_PENDIGITS")
 LABELS, WRITERS = [3, 4, 4, 8], [1, 2, 30, 2]
 TEXT = unipen(LABELS, WRITERS)
 PAGE = b"<!DOCTYPE html><title>Not found</title>"
@@ -27,7 +25,6 @@ PAGE = b"<!DOCTYPE html><title>Not found</title>"
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch):
-    monkeypatch.delenv("NUMCNN_PENDIGITS", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -266,9 +263,8 @@ def test_nobody_there_and_no_place_to_write(tmp_path):
         pendigits.load(origin=nobody._replace(cache=tmp_path / "file" / "cache"), report=[].append)
 
 
-@pytest.mark.skipif(not REAL, reason="NUMCNN_PENDIGITS does not say where UCI's pen digits are")
-def test_the_real_ones():
-    people = pendigits.load(REAL)
+def test_the_real_ones(real_pens):
+    people = pendigits.load(real_pens)
     assert np.bincount(people.labels).tolist() == [780, 779, 780, 719, 780, 720, 720, 778, 719, 719]
     assert sorted(set(people.writers.tolist())) == list(range(1, 31))
     assert len(people.of(range(26, 31))) == 1248

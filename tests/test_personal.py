@@ -1,7 +1,6 @@
 """Learning one person's hand: what was misread is read, what was known stays, and a killed process leaves nothing."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -42,14 +41,12 @@ def own_file(tmp_path):
     return path
 
 
-def command(*arguments, cwd):
-    env = {**os.environ, "NUMCNN_HOME": str(cwd / "home")}
+def command(*arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "numcnn", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=env,
     )
 
 
@@ -103,9 +100,12 @@ def test_nothing_to_learn_from_is_named():
         personal.as_people([])
 
 
-def test_the_command_learns_and_tells_what_came_of_it(own_file, tmp_path):
+@pytest.mark.parametrize("known", ["generated", "real"])
+def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path, request):
+    if known == "real":
+        request.getfixturevalue("real_mnist")
     out = tmp_path / "mine.npz"
-    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out, "--json", cwd=tmp_path)
+    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out, "--json")
     text, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     report = json.loads(text)
@@ -116,7 +116,7 @@ def test_the_command_learns_and_tells_what_came_of_it(own_file, tmp_path):
 
 def test_a_killed_process_leaves_nothing(own_file, tmp_path):
     out = tmp_path / "mine.npz"
-    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out, cwd=tmp_path)
+    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out)
     time.sleep(1.5)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -125,7 +125,7 @@ def test_a_killed_process_leaves_nothing(own_file, tmp_path):
     assert len(own_file.read_text().splitlines()) == 8
 
 
-def test_an_empty_set_is_no_traceback(tmp_path):
-    process = command("evaluate", "--own", "--weights", "mnist", cwd=tmp_path)
+def test_an_empty_set_is_no_traceback():
+    process = command("evaluate", "--own", "--weights", "mnist")
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 2 and "Traceback" not in errors and errors.startswith("numcnn evaluate: ")

@@ -502,9 +502,8 @@ def test_importing_loads_no_pillow():
 # the real thing
 
 
-@pytest.mark.skipif("NUMCNN_DATA" not in os.environ, reason="NUMCNN_DATA is not set: no real MNIST at hand")
-def test_real_mnist_pictures_pass_through_nearly_unchanged():
-    images = mnist.read_folder(os.environ["NUMCNN_DATA"], roles=("test_images",))["test_images"][:3000]
+def test_real_mnist_pictures_pass_through_nearly_unchanged(real_mnist):
+    images = mnist.read_folder(real_mnist, roles=("test_images",))["test_images"][:3000]
     ours = np.stack([prepare(image) for image in images])
     same_shape = ((ours > 0) == (images > 0)).all(axis=(1, 2))
     assert same_shape.mean() >= 0.998  # the others are the few whose box is not 20 px

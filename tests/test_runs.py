@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 
 import numpy as np
 import pytest
@@ -68,6 +69,18 @@ def test_a_running_average_comes_back_too_and_the_best_weights_are_the_average(t
     assert set(earlier.moments) == {"m", "v", "average"}
     np.testing.assert_array_equal(runs.load(folder.best).params, earlier.moments["average"])
     assert np.abs(earlier.network.params - earlier.moments["average"]).max() > 1e-4  # from these it would go on
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_epochs_that_are_best_on_validation_are_marked(keep, capsys):
+    images, labels = draw_digits(600, 11)
+    data = images[:50], labels[:50]
+    # The rate falls to nothing at once, so no later epoch is better than the first.
+    settings = {"epochs": 2, "batch_size": 50, "optimizer": "sgd", "lr": 1e-12, "schedule": "constant"}
+    config = TrainConfig(**settings, keep=keep)
+    fit(Network([Flatten(), Dense(10)], backend=BACKEND), data, data, config, monitor=runs.Progress(config))
+    first, second = re.findall(r"validation \d+\.\d+%( \*)?  ", capsys.readouterr().err)
+    assert first == " *" and second == ""
 
 
 @pytest.mark.parametrize(

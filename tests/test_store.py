@@ -38,7 +38,8 @@ def labels(own):
     return [digit.label for digit in digits]
 
 
-def test_the_folder_is_the_system_s_or_the_one_that_is_named(monkeypatch, tmp_path):
+def test_the_folder_is_the_system_s_or_the_one_that_is_named(home, monkeypatch, tmp_path):
+    assert store.home() == home  # in every test: that of nobody
     monkeypatch.delenv("NUMCNN_HOME", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert sys.platform != "linux" or store.home() == tmp_path / "data" / "numcnn"
@@ -293,8 +294,8 @@ def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, 
 # Personal weights
 
 
-def test_personal_weights_are_forgotten_and_taken_back(monkeypatch, tmp_path):
-    monkeypatch.setenv("NUMCNN_HOME", str(tmp_path))
+def test_personal_weights_are_forgotten_and_taken_back(home):
+    home.mkdir()
     assert not store.forget() and not store.restore()
     personal = store.personal_weights()
     personal.write_bytes(b"one")

@@ -1,5 +1,6 @@
 """The training loop: a golden run on both back-ends, determinism, going on after a stop, early stopping, NaN."""
 
+import functools
 import math
 import tracemalloc
 
@@ -127,21 +128,28 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_others(others):
     assert results[0] == results[1] != results[2]
 
 
-@pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 15])
-@pytest.mark.parametrize("recipe", [{"optimizer": "adamw"}, {"optimizer": "sgd"}, {"augment": 0.5, "average": 0.9}])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
+RECIPES = {"adamw": {"optimizer": "adamw"}, "sgd": {"optimizer": "sgd"}, "average": {"augment": 0.5, "average": 0.9}}
+
+
+@functools.cache
+def resumable(name):
+    """Return data and settings of a run, and the network and the state that it ends with if nothing stops it."""
     images, labels = draw_digits(600, 11)
     data = Examples.all_of(images[:230], labels[:230])  # five batches an epoch, the last one short
-    validation = (images[300:350], labels[300:350])
-    config = TrainConfig(epochs=3, batch_size=48, **recipe)
-    whole = small()
-    want = fit(whole, data, validation, config)
+    settings = data, (images[300:350], labels[300:350]), TrainConfig(epochs=3, batch_size=48, **RECIPES[name])
+    network = small()
+    return settings, network, fit(network, *settings)
 
+
+@pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 15])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
+    settings, whole, want = resumable(recipe)
     monitor = StopAfter(stop_after)
-    stopped = fit(small(), data, validation, config, monitor=monitor)
+    stopped = fit(small(), *settings, monitor=monitor)
     assert stopped.interrupted
     network, document, moments = monitor.saved
-    state = fit(network, data, validation, config, state=state_from_json(document, network), moments=moments)
+    state = fit(network, *settings, state=state_from_json(document, network), moments=moments)
     assert network.params.tobytes() == whole.params.tobytes()
     timeless = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in state.history]
     assert timeless == [
@@ -150,13 +158,44 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
     assert (state.best_epoch, state.best_accuracy) == (want.best_epoch, want.best_accuracy)
 
 
+def test_a_run_that_an_older_version_stopped_goes_on():
+    images, labels = draw_digits(600, 11)
+    data, config = (images[:230], labels[:230]), TrainConfig(epochs=1, batch_size=48)
+    monitor = StopAfter(3)
+    fit(small(), data, None, config, monitor=monitor)
+    network, document, moments = monitor.saved
+    now = state_from_json(document, network)
+    del document["state"]["labelled"]  # which older versions don't count
+    old = state_from_json(document, network)
+    assert old == now and old.labelled == 3 * 48
+    assert 0 < fit(network, data, None, config, state=old, moments=moments).history[0]["train_accuracy"] < 1
+
+
+def test_outliers_are_not_misread():
+    images, labels = draw_digits(600, 11)
+    none, of_none = np.zeros((60, 28, 28), np.uint8), np.full(60, 10)
+    network = Network([Flatten(), Dense(10)], normalisation=(0.13, 0.31), backend=BACKEND)
+    first = network.params.copy()
+    right = np.mean(network.predict(images[:60]) == labels[:60])
+    assert right > 0
+
+    def accuracy(images, labels):
+        network.params[...] = first
+        state = network.fit(images, labels, epochs=1, batch_size=120, outliers=True)  # one step, from the first weights
+        return state.history[0]["train_accuracy"]
+
+    assert accuracy(images[:60], labels[:60]) == pytest.approx(right)
+    assert accuracy(np.concatenate([images[:60], none]), np.append(labels[:60], of_none)) == pytest.approx(right)
+    assert accuracy(none, of_none) == 0  # and no division by zero
+
+
 class Best(Monitor):
     """Keep the parameters of the best epoch, and those that the next one begins with."""
 
     def on_best(self, network, state):
         self.best = network.params.copy()
 
-    def on_epoch(self, network, optimizer, state, improved):
+    def on_epoch(self, network, optimizer, state, best):
         self.latest, self.average = network.params.copy(), optimizer.moments["average"].copy()
 
 
@@ -315,10 +354,13 @@ def test_the_last_epoch_is_kept_where_that_is_wanted():
 
     class Kept(Monitor):
         def on_start(self, network, state, images_per_epoch):
-            self.epochs = []
+            self.epochs, self.best = [], []
 
         def on_best(self, network, state):
             self.epochs.append(state.epoch)
+
+        def on_epoch(self, network, optimizer, state, best):
+            self.best += [state.epoch] if best else []
 
     # The rate falls to nothing at once, so no later epoch is better than the first.
     settings = {"epochs": 3, "batch_size": 50, "optimizer": "sgd", "lr": 1e-12, "schedule": "constant"}
@@ -326,4 +368,4 @@ def test_the_last_epoch_is_kept_where_that_is_wanted():
         monitor = Kept()
         config = TrainConfig(**settings, keep=keep)
         state = fit(small(), (images[:50], labels[:50]), (images[:50], labels[:50]), config, monitor=monitor)
-        assert monitor.epochs == epochs and state.best_epoch == 1
+        assert monitor.epochs == epochs and monitor.best == [1] and state.best_epoch == 1

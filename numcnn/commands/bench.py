@@ -147,10 +147,18 @@ def _check_files(arguments):
 
 
 def _load_data(arguments, parts):
-    """Return the data set; where only a part of it is needed, digits are drawn no more than that."""
+    """Return the data set; where only a part of it is needed, digits are drawn no more than that.
+
+    Raises ConfigError for the pad's mixture.
+    """
     from numcnn import data
     from numcnn.benchmark.task import IMAGES
+    from numcnn.data.datasets import MIXTURES
 
+    if arguments.dataset in MIXTURES:
+        raise ConfigError(
+            f"--dataset {arguments.dataset} has pictures of no digit, which the peers know no label for; name another"
+        )
     whole = set(parts) - {*QUICK, "kernels", "pad"}
     few = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
