@@ -272,7 +272,7 @@ def test_a_storm_of_events_leaves_the_pad_working(pad):
     kinds = (pygame.MOUSEBUTTONDOWN, pygame.MOUSEMOTION, pygame.MOUSEMOTION, pygame.MOUSEBUTTONUP)
     keys = [getattr(pygame, f"K_{name}") for name in "zyzcefwdhubqt15"] + [pygame.K_TAB, pygame.K_LCTRL, pygame.K_F1]
     sizes = ((640, 480), (900, 600), (1300, 500))
-    for i in range(5_000):
+    for i in range(10_000):
         chance = rng.random()
         if chance < 0.8:
             place = tuple(int(v) for v in rng.integers(-100, 1000, 2))
