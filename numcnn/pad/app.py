@@ -272,7 +272,7 @@ class Pad:
         elif scene.reading is None or scene.picture is not None:
             self.say("draw a digit first: then its ink is painted by what it spoke for")
         else:
-            scene.why = self.mind.why(scene.reading)
+            scene.why = self.mind.why(scene.reading, self.canvas)
 
     def _theme(self):
         self.scene.theme = "dark" if self.scene.theme == "light" else "light"
@@ -405,7 +405,7 @@ def complete(scene, mind):
     """Fill in what the panels show that are open."""
     if scene.why is not None:
         reading = scene.reading
-        scene.why = mind.why(reading) if reading and scene.picture is None else None
+        scene.why = mind.why(reading, scene.canvas) if reading and scene.picture is None else None
     if scene.inside:
         scene.blank = mind.blank()
         scene.maps = scene.reading.insight if scene.reading else scene.blank
@@ -439,7 +439,7 @@ def screenshot(network, path, size=(1100, 700), strokes=(), *, theme="light", in
     scene = Scene(canvas, mind.read(canvas), theme=theme, pen=suited_pen(canvas), inside=inside, help=keys)
     if scene.readings:
         scene.focus = len(scene.readings) - 1
-        scene.why = mind.why(scene.reading) if why else None
+        scene.why = mind.why(scene.reading, canvas) if why else None
     complete(scene, mind)
     scene.bars = lengths(scene)
     surface, places = pygame.Surface(size), layout(size, inside)

@@ -11,7 +11,7 @@ from numcnn.pad.icons import icon
 from numcnn.pad.ink import Ink
 from numcnn.pad.inside import TIMES, Inside
 from numcnn.pad.layout import SEEN, Layout, Place
-from numcnn.pad.mind import smooth, square_of
+from numcnn.pad.mind import smooth
 from numcnn.pad.painter import Painter, Part
 from numcnn.pad.theme import THEMES, Theme, Type, mix, rounded
 
@@ -27,6 +27,7 @@ WORDS = {
     "theme": "Theme",
     "help": "Help",
 }
+PALE = 0.3  # how strong ink is below a saliency
 HALO = 0.16  # how strongly is painted what ink would do where there is none
 STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
 
@@ -67,13 +68,16 @@ class View:
         self.type = Type()
         self._ink, self._inside = Ink(), Inside(self.type)
         self._painter = Painter()
+        self._painted = None, None  # what saliency was painted last, and the surface
         self.toast_button = None  # the Rect of the button on a toast, once it is drawn
 
     def draw(self, surface, scene, places, place):
         """Draw a scene as a `Layout` and a `Place` say.  Return the Rects that changed."""
         self._theme, self._text = THEMES[scene.theme], places.text
         self._pen = scene.pen * place.scale * min(scene.canvas.width, scene.canvas.height)
-        inked = self._ink.update(scene.canvas.strokes, place, self._pen, _rgb(self._theme.ink))
+        # Pale below what is painted on it.
+        color = mix(self._theme.paper, self._theme.ink, 1.0 if scene.why is None else PALE)
+        inked = self._ink.update(scene.canvas.strokes, place, self._pen, color)
         parts = self._all_parts(scene, places, place)
         frame = surface.get_size(), places, self._theme
         return self._painter.paint(surface, self._theme.background, parts, frame, [inked])
@@ -96,10 +100,11 @@ class View:
         reading, sheet = scene.reading, places.sheet
         shown = tuple((r.insight.answer, r.sure, r.insight) for r in scene.readings), scene.focus
         progress = scene.progress and round(40 * scene.progress[1])
+        marks = self._marks(scene, place)
         parts = [
-            Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.why),
-                  lambda surface: self._sheet(surface, scene, place)),
-            *self._boxes(scene, place),
+            Part("sheet", sheet.inflate(2, 2), (scene.picture,), lambda surface: self._sheet(surface, scene, place)),
+            *self._glow(scene, place, marks),
+            *self._boxes(scene, marks),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
             Part("answer", places.answer, (shown, places.answer.size), lambda s: self._answer(s, places, scene)),
             Part("seen", places.seen.inflate(8, 8), shown, lambda s: self._seen(s, places, scene)),
@@ -151,44 +156,59 @@ class View:
         if scene.picture is not None:
             picture = _fitted(scene.picture, sheet.inflate(-2 * self._text, -2 * self._text).size)
             surface.blit(picture, picture.get_rect(center=sheet.center))
-        elif scene.why is not None and scene.reading:
-            self._why(surface, scene, place)
         else:
             surface.blit(self._ink.layer, sheet)
         pygame.draw.rect(surface, theme.line, sheet.inflate(2, 2), 1)
 
-    def _why(self, surface, scene, place):
-        """Paint the drawing pale, and over its digit in focus what spoke for the answer and what for the runner-up."""
-        theme, sheet, ink = self._theme, place.sheet, self._ink.layer
-        pale = ink.copy()
-        pale.fill((*mix(theme.paper, theme.ink, 0.3), 0), special_flags=pygame.BLEND_RGBA_MAX)
-        pale.fill((*mix(theme.paper, theme.ink, 0.3), 255), special_flags=pygame.BLEND_RGBA_MIN)
-        surface.blit(pale, sheet)
-        square = square_of([scene.canvas.strokes[i] for i in scene.reading.strokes], scene.reading.image)
-        if square is None:
+    def _glow(self, scene, place, marks):
+        """Return the part that paints, over the digit in focus, what spoke for the answer and what for another."""
+        why = scene.why
+        if why is None or why.square is None or scene.reading is None or scene.picture is not None:
+            return []
+        square = place.rect(why.square)
+        whole = halo = square.clip(place.sheet)
+        if len(marks) > 1:  # not over the neighbours
+            whole, halo = whole.clip(marks[scene.focus]), whole.clip(_apart(marks, scene.focus))
+        strokes = [scene.canvas.strokes[i] for i in scene.reading.strokes]
+        return [Part("glow", whole, (why, square), lambda surface: self._paint_glow(
+            surface, whole, halo, why, square, strokes, place.sheet))]  # fmt: skip
+
+    def _paint_glow(self, surface, whole, halo, why, square, strokes, sheet):
+        """Paint a digit's strokes by what they spoke for and, faintly, what ink would do elsewhere in a Rect, halo."""
+        part = whole.clip(surface.get_clip())
+        if not part.width or not part.height:
             return
-        square = place.rect(square)
-        part = square.clip(sheet)
-        colors = pygame.transform.smoothscale(_painted(scene.why.shares, theme), square.size)
-        colors = colors.subsurface(part.move(-square.left, -square.top)).copy()
-        halo = colors.copy()
-        halo.set_alpha(round(255 * HALO))
-        surface.blit(halo, part)
-        inside = part.move(-sheet.left, -sheet.top)
-        where = pygame.surfarray.pixels_alpha(ink)[inside.left : inside.right, inside.top : inside.bottom]
+        strong = self._ink.of(strokes, part.move(-sheet.left, -sheet.top))
+        around = halo.clip(part).move(-part.left, -part.top)
+        around = strong[around.left : around.right, around.top : around.bottom]
+        np.maximum(around, round(255 * HALO), out=around)
+        colors = self._colors(why, square).subsurface(part.move(-square.left, -square.top)).copy()
         alpha = pygame.surfarray.pixels_alpha(colors)
-        alpha[...] = alpha.astype(np.uint16) * where // 255
-        del alpha, where  # they lock the surfaces
+        alpha[...] = (np.multiply(alpha, strong, dtype=np.uint16) + 255) >> 8
+        del alpha  # it locks the surface
         surface.blit(colors, part)
 
-    def _boxes(self, scene, place):
+    def _colors(self, why, square):
+        """Return the saliency painted, as large as the square that it covers."""
+        key = why, square.size, self._theme
+        if key != self._painted[0]:
+            self._painted = key, pygame.transform.smoothscale(_painted(why.shares, self._theme), square.size)
+        return self._painted[1]
+
+    def _marks(self, scene, place):
+        """Return the Rect around each digit, pen included; none for a picture."""
+        if scene.picture is not None:
+            return []
+        around = self._pen + 0.6 * self._text
+        edges = place.sheet.inflate(-4, -4)
+        return [place.rect(reading.box).inflate(around, around).clip(edges) for reading in scene.readings]
+
+    def _boxes(self, scene, marks):
         """Return the parts that mark each digit's place, where there are several."""
-        if len(scene.readings) < 2 or scene.picture is not None:
+        if len(marks) < 2:
             return []
         parts, theme = [], self._theme
-        for i, reading in enumerate(scene.readings):
-            around = self._pen + 0.6 * self._text
-            rect = place.rect(reading.box).inflate(around, around).clip(place.sheet.inflate(-4, -4))
+        for i, rect in enumerate(marks):
             color = theme.accent if i == scene.focus else mix(theme.paper, theme.muted, 0.35)
             parts.append(Part(f"box {i}", rect, (color,), lambda surface, rect=rect, color=color: pygame.draw.rect(
                 surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
@@ -343,6 +363,22 @@ class View:
 def grey(image):
     """Return a picture (H,W) uint8 as a surface."""
     return pygame.surfarray.make_surface(np.repeat(image.T[:, :, None], 3, axis=2))  # surfarray is [x][y]
+
+
+def _apart(rects, i):
+    """Return one of some Rects, cut half-way through what it shares with others."""
+    rect = rects[i].copy()
+    for other in rects[:i] + rects[i + 1 :]:
+        shared = rect.clip(other)
+        if shared.width == 0 or shared.height == 0:
+            continue
+        if shared.width <= shared.height:
+            left, right = (rect.left, shared.centerx) if rect.centerx < other.centerx else (shared.centerx, rect.right)
+            rect.left, rect.width = left, right - left
+        else:
+            top, bottom = (rect.top, shared.centery) if rect.centery < other.centery else (shared.centery, rect.bottom)
+            rect.top, rect.height = top, bottom - top
+    return rect
 
 
 def _in_words(scene):
