@@ -16,6 +16,7 @@ from numcnn.pad.canvas import Canvas
 from numcnn.pad.cards import Toast
 from numcnn.pad.layout import layout, place
 from numcnn.pad.mind import Mind
+from numcnn.pad.theme import THEMES
 from numcnn.pad.view import Scene, View
 from numcnn.preprocess import BOX
 
@@ -46,15 +47,18 @@ class Pad:
     Attributes: canvas, mind (what reads it), scene (what there is to see), moving (whether bars are on their way).
     """
 
-    def __init__(self, network, size=(1100, 700), strokes=(), *, theme="light", keeper=None):
+    def __init__(self, network, size=(1100, 700), strokes=(), *, theme=None, keeper=None):
         """Open a window.  strokes are in any unit, and fill the sheet.  Raises NumcnnError without a display.
 
+        theme: None takes the one that was chosen last, at first "light".
         keeper: an ``errands.Keeper``, what takes care of files; None: nothing is kept.
         """
         self.mind = Mind(network)
         self.keeper = keeper or errands.Keeper()
         self.canvas = fitted_canvas(strokes)
-        self.scene = Scene(self.canvas, theme=theme, pen=suited_pen(self.canvas))
+        self._settings = checked_settings(self.keeper.last_settings())
+        pen = suited_pen(self.canvas) if self.canvas.strokes else self._settings.get("pen", PEN)
+        self.scene = Scene(self.canvas, theme=theme or self._settings.get("theme", "light"), pen=pen)
         self._read = self._place = self._layout = None  # revision that was read; where the canvas is; what for
         self._toast_ends = self._frame_at = self._panels_at = 0.0
         self.moving = True
@@ -79,7 +83,8 @@ class Pad:
         return True
 
     def close(self):
-        """Close the window, and keep the drawing."""
+        """Close the window, and keep the drawing and the settings."""
+        self.keeper.keep_settings(self._settings)
         self.keeper.close(self.canvas.strokes)
         pygame.font.quit()
         pygame.display.quit()
@@ -275,7 +280,8 @@ class Pad:
             scene.why = self.mind.why(scene.reading, self.canvas)
 
     def _theme(self):
-        self.scene.theme = "dark" if self.scene.theme == "light" else "light"
+        self.scene.theme = self._settings["theme"] = "dark" if self.scene.theme == "light" else "light"
+        self.keeper.keep_settings(self._settings)
 
     def _help(self):
         self.scene.help = not self.scene.help
@@ -288,7 +294,7 @@ class Pad:
 
     def _brush(self, turns):
         """Make the brush on the screen thicker or thinner; what the network sees has a pen of its own."""
-        self.scene.pen = min(max(self.scene.pen * THICKER**turns, PENS[0]), PENS[1])
+        self.scene.pen = self._settings["pen"] = min(max(self.scene.pen * THICKER**turns, PENS[0]), PENS[1])
         if self.scene.pointer:
             self._ring(self.scene.pointer[:2])
 
@@ -461,6 +467,15 @@ def suited_pen(canvas):
     """Return the brush for a drawing: the usual one, finer where digits are so small that it would blot them."""
     heights = [bottom - top for _, top, _, bottom in canvas.boxes()] or [SHEET]
     return min(PEN, max(PENS[0], raster.PEN_WIDTH / BOX * max(heights) / SHEET))
+
+
+def checked_settings(settings):
+    """Return of settings out of a file those that make sense."""
+    checks = {
+        "theme": lambda theme: isinstance(theme, str) and theme in THEMES,
+        "pen": lambda pen: type(pen) is float and PENS[0] <= pen <= PENS[1],
+    }
+    return {name: settings[name] for name, fits in checks.items() if name in settings and fits(settings[name])}
 
 
 def open_window(size):
