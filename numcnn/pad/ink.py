@@ -68,8 +68,9 @@ class Ink:
         points = _thinned(place.scale * np.array(stroke[max(done - 1, 0) :]) + offset, THIN * pen)
         width = max(LEAST_PEN, pen)
         size = np.array(self.layer.get_size())
-        low = np.clip(np.floor(points.min(axis=0) - width), 0, size).astype(int)
-        high = np.clip(np.ceil(points.max(axis=0) + width), 0, size).astype(int)
+        reach = width / 2 + 1
+        low = np.clip(np.floor(points.min(axis=0) - reach), 0, size).astype(int)
+        high = np.clip(np.ceil(points.max(axis=0) + reach), 0, size).astype(int)
         rect = pygame.Rect(*low.tolist(), *(high - low).tolist())
         ink = raster.draw([points - low], (rect.height, rect.width), width)
         new = _Tile(stroke, len(stroke), rect, np.rint(255 * ink.T).astype(np.uint8))

@@ -56,8 +56,7 @@ class Inside:
             parts.append(Part(f"caption {number}", band.caption, (band.words,), lambda s, b=band, n=number:
                               self._caption(s, b, theme, text, n)))  # fmt: skip
             if band.kind == "outputs":
-                parts.append(Part("outputs", band.body, (insight, lengths), lambda s, b=band: self._outputs(
-                    s, b.body, theme, text, insight, bars)))  # fmt: skip
+                parts += self._outputs(band.body, theme, text, insight, bars, lengths)
                 continue
             parts.append(Part(f"band {number}", band.body, (maps,), lambda s, b=band: _maps(s, b, theme, maps)))
             if band.stage is maps.stages[0] and band.kind == MAPS:
@@ -109,31 +108,34 @@ class Inside:
             surface.blit(pygame.transform.scale(picture, place.size), place)
             pygame.draw.rect(surface, theme.line, place, 1)
 
-    def _outputs(self, surface, rect, theme, text, insight, bars):
-        """Draw ten columns: the score, the probability that it becomes, the digit."""
-        count = len(insight.logits)
-        pitch = rect.width / count
-        digit_top = rect.bottom - round(1.5 * text)
-        bar_top = rect.top + round(1.5 * text)
-        thick = round(0.5 * pitch)
-        seen = insight.image.any()
+    def _outputs(self, rect, theme, text, insight, bars, lengths):
+        """Return the parts that are ten columns: the score, the probability that it becomes, the digit."""
+        count, seen, parts = len(insight.logits), insight.image.any(), []
         for digit in range(count):
-            x = round(rect.left + (digit + 0.5) * pitch)
-            best = seen and digit == insight.answer
-            color = theme.accent if best else theme.muted
-            if seen:
-                score = f"{insight.logits[digit]:+.1f}"
-                self.type.write(surface, score, 0.92 * text, color, best, midtop=(x, rect.top))
-            bar = pygame.Rect(x - thick // 2, bar_top, thick, max(1, digit_top - bar_top - text // 4))
-            rounded(surface, bar, theme.track, text // 5)
-            long = round(bars[digit] * bar.height)
-            if long:
-                place = pygame.Rect(bar.left, bar.bottom - long, thick, long)
-                rounded(surface, place, theme.accent if best else theme.other, text // 5)
-            words = f"{digit}"
-            if best and pitch > 6.5 * text:
-                words += f"  {percent(insight.probabilities[digit])}"
-            self.type.write(surface, words, 1.1 * text, color, best, midtop=(x, digit_top))
+            left, right = (rect.left + round(rect.width * (digit + i) / count) for i in (0, 1))
+            column = pygame.Rect(left, rect.top, right - left, rect.height)
+            best = bool(seen and digit == insight.answer)
+            score = f"{insight.logits[digit]:+.1f}" if seen else ""
+            name = f"{digit}"
+            if best and column.width > 6.5 * text:
+                name += f"  {percent(insight.probabilities[digit])}"
+            parts.append(Part(f"output {digit}", column, (lengths[digit], score, name, best),
+                              lambda surface, c=column, share=bars[digit], t=(score, name, best): self._output(
+                                  surface, c, theme, text, share, *t)))  # fmt: skip
+        return parts
+
+    def _output(self, surface, column, theme, text, share, score, name, best):
+        color, middle = theme.accent if best else theme.muted, column.centerx
+        top, bottom = column.top + round(1.5 * text), column.bottom - round(1.5 * text)
+        bar = pygame.Rect(0, top, round(0.5 * column.width), max(1, bottom - top - text // 4))
+        bar.centerx = middle
+        rounded(surface, bar, theme.track, text // 5)
+        long = round(share * bar.height)
+        if long:
+            filled = pygame.Rect(bar.left, bar.bottom - long, bar.width, long)
+            rounded(surface, filled, theme.accent if best else theme.other, text // 5)
+        self.type.write(surface, score, 0.92 * text, color, best, midtop=(middle, column.top))
+        self.type.write(surface, name, 1.1 * text, color, best, midtop=(middle, bottom))
 
 
 def _maps(surface, band, theme, insight):

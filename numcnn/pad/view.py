@@ -98,7 +98,6 @@ class View:
     def _all_parts(self, scene, places, place):
         """Return the parts from the bottom to the top."""
         reading, sheet = scene.reading, places.sheet
-        shown = tuple((r.insight.answer, r.sure, r.insight) for r in scene.readings), scene.focus
         progress = scene.progress and round(40 * scene.progress[1])
         marks = self._marks(scene, place)
         parts = [
@@ -106,8 +105,8 @@ class View:
             *self._glow(scene, place, marks),
             *self._boxes(scene, marks),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
-            Part("answer", places.answer, (shown, places.answer.size), lambda s: self._answer(s, places, scene)),
-            Part("seen", places.seen.inflate(8, 8), shown, lambda s: self._seen(s, places, scene)),
+            *self._answer(places.answer, scene),
+            *self._seen(places.seen, scene),
             Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
         lengths = tuple(np.round(scene.bars * max(places.bars.width, places.inside.width)).tolist())
@@ -235,25 +234,32 @@ class View:
 
     # What the network says
 
-    def _answer(self, surface, places, scene):
-        rect, theme, text = places.answer, self._theme, self._text
+    def _answer(self, rect, scene):
+        """Return the parts that tell the answer: large, and in a line below how sure it is."""
+        text, letters = self._text, tuple((r.insight.answer, r.sure) for r in scene.readings)
         low = rect.bottom - round(1.2 * text)
-        if not scene.readings:
-            self.type.write(surface, "no answer yet", 1.1 * text, theme.muted, topleft=(rect.left, low))
-            return
-        height = low - rect.top - round(0.5 * text)
-        alone = scene.readings[0] if len(scene.readings) == 1 else None
-        if alone and not alone.sure:
-            size = min(0.5 * height, rect.width / 4.6)
-            self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=(rect.left, low))
-        else:
-            self._number(surface, pygame.Rect(rect.left, rect.top, rect.width, height), scene)
-        words = self.type.fitted(_in_words(scene), 1.1 * text, rect.width)
-        self.type.write(surface, words, 1.1 * text, theme.ink if alone else theme.muted, topleft=(rect.left, low))
+        number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
+        line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
+        words = _in_words(scene) if letters else "no answer yet"
+        strong = len(letters) == 1
+        parts = [Part("words", line, (words, strong), lambda surface: self._line(surface, line, words, strong))]
+        if letters:
+            whole = pygame.Rect(rect.topleft, (rect.width, low - rect.top))
+            parts.append(Part("answer", whole, (letters, scene.focus), lambda s: self._number(s, number, scene)))
+        return parts
+
+    def _line(self, surface, rect, words, strong):
+        color, size = self._theme.ink if strong else self._theme.muted, 1.1 * self._text
+        self.type.write(surface, self.type.fitted(words, size, rect.width), size, color, topleft=rect.topleft)
 
     def _number(self, surface, rect, scene):
         """Write the number that was read, as large as it fits; digits that are not sure are a question mark."""
         theme = self._theme
+        if len(scene.readings) == 1 and not scene.readings[0].sure:
+            size = min(0.5 * rect.height, rect.width / 4.6)
+            place = rect.left, rect.bottom + round(0.5 * self._text)
+            self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=place)
+            return
         letters = [(str(r.insight.answer), True) if r.sure else ("?", False) for r in scene.readings]
         size = min(1.3 * rect.height, 1.4 * rect.width / len(letters))
         images = [self.type.cropped(word, size, theme.accent if sure else theme.muted, True) for word, sure in letters]
@@ -266,53 +272,77 @@ class View:
                 surface.fill(theme.accent, (x, rect.bottom + line, place.width, line))
             x += image.get_width() + gap
 
-    def _seen(self, surface, places, scene):
-        rect, theme, text = places.seen, self._theme, self._text
-        count = max(1, len(scene.readings))
+    def _seen(self, rect, scene):
+        """Return the parts that show what the network sees: a picture a digit, beside a single one what it is."""
+        count, text = max(1, len(scene.readings)), self._text
         gap = round(0.5 * text)
         side = min(rect.height, (rect.width - (count - 1) * gap) // count)
         side = max(SEEN * (side // SEEN), min(side, SEEN), 4)
+        parts = []
         for i in range(count):
             tile = pygame.Rect(rect.left + i * (side + gap), rect.top, side, side)
-            surface.fill("#000000" if scene.readings else theme.track, tile)
-            if scene.readings:
-                surface.blit(pygame.transform.scale(grey(scene.readings[i].image), tile.size), tile)
-            if count > 1 and i == scene.focus:
-                pygame.draw.rect(surface, theme.accent, tile.inflate(6, 6), max(2, text // 8), border_radius=3)
+            insight, marked = scene.readings[i].insight if scene.readings else None, count > 1 and i == scene.focus
+            parts.append(Part(f"seen {i}", tile.inflate(8, 8), (insight, marked),
+                              lambda s, t=tile, i=insight, m=marked: self._tile(s, t, i, m)))  # fmt: skip
         room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
         if count == 1 and room.width > 5 * text:
-            lines = self.type.folded(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
-            for i, line in enumerate(lines):
-                y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
-                self.type.write(surface, line, text, theme.muted, topleft=(room.left, y))
+            parts.append(Part("seen", room, (), lambda surface: self._seen_words(surface, room)))
+        return parts
+
+    def _tile(self, surface, tile, insight, marked):
+        """Draw one picture as the network sees it, or none."""
+        if insight is None:
+            surface.fill(self._theme.track, tile)
+            return
+        small = grey(insight.image).convert(surface)  # before it is large
+        surface.blit(pygame.transform.scale(small, tile.size), tile)
+        if marked:
+            pygame.draw.rect(surface, self._theme.accent, tile.inflate(6, 6), max(2, self._text // 8), border_radius=3)
+
+    def _seen_words(self, surface, room):
+        text = self._text
+        lines = self.type.folded(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
+        for i, line in enumerate(lines):
+            y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
+            self.type.write(surface, line, text, self._theme.muted, topleft=(room.left, y))
 
     def _rows(self, scene, places, lengths):
-        """Return the parts that are the ten bars, each with its digit and its probability."""
-        rect, reading, parts = places.bars, scene.reading, []
+        """Return the parts that are the ten bars."""
+        rect, parts = places.bars, []
         for digit in range(10):
             top, bottom = (rect.top + round(rect.height * (digit + i) / 10) for i in (0, 1))
             row = pygame.Rect(rect.left, top, rect.width, bottom - top)
-            words = percent(reading.insight.probabilities[digit]) if reading else ""
-            state = words, reading is not None and digit == reading.insight.answer, reading is None or reading.sure
-            share = scene.bars[digit]
-            parts.append(Part(f"bar {digit}", row, (*state, lengths[digit]),
-                               lambda s, d=digit, r=row, v=share, t=state: self._bar(s, r, d, v, *t)))  # fmt: skip
+            parts += self._row(row, digit, scene, lengths[digit])
         return parts
 
-    def _bar(self, surface, row, digit, share, words, best, sure):
-        theme, text = self._theme, self._text
-        label, number = round(1.6 * text), round(4.7 * text)
-        thick = max(3, row.height // 2)
-        bar = pygame.Rect(row.left + label, row.centery - thick // 2, row.width - label - number, thick)
-        strong = theme.accent if sure else theme.ink
-        color = strong if best else theme.muted
-        rounded(surface, bar, theme.track, thick // 2)
-        self.type.write(surface, str(digit), 1.1 * text, color, best, midleft=(row.left, row.centery))
-        length = round(share * bar.width)
+    def _row(self, row, digit, scene, length):
+        """Return the parts of a bar: its digit, itself and its probability; length: in pixels or finer."""
+        theme, text, reading = self._theme, self._text, scene.reading
+        best, sure = reading is not None and digit == reading.insight.answer, reading is None or reading.sure
+        color = (theme.accent if sure else theme.ink) if best else theme.muted
+        fill = (theme.accent if sure else theme.muted) if best else theme.other
+        share = percent(reading.insight.probabilities[digit]) if reading else ""
+        left, right = (pygame.Rect(row.left, row.top, round(wide * text), row.height) for wide in (1.6, 4.7))
+        right.right = row.right
+        bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, row.height // 2))
+        bar.centery = row.centery
+        write = self.type.write
+        return [
+            Part(f"digit {digit}", left, (color,), lambda surface: write(
+                surface, str(digit), 1.1 * text, color, best, midleft=left.midleft)),
+            Part(f"bar {digit}", bar, (length, fill), lambda surface: self._bar(
+                surface, bar, scene.bars[digit], fill)),
+            Part(f"share {digit}", right, (share, color), lambda surface: write(
+                surface, share, text, color, best, midright=right.midright)),
+        ]  # fmt: skip
+
+    def _bar(self, surface, rect, share, color):
+        rounded(surface, rect, self._theme.track, rect.height // 2)
+        length = round(share * rect.width)
         if length:
-            bar.width = max(length, thick)
-            rounded(surface, bar, theme.other if not best else strong if sure else theme.muted, thick // 2)
-        self.type.write(surface, words, text, color, best, midright=(row.right, row.centery))
+            rounded(
+                surface, pygame.Rect(rect.topleft, (max(length, rect.height), rect.height)), color, rect.height // 2
+            )
 
     # The frame
 
