@@ -65,7 +65,7 @@ def conv2d_backward(dout, x, w, dx, dw, db, stride):
     if dx is not None:
         dx[...] = 0
         for ky, kx, dpixels in _taps(dx, w.shape[:2], stride, OH, OW):
-            dpixels += dout @ w[ky, kx].T
+            dpixels += (dout.reshape(-1, F) @ w[ky, kx].T).reshape(dpixels.shape)
 
 
 def relu_forward(x, out):
