@@ -56,7 +56,7 @@ class Learner:
 
 def in_words(report):
     """Return what came of learning, before and after, in two lines."""
-    found, name = (report["held_out"], "digits of yours it hadn't seen")
+    found, name = (report["held_out"], "digits it hadn't seen")
     if not found:
         found, name = report["own"], "your digits"
     count = report["digits"]

@@ -109,13 +109,12 @@ class View:
             *self._seen(places.seen, scene),
             Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
-        lengths = tuple(np.round(scene.bars * max(places.bars.width, places.inside.width)).tolist())
         if scene.inside:
             insight = reading.insight if reading else scene.blank
             maps = scene.maps or insight
-            parts += self._inside.parts(places.inside, self._theme, places.text, maps, insight, scene.bars, lengths)
+            parts += self._inside.parts(places.inside, self._theme, places.text, maps, insight, scene.bars)
         else:
-            parts += self._rows(scene, places, lengths)
+            parts += self._rows(scene, places)
         if scene.why is not None and reading:
             rect = pygame.Rect(sheet.left, sheet.bottom - 2 * places.text, sheet.width, 2 * places.text)
             why = scene.why
@@ -221,11 +220,11 @@ class View:
 
     def _legend(self, surface, rect, why):
         theme, text = self._theme, self._text
+        lines = f"speaks for {why.answer}", f"speaks for {why.runner_up} instead"
+        if sum(self.type.width(words, text) for words in lines) + 6 * text > rect.width:
+            lines = f"for {why.answer}", f"for {why.runner_up} instead"
         x, y = rect.left + text, rect.centery
-        for color, words in (
-            (theme.accent, f"speaks for {why.answer}"),
-            (theme.against, f"speaks for {why.runner_up} instead"),
-        ):
+        for color, words in zip((theme.accent, theme.against), lines, strict=True):
             spot = pygame.Rect(0, 0, text, text)
             spot.midleft = x, y
             rounded(surface, spot, color, text // 4)
@@ -244,8 +243,8 @@ class View:
         strong = len(letters) == 1
         parts = [Part("words", line, (words, strong), lambda surface: self._line(surface, line, words, strong))]
         if letters:
-            whole = pygame.Rect(rect.topleft, (rect.width, low - rect.top))
-            parts.append(Part("answer", whole, (letters, scene.focus), lambda s: self._number(s, number, scene)))
+            # Its line below a digit reaches into the words'.
+            parts.append(Part("answer", rect, (letters, scene.focus), lambda s: self._number(s, number, scene)))
         return parts
 
     def _line(self, surface, rect, words, strong):
@@ -266,10 +265,10 @@ class View:
         gap = round(0.08 * size)
         x = rect.left
         for i, image in enumerate(images):
-            place = surface.blit(image, image.get_rect(bottomleft=(x, rect.bottom)))
+            surface.blit(image, image.get_rect(bottomleft=(x, rect.bottom)))
             if len(images) > 1 and i == scene.focus:
                 line = max(2, round(0.03 * size))
-                surface.fill(theme.accent, (x, rect.bottom + line, place.width, line))
+                surface.fill(theme.accent, (x, rect.bottom + line, image.get_width(), line))
             x += image.get_width() + gap
 
     def _seen(self, rect, scene):
@@ -306,43 +305,41 @@ class View:
             y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
             self.type.write(surface, line, text, self._theme.muted, topleft=(room.left, y))
 
-    def _rows(self, scene, places, lengths):
+    def _rows(self, scene, places):
         """Return the parts that are the ten bars."""
         rect, parts = places.bars, []
         for digit in range(10):
             top, bottom = (rect.top + round(rect.height * (digit + i) / 10) for i in (0, 1))
             row = pygame.Rect(rect.left, top, rect.width, bottom - top)
-            parts += self._row(row, digit, scene, lengths[digit])
+            parts += self._row(row, digit, scene)
         return parts
 
-    def _row(self, row, digit, scene, length):
-        """Return the parts of a bar: its digit, itself and its probability; length: in pixels or finer."""
+    def _row(self, row, digit, scene):
+        """Return the parts of a bar: its digit, itself and its probability."""
         theme, text, reading = self._theme, self._text, scene.reading
         best, sure = reading is not None and digit == reading.insight.answer, reading is None or reading.sure
         color = (theme.accent if sure else theme.ink) if best else theme.muted
         fill = (theme.accent if sure else theme.muted) if best else theme.other
         share = percent(reading.insight.probabilities[digit]) if reading else ""
-        left, right = (pygame.Rect(row.left, row.top, round(wide * text), row.height) for wide in (1.6, 4.7))
+        left, right = (pygame.Rect(row.left, row.top, round(wide * text), row.height) for wide in (1.6, 5.2))
         right.right = row.right
         bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, row.height // 2))
         bar.centery = row.centery
+        length = round(scene.bars[digit] * bar.width)
         write = self.type.write
         return [
             Part(f"digit {digit}", left, (color,), lambda surface: write(
                 surface, str(digit), 1.1 * text, color, best, midleft=left.midleft)),
-            Part(f"bar {digit}", bar, (length, fill), lambda surface: self._bar(
-                surface, bar, scene.bars[digit], fill)),
+            Part(f"bar {digit}", bar, (length, fill), lambda surface: self._bar(surface, bar, length, fill)),
             Part(f"share {digit}", right, (share, color), lambda surface: write(
                 surface, share, text, color, best, midright=right.midright)),
         ]  # fmt: skip
 
-    def _bar(self, surface, rect, share, color):
+    def _bar(self, surface, rect, length, color):
         rounded(surface, rect, self._theme.track, rect.height // 2)
-        length = round(share * rect.width)
         if length:
-            rounded(
-                surface, pygame.Rect(rect.topleft, (max(length, rect.height), rect.height)), color, rect.height // 2
-            )
+            filled = pygame.Rect(rect.topleft, (max(length, rect.height), rect.height))
+            rounded(surface, filled, color, rect.height // 2)
 
     # The frame
 
