@@ -170,10 +170,11 @@ def test_a_scene_drawn_after_others_looks_like_one_drawn_afresh():
         canvas.stroke(rng.uniform(0, 560, (4, 2))) if rng.random() < 0.6 else canvas.undo()
         if rng.random() < 0.3:
             canvas.erase(rng.uniform(0, 560, (2, 2)))
-        choice = rng.random(5) < 0.3
+        choice = rng.random(6) < 0.3
         scene = scene_of(canvas, inside=bool(choice[0]), help=bool(choice[1]), hovered="why" if choice[2] else None)
         scene.toast = Toast("kept", "good", "Undo") if choice[3] else None
         scene.pointer = (300, 300, 20) if choice[4] else None
+        scene.why = Mind(small()).why(scene.reading, canvas) if choice[5] and scene.reading else None
         draw(scene, view=view, surface=surface)
         afresh, _, _ = draw(scene)
         np.testing.assert_array_equal(pygame.surfarray.array3d(surface), pygame.surfarray.array3d(afresh))
@@ -342,6 +343,8 @@ def test_words_fit_where_they_should():
     lines = type_.folded("a long line of words that goes on", 20, 100)
     assert " ".join(lines) == "a long line of words that goes on"
     assert all(type_.width(line, 20) <= 100 for line in lines)
+    lines = type_.folded("four words of length", 20, type_.width("four words of", 20))
+    assert lines == ["four words", "of length"]  # not "length" by itself
 
 
 # Screenshots

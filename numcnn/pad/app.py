@@ -23,7 +23,7 @@ from numcnn.preprocess import BOX
 SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
 FRAME = 1 / 160  # seconds: no frame begins sooner after another
 PANELS = 1 / 25  # seconds: while one draws, feature maps and saliency come no sooner after another
-WAIT = 0.2  # seconds until a wait for events ends, so that Ctrl-C in the terminal is heard
+WAIT = 0.5  # seconds until a wait for events ends, so that Ctrl-C in the terminal is heard
 EASE = 0.04  # seconds: a bar goes two thirds of its way in this time, nearly all of it in three times that
 CLOSE_ENOUGH = 0.002  # of the full length: then the bar is there
 TOAST_SECONDS, LETTERS_A_SECOND = 3.0, 12  # a message stays for as long as it takes to read it
@@ -68,7 +68,7 @@ class Pad:
             self._bring_back()
 
     def step(self):
-        """Wait for events, at most 0.2 s, act on them, and show what changed.  Return False when it is time to quit."""
+        """Wait for events, at most 0.5 s, act on them, and show what changed.  Return False when it is time to quit."""
         if self._frame_at:
             events = [pygame.event.wait(max(1, round(1000 * self._patience())))]
             early = self._frame_at + FRAME - time.perf_counter()
