@@ -20,6 +20,7 @@ from numcnn.train import Monitor
 LEAST_TO_HOLD_OUT = 20  # own digits; with fewer, a quarter of them would say nothing
 HELD_OUT = 1 / 4
 CHECKED = 1000  # pictures of what it knew already, not trained on, that tell whether it forgot
+PREPARED = 0.25  # of the time, about, is gone when the pictures to learn from are ready
 # Of the things that are no digit, those that a pen draws on a pad.
 NO_DIGITS = ("written letters", "written signs", "scribbles", "lines", "figures")
 # Random numbers apart from those that drew what the network first learnt from.
@@ -52,14 +53,24 @@ RECIPE = Recipe()
 
 
 class Tether(Monitor):
-    """Pulls the parameters back to their start after each step: L2-SP (Li, Grandvalet & Davoine 2018), decoupled."""
+    """Pulls the parameters back to their start after each step: L2-SP (Li, Grandvalet & Davoine 2018), decoupled.
 
-    def __init__(self, network, pull):
+    progress: is called after each step with the number of epochs done, 0.25 after a quarter of the first.
+    """
+
+    def __init__(self, network, pull, progress=None):
         self._params, self._start, self._pull = network.params, network.params.copy(), pull
+        self._progress, self._images = progress, 0
+
+    def on_start(self, network, state, images_per_epoch):
+        """Hear how long an epoch is."""
+        self._images = images_per_epoch
 
     def on_batch(self, state, images, loss, accuracy):
         """Go a part of the way back."""
         self._params += self._params.dtype.type(self._pull) * (self._start - self._params)
+        if self._progress:
+            self._progress(state.epoch + state.seen / self._images)
 
 
 def as_people(digits):
@@ -71,11 +82,12 @@ def as_people(digits):
     return PenDigits(drawn, labels, np.zeros(len(drawn), np.uint8))
 
 
-def fine_tune(network, people, replay, *, seed=0, recipe=RECIPE, backend="fast"):
+def fine_tune(network, people, replay, *, seed=0, recipe=RECIPE, backend="fast", progress=None):
     """Return a copy of ``network`` that has also learnt a person's digits.
 
     people: ``PenDigits``, 1 or more.  replay: images (M,28,28) uint8 and labels (M,), as `replay_for` makes them; the
     label 10 is a picture of no digit.  Temperature and ``info`` stay the network's.  Equal seeds give equal weights.
+    progress: is called after each step with the share that is done, 0..1.
     """
     copies = recipe.copies_of(len(people))
     images, labels = handwriting.rewritten(people, copies, seed, backend=backend)
@@ -83,7 +95,7 @@ def fine_tune(network, people, replay, *, seed=0, recipe=RECIPE, backend="fast")
     learner.fit(
         np.concatenate([images, replay[0]]),
         np.concatenate([labels, replay[1]]),
-        monitor=Tether(learner, recipe.pull),
+        monitor=Tether(learner, recipe.pull, progress and (lambda epochs: progress(epochs / recipe.epochs))),
         outliers=bool((replay[1] == nondigits.NO_DIGIT).any()),
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
@@ -143,24 +155,28 @@ def _no_digits(count, seed, backend):
     return np.concatenate(drawn)
 
 
-def learn(network, digits, *, seed=0, data_dir=None, recipe=RECIPE, backend="fast"):
+def learn(network, digits, *, seed=0, data_dir=None, recipe=RECIPE, backend="fast", progress=None):
     """Return a copy of ``network`` that has learnt the own ``digits``, and what came of it, as JSON can hold it.
 
     digits: objects with ``strokes`` and ``label``, such as ``pad.store.OwnDigit``.
     With 20 or more, a quarter is held out at first and read by a network that has learnt from the others; the one that
     is returned has learnt from all.  Raises DataError for no digits.
+    progress: is called with the share that is done, 0..1, when the pictures are ready and after each step.
     """
+    told = progress or (lambda share: None)
     people = as_people(digits)
     reader = network.copy(backend=backend)
     images, labels, source = replay_for(reader, recipe.replay + CHECKED, seed=seed, data_dir=data_dir, backend=backend)
     replay, check = (images[CHECKED:], labels[CHECKED:]), (images[:CHECKED], labels[:CHECKED])
+    told(PREPARED)
     settings = {"seed": seed, "recipe": recipe, "backend": backend}
+    middle = (1 + PREPARED) / 2 if len(people) >= LEAST_TO_HOLD_OUT else PREPARED  # it learns twice, or once
     report = {
         "digits": len(people),
         "labels": np.bincount(people.labels, minlength=10).tolist(),
-        "held_out": _held_out(reader, people, replay, settings),
+        "held_out": _held_out(reader, people, replay, settings, _span(told, PREPARED, middle)),
     }
-    learner = fine_tune(reader, people, replay, **settings)
+    learner = fine_tune(reader, people, replay, **settings, progress=_span(told, middle, 1.0))
     plain = handwriting.drawn_plainly(people, backend)
     report["own"] = {"n": len(people), "before": accuracy(reader, *plain), "after": accuracy(learner, *plain)}
     real = check[1] != nondigits.NO_DIGIT
@@ -180,13 +196,18 @@ def accuracy(network, images, labels):
     return float((network.predict(images) == labels).mean())
 
 
-def _held_out(network, people, replay, settings):
+def _span(progress, start, end):
+    """Return what tells ``progress`` a share of the way from one share to another."""
+    return lambda share: progress(start + share * (end - start))
+
+
+def _held_out(network, people, replay, settings, progress):
     """Learn from three quarters of the digits and read the rest: what can be expected of digits still to come."""
     if len(people) < LEAST_TO_HOLD_OUT:
         return None
     order = np.random.default_rng([settings["seed"], REPLAY_SEED, 2]).permutation(len(people))
     count = round(HELD_OUT * len(people))
     rest, some = (people.at(rows) for rows in (order[:count], order[count:]))
-    learner = fine_tune(network, some, replay, **settings)
+    learner = fine_tune(network, some, replay, **settings, progress=progress)
     plain = handwriting.drawn_plainly(rest, settings["backend"])
     return {"n": count, "before": accuracy(network, *plain), "after": accuracy(learner, *plain)}

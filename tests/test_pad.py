@@ -573,6 +573,11 @@ def test_it_learns_in_the_background_and_shows_before_and_after(open_pad, weight
     drag(pad, (300, 250), (200, 400))  # meanwhile one goes on drawing
     press(pad, pygame.K_t)
     assert words(pad) == "already learning" and len(pad.canvas.strokes) == 2
+    shares = []
+    while pad.scene.progress:
+        shares.append(pad.scene.progress[1])
+        pad.step()
+    assert shares == sorted(shares) and set(shares) & {round(0.01 * i, 2) for i in range(30, 100)}  # steps are told
     settle(pad)
     assert words(pad).startswith("learnt 1 digit in ") and "your digits: " in words(pad) and " → " in words(pad)
     assert pad.scene.progress is None and pad.scene.note == "your weights"

@@ -1,6 +1,7 @@
 """How the pad looks: where things lie, what is drawn anew, ink, the network's inside, and screenshots."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pygame
@@ -23,7 +24,7 @@ from numcnn.pad.layout import BUTTONS, layout, place
 from numcnn.pad.mind import Mind, square_of
 from numcnn.pad.painter import Painter, Part
 from numcnn.pad.theme import THEMES, Type
-from numcnn.pad.view import WORDS, Scene, View
+from numcnn.pad.view import WORDS, Scene, View, _apart
 
 LIGHT = THEMES["light"]
 LINE = [(100.0, 100.0), (120.0, 300.0), (300.0, 320.0)]
@@ -169,10 +170,11 @@ def test_a_scene_drawn_after_others_looks_like_one_drawn_afresh():
         canvas.stroke(rng.uniform(0, 560, (4, 2))) if rng.random() < 0.6 else canvas.undo()
         if rng.random() < 0.3:
             canvas.erase(rng.uniform(0, 560, (2, 2)))
-        choice = rng.random(5) < 0.3
+        choice = rng.random(6) < 0.3
         scene = scene_of(canvas, inside=bool(choice[0]), help=bool(choice[1]), hovered="why" if choice[2] else None)
         scene.toast = Toast("kept", "good", "Undo") if choice[3] else None
         scene.pointer = (300, 300, 20) if choice[4] else None
+        scene.why = Mind(small()).why(scene.reading, canvas) if choice[5] and scene.reading else None
         draw(scene, view=view, surface=surface)
         afresh, _, _ = draw(scene)
         np.testing.assert_array_equal(pygame.surfarray.array3d(surface), pygame.surfarray.array3d(afresh))
@@ -266,6 +268,37 @@ def test_the_picture_the_network_sees_is_put_back_where_it_was_drawn(dot):
     assert np.abs(255 * again - image).max() <= 1
 
 
+@pytest.mark.parametrize("focus", [0, 1])
+def test_the_glow_of_a_saliency_keeps_off_the_digit_beside(focus):
+    canvas = Canvas(560, 560)
+    for left in (100, 190):  # so close that the picture of one reaches over the other
+        canvas.stroke([(left, 200), (left + 60, 220), (left + 10, 360)])
+    scene = scene_of(canvas)
+    assert len(scene.readings) == 2
+    scene.focus = focus
+    scene.why = Mind(small()).why(scene.reading, canvas)
+    glowing, places, _ = draw(scene, (1100, 700))
+    scene.why = replace(scene.why, shares=np.zeros((28, 28)))
+    pale, _, _ = draw(scene, (1100, 700))
+    where = place(canvas, places.sheet)
+    own, other = (where.rect(scene.readings[i].box) for i in (focus, 1 - focus))
+    assert where.rect(square_of([canvas.strokes[focus]], scene.reading.image)).colliderect(other)
+    changed = (region(glowing, places.sheet) != region(pale, places.sheet)).any(axis=-1)
+    painted = changed[own.left - places.sheet.left : own.right - places.sheet.left]
+    assert painted.mean() > 0.2
+    left = (own.right + other.left) // 2 if focus == 0 else 0
+    right = (other.right + own.left) // 2 if focus == 1 else places.sheet.right
+    assert not changed[max(0, left - places.sheet.left) : right - places.sheet.left].any()
+
+
+def test_rects_that_overlap_are_cut_half_way():
+    one, beside, below = pygame.Rect(0, 0, 60, 100), pygame.Rect(50, 10, 60, 100), pygame.Rect(0, 90, 40, 80)
+    rects = [one, beside, below]
+    assert _apart(rects, 0) == pygame.Rect(0, 0, 55, 95)
+    assert _apart(rects, 1) == pygame.Rect(55, 10, 55, 100) and _apart(rects, 2) == pygame.Rect(0, 95, 40, 75)
+    assert one == pygame.Rect(0, 0, 60, 100)
+
+
 @pytest.mark.parametrize("model", ["canonical", "best"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_inside_goes_from_the_picture_to_ten_probabilities(model, size):
@@ -310,6 +343,8 @@ def test_words_fit_where_they_should():
     lines = type_.folded("a long line of words that goes on", 20, 100)
     assert " ".join(lines) == "a long line of words that goes on"
     assert all(type_.width(line, 20) <= 100 for line in lines)
+    lines = type_.folded("four words of length", 20, type_.width("four words of", 20))
+    assert lines == ["four words", "of length"]  # not "length" by itself
 
 
 # Screenshots

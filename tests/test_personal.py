@@ -14,6 +14,7 @@ import numcnn
 from numcnn import personal
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
+from numcnn.pad.store import OwnDigit
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
 
@@ -93,6 +94,15 @@ def test_the_tether_pulls_back_a_share_of_the_way():
     network.params += 1
     tether.on_batch(None, 1, 0.0, 0.0)
     np.testing.assert_allclose(network.params - start, 0.75, atol=1e-5)
+
+
+def test_it_tells_how_much_is_done():
+    network, shares = numcnn.load("mnist"), []
+    digits = [OwnDigit(4, strokes, "") for strokes in crosses(personal.LEAST_TO_HOLD_OUT, 0)]
+    recipe = personal.Recipe(replay=200, own_images=200, epochs=2)
+    personal.learn(network, digits, recipe=recipe, progress=shares.append)
+    assert shares == sorted(shares) and shares[0] == personal.PREPARED and shares[-1] == pytest.approx(1)
+    assert max(np.diff(shares)) < 0.15  # each step of both lessons is told
 
 
 def test_nothing_to_learn_from_is_named():

@@ -294,6 +294,21 @@ def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, 
 # Personal weights
 
 
+def test_settings_come_back_and_damaged_ones_are_none(tmp_path):
+    settings = store.Settings(tmp_path / "data" / "settings.json")
+    assert settings.read() == {}
+    settings.write({"theme": "dark", "pen": 0.04})
+    assert store.Settings(settings.path).read() == {"theme": "dark", "pen": 0.04}
+    for content in (b"", b'{"theme": "da', b"[1, 2]", b'"dark"', b"\xff\xfe", b"[" * 100_000):
+        settings.path.write_bytes(content)
+        assert settings.read() == {}
+    settings.path.unlink()
+    settings.path.mkdir()  # what can't be read, nor written
+    assert settings.read() == {}
+    with pytest.raises(DataError, match=r"cannot use .*settings\.json"):
+        settings.write({"theme": "light"})
+
+
 def test_personal_weights_are_forgotten_and_taken_back(home):
     home.mkdir()
     assert not store.forget() and not store.restore()

@@ -27,7 +27,9 @@ def add_arguments(parser):
     add_weights_argument(parser, "pad")
     parser.add_argument("--strokes", metavar="FILE", help="strokes to begin with (JSON)")
     parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="of the window (default: 1100x700)")
-    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="(default: %(default)s)")
+    parser.add_argument(
+        "--theme", choices=("light", "dark"), help="(default: as you left it; at first, and on a screenshot, light)"
+    )
     parser.add_argument("--save-dir", metavar="DIR", help="where S saves drawings (default: the current folder)")
     parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the pad and exit; needs no display")
     parser.add_argument("--inside", action="store_true", help="on the screenshot, show the network's inside")
@@ -52,7 +54,8 @@ def run(arguments):
 
     if arguments.screenshot:
         panels = {"inside": arguments.inside, "why": arguments.saliency}
-        app.screenshot(network, arguments.screenshot, arguments.size, strokes, theme=arguments.theme, **panels)
+        theme = arguments.theme or "light"
+        app.screenshot(network, arguments.screenshot, arguments.size, strokes, theme=theme, **panels)
         say(f"wrote {arguments.screenshot}")
     else:
         keeper = _keeper(network, weights, arguments)
@@ -68,7 +71,7 @@ def _keeper(network, weights, arguments):
     from numcnn.pad.errands import Keeper
 
     autosave = None if arguments.strokes else store.Autosave()
-    return Keeper(store.OwnSet(), autosave, arguments.save_dir or ".", network, weights)
+    return Keeper(store.OwnSet(), autosave, arguments.save_dir or ".", network, weights, store.Settings())
 
 
 def _size(text):

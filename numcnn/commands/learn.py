@@ -28,6 +28,7 @@ from numcnn.errors import ConfigError
 
 # What simulated users do unless told otherwise.  The parser's defaults are None, so that one knows what was given.
 SIMULATED = {"pens": None, "worst": 5, "writers": None, "digits": 20, "draws": 3, "way": "balanced"}
+PROGRESS = "progress"  # what the lines of --progress begin with
 
 
 def add_arguments(parser):
@@ -48,6 +49,7 @@ def add_arguments(parser):
     )
     add_threads_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else there")
+    parser.add_argument("--progress", action="store_true", help='say on stderr how much is done: "progress 42" (%%)')
     group = parser.add_argument_group("simulated users")
     group.add_argument("--simulate", action="store_true", help="measure what learning is worth; write no weights")
     group.add_argument("--pens", metavar="PATH", help="UCI's pen digits (default: the cache, else a download)")
@@ -102,7 +104,12 @@ def _learn(arguments, network):
         store.make_home()
     check_output("--out", out, ".npz")
     learner, report = personal.learn(
-        network, digits, seed=arguments.seed, data_dir=arguments.data_dir, backend=arguments.backend
+        network,
+        digits,
+        seed=arguments.seed,
+        data_dir=arguments.data_dir,
+        backend=arguments.backend,
+        progress=_teller() if arguments.progress else None,
     )
     learner.save(out)
     report |= {"seconds": time.perf_counter() - began, "weights": out}
@@ -114,6 +121,19 @@ def _learn(arguments, network):
             print(f"{text:<20} {_change(report[name])}")
     print(f"learnt {report['digits']} digits in {report['seconds']:.1f} s; weights: {out}")
     return 0
+
+
+def _teller():
+    """Return what says a share, 0..1, on stderr, once for each percent."""
+    told = -1
+
+    def tell(share):
+        nonlocal told
+        if int(100 * share) > told:
+            told = int(100 * share)
+            say(f"{PROGRESS} {told}")
+
+    return tell
 
 
 def _change(found):

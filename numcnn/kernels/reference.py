@@ -5,6 +5,7 @@ Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH 
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from numcnn.augment import augment_images  # noqa: F401  (its specification)
 from numcnn.kernels.shapes import DEAD
@@ -43,10 +44,12 @@ def conv2d_forward(x, w, b, out, stride):
 
     x (N,H,W,C), padded already; w (KH,KW,C,F); b (F,) -> out (N,OH,OW,F).
     """
-    _, OH, OW, _ = out.shape
-    out[...] = b
-    for ky, kx, pixels in _taps(x, w.shape[:2], stride, OH, OW):
-        out += pixels @ w[ky, kx]
+    KH, KW, C, F = w.shape
+    windows = sliding_window_view(x, (KH, KW), axis=(1, 2))[:, :: stride[0], :: stride[1]]  # (N,OH,OW,C,KH,KW)
+    for pixels, result in zip(windows, out, strict=True):  # image by image: their windows are KH * KW times as large
+        pixels = pixels.transpose(0, 1, 3, 4, 2).reshape(-1, KH * KW * C)
+        result[...] = (pixels @ w.reshape(-1, F)).reshape(result.shape)
+    out += b
 
 
 def conv2d_backward(dout, x, w, dx, dw, db, stride):
@@ -62,7 +65,7 @@ def conv2d_backward(dout, x, w, dx, dw, db, stride):
     if dx is not None:
         dx[...] = 0
         for ky, kx, dpixels in _taps(dx, w.shape[:2], stride, OH, OW):
-            dpixels += dout @ w[ky, kx].T
+            dpixels += (dout.reshape(-1, F) @ w[ky, kx].T).reshape(dpixels.shape)
 
 
 def relu_forward(x, out):
@@ -82,10 +85,9 @@ def maxpool2d_forward(x, out, which, window, stride):
     """
     _, OH, OW, _ = out.shape
     candidates = np.stack([pixels for _, _, pixels in _taps(x, window, stride, OH, OW)])  # (PH*PW, N, OH, OW, C)
-    winner = candidates.argmax(axis=0)  # argmax takes the first of equals, and a NaN before any number
-    out[...] = np.take_along_axis(candidates, winner[None], axis=0)[0]
+    candidates.max(axis=0, out=out)  # NaN, where there is one
     if which is not None:
-        which[...] = winner
+        which[...] = candidates.argmax(axis=0)  # the first of equals, and a NaN before any number
 
 
 def maxpool2d_backward(dout, which, dx, window, stride):

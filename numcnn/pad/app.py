@@ -16,13 +16,14 @@ from numcnn.pad.canvas import Canvas
 from numcnn.pad.cards import Toast
 from numcnn.pad.layout import layout, place
 from numcnn.pad.mind import Mind
+from numcnn.pad.theme import THEMES
 from numcnn.pad.view import Scene, View
 from numcnn.preprocess import BOX
 
 SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
 FRAME = 1 / 160  # seconds: no frame begins sooner after another
 PANELS = 1 / 25  # seconds: while one draws, feature maps and saliency come no sooner after another
-WAIT = 0.2  # seconds until a wait for events ends, so that Ctrl-C in the terminal is heard
+WAIT = 0.5  # seconds until a wait for events ends, so that Ctrl-C in the terminal is heard
 EASE = 0.04  # seconds: a bar goes two thirds of its way in this time, nearly all of it in three times that
 CLOSE_ENOUGH = 0.002  # of the full length: then the bar is there
 TOAST_SECONDS, LETTERS_A_SECOND = 3.0, 12  # a message stays for as long as it takes to read it
@@ -46,15 +47,18 @@ class Pad:
     Attributes: canvas, mind (what reads it), scene (what there is to see), moving (whether bars are on their way).
     """
 
-    def __init__(self, network, size=(1100, 700), strokes=(), *, theme="light", keeper=None):
+    def __init__(self, network, size=(1100, 700), strokes=(), *, theme=None, keeper=None):
         """Open a window.  strokes are in any unit, and fill the sheet.  Raises NumcnnError without a display.
 
+        theme: None takes the one that was chosen last, at first "light".
         keeper: an ``errands.Keeper``, what takes care of files; None: nothing is kept.
         """
         self.mind = Mind(network)
         self.keeper = keeper or errands.Keeper()
         self.canvas = fitted_canvas(strokes)
-        self.scene = Scene(self.canvas, theme=theme, pen=suited_pen(self.canvas))
+        self._settings = checked_settings(self.keeper.last_settings())
+        pen = suited_pen(self.canvas) if self.canvas.strokes else self._settings.get("pen", PEN)
+        self.scene = Scene(self.canvas, theme=theme or self._settings.get("theme", "light"), pen=pen)
         self._read = self._place = self._layout = None  # revision that was read; where the canvas is; what for
         self._toast_ends = self._frame_at = self._panels_at = 0.0
         self.moving = True
@@ -64,7 +68,7 @@ class Pad:
             self._bring_back()
 
     def step(self):
-        """Wait for events, at most 0.2 s, act on them, and show what changed.  Return False when it is time to quit."""
+        """Wait for events, at most 0.5 s, act on them, and show what changed.  Return False when it is time to quit."""
         if self._frame_at:
             events = [pygame.event.wait(max(1, round(1000 * self._patience())))]
             early = self._frame_at + FRAME - time.perf_counter()
@@ -79,7 +83,8 @@ class Pad:
         return True
 
     def close(self):
-        """Close the window, and keep the drawing."""
+        """Close the window, and keep the drawing and the settings."""
+        self.keeper.keep_settings(self._settings)
         self.keeper.close(self.canvas.strokes)
         pygame.font.quit()
         pygame.display.quit()
@@ -272,10 +277,11 @@ class Pad:
         elif scene.reading is None or scene.picture is not None:
             self.say("draw a digit first: then its ink is painted by what it spoke for")
         else:
-            scene.why = self.mind.why(scene.reading)
+            scene.why = self.mind.why(scene.reading, self.canvas)
 
     def _theme(self):
-        self.scene.theme = "dark" if self.scene.theme == "light" else "light"
+        self.scene.theme = self._settings["theme"] = "dark" if self.scene.theme == "light" else "light"
+        self.keeper.keep_settings(self._settings)
 
     def _help(self):
         self.scene.help = not self.scene.help
@@ -288,7 +294,7 @@ class Pad:
 
     def _brush(self, turns):
         """Make the brush on the screen thicker or thinner; what the network sees has a pen of its own."""
-        self.scene.pen = min(max(self.scene.pen * THICKER**turns, PENS[0]), PENS[1])
+        self.scene.pen = self._settings["pen"] = min(max(self.scene.pen * THICKER**turns, PENS[0]), PENS[1])
         if self.scene.pointer:
             self._ring(self.scene.pointer[:2])
 
@@ -405,7 +411,7 @@ def complete(scene, mind):
     """Fill in what the panels show that are open."""
     if scene.why is not None:
         reading = scene.reading
-        scene.why = mind.why(reading) if reading and scene.picture is None else None
+        scene.why = mind.why(reading, scene.canvas) if reading and scene.picture is None else None
     if scene.inside:
         scene.blank = mind.blank()
         scene.maps = scene.reading.insight if scene.reading else scene.blank
@@ -439,7 +445,7 @@ def screenshot(network, path, size=(1100, 700), strokes=(), *, theme="light", in
     scene = Scene(canvas, mind.read(canvas), theme=theme, pen=suited_pen(canvas), inside=inside, help=keys)
     if scene.readings:
         scene.focus = len(scene.readings) - 1
-        scene.why = mind.why(scene.reading) if why else None
+        scene.why = mind.why(scene.reading, canvas) if why else None
     complete(scene, mind)
     scene.bars = lengths(scene)
     surface, places = pygame.Surface(size), layout(size, inside)
@@ -461,6 +467,15 @@ def suited_pen(canvas):
     """Return the brush for a drawing: the usual one, finer where digits are so small that it would blot them."""
     heights = [bottom - top for _, top, _, bottom in canvas.boxes()] or [SHEET]
     return min(PEN, max(PENS[0], raster.PEN_WIDTH / BOX * max(heights) / SHEET))
+
+
+def checked_settings(settings):
+    """Return of settings out of a file those that make sense."""
+    checks = {
+        "theme": lambda theme: isinstance(theme, str) and theme in THEMES,
+        "pen": lambda pen: type(pen) is float and PENS[0] <= pen <= PENS[1],
+    }
+    return {name: settings[name] for name, fits in checks.items() if name in settings and fits(settings[name])}
 
 
 def open_window(size):

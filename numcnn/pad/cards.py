@@ -25,6 +25,7 @@ KEYS = (
     ("H, ?", "these keys"),
     ("Esc", "close, quit"),
 )
+VEIL = 170  # of 255: how strongly what lies below the list of keys is veiled
 TIPS = {
     "undo": "Undo   Ctrl Z",
     "redo": "Redo   Ctrl Y",
@@ -78,7 +79,9 @@ def toast(type_, theme, places, shown):
         _card(surface, theme, rect, text)
         color = {"good": theme.accent, "bad": theme.against}.get(shown.kind, theme.muted)
         x = rect.left + round(1.3 * text)
-        pygame.draw.circle(surface, color, (x, rect.centery), round(0.34 * text))
+        spot = pygame.Rect(0, 0, *2 * [2 * round(0.34 * text)])
+        spot.center = x, rect.centery
+        rounded(surface, spot, color, spot.width / 2)
         for i, line in enumerate(lines):
             y = rect.top + round((0.6 + 1.45 * (i + 0.5)) * text)
             type_.write(surface, line, text, theme.ink, midleft=(x + text, y))
@@ -89,7 +92,7 @@ def toast(type_, theme, places, shown):
 
 
 def help_card(type_, theme, places):
-    """Return the Rect and the drawing function of the list of keys."""
+    """Return the Rect and the drawing function of the list of keys, with a veil over the whole window behind it."""
     text = places.text
     left = max(type_.width(key, text, True) for key, _ in KEYS)
     right = max(type_.width(action, text) for _, action in KEYS)
@@ -102,6 +105,10 @@ def help_card(type_, theme, places):
     rect.center = window.center
 
     def draw(surface):
+        veil = pygame.Surface(surface.get_clip().size)
+        veil.fill(theme.background)
+        veil.set_alpha(VEIL)
+        surface.blit(veil, surface.get_clip())
         _card(surface, theme, rect, text)
         type_.write(surface, "Keys", 1.5 * text, theme.ink, True, topleft=(rect.left + 2 * text, rect.top + text))
         for i, (key, action) in enumerate(KEYS):
@@ -109,7 +116,7 @@ def help_card(type_, theme, places):
             type_.write(surface, key, text, theme.ink, True, midleft=(rect.left + 2 * text, y))
             type_.write(surface, action, text, theme.muted, midleft=(rect.left + left + 3 * text, y))
 
-    return rect.inflate(text, text), draw
+    return pygame.Rect(0, 0, window.width, window.height + places.margin), draw
 
 
 def _card(surface, theme, rect, text):

@@ -35,13 +35,14 @@ class Done:
 class Keeper:
     """Runs the pad's errands, one after the other, and keeps what came of them until ``done`` is asked.
 
-    own: a ``store.OwnSet``, autosave: a ``store.Autosave``; without them nothing of that kind is kept.
+    own: a ``store.OwnSet``, autosave: a ``store.Autosave``, settings: a ``store.Settings``; without them nothing of
+    that kind is kept.
     shipped: the network to learn with, which ``swap`` goes back to, and weights: its name or path.  Without them there
     is no learning.
     """
 
-    def __init__(self, own=None, autosave=None, save_dir=".", shipped=None, weights=None):
-        self.own, self.autosave, self.save_dir = own, autosave, Path(save_dir)
+    def __init__(self, own=None, autosave=None, save_dir=".", shipped=None, weights=None, settings=None):
+        self.own, self.autosave, self.save_dir, self._settings = own, autosave, Path(save_dir), settings
         self.shipped, self.weights = shipped, weights
         self.note = ""
         self._personal = False  # whether the network handed out last is the personal one; the worker's affair
@@ -89,6 +90,15 @@ class Keeper:
     def last_drawing(self):
         """Return the strokes of the drawing that was kept last, and the text of what went wrong or None."""
         return (self.autosave.restore(), self.autosave.problem) if self.autosave else ([], None)
+
+    def last_settings(self):
+        """Return the settings that were kept last, a dict of whatever was in the file."""
+        return self._settings.read() if self._settings else {}
+
+    def keep_settings(self, settings):
+        """Keep settings, a dict, for the next start."""
+        if self._settings:
+            self._send(self._settings.write, dict(settings))
 
     def own_network(self):
         """Return the network that has learnt from the own set, or None when there is none or it is not to be used."""

@@ -54,6 +54,13 @@ class Ink:
         changed = [rect for rect in changed if rect.width and rect.height]
         return changed[0].unionall(changed[1:]).move(place.sheet.topleft) if changed else pygame.Rect(0, 0, 0, 0)
 
+    def of(self, strokes, rect):
+        """Return the ink of some strokes alone, in a Rect of the layer: alpha (w,h) uint8."""
+        alpha = np.zeros(rect.size, np.uint8)
+        for stroke in strokes:
+            _lay(alpha, rect, self._tiles[id(stroke)])
+        return alpha
+
     def _draw(self, stroke, tile, place, pen):
         """Draw what of a stroke isn't yet, and return its Rect of the layer."""
         done = tile.count if tile else 0
@@ -61,8 +68,9 @@ class Ink:
         points = _thinned(place.scale * np.array(stroke[max(done - 1, 0) :]) + offset, THIN * pen)
         width = max(LEAST_PEN, pen)
         size = np.array(self.layer.get_size())
-        low = np.clip(np.floor(points.min(axis=0) - width), 0, size).astype(int)
-        high = np.clip(np.ceil(points.max(axis=0) + width), 0, size).astype(int)
+        reach = width / 2 + 1
+        low = np.clip(np.floor(points.min(axis=0) - reach), 0, size).astype(int)
+        high = np.clip(np.ceil(points.max(axis=0) + reach), 0, size).astype(int)
         rect = pygame.Rect(*low.tolist(), *(high - low).tolist())
         ink = raster.draw([points - low], (rect.height, rect.width), width)
         new = _Tile(stroke, len(stroke), rect, np.rint(255 * ink.T).astype(np.uint8))
@@ -81,12 +89,8 @@ class Ink:
             self._paint(tile, rect)
 
     def _paint(self, tile, rect):
-        """Paint the part of a tile that lies in a Rect of the layer; where lines meet the stronger ink counts."""
-        part = tile.rect.clip(rect)
-        if part.width and part.height:
-            alpha = pygame.surfarray.pixels_alpha(self.layer)[part.left : part.right, part.top : part.bottom]
-            inside = part.move(-tile.rect.left, -tile.rect.top)
-            np.maximum(alpha, tile.alpha[inside.left : inside.right, inside.top : inside.bottom], out=alpha)
+        """Paint the part of a tile that lies in a Rect of the layer."""
+        _lay(pygame.surfarray.pixels_alpha(self.layer)[rect.left : rect.right, rect.top : rect.bottom], rect, tile)
 
 
 def _joined(one, other):
@@ -102,9 +106,12 @@ def _joined(one, other):
 
 
 def _lay(alpha, rect, tile):
-    x, y = tile.rect.left - rect.left, tile.rect.top - rect.top
-    window = alpha[x : x + tile.rect.width, y : y + tile.rect.height]
-    np.maximum(window, tile.alpha, out=window)
+    """Lay the part of a tile that lies in a Rect onto alpha (w,h) there; where lines meet the stronger ink counts."""
+    part = tile.rect.clip(rect)
+    if part.width and part.height:
+        window, inside = (part.move(-left, -top) for left, top in (rect.topleft, tile.rect.topleft))
+        window = alpha[window.left : window.right, window.top : window.bottom]
+        np.maximum(window, tile.alpha[inside.left : inside.right, inside.top : inside.bottom], out=window)
 
 
 def _thinned(points, least):

@@ -12,7 +12,8 @@ from numcnn.pad.painter import Part
 from numcnn.pad.theme import heat, rounded, signed
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-COLUMNS = 16  # of feature maps
+COLUMNS = 16  # of feature maps; all lengths that follow "in columns" are in the width of one of them
+MANY, COLUMNS_OF_MANY = 64, 32  # more maps than so many are smaller, more in a row
 SIZES = {MAPS: (1.0, 0.62), POOLED: (0.55, 0.4)}  # a map's side, in columns: of the first such stage and of later ones
 PICTURE, FILTER, OUTPUT = 2.0, 0.42, 1.2  # heights, in columns; the outputs' words come on top of that
 DENSE_COLUMNS = 64
@@ -46,18 +47,17 @@ class Inside:
     def __init__(self, type_):
         self.type = type_
 
-    def parts(self, rect, theme, text, maps, insight, bars, lengths):
+    def parts(self, rect, theme, text, maps, insight, bars):
         """Return the parts that show an insight in a Rect; ``maps`` is the one from which all but the outputs come.
 
-        bars (10,): the probabilities as long as they are shown now; lengths: the same in pixels, as a tuple.
+        bars (10,): the probabilities as long as they are shown now.
         """
         parts = []
         for number, band in enumerate(bands(maps.stages, rect, text), 1):
             parts.append(Part(f"caption {number}", band.caption, (band.words,), lambda s, b=band, n=number:
                               self._caption(s, b, theme, text, n)))  # fmt: skip
             if band.kind == "outputs":
-                parts.append(Part("outputs", band.body, (insight, lengths), lambda s, b=band: self._outputs(
-                    s, b.body, theme, text, insight, bars)))  # fmt: skip
+                parts += self._outputs(band.body, theme, text, insight, bars)
                 continue
             parts.append(Part(f"band {number}", band.body, (maps,), lambda s, b=band: _maps(s, b, theme, maps)))
             if band.stage is maps.stages[0] and band.kind == MAPS:
@@ -78,12 +78,13 @@ class Inside:
             return
         room = rect.right - rect.left - text
         lines = self.type.folded(band.words, text, room)
-        y = max(rect.top + LINE * text / 2, rect.centery - LINE * text * len(lines) / 2)
+        with_shape = LINE * text * (len(lines) + 1) <= rect.height
+        y = rect.centery - LINE * text * (len(lines) - 1 + with_shape) / 2
         left = self._number(surface, theme, text, number, rect.left, y)
         for line in lines:
             self.type.write(surface, line, text, theme.ink, midleft=(left, y))
             y += LINE * text
-        if y < rect.bottom:
+        if with_shape:
             self.type.write(surface, band.shape, 0.92 * text, theme.muted, midleft=(left, y))
 
     def _number(self, surface, theme, text, number, left, middle):
@@ -95,45 +96,50 @@ class Inside:
         """Draw the filters, each above the maps that it makes: in their rows and columns."""
         w = band.stage.layer.params["w"].mean(axis=2)  # (KH,KW,F); the pictures have one channel
         count = w.shape[2]
-        columns, rows = min(COLUMNS, count), -(-count // COLUMNS)
+        columns, rows = _grid(count)
         pitch = band.body.width / columns
         side = max(3, round(FILTER * pitch))
         index = np.rint(127.5 + 127.5 * w / (np.abs(w).max() or 1)).astype(np.uint8)
         colors = signed(theme)[index]  # (KH,KW,F,3)
         top = band.body.top - rows * 1.1 * side - 0.06 * pitch
         for i in range(count):
-            row, column = divmod(i, COLUMNS)
+            row, column = divmod(i, columns)
             place = pygame.Rect(0, 0, side, side)
             place.topleft = round(band.body.left + column * pitch), round(top + row * 1.1 * side)
             picture = pygame.surfarray.make_surface(colors[:, :, i].swapaxes(0, 1))
             surface.blit(pygame.transform.scale(picture, place.size), place)
             pygame.draw.rect(surface, theme.line, place, 1)
 
-    def _outputs(self, surface, rect, theme, text, insight, bars):
-        """Draw ten columns: the score, the probability that it becomes, the digit."""
-        count = len(insight.logits)
-        pitch = rect.width / count
-        digit_top = rect.bottom - round(1.5 * text)
-        bar_top = rect.top + round(1.5 * text)
-        thick = round(0.5 * pitch)
-        seen = insight.image.any()
+    def _outputs(self, rect, theme, text, insight, bars):
+        """Return the parts that are ten columns: the score, the probability that it becomes, the digit."""
+        count, seen, parts = len(insight.logits), insight.image.any(), []
         for digit in range(count):
-            x = round(rect.left + (digit + 0.5) * pitch)
-            best = seen and digit == insight.answer
-            color = theme.accent if best else theme.muted
-            if seen:
-                score = f"{insight.logits[digit]:+.1f}"
-                self.type.write(surface, score, 0.92 * text, color, best, midtop=(x, rect.top))
-            bar = pygame.Rect(x - thick // 2, bar_top, thick, max(1, digit_top - bar_top - text // 4))
-            rounded(surface, bar, theme.track, text // 5)
-            long = round(bars[digit] * bar.height)
-            if long:
-                place = pygame.Rect(bar.left, bar.bottom - long, thick, long)
-                rounded(surface, place, theme.accent if best else theme.other, text // 5)
-            words = f"{digit}"
-            if best and pitch > 6.5 * text:
-                words += f"  {percent(insight.probabilities[digit])}"
-            self.type.write(surface, words, 1.1 * text, color, best, midtop=(x, digit_top))
+            left, right = (rect.left + round(rect.width * (digit + i) / count) for i in (0, 1))
+            column = pygame.Rect(left, rect.top, right - left, rect.height)
+            bar = pygame.Rect(0, rect.top + round(1.5 * text), round(0.5 * column.width), 0)
+            bar.height = max(1, rect.bottom - round(1.5 * text) - text // 4 - bar.top)
+            bar.centerx = column.centerx
+            best = bool(seen and digit == insight.answer)
+            score = f"{insight.logits[digit]:+.1f}" if seen else ""
+            name = f"{digit}"
+            if best and column.width > 6.5 * text:
+                name += f"  {percent(insight.probabilities[digit])}"
+            key = round(bars[digit] * bar.height), score, name, best
+            parts.append(Part(f"output {digit}", column, key, lambda surface, c=column, b=bar, k=key: self._output(
+                surface, theme, text, c, b, *k)))  # fmt: skip
+        return parts
+
+    def _output(self, surface, theme, text, column, bar, length, score, name, best):
+        color = theme.accent if best else theme.muted
+        rounded(surface, bar, theme.track, text // 5)
+        if length:
+            filled = pygame.Rect(bar.left, bar.bottom - length, bar.width, length)
+            rounded(surface, filled, theme.accent if best else theme.other, text // 5)
+        bold = best and column.width > 3 * text
+        self.type.write(surface, score, 0.92 * text, color, bold, midtop=column.midtop)
+        self.type.write(
+            surface, name, 1.1 * text, color, best, midtop=(column.centerx, column.bottom - round(1.5 * text))
+        )
 
 
 def _maps(surface, band, theme, insight):
@@ -171,6 +177,8 @@ def bands(stages, rect, text):
         body = pygame.Rect(rect.left, round(start), round(wide), max(1, round(tall)))
         if beside[i]:
             caption = pygame.Rect(body.right + text, body.top, rect.right - body.right - text, body.height)
+            if i:
+                caption.inflate_ip(0, 2 * int(0.28 * text))  # into the gaps, for two lines beside a low band
         else:
             caption = pygame.Rect(rect.left, round(top), rect.width, round(1.4 * text))
         placed.append(Band(kind, stage, words, shape, caption, body))
@@ -182,18 +190,27 @@ def _filters_height(stages):
     """Return the height of the filters' rows above the first maps, in columns."""
     if not stages or stages[0].kind != MAPS:
         return 0.0
-    return -(-stages[0].out.shape[2] // COLUMNS) * 1.1 * FILTER + 0.12
+    _, rows = _grid(stages[0].out.shape[2])
+    return rows * 1.1 * FILTER * _side(MAPS, 0, stages[0].out.shape[2]) + 0.12
 
 
-def _size(kind, number):
-    return SIZES[kind][min(number, 1)]
+def _grid(count):
+    """Return in how many columns and rows so many maps are shown."""
+    columns = min(count, COLUMNS if count <= MANY else COLUMNS_OF_MANY)
+    return columns, -(-count // columns)
+
+
+def _side(kind, number, count):
+    """Return how large each of so many maps is, in columns."""
+    return min(SIZES[kind][min(number, 1)], COLUMNS / _grid(count)[0])
 
 
 def _height(stage, number):
     """Return how high a stage's body is, in columns."""
     if stage.kind == DENSE:
         return -(-len(stage.out) // DENSE_COLUMNS) * COLUMNS / DENSE_COLUMNS
-    return -(-stage.out.shape[2] // COLUMNS) * _size(stage.kind, number)
+    count = stage.out.shape[2]
+    return _grid(count)[1] * _side(stage.kind, number, count)
 
 
 def _columns(kind, stage, height):
@@ -204,8 +221,8 @@ def _columns(kind, stage, height):
         return COLUMNS
     if kind == DENSE:
         return min(len(stage.out), DENSE_COLUMNS) * COLUMNS / DENSE_COLUMNS
-    count = stage.out.shape[2]
-    return height / -(-count // COLUMNS) * min(count, COLUMNS)
+    columns, rows = _grid(stage.out.shape[2])
+    return height / rows * columns
 
 
 def _words(stage, number):
@@ -236,7 +253,7 @@ def _share(out):
 def _mosaic(maps):
     """Return feature maps (H,W,F), 0..1, side by side as levels (x, y) uint8: 1..255, and 0 between them."""
     H, W, F = maps.shape
-    columns, rows = min(COLUMNS, F), -(-F // COLUMNS)
+    columns, rows = _grid(F)
     gap = max(1, round(H / 12))
     levels = np.zeros((rows * columns, W + gap, H + gap), np.uint8)
     levels[:F, :W, :H] = (1.5 + 254 * maps).transpose(2, 1, 0)

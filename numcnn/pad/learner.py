@@ -1,7 +1,6 @@
 """Learning in the background: ``numcnn learn`` in a process of its own, so that the pad goes on drawing meanwhile."""
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -9,19 +8,22 @@ import time
 from pathlib import Path
 
 import numcnn
+from numcnn.commands.learn import PROGRESS
 from numcnn.errors import NumcnnError
 
-USUAL_SECONDS = 5.0  # the bar moves by this; nobody knows before how long it takes
 NICE = 5  # the pad comes first
 
 
 class Learner:
-    """One run of ``numcnn learn``, begun when it is made.  weights: what to begin with, as ``--weights`` takes it."""
+    """One run of ``numcnn learn``, begun when it is made.  weights: what to begin with, as ``--weights`` takes it.
+
+    ``share``: how much is done, 0..1, as it says itself; `report` keeps it up to date, in a thread of its own.
+    """
 
     def __init__(self, weights):
-        command = [sys.executable, "-P", "-m", "numcnn", "learn", "--json", "--weights", str(weights)]
+        self.share, self._began = 0.0, time.perf_counter()
+        command = [sys.executable, "-P", "-m", "numcnn", "learn", "--json", "--progress", "--weights", str(weights)]
         path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-        self._began = time.perf_counter()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -38,16 +40,17 @@ class Learner:
 
         The seconds are those that the user has waited, with the start of the process.
         """
-        out, complaint = self._process.communicate()
+        last = "the process ended"
+        for line in self._process.stderr:  # until it ends; what it reports on stdout is short, and waits in the pipe
+            head, _, percent = line.strip().partition(" ")
+            if head == PROGRESS and percent.isdecimal():
+                self.share = int(percent) / 100
+            elif head:
+                last = line.strip()
+        out, _ = self._process.communicate()
         if self._process.returncode:
-            last = (complaint.strip().splitlines() or ["the process ended"])[-1]
             raise NumcnnError(f"learning failed: {last.removeprefix('numcnn learn: ')}")
         return json.loads(out) | {"seconds": time.perf_counter() - self._began}
-
-    @property
-    def share(self):
-        """How far it is, 0..1, as far as one can tell from the time."""
-        return 1 - math.exp(-(time.perf_counter() - self._began) / USUAL_SECONDS)
 
     def stop(self):
         """End the process, if it is still there."""
@@ -57,7 +60,7 @@ class Learner:
 
 def in_words(report):
     """Return what came of learning, before and after, in two lines."""
-    found, name = (report["held_out"], "digits of yours it hadn't seen")
+    found, name = (report["held_out"], "digits it hadn't seen")
     if not found:
         found, name = report["own"], "your digits"
     count = report["digits"]

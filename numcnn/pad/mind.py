@@ -28,11 +28,15 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Why:
-    """What made it the answer and not the runner-up: shares (28,28), -1..1, positive where ink speaks for it."""
+    """What made it the answer and not the runner-up: shares (28,28), -1..1, positive where ink speaks for it.
+
+    square: (left, top, right, bottom), where on the canvas these 28x28 pixels lie; None for a dot.
+    """
 
     answer: int
     runner_up: int
     shares: np.ndarray
+    square: tuple | None
 
 
 class Mind:
@@ -47,7 +51,7 @@ class Mind:
         self.refuse_below = float(network.info.get("refuse_below", 0.0))
         self._known = {}  # a picture's bytes -> Insight
         self._blank = None
-        self._why = None, None  # the last Reading that was asked about, and the answer
+        self._why = None, None  # the picture that was asked about last, and the answer
 
     def read(self, canvas):
         """Return a ``Reading`` for each digit on the canvas, from left to right."""
@@ -68,7 +72,7 @@ class Mind:
             self._blank = replace(insight, stages=stages, logits=nothing, probabilities=nothing)
         return self._blank
 
-    def why(self, reading):
+    def why(self, reading, canvas):
         """Return ``Why`` a reading has its answer: the saliency, smoothed a little, in shares of its largest value."""
         if self._why[0] is not reading.image:
             insight = reading.insight
@@ -76,7 +80,8 @@ class Mind:
                 slopes = saliency(self.network, reading.image, insight.answer, insight.runner_up)
             slopes = smooth(slopes)
             shares = slopes / (np.abs(slopes).max() or 1)
-            self._why = reading.image, Why(insight.answer, insight.runner_up, shares)
+            square = square_of([canvas.strokes[i] for i in reading.strokes], reading.image)
+            self._why = reading.image, Why(insight.answer, insight.runner_up, shares, square)
         return self._why[1]
 
     def _reading(self, image, box, strokes, known):
@@ -119,8 +124,6 @@ def square_of(strokes, image):
 
 def smooth(values):
     """Take the mean over neighbours, 1:2:1 in both directions.  (H,W) -> (H,W)."""
-    for axis in (0, 1):
-        padded = np.pad(values, [(1, 1) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
-        before, here, after = (np.take(padded, range(i, i + values.shape[axis]), axis) for i in range(3))
-        values = (before + 2 * here + after) / 4
-    return values
+    padded = np.pad(values, 1, mode="edge")
+    padded = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4

@@ -1,6 +1,7 @@
 """What the pad keeps of its user, in a folder of his own: labelled digits, the last drawing, personal weights.
 
 own.jsonl      the own set: a line of JSON for each digit, {"label": 4, "strokes": [[[x, y], ...], ...], "time": ...}
+settings.json  how the pad was set up last, {"theme": "dark", "pen": 0.04}
 drawing.json   the drawing when the pad was last open, in the form that ``numcnn draw --strokes`` reads
 personal.npz   the network's weights after it has learnt from the own set; personal-forgotten.npz: put aside
 
@@ -238,6 +239,31 @@ class Autosave:
             self.problem = f"cannot keep the drawing in {self.path}: {reason}"
         else:
             self._saved, self.problem = text, None
+
+
+# ------------------------------------------------------------------------------------------------- settings
+
+
+class Settings:
+    """Keeps how the pad is set up, a dict, in a file: ``path`` (default: settings.json in ``home``)."""
+
+    def __init__(self, path=None):
+        self.path = Path(path or home() / "settings.json")
+
+    def read(self):
+        """Return what was kept last; nothing when there is no such file, or when it is damaged."""
+        try:
+            value = json.loads(self.path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def write(self, value):
+        """Keep a dict.  Raises DataError; then the file is what it was."""
+        with _told(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self.path) as file:
+                file.write(json.dumps(value).encode())
 
 
 # ------------------------------------------------------------------------------------------------- personal weights

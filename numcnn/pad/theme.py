@@ -115,10 +115,10 @@ def ink_surface(ink, color):
 class Type:
     """Writes words.  Wants ``pygame.font.init()`` before."""
 
-    KEPT = 2000  # words that were written are kept, for the next frame
+    KEPT = 2000  # words that were written, and lines that were folded, are kept for the next frame
 
     def __init__(self):
-        self._fonts, self._words = {}, {}
+        self._fonts, self._words, self._lines = {}, {}, {}
 
     def font(self, height, bold=False):
         """Return the font whose small letters and capitals suit a line of this height, in pixels."""
@@ -146,8 +146,12 @@ class Type:
 
     def write(self, surface, words, height, color, bold=False, **anchor):
         """Write words; anchor is one of pygame.Rect's, as in topleft=(x, y).  Return the Rect they cover."""
+        if not words:
+            return pygame.Rect(0, 0, 0, 0)
         image = self.image(words, height, color, bold)
-        return surface.blit(image, image.get_rect(**anchor)) if words else pygame.Rect(0, 0, 0, 0)
+        rect = image.get_rect(**anchor)
+        surface.blit(image, rect)
+        return rect  # not what blit returns, which is cut off where the surface's clip is
 
     def width(self, words, height, bold=False):
         """Return how wide words would be."""
@@ -162,7 +166,22 @@ class Type:
         return words.rstrip() + "…"
 
     def folded(self, words, height, width):
-        """Return the words as lines that are not wider than this, as far as single words are not."""
+        """Return the words as lines that are not wider than this, as far as single words are not; evenly."""
+        key = words, height, width
+        if key not in self._lines:
+            if len(self._lines) > self.KEPT:
+                self._lines.clear()
+            lines = self._greedy(words, height, width)
+            narrow, wide = width / len(lines) - 1, width
+            while wide - narrow > 1:  # the narrowest that needs no more lines
+                middle = (narrow + wide) / 2
+                fewer = len(self._greedy(words, height, middle)) <= len(lines)
+                narrow, wide = (narrow, middle) if fewer else (middle, wide)
+            self._lines[key] = self._greedy(words, height, wide)
+        return self._lines[key]
+
+    def _greedy(self, words, height, width):
+        """Return the words as lines, each as full as it can be."""
         lines = [""]
         for word in words.split():
             longer = f"{lines[-1]} {word}".strip()

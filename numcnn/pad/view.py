@@ -11,7 +11,7 @@ from numcnn.pad.icons import icon
 from numcnn.pad.ink import Ink
 from numcnn.pad.inside import TIMES, Inside
 from numcnn.pad.layout import SEEN, Layout, Place
-from numcnn.pad.mind import smooth, square_of
+from numcnn.pad.mind import smooth
 from numcnn.pad.painter import Painter, Part
 from numcnn.pad.theme import THEMES, Theme, Type, mix, rounded
 
@@ -27,6 +27,7 @@ WORDS = {
     "theme": "Theme",
     "help": "Help",
 }
+PALE = 0.3  # how strong ink is below a saliency
 HALO = 0.16  # how strongly is painted what ink would do where there is none
 STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
 
@@ -67,13 +68,16 @@ class View:
         self.type = Type()
         self._ink, self._inside = Ink(), Inside(self.type)
         self._painter = Painter()
+        self._painted = None, None  # what saliency was painted last, and the surface
         self.toast_button = None  # the Rect of the button on a toast, once it is drawn
 
     def draw(self, surface, scene, places, place):
         """Draw a scene as a `Layout` and a `Place` say.  Return the Rects that changed."""
         self._theme, self._text = THEMES[scene.theme], places.text
         self._pen = scene.pen * place.scale * min(scene.canvas.width, scene.canvas.height)
-        inked = self._ink.update(scene.canvas.strokes, place, self._pen, _rgb(self._theme.ink))
+        # Pale below what is painted on it.
+        color = mix(self._theme.paper, self._theme.ink, 1.0 if scene.why is None else PALE)
+        inked = self._ink.update(scene.canvas.strokes, place, self._pen, color)
         parts = self._all_parts(scene, places, place)
         frame = surface.get_size(), places, self._theme
         return self._painter.paint(surface, self._theme.background, parts, frame, [inked])
@@ -94,24 +98,23 @@ class View:
     def _all_parts(self, scene, places, place):
         """Return the parts from the bottom to the top."""
         reading, sheet = scene.reading, places.sheet
-        shown = tuple((r.insight.answer, r.sure, r.insight) for r in scene.readings), scene.focus
         progress = scene.progress and round(40 * scene.progress[1])
+        marks = self._marks(scene, place)
         parts = [
-            Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.why),
-                  lambda surface: self._sheet(surface, scene, place)),
-            *self._boxes(scene, place),
+            Part("sheet", sheet.inflate(2, 2), (scene.picture,), lambda surface: self._sheet(surface, scene, place)),
+            *self._glow(scene, place, marks),
+            *self._boxes(scene, marks),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
-            Part("answer", places.answer, (shown, places.answer.size), lambda s: self._answer(s, places, scene)),
-            Part("seen", places.seen.inflate(8, 8), shown, lambda s: self._seen(s, places, scene)),
+            *self._answer(places.answer, scene),
+            *self._seen(places.seen, scene),
             Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
-        lengths = tuple(np.round(scene.bars * max(places.bars.width, places.inside.width)).tolist())
         if scene.inside:
             insight = reading.insight if reading else scene.blank
             maps = scene.maps or insight
-            parts += self._inside.parts(places.inside, self._theme, places.text, maps, insight, scene.bars, lengths)
+            parts += self._inside.parts(places.inside, self._theme, places.text, maps, insight, scene.bars)
         else:
-            parts += self._rows(scene, places, lengths)
+            parts += self._rows(scene, places)
         if scene.why is not None and reading:
             rect = pygame.Rect(sheet.left, sheet.bottom - 2 * places.text, sheet.width, 2 * places.text)
             why = scene.why
@@ -151,44 +154,59 @@ class View:
         if scene.picture is not None:
             picture = _fitted(scene.picture, sheet.inflate(-2 * self._text, -2 * self._text).size)
             surface.blit(picture, picture.get_rect(center=sheet.center))
-        elif scene.why is not None and scene.reading:
-            self._why(surface, scene, place)
         else:
             surface.blit(self._ink.layer, sheet)
         pygame.draw.rect(surface, theme.line, sheet.inflate(2, 2), 1)
 
-    def _why(self, surface, scene, place):
-        """Paint the drawing pale, and over its digit in focus what spoke for the answer and what for the runner-up."""
-        theme, sheet, ink = self._theme, place.sheet, self._ink.layer
-        pale = ink.copy()
-        pale.fill((*mix(theme.paper, theme.ink, 0.3), 0), special_flags=pygame.BLEND_RGBA_MAX)
-        pale.fill((*mix(theme.paper, theme.ink, 0.3), 255), special_flags=pygame.BLEND_RGBA_MIN)
-        surface.blit(pale, sheet)
-        square = square_of([scene.canvas.strokes[i] for i in scene.reading.strokes], scene.reading.image)
-        if square is None:
+    def _glow(self, scene, place, marks):
+        """Return the part that paints, over the digit in focus, what spoke for the answer and what for another."""
+        why = scene.why
+        if why is None or why.square is None or scene.reading is None or scene.picture is not None:
+            return []
+        square = place.rect(why.square)
+        whole = halo = square.clip(place.sheet)
+        if len(marks) > 1:  # not over the neighbours
+            whole, halo = whole.clip(marks[scene.focus]), whole.clip(_apart(marks, scene.focus))
+        strokes = [scene.canvas.strokes[i] for i in scene.reading.strokes]
+        return [Part("glow", whole, (why, square), lambda surface: self._paint_glow(
+            surface, whole, halo, why, square, strokes, place.sheet))]  # fmt: skip
+
+    def _paint_glow(self, surface, whole, halo, why, square, strokes, sheet):
+        """Paint a digit's strokes by what they spoke for and, faintly, what ink would do elsewhere in a Rect, halo."""
+        part = whole.clip(surface.get_clip())
+        if not part.width or not part.height:
             return
-        square = place.rect(square)
-        part = square.clip(sheet)
-        colors = pygame.transform.smoothscale(_painted(scene.why.shares, theme), square.size)
-        colors = colors.subsurface(part.move(-square.left, -square.top)).copy()
-        halo = colors.copy()
-        halo.set_alpha(round(255 * HALO))
-        surface.blit(halo, part)
-        inside = part.move(-sheet.left, -sheet.top)
-        where = pygame.surfarray.pixels_alpha(ink)[inside.left : inside.right, inside.top : inside.bottom]
+        strong = self._ink.of(strokes, part.move(-sheet.left, -sheet.top))
+        around = halo.clip(part).move(-part.left, -part.top)
+        around = strong[around.left : around.right, around.top : around.bottom]
+        np.maximum(around, round(255 * HALO), out=around)
+        colors = self._colors(why, square).subsurface(part.move(-square.left, -square.top)).copy()
         alpha = pygame.surfarray.pixels_alpha(colors)
-        alpha[...] = alpha.astype(np.uint16) * where // 255
-        del alpha, where  # they lock the surfaces
+        alpha[...] = (np.multiply(alpha, strong, dtype=np.uint16) + 255) >> 8
+        del alpha  # it locks the surface
         surface.blit(colors, part)
 
-    def _boxes(self, scene, place):
+    def _colors(self, why, square):
+        """Return the saliency painted, as large as the square that it covers."""
+        key = why, square.size, self._theme
+        if key != self._painted[0]:
+            self._painted = key, pygame.transform.smoothscale(_painted(why.shares, self._theme), square.size)
+        return self._painted[1]
+
+    def _marks(self, scene, place):
+        """Return the Rect around each digit, pen included; none for a picture."""
+        if scene.picture is not None:
+            return []
+        around = self._pen + 0.6 * self._text
+        edges = place.sheet.inflate(-4, -4)
+        return [place.rect(reading.box).inflate(around, around).clip(edges) for reading in scene.readings]
+
+    def _boxes(self, scene, marks):
         """Return the parts that mark each digit's place, where there are several."""
-        if len(scene.readings) < 2 or scene.picture is not None:
+        if len(marks) < 2:
             return []
         parts, theme = [], self._theme
-        for i, reading in enumerate(scene.readings):
-            around = self._pen + 0.6 * self._text
-            rect = place.rect(reading.box).inflate(around, around).clip(place.sheet.inflate(-4, -4))
+        for i, rect in enumerate(marks):
             color = theme.accent if i == scene.focus else mix(theme.paper, theme.muted, 0.35)
             parts.append(Part(f"box {i}", rect, (color,), lambda surface, rect=rect, color=color: pygame.draw.rect(
                 surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
@@ -202,11 +220,11 @@ class View:
 
     def _legend(self, surface, rect, why):
         theme, text = self._theme, self._text
+        lines = f"speaks for {why.answer}", f"speaks for {why.runner_up} instead"
+        if sum(self.type.width(words, text) for words in lines) + 6 * text > rect.width:
+            lines = f"for {why.answer}", f"for {why.runner_up} instead"
         x, y = rect.left + text, rect.centery
-        for color, words in (
-            (theme.accent, f"speaks for {why.answer}"),
-            (theme.against, f"speaks for {why.runner_up} instead"),
-        ):
+        for color, words in zip((theme.accent, theme.against), lines, strict=True):
             spot = pygame.Rect(0, 0, text, text)
             spot.midleft = x, y
             rounded(surface, spot, color, text // 4)
@@ -215,84 +233,113 @@ class View:
 
     # What the network says
 
-    def _answer(self, surface, places, scene):
-        rect, theme, text = places.answer, self._theme, self._text
+    def _answer(self, rect, scene):
+        """Return the parts that tell the answer: large, and in a line below how sure it is."""
+        text, letters = self._text, tuple((r.insight.answer, r.sure) for r in scene.readings)
         low = rect.bottom - round(1.2 * text)
-        if not scene.readings:
-            self.type.write(surface, "no answer yet", 1.1 * text, theme.muted, topleft=(rect.left, low))
-            return
-        height = low - rect.top - round(0.5 * text)
-        alone = scene.readings[0] if len(scene.readings) == 1 else None
-        if alone and not alone.sure:
-            size = min(0.5 * height, rect.width / 4.6)
-            self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=(rect.left, low))
-        else:
-            self._number(surface, pygame.Rect(rect.left, rect.top, rect.width, height), scene)
-        words = self.type.fitted(_in_words(scene), 1.1 * text, rect.width)
-        self.type.write(surface, words, 1.1 * text, theme.ink if alone else theme.muted, topleft=(rect.left, low))
+        number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
+        line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
+        words = _in_words(scene) if letters else "no answer yet"
+        strong = len(letters) == 1
+        parts = [Part("words", line, (words, strong), lambda surface: self._line(surface, line, words, strong))]
+        if letters:
+            # Its line below a digit reaches into the words'.
+            parts.append(Part("answer", rect, (letters, scene.focus), lambda s: self._number(s, number, scene)))
+        return parts
+
+    def _line(self, surface, rect, words, strong):
+        color, size = self._theme.ink if strong else self._theme.muted, 1.1 * self._text
+        self.type.write(surface, self.type.fitted(words, size, rect.width), size, color, topleft=rect.topleft)
 
     def _number(self, surface, rect, scene):
         """Write the number that was read, as large as it fits; digits that are not sure are a question mark."""
         theme = self._theme
+        if len(scene.readings) == 1 and not scene.readings[0].sure:
+            size = min(0.5 * rect.height, rect.width / 4.6)
+            place = rect.left, rect.bottom + round(0.5 * self._text)
+            self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=place)
+            return
         letters = [(str(r.insight.answer), True) if r.sure else ("?", False) for r in scene.readings]
         size = min(1.3 * rect.height, 1.4 * rect.width / len(letters))
         images = [self.type.cropped(word, size, theme.accent if sure else theme.muted, True) for word, sure in letters]
         gap = round(0.08 * size)
         x = rect.left
         for i, image in enumerate(images):
-            place = surface.blit(image, image.get_rect(bottomleft=(x, rect.bottom)))
+            surface.blit(image, image.get_rect(bottomleft=(x, rect.bottom)))
             if len(images) > 1 and i == scene.focus:
                 line = max(2, round(0.03 * size))
-                surface.fill(theme.accent, (x, rect.bottom + line, place.width, line))
+                surface.fill(theme.accent, (x, rect.bottom + line, image.get_width(), line))
             x += image.get_width() + gap
 
-    def _seen(self, surface, places, scene):
-        rect, theme, text = places.seen, self._theme, self._text
-        count = max(1, len(scene.readings))
+    def _seen(self, rect, scene):
+        """Return the parts that show what the network sees: a picture a digit, beside a single one what it is."""
+        count, text = max(1, len(scene.readings)), self._text
         gap = round(0.5 * text)
         side = min(rect.height, (rect.width - (count - 1) * gap) // count)
         side = max(SEEN * (side // SEEN), min(side, SEEN), 4)
+        parts = []
         for i in range(count):
             tile = pygame.Rect(rect.left + i * (side + gap), rect.top, side, side)
-            surface.fill("#000000" if scene.readings else theme.track, tile)
-            if scene.readings:
-                surface.blit(pygame.transform.scale(grey(scene.readings[i].image), tile.size), tile)
-            if count > 1 and i == scene.focus:
-                pygame.draw.rect(surface, theme.accent, tile.inflate(6, 6), max(2, text // 8), border_radius=3)
+            insight, marked = scene.readings[i].insight if scene.readings else None, count > 1 and i == scene.focus
+            parts.append(Part(f"seen {i}", tile.inflate(8, 8), (insight, marked),
+                              lambda s, t=tile, i=insight, m=marked: self._tile(s, t, i, m)))  # fmt: skip
         room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
         if count == 1 and room.width > 5 * text:
-            lines = self.type.folded(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
-            for i, line in enumerate(lines):
-                y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
-                self.type.write(surface, line, text, theme.muted, topleft=(room.left, y))
+            parts.append(Part("seen", room, (), lambda surface: self._seen_words(surface, room)))
+        return parts
 
-    def _rows(self, scene, places, lengths):
-        """Return the parts that are the ten bars, each with its digit and its probability."""
-        rect, reading, parts = places.bars, scene.reading, []
+    def _tile(self, surface, tile, insight, marked):
+        """Draw one picture as the network sees it, or none."""
+        if insight is None:
+            surface.fill(self._theme.track, tile)
+            return
+        small = grey(insight.image).convert(surface)  # before it is large
+        surface.blit(pygame.transform.scale(small, tile.size), tile)
+        if marked:
+            pygame.draw.rect(surface, self._theme.accent, tile.inflate(6, 6), max(2, self._text // 8), border_radius=3)
+
+    def _seen_words(self, surface, room):
+        text = self._text
+        lines = self.type.folded(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
+        for i, line in enumerate(lines):
+            y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
+            self.type.write(surface, line, text, self._theme.muted, topleft=(room.left, y))
+
+    def _rows(self, scene, places):
+        """Return the parts that are the ten bars."""
+        rect, parts = places.bars, []
         for digit in range(10):
             top, bottom = (rect.top + round(rect.height * (digit + i) / 10) for i in (0, 1))
             row = pygame.Rect(rect.left, top, rect.width, bottom - top)
-            words = percent(reading.insight.probabilities[digit]) if reading else ""
-            state = words, reading is not None and digit == reading.insight.answer, reading is None or reading.sure
-            share = scene.bars[digit]
-            parts.append(Part(f"bar {digit}", row, (*state, lengths[digit]),
-                               lambda s, d=digit, r=row, v=share, t=state: self._bar(s, r, d, v, *t)))  # fmt: skip
+            parts += self._row(row, digit, scene)
         return parts
 
-    def _bar(self, surface, row, digit, share, words, best, sure):
-        theme, text = self._theme, self._text
-        label, number = round(1.6 * text), round(4.7 * text)
-        thick = max(3, row.height // 2)
-        bar = pygame.Rect(row.left + label, row.centery - thick // 2, row.width - label - number, thick)
-        strong = theme.accent if sure else theme.ink
-        color = strong if best else theme.muted
-        rounded(surface, bar, theme.track, thick // 2)
-        self.type.write(surface, str(digit), 1.1 * text, color, best, midleft=(row.left, row.centery))
-        length = round(share * bar.width)
+    def _row(self, row, digit, scene):
+        """Return the parts of a bar: its digit, itself and its probability."""
+        theme, text, reading = self._theme, self._text, scene.reading
+        best, sure = reading is not None and digit == reading.insight.answer, reading is None or reading.sure
+        color = (theme.accent if sure else theme.ink) if best else theme.muted
+        fill = (theme.accent if sure else theme.muted) if best else theme.other
+        share = percent(reading.insight.probabilities[digit]) if reading else ""
+        left, right = (pygame.Rect(row.left, row.top, round(wide * text), row.height) for wide in (1.6, 5.2))
+        right.right = row.right
+        bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, row.height // 2))
+        bar.centery = row.centery
+        length = round(scene.bars[digit] * bar.width)
+        write = self.type.write
+        return [
+            Part(f"digit {digit}", left, (color,), lambda surface: write(
+                surface, str(digit), 1.1 * text, color, best, midleft=left.midleft)),
+            Part(f"bar {digit}", bar, (length, fill), lambda surface: self._bar(surface, bar, length, fill)),
+            Part(f"share {digit}", right, (share, color), lambda surface: write(
+                surface, share, text, color, best, midright=right.midright)),
+        ]  # fmt: skip
+
+    def _bar(self, surface, rect, length, color):
+        rounded(surface, rect, self._theme.track, rect.height // 2)
         if length:
-            bar.width = max(length, thick)
-            rounded(surface, bar, theme.other if not best else strong if sure else theme.muted, thick // 2)
-        self.type.write(surface, words, text, color, best, midright=(row.right, row.centery))
+            filled = pygame.Rect(rect.topleft, (max(length, rect.height), rect.height))
+            rounded(surface, filled, color, rect.height // 2)
 
     # The frame
 
@@ -343,6 +390,22 @@ class View:
 def grey(image):
     """Return a picture (H,W) uint8 as a surface."""
     return pygame.surfarray.make_surface(np.repeat(image.T[:, :, None], 3, axis=2))  # surfarray is [x][y]
+
+
+def _apart(rects, i):
+    """Return one of some Rects, cut half-way through what it shares with others."""
+    rect = rects[i].copy()
+    for other in rects[:i] + rects[i + 1 :]:
+        shared = rect.clip(other)
+        if shared.width == 0 or shared.height == 0:
+            continue
+        if shared.width <= shared.height:
+            left, right = (rect.left, shared.centerx) if rect.centerx < other.centerx else (shared.centerx, rect.right)
+            rect.left, rect.width = left, right - left
+        else:
+            top, bottom = (rect.top, shared.centery) if rect.centery < other.centery else (shared.centery, rect.bottom)
+            rect.top, rect.height = top, bottom - top
+    return rect
 
 
 def _in_words(scene):
