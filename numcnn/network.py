@@ -218,7 +218,10 @@ class Network:
 
     def predict_proba(self, images):
         """Return the probabilities (N, classes) of pictures: see ``logits`` for what they may be."""
-        return softmax(self.logits(images) / self.dtype.type(self.temperature))
+        return self._probabilities(self.logits(images))
+
+    def _probabilities(self, logits):
+        return softmax(logits / self.dtype.type(self.temperature))
 
     def predict(self, images):
         """Return the labels (N,) of pictures: see ``logits`` for what they may be."""
@@ -236,14 +239,15 @@ class Network:
         return metrics.evaluation(labels, np.exp(criterion.log_probs), loss)
 
     def calibrate(self, images, labels):
-        """Set the temperature so that probabilities say how sure one may be, and return it.
+        """Set the temperature so that probabilities say how sure one may be, and return the pictures' (N, classes).
 
         images, labels: some that were not trained on.  No answer changes.  See ``calibration.fit_temperature``.
         """
         from numcnn.calibration import fit_temperature
 
-        self.temperature = fit_temperature(self.logits(images), labels)
-        return self.temperature
+        logits = self.logits(images)
+        self.temperature = fit_temperature(logits, labels)
+        return self._probabilities(logits)
 
     def reader(self):
         """Return a ``reader.Reader``: a snapshot of this network that reads one picture at a time without delay."""

@@ -114,7 +114,7 @@ class RunFolder(Progress):
         self.began = time.perf_counter() - earlier_seconds
         self.best, self.last = self.folder / "best.npz", self.folder / "last.npz"
 
-    def on_best(self, network, state):
+    def on_kept(self, network, state):
         """Write best.npz."""
         self.save_best(network, result_of(state.history[-1]))
 

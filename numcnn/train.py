@@ -57,7 +57,7 @@ class Monitor:
     def on_batch(self, state, images, loss, accuracy):
         """Hear of a finished step: its number of images, the epoch's mean loss and accuracy so far."""
 
-    def on_best(self, network, state):
+    def on_kept(self, network, state):
         """Hear that the epoch just finished, the last in ``state.history``, is the one to keep so far."""
 
     def on_epoch(self, network, optimizer, state, best):
@@ -122,7 +122,7 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
                     row.update(val_loss=result.loss, val_accuracy=result.accuracy)
                 best = _note_best(state, row)
                 if best or config.keep == "last":
-                    monitor.on_best(network, state)
+                    monitor.on_kept(network, state)
             monitor.on_epoch(network, optimizer, state, best)
     if optimizer.average:
         network.params[...] = optimizer.moments[AVERAGE]

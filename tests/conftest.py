@@ -13,7 +13,7 @@ REAL = {name: os.environ.get(name) for name in ("NUMCNN_DATA", "NUMCNN_PENDIGITS
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_real_data():
+def no_real_data(tmp_path_factory):
     """Hide real data from all tests but those that ask for them by ``real_mnist`` and ``real_pens``.
 
     So nothing else can depend on whether they are at hand, and .ci/run needn't run it both with them and without.
@@ -21,6 +21,8 @@ def no_real_data():
     with pytest.MonkeyPatch.context() as patch:
         for name in REAL:
             patch.delenv(name, raising=False)
+        # Where downloads are kept.  Compiled kernels aren't: NUMBA_CACHE_DIR has been set by the imports above.
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

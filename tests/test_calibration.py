@@ -48,8 +48,10 @@ def test_a_network_keeps_its_temperature_wherever_it_goes(tmp_path):
     network = Network([Flatten(), Dense(10)], backend=BACKEND)
     network.fit(images[:300], labels[:300], epochs=2)
     answers, before = network.predict(images), network.evaluate(images[300:], labels[300:])
-    found = network.calibrate(images[300:], labels[300:])
-    assert found == network.temperature != 1
+    calibrated = network.calibrate(images[300:], labels[300:])
+    found = network.temperature
+    assert found != 1
+    np.testing.assert_array_equal(calibrated, network.predict_proba(images[300:]))
     after = network.evaluate(images[300:], labels[300:])
     assert after.loss < before.loss and after.accuracy == before.accuracy
     np.testing.assert_array_equal(network.predict(images), answers)

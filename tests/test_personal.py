@@ -121,6 +121,7 @@ def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path,
     report = json.loads(text)
     assert report["digits"] == 8 and report["labels"][4] == 8 and report["held_out"] is None
     assert report["own"]["after"] > report["own"]["before"] and report["known"]["after"] > 0.9
+    assert ("MNIST" in report["known"]["source"]) == (known == "real")
     assert numcnn.load(out).info["personal"]["digits"] == 8
 
 

@@ -101,6 +101,7 @@ def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
     ("options", "told"),
     [
         (["--simulate", "--own", "a.jsonl", "--out", "b.npz"], "writes no weights; leave out --own, --out"),
+        (["--simulate", "--progress"], "writes no weights; leave out --progress"),
         (["--draws", "2"], "only simulated users heed --draws; add --simulate, or leave out --draws"),
         (["--way", "balanced", "--pens", "x"], "only simulated users heed --pens, --way;"),
         (["--simulate", "--worst", "3", "--writers", "4"], "leave out one of them"),

@@ -192,7 +192,7 @@ def test_outliers_are_not_misread():
 class Best(Monitor):
     """Keep the parameters of the best epoch, and those that the next one begins with."""
 
-    def on_best(self, network, state):
+    def on_kept(self, network, state):
         self.best = network.params.copy()
 
     def on_epoch(self, network, optimizer, state, best):
@@ -356,7 +356,7 @@ def test_the_last_epoch_is_kept_where_that_is_wanted():
         def on_start(self, network, state, images_per_epoch):
             self.epochs, self.best = [], []
 
-        def on_best(self, network, state):
+        def on_kept(self, network, state):
             self.epochs.append(state.epoch)
 
         def on_epoch(self, network, optimizer, state, best):

@@ -28,7 +28,6 @@ from numcnn.errors import ConfigError
 
 # What simulated users do unless told otherwise.  The parser's defaults are None, so that one knows what was given.
 SIMULATED = {"pens": None, "worst": 5, "writers": None, "digits": 20, "draws": 3, "way": "balanced"}
-PROGRESS = "progress"  # what the lines of --progress begin with
 
 
 def add_arguments(parser):
@@ -53,10 +52,11 @@ def add_arguments(parser):
     group = parser.add_argument_group("simulated users")
     group.add_argument("--simulate", action="store_true", help="measure what learning is worth; write no weights")
     group.add_argument("--pens", metavar="PATH", help="UCI's pen digits (default: the cache, else a download)")
-    group.add_argument("--worst", type=int, metavar="N", help="the N writers read worst (default: 5)")
+    usual = {name: f"(default: {SIMULATED[name]})" for name in ("worst", "digits", "draws")}
+    group.add_argument("--worst", type=int, metavar="N", help=f"the N writers read worst {usual['worst']}")
     group.add_argument("--writers", type=_numbers, metavar="N,N", help="these writers instead")
-    group.add_argument("--digits", type=int, metavar="N", help="how many each labels (default: 20)")
-    group.add_argument("--draws", type=int, metavar="N", help="times that each does so (default: 3)")
+    group.add_argument("--digits", type=int, metavar="N", help=f"how many each labels {usual['digits']}")
+    group.add_argument("--draws", type=int, metavar="N", help=f"times that each does so {usual['draws']}")
     group.add_argument(
         "--way",
         choices=WAYS,
@@ -80,8 +80,8 @@ def run(arguments):
 
 def _check_belong_together(arguments):
     """Refuse options that would do nothing, and fill in those that weren't given.  Raises ConfigError."""
-    foreign = ("own", "out") if arguments.simulate else SIMULATED
-    given = ", ".join(f"--{name}" for name in foreign if getattr(arguments, name) is not None)
+    foreign = ("own", "out", "progress") if arguments.simulate else SIMULATED
+    given = ", ".join(f"--{name}" for name in foreign if getattr(arguments, name) not in (None, False))
     if given and arguments.simulate:
         raise ConfigError(f"--simulate learns other people's digits and writes no weights; leave out {given}")
     if given:
@@ -125,6 +125,8 @@ def _learn(arguments, network):
 
 def _teller():
     """Return what says a share, 0..1, on stderr, once for each percent."""
+    from numcnn.pad.learner import PROGRESS
+
     told = -1
 
     def tell(share):

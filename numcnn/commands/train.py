@@ -369,8 +369,7 @@ def _finish(monitor, dataset, val_set, state, config, info, threads, command_lin
 
     Return the card and the test set's ``metrics.Evaluation``, which is None with --no-test.
     """
-    from numcnn.calibration import fit_temperature, refusal_threshold
-    from numcnn.losses import softmax
+    from numcnn.calibration import refusal_threshold
     from numcnn.network import load
     from numcnn.runs import versions
     from numcnn.threads import peak_memory_mb
@@ -378,10 +377,8 @@ def _finish(monitor, dataset, val_set, state, config, info, threads, command_lin
     network = load(monitor.best, backend=config.backend)
     network.fuse = config.fuse
     if len(val_set):
-        logits = network.logits(val_set.images[val_set.index])  # read once for both
-        network.temperature = fit_temperature(logits, val_set.labels[val_set.index])
+        probabilities = network.calibrate(val_set.images[val_set.index], val_set.labels[val_set.index])
         if config.outliers:
-            probabilities = softmax(logits / network.dtype.type(network.temperature))
             monitor.info["refuse_below"] = refusal_threshold(probabilities.max(axis=1))
     test = network.evaluate(dataset.test_images, dataset.test_labels) if config.test else None
     tested = {key: getattr(test, name) if test else None for key, name in TESTED.items()}

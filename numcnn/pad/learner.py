@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import numcnn
-from numcnn.commands.learn import PROGRESS
 from numcnn.errors import NumcnnError
 
 NICE = 5  # the pad comes first
+PROGRESS = "progress"  # what the lines of `numcnn learn --progress` begin with
 
 
 class Learner:
