@@ -171,7 +171,7 @@ class Pad:
         """Begin a stroke or an erasure, if the place is on the sheet."""
         if not self.places().sheet.collidepoint(position) or self.scene.help:
             return
-        self.scene.picture = None
+        self._drop_picture()
         point = self.where().to_canvas(position)
         if erase:
             self.canvas.begin_erase(*point, self._eraser())
@@ -249,11 +249,11 @@ class Pad:
         self._toast_ends = time.perf_counter() + TOAST_SECONDS + len(words) / LETTERS_A_SECOND
 
     def _undo(self):
-        self.scene.picture = None
+        self._drop_picture()
         self.canvas.undo()
 
     def _redo(self):
-        self.scene.picture = None
+        self._drop_picture()
         self.canvas.redo()
 
     def _clear(self):
@@ -323,7 +323,10 @@ class Pad:
         self.keeper.swap()
 
     def _drop_picture(self):
-        self.scene.picture, self._read = None, None
+        """Take the picture off the sheet, if there is one, and what was read from it: it has no place on the canvas."""
+        if self.scene.picture is not None:
+            self.scene.picture = self._read = None
+            self._look(())
 
     def _told(self, done):
         """Act on what came of an errand."""
@@ -333,6 +336,8 @@ class Pad:
             self._look(self.mind.read_picture(image))
         if done.network is not None:
             self.mind, self._read = Mind(done.network), None
+            if self.scene.picture is not None:
+                self._look(self.mind.read_picture(self.scene.reading.image))
         if done.words:
             self.say(done.words, done.kind, done.button)
 
