@@ -167,9 +167,10 @@ def test_a_scene_drawn_after_others_looks_like_one_drawn_afresh():
     view, surface = View(), pygame.Surface(SIZE)
     rng, explained = np.random.default_rng(0), False
     for _ in range(25):
-        canvas.stroke(rng.uniform(0, 560, (4, 2))) if rng.random() < 0.6 else canvas.undo()
-        if rng.random() < 0.3:
-            canvas.erase(rng.uniform(0, 560, (2, 2)))
+        corner = rng.uniform(0, 430, 2)
+        canvas.stroke(corner + rng.uniform(0, 130, (4, 2))) if rng.random() < 0.6 else canvas.undo()
+        if rng.random() < 0.5:
+            canvas.erase(rng.uniform(0, 560, 2) + rng.uniform(-40, 40, (2, 2)))
         choice, explained = rng.random(5) < 0.3, explained ^ (rng.random() < 0.2)
         scene = scene_of(canvas, mind=mind, inside=bool(choice[0]), help=bool(choice[1]))
         scene.hovered = "why" if choice[2] else None
