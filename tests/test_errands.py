@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pygame
 import pytest
-from pads import SIZE, drag, settle, small
+from pads import SIZE, drag, mouse, settle, small
 
 import numcnn
 from numcnn.cli import main
@@ -21,10 +21,9 @@ SHIPPED = small()
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """An empty folder for the user's data, so that nobody's own is touched."""
-    monkeypatch.setenv("NUMCNN_HOME", str(tmp_path))
-    return tmp_path
+def empty_home(home):
+    """Make the folder of the pad's user."""
+    home.mkdir()
 
 
 @pytest.fixture
@@ -147,7 +146,9 @@ def lesson(keeper, monkeypatch):
     monkeypatch.setattr("numcnn.pad.errands.Learner", lambda weights: lesson)
     keeper.own.add(1, [[(0, 0), (0, 9)]])
     keeper.learn()
+    began = time.perf_counter()
     while not keeper.progress:
+        assert time.perf_counter() - began < PATIENCE_SECONDS
         time.sleep(0.001)
     return lesson
 
@@ -235,32 +236,82 @@ def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(keeper, home,
     assert len(store.Autosave().restore()) == 5
 
 
-def test_a_drawing_that_cannot_be_kept_when_the_pad_closes_is_told_in_the_terminal(home, monkeypatch, capsys):
+@pytest.fixture
+def draw_and_quit(tmp_path, monkeypatch):
+    """Give a function that runs ``numcnn draw``, does something as soon as the window is open, and quits."""
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    SHIPPED.save(home / "small.npz")
-    (home / "drawing.json").write_text("[[[0, 0], [9, 9]]]")
-    opened, meanwhile = app.open_window, []
+    SHIPPED.save(tmp_path / "small.npz")
+    opened = app.open_window
 
-    def open_and_quit(size):
-        opened(size)
-        for happen in meanwhile:
-            happen()
-        pygame.event.post(pygame.event.Event(pygame.QUIT))
+    def run(do):
+        def open_and_quit(size):
+            opened(size)
+            do()
+            pygame.event.post(pygame.event.Event(pygame.QUIT))
 
-    monkeypatch.setattr(app, "open_window", open_and_quit)
-    assert main(["draw", "--weights", str(home / "small.npz")]) == 0 and capsys.readouterr().err == ""
+        monkeypatch.setattr(app, "open_window", open_and_quit)
+        return main(["draw", "--weights", str(tmp_path / "small.npz")])
+
+    return run
+
+
+def draw_a_line():
+    mouse(pygame.MOUSEBUTTONDOWN, (300, 300))
+    mouse(pygame.MOUSEMOTION, (340, 390))
+    mouse(pygame.MOUSEBUTTONUP, (340, 390))
+
+
+def test_a_drawing_that_cannot_be_kept_when_the_pad_closes_is_told_in_the_terminal(home, draw_and_quit, capsys):
+    assert draw_and_quit(draw_a_line) == 0 and capsys.readouterr().err == ""
+    assert len(store.Autosave().restore()) == 1
     (home / "drawing.json").unlink()
-    meanwhile.append((home / "drawing.json").mkdir)
-    assert main(["draw", "--weights", str(home / "small.npz")]) == 2
+    home.rmdir()
+    home.write_text("no folder")
+    assert draw_and_quit(draw_a_line) == 1
     told = capsys.readouterr().err
-    assert told.startswith(f"numcnn draw: cannot keep the drawing in {home / 'drawing.json'}: ") and "is lost" in told
+    assert told.startswith(f"numcnn draw: cannot keep the drawing in {home / 'drawing.json'}: ")
+    assert "is lost" in told and told.count("\n") == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a script of the shell stands in for Python")
-def test_the_seconds_are_those_that_one_has_waited(tmp_path, monkeypatch):
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nsleep 0.3\necho '{json.dumps({'digits': 3, 'seconds': 0.01})}'\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+def test_nothing_is_lost_where_nothing_was_drawn(home, draw_and_quit, capsys):
+    home.rmdir()
+    home.write_text("no folder")
+    assert draw_and_quit(lambda: None) == 0 and capsys.readouterr().err == ""
+
+
+def test_settings_that_cannot_be_kept_when_the_pad_closes_are_told_in_the_terminal(home, draw_and_quit, capsys):
+    (home / "settings.json").mkdir()
+    assert draw_and_quit(lambda: None) == 0 and capsys.readouterr().err == ""
+    thicker = pygame.event.Event(pygame.KEYDOWN, key=pygame.K_RIGHTBRACKET, mod=0)
+    assert draw_and_quit(lambda: pygame.event.post(thicker)) == 1
+    assert capsys.readouterr().err.startswith(f"numcnn draw: cannot use {home / 'settings.json'}: ")
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Give a function that lets a script of the shell stand in for Python."""
+    if sys.platform == "win32":
+        pytest.skip("a script of the shell stands in for Python")
+
+    def made(script):
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+
+    return made
+
+
+@pytest.mark.parametrize("out", ["", "warning: no JSON", "[]", "{}", json.dumps({"digits": 3, "held_out": 4})])
+def test_a_report_of_learning_that_is_none_is_told(keeper, stand_in, out):
+    stand_in(f"echo '{out}'")
+    keeper.own.add(1, [[(0, 0), (0, 9)]])
+    keeper.learn()
+    (done,) = ended(keeper)
+    assert done.kind == "bad" and done.words.startswith("learning failed: ")
+
+
+def test_the_seconds_are_those_that_one_has_waited(stand_in):
+    stand_in(f"sleep 0.3\necho '{json.dumps({'digits': 3, 'seconds': 0.01})}'")
     report = Learner("pad").report()
     assert report["digits"] == 3 and 0.3 <= report["seconds"] < 30

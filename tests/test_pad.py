@@ -17,7 +17,7 @@ from pads import SIZE, click, count, drag, mouse, press, region, settle, small
 from PIL import Image
 
 import numcnn
-from numcnn import raster
+from numcnn import insight, raster
 from numcnn.cli import main
 from numcnn.data.strokes import digit_strokes
 from numcnn.errors import ConfigError
@@ -465,6 +465,54 @@ def test_a_picture_that_is_dropped_is_shown_and_read(pad, tmp_path):
     assert "draw a digit first" in words(pad)
     press(pad, pygame.K_c)  # the drawing comes back
     assert pad.scene.picture is None and len(pad.canvas.strokes) == 1 and pad.scene.reading.box
+
+
+def drop(pad, path):
+    """Drop a picture of a 1 onto the pad."""
+    picture = np.full((60, 46), 255, np.uint8)
+    picture[20:40, 20:26] = 0
+    Image.fromarray(picture).save(path)
+    pygame.event.post(pygame.event.Event(pygame.DROPFILE, file=str(path)))
+    settle(pad)
+    assert pad.scene.picture is not None and pad.scene.reading.box is None
+
+
+TAKEN_OFF = {
+    "undo": lambda pad: press(pad, pygame.K_z, mod=pygame.KMOD_CTRL),
+    "redo": lambda pad: press(pad, pygame.K_y, mod=pygame.KMOD_CTRL),
+    "erase": lambda pad: drag(pad, (300, 300), (310, 310), button=3),
+    "clear": lambda pad: press(pad, pygame.K_c),
+    "escape": lambda pad: press(pad, pygame.K_ESCAPE),
+}
+
+
+@pytest.mark.parametrize("take_off", TAKEN_OFF.values(), ids=TAKEN_OFF)
+def test_a_picture_taken_off_a_canvas_that_stays_as_it_is_leaves_nothing_behind(pad, tmp_path, take_off):
+    drop(pad, tmp_path / "one.png")
+    mouse(pygame.MOUSEBUTTONDOWN, (300, 300), button=3)  # all before the next frame
+    mouse(pygame.MOUSEBUTTONUP, (300, 300), button=3)
+    mouse(pygame.MOUSEMOTION, (305, 305))
+    settle(pad)
+    assert pad.scene.picture is None and not pad.scene.readings
+    drop(pad, tmp_path / "one.png")
+    take_off(pad)
+    settle(pad)
+    assert pad.scene.picture is None and pad.scene.reading is None
+    assert not pad.scene.bars.any()
+
+
+def test_a_dropped_picture_is_read_anew_by_the_network_that_is_swapped_in(open_pad, tmp_path):
+    store.make_home()
+    small(seed=5).save(store.personal_weights())
+    pad = open_pad(keeper=Keeper(shipped=small(), weights="pad"))
+    drop(pad, tmp_path / "one.png")
+    before = pad.scene.reading
+    press(pad, pygame.K_b)
+    settle(pad)
+    now = pad.scene.reading
+    np.testing.assert_array_equal(now.image, before.image)
+    np.testing.assert_array_equal(now.insight.probabilities, insight.look(small(seed=5), now.image).probabilities)
+    assert (now.insight.probabilities != before.insight.probabilities).any()
 
 
 @pytest.mark.parametrize("content", [b"just some text", b"\x89PNG\r\n\x1a\n broken", b"", None])

@@ -12,8 +12,7 @@ from numcnn.pad.theme import THEMES
 
 
 @pytest.fixture(autouse=True)
-def a_home_and_no_display(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMCNN_HOME", str(tmp_path / "home"))
+def no_display(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
 
 
@@ -55,8 +54,33 @@ def test_theme_and_brush_are_as_they_were_left(start):
     assert ground() == "light"
 
 
+def test_a_pad_keeps_only_what_was_set_in_it(start):
+    start()
+    start()  # closes the one before, in which nothing was set
+    assert not store.Settings().path.exists()
+    store.Settings().change({"theme": "dark", "pen": 0.05})  # another pad
+    start()
+    assert store.Settings().read() == {"theme": "dark", "pen": 0.05}
+    pad = start()
+    press(pad, pygame.K_RIGHTBRACKET)
+    pen = pad.scene.pen
+    store.Settings().change({"theme": "light"})
+    start()
+    assert store.Settings().read() == {"theme": "light", "pen": pen}
+
+
+def test_settings_that_cannot_be_kept_when_the_pad_closes_are_handed_on_to_be_told(start):
+    store.make_home()
+    pad = start()
+    press(pad, pygame.K_RIGHTBRACKET)
+    store.Settings().path.mkdir()
+    start()
+    (told,) = pad.keeper.lost
+    assert told.startswith(f"cannot use {store.Settings().path}: ")
+
+
 def test_a_theme_that_is_asked_for_comes_before_the_kept_one_and_does_not_replace_it(start):
-    store.Settings().write({"theme": "dark"})
+    store.Settings().change({"theme": "dark"})
     start(theme="light")
     assert ground() == "light"
     start()
@@ -64,7 +88,7 @@ def test_a_theme_that_is_asked_for_comes_before_the_kept_one_and_does_not_replac
 
 
 def test_a_drawing_to_begin_with_has_the_brush_that_suits_it(start):
-    store.Settings().write({"pen": app.PENS[1]})
+    store.Settings().change({"pen": app.PENS[1]})
     assert start(strokes=[[(0, 0), (1, 9)]]).scene.pen == app.PEN
 
 

@@ -8,7 +8,7 @@ import pygame
 import pytest
 from pads import SIZE, count, picture_region, region, small
 
-from numcnn import raster
+from numcnn import Conv2D, Dense, Flatten, MaxPool2D, ReLU, raster
 from numcnn.cli import main
 from numcnn.data.strokes import digit_strokes
 from numcnn.insight import look
@@ -43,9 +43,9 @@ def weights(tmp_path):
     return str(path)
 
 
-def scene_of(canvas, network=None, **settings):
+def scene_of(canvas, network=None, *, mind=None, **settings):
     """Return the scene of a canvas, all bars in place."""
-    mind = Mind(network or small())
+    mind = mind or Mind(network or small())
     scene = Scene(canvas, mind.read(canvas), blank=mind.blank(), **settings)
     scene.focus = len(scene.readings) - 1 if scene.readings else None
     scene.bars = app.lengths(scene)
@@ -163,21 +163,54 @@ def test_only_what_differs_is_drawn_again_and_that_completely():
 
 
 def test_a_scene_drawn_after_others_looks_like_one_drawn_afresh():
-    canvas = app.fitted_canvas([LINE])
+    canvas, mind = app.fitted_canvas([LINE]), Mind(small())  # one mind: what it knows already stays the same object
     view, surface = View(), pygame.Surface(SIZE)
-    rng = np.random.default_rng(0)
+    rng, explained = np.random.default_rng(0), False
     for _ in range(25):
-        canvas.stroke(rng.uniform(0, 560, (4, 2))) if rng.random() < 0.6 else canvas.undo()
-        if rng.random() < 0.3:
-            canvas.erase(rng.uniform(0, 560, (2, 2)))
-        choice = rng.random(6) < 0.3
-        scene = scene_of(canvas, inside=bool(choice[0]), help=bool(choice[1]), hovered="why" if choice[2] else None)
+        corner = rng.uniform(0, 430, 2)
+        canvas.stroke(corner + rng.uniform(0, 130, (4, 2))) if rng.random() < 0.6 else canvas.undo()
+        if rng.random() < 0.5:
+            canvas.erase(rng.uniform(0, 560, 2) + rng.uniform(-40, 40, (2, 2)))
+        choice, explained = rng.random(5) < 0.3, explained ^ (rng.random() < 0.2)
+        scene = scene_of(canvas, mind=mind, inside=bool(choice[0]), help=bool(choice[1]))
+        scene.hovered = "why" if choice[2] else None
         scene.toast = Toast("kept", "good", "Undo") if choice[3] else None
         scene.pointer = (300, 300, 20) if choice[4] else None
-        scene.why = Mind(small()).why(scene.reading, canvas) if choice[5] and scene.reading else None
+        scene.focus = int(rng.integers(len(scene.readings))) if scene.readings else None
+        scene.why = mind.why(scene.reading, canvas) if explained and scene.reading else None
         draw(scene, view=view, surface=surface)
-        afresh, _, _ = draw(scene)
-        np.testing.assert_array_equal(pygame.surfarray.array3d(surface), pygame.surfarray.array3d(afresh))
+        assert_as_if_afresh(scene, surface)
+
+
+def assert_as_if_afresh(scene, surface):
+    """Compare what was drawn over an earlier scene with the scene drawn on nothing."""
+    afresh, _, _ = draw(scene, surface.get_size())
+    np.testing.assert_array_equal(pygame.surfarray.array3d(surface), pygame.surfarray.array3d(afresh))
+
+
+def test_the_glow_follows_when_only_the_digit_beside_changes():
+    canvas, mind = Canvas(560, 560), Mind(small())
+    canvas.stroke([(100, 330), (165, 335), (110, 360)])
+    canvas.stroke([(180, 150), (240, 220), (182, 360)])
+    view, surface = View(), pygame.Surface((1100, 700))
+    whys = []
+    for _ in range(2):
+        scene = scene_of(canvas, mind=mind)
+        scene.why = mind.why(scene.reading, canvas)
+        whys.append(scene.why)
+        draw(scene, surface.get_size(), view, surface)
+        assert_as_if_afresh(scene, surface)
+        canvas.erase([(166, 335), (163, 335)], 4)
+    assert whys[0] is whys[1] and len(scene.readings) == 2
+
+
+def test_captions_follow_when_another_network_makes_maps_of_another_size():
+    canvas, view, surface = app.fitted_canvas([LINE]), View(), pygame.Surface((1280, 800))
+    for padding in ("valid", "same"):
+        layers = [Conv2D(4, 3, padding=padding), ReLU(), MaxPool2D(2), Flatten(), Dense(10)]
+        scene = scene_of(canvas, Network(layers, backend="reference", seed=0), inside=True)
+        draw(scene, surface.get_size(), view, surface)
+        assert_as_if_afresh(scene, surface)
 
 
 def test_ink_is_the_brush_s_and_undone_ink_leaves_no_trace():

@@ -272,8 +272,22 @@ def test_a_damaged_drawing_is_told_and_the_sheet_empty(autosave, content):
     autosave.path.write_bytes(content)
     assert autosave.restore() == []
     assert autosave.problem.startswith(f"the last drawing is lost: {autosave.path}: ")
+    assert autosave.problem.endswith("; the file is now drawing.json.damaged")
     autosave.flush(FOUR)
     assert autosave.problem is None and len(autosave.restore()) == 2
+    aside = autosave.path.with_name("drawing.json.damaged")
+    assert aside.read_bytes() == content
+    autosave.path.write_bytes(b"damaged again")
+    assert autosave.restore() == [] and aside.read_bytes() == b"damaged again"
+
+
+def test_a_drawing_that_came_back_and_stays_as_it_is_is_not_written_again(autosave):
+    autosave.flush(FOUR)
+    again = store.Autosave(autosave.path)
+    strokes = again.restore()
+    autosave.flush(DOT)  # another pad
+    again.flush(strokes)
+    assert len(store.Autosave(autosave.path).restore()) == 1
 
 
 def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, little_room):
@@ -297,7 +311,8 @@ def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, 
 def test_settings_come_back_and_damaged_ones_are_none(tmp_path):
     settings = store.Settings(tmp_path / "data" / "settings.json")
     assert settings.read() == {}
-    settings.write({"theme": "dark", "pen": 0.04})
+    settings.change({"theme": "light", "pen": 0.04})
+    settings.change({"theme": "dark"})
     assert store.Settings(settings.path).read() == {"theme": "dark", "pen": 0.04}
     for content in (b"", b'{"theme": "da', b"[1, 2]", b'"dark"', b"\xff\xfe", b"[" * 100_000):
         settings.path.write_bytes(content)
@@ -306,7 +321,30 @@ def test_settings_come_back_and_damaged_ones_are_none(tmp_path):
     settings.path.mkdir()  # what can't be read, nor written
     assert settings.read() == {}
     with pytest.raises(DataError, match=r"cannot use .*settings\.json"):
-        settings.write({"theme": "light"})
+        settings.change({"theme": "light"})
+
+
+CHANGE_MANY = """
+import sys
+from numcnn.pad.store import Settings
+settings = Settings(sys.argv[1])
+sys.stdin.readline()
+for i in range(30):
+    settings.change({sys.argv[2]: i})
+    assert settings.read()[sys.argv[2]] == i
+"""
+
+
+def test_two_pads_that_change_settings_at_once_lose_none(tmp_path):
+    path = tmp_path / "settings.json"
+    pads = [python(CHANGE_MANY, path, name, stdin=subprocess.PIPE) for name in ("theme", "pen")]
+    for pad in pads:  # both are ready: now
+        pad.stdin.write(b"\n")
+        pad.stdin.flush()
+    for pad in pads:
+        pad.communicate(timeout=60)
+        assert pad.returncode == 0
+    assert store.Settings(path).read() == {"theme": 29, "pen": 29}
 
 
 def test_personal_weights_are_forgotten_and_taken_back(home):

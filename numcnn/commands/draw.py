@@ -16,7 +16,7 @@ import argparse
 import re
 
 from numcnn.commands import add_weights_argument, check_output, say, warn_if_generated
-from numcnn.errors import ConfigError, NumcnnError
+from numcnn.errors import ConfigError
 
 SMALLEST, LARGEST = 480, 8192
 SIZE = (1100, 700)
@@ -37,7 +37,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Open the pad, or write its picture."""
+    """Open the pad, or write its picture.  Return the exit code."""
     from numcnn.network import load
     from numcnn.pad.canvas import read_strokes
 
@@ -61,8 +61,10 @@ def run(arguments):
         keeper = _keeper(network, weights, arguments)
         network = (None if arguments.weights else keeper.own_network()) or network
         app.run(network, arguments.size, strokes, theme=arguments.theme, keeper=keeper)
-        if keeper.autosave and keeper.autosave.problem:  # there is no window any more that could tell it
-            raise NumcnnError(f"{keeper.autosave.problem}; what was drawn last is lost")
+        for problem in keeper.lost:
+            say(f"numcnn draw: {problem}")
+        return 1 if keeper.lost else 0
+    return 0
 
 
 def _keeper(network, weights, arguments):

@@ -56,9 +56,9 @@ class Pad:
         self.mind = Mind(network)
         self.keeper = keeper or errands.Keeper()
         self.canvas = fitted_canvas(strokes)
-        self._settings = checked_settings(self.keeper.last_settings())
-        pen = suited_pen(self.canvas) if self.canvas.strokes else self._settings.get("pen", PEN)
-        self.scene = Scene(self.canvas, theme=theme or self._settings.get("theme", "light"), pen=pen)
+        settings, self._changed = checked_settings(self.keeper.last_settings()), {}  # here, and not yet kept
+        pen = suited_pen(self.canvas) if self.canvas.strokes else settings.get("pen", PEN)
+        self.scene = Scene(self.canvas, theme=theme or settings.get("theme", "light"), pen=pen)
         self._read = self._place = self._layout = None  # revision that was read; where the canvas is; what for
         self._toast_ends = self._frame_at = self._panels_at = 0.0
         self.moving = True
@@ -84,10 +84,16 @@ class Pad:
 
     def close(self):
         """Close the window, and keep the drawing and the settings."""
-        self.keeper.keep_settings(self._settings)
+        self._keep_settings()
         self.keeper.close(self.canvas.strokes)
         pygame.font.quit()
         pygame.display.quit()
+
+    def _keep_settings(self):
+        """Keep what was set here since the last time; another pad may have set the rest."""
+        if self._changed:
+            self.keeper.keep_settings(self._changed)
+            self._changed = {}
 
     def _bring_back(self):
         """Take up the drawing that was there when the pad was last open."""
@@ -171,7 +177,7 @@ class Pad:
         """Begin a stroke or an erasure, if the place is on the sheet."""
         if not self.places().sheet.collidepoint(position) or self.scene.help:
             return
-        self.scene.picture = None
+        self._drop_picture()
         point = self.where().to_canvas(position)
         if erase:
             self.canvas.begin_erase(*point, self._eraser())
@@ -249,11 +255,11 @@ class Pad:
         self._toast_ends = time.perf_counter() + TOAST_SECONDS + len(words) / LETTERS_A_SECOND
 
     def _undo(self):
-        self.scene.picture = None
+        self._drop_picture()
         self.canvas.undo()
 
     def _redo(self):
-        self.scene.picture = None
+        self._drop_picture()
         self.canvas.redo()
 
     def _clear(self):
@@ -280,8 +286,8 @@ class Pad:
             scene.why = self.mind.why(scene.reading, self.canvas)
 
     def _theme(self):
-        self.scene.theme = self._settings["theme"] = "dark" if self.scene.theme == "light" else "light"
-        self.keeper.keep_settings(self._settings)
+        self.scene.theme = self._changed["theme"] = "dark" if self.scene.theme == "light" else "light"
+        self._keep_settings()
 
     def _help(self):
         self.scene.help = not self.scene.help
@@ -294,7 +300,7 @@ class Pad:
 
     def _brush(self, turns):
         """Make the brush on the screen thicker or thinner; what the network sees has a pen of its own."""
-        self.scene.pen = self._settings["pen"] = min(max(self.scene.pen * THICKER**turns, PENS[0]), PENS[1])
+        self.scene.pen = self._changed["pen"] = min(max(self.scene.pen * THICKER**turns, PENS[0]), PENS[1])
         if self.scene.pointer:
             self._ring(self.scene.pointer[:2])
 
@@ -323,7 +329,10 @@ class Pad:
         self.keeper.swap()
 
     def _drop_picture(self):
-        self.scene.picture, self._read = None, None
+        """Take the picture off the sheet, if there is one, and what was read from it: it has no place on the canvas."""
+        if self.scene.picture is not None:
+            self.scene.picture = self._read = None
+            self._look(())
 
     def _told(self, done):
         """Act on what came of an errand."""
@@ -333,6 +342,8 @@ class Pad:
             self._look(self.mind.read_picture(image))
         if done.network is not None:
             self.mind, self._read = Mind(done.network), None
+            if self.scene.picture is not None:
+                self._look(self.mind.read_picture(self.scene.reading.image))
         if done.words:
             self.say(done.words, done.kind, done.button)
 

@@ -50,6 +50,7 @@ class Keeper:
         self._worker, self._teacher = ThreadPoolExecutor(1, "numcnn-pad"), ThreadPoolExecutor(1, "numcnn-learn")
         self._running, self._finished = [], []
         self._watched, self._problem = (), None
+        self.lost = []  # texts, once it is closed: what went wrong when there was no window any more to tell it
 
     @property
     def busy(self):
@@ -84,8 +85,14 @@ class Keeper:
                 learner.stop()
             time.sleep(0.01)
         self._worker.shutdown()
+        problem = None
         if self.autosave:
             self.autosave.flush(strokes)
+            problem = self.autosave.problem
+        ended = [done for errand in self._running if (done := _outcome(errand))]
+        self.lost = [done.words for done in ended if done.kind == "bad" and done.words != problem]
+        if problem and strokes:
+            self.lost.append(f"{problem}; what was drawn last is lost")
 
     def last_drawing(self):
         """Return the strokes of the drawing that was kept last, and the text of what went wrong or None."""
@@ -96,9 +103,9 @@ class Keeper:
         return self._settings.read() if self._settings else {}
 
     def keep_settings(self, settings):
-        """Keep settings, a dict, for the next start."""
+        """Keep settings, a dict, for the next start; those that it does not name stay as they are."""
         if self._settings:
-            self._send(self._settings.write, dict(settings))
+            self._send(self._settings.change, settings)
 
     def own_network(self):
         """Return the network that has learnt from the own set, or None when there is none or it is not to be used."""

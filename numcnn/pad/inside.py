@@ -54,7 +54,7 @@ class Inside:
         """
         parts = []
         for number, band in enumerate(bands(maps.stages, rect, text), 1):
-            parts.append(Part(f"caption {number}", band.caption, (band.words,), lambda s, b=band, n=number:
+            parts.append(Part(f"caption {number}", band.caption, (band.words, band.shape), lambda s, b=band, n=number:
                               self._caption(s, b, theme, text, n)))  # fmt: skip
             if band.kind == "outputs":
                 parts += self._outputs(band.body, theme, text, insight, bars)

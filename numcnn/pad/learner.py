@@ -50,7 +50,10 @@ class Learner:
         out, _ = self._process.communicate()
         if self._process.returncode:
             raise NumcnnError(f"learning failed: {last.removeprefix('numcnn learn: ')}")
-        return json.loads(out) | {"seconds": time.perf_counter() - self._began}
+        try:
+            return json.loads(out) | {"seconds": time.perf_counter() - self._began}
+        except (ValueError, TypeError) as error:
+            raise NumcnnError(f"learning failed: its report is none ({error}); try again") from error
 
     def stop(self):
         """End the process, if it is still there."""
@@ -59,13 +62,16 @@ class Learner:
 
 
 def in_words(report):
-    """Return what came of learning, before and after, in two lines."""
-    found, name = (report["held_out"], "digits it hadn't seen")
-    if not found:
-        found, name = report["own"], "your digits"
-    count = report["digits"]
-    first = f"learnt {count} {'digit' if count == 1 else 'digits'} in {report['seconds']:.0f} s; B goes back"
-    return f"{first}\n{name}: {_change(found)}\nwhat it knew before: {_change(report['known'])}"
+    """Return what came of learning, before and after, in three lines.  Raises NumcnnError for what is no report."""
+    try:
+        found, name = (report["held_out"], "digits it hadn't seen")
+        if not found:
+            found, name = report["own"], "your digits"
+        count = report["digits"]
+        first = f"learnt {count} {'digit' if count == 1 else 'digits'} in {report['seconds']:.0f} s; B goes back"
+        return f"{first}\n{name}: {_change(found)}\nwhat it knew before: {_change(report['known'])}"
+    except (KeyError, TypeError, ValueError) as error:
+        raise NumcnnError(f"learning failed: its report is not whole ({error!r}); try again") from error
 
 
 def _change(found):

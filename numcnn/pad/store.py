@@ -1,8 +1,9 @@
 """What the pad keeps of its user, in a folder of his own: labelled digits, the last drawing, personal weights.
 
 own.jsonl      the own set: a line of JSON for each digit, {"label": 4, "strokes": [[[x, y], ...], ...], "time": ...}
-settings.json  how the pad was set up last, {"theme": "dark", "pen": 0.04}
-drawing.json   the drawing when the pad was last open, in the form that ``numcnn draw --strokes`` reads
+settings.json  how the pad was set up last, {"theme": "dark", "pen": 0.04}; settings.lock: held while it is changed
+drawing.json   the drawing when the pad was last open, in the form that ``numcnn draw --strokes`` reads;
+               drawing.json.damaged: the last one that could not be read, put aside
 personal.npz   the network's weights after it has learnt from the own set; personal-forgotten.npz: put aside
 
 Nothing in it is ever half-written or lost: not when a program is killed or the disk is full, nor with two pads at once.
@@ -215,9 +216,15 @@ class Autosave:
         if not self.path.exists():
             return []
         try:
-            return read_strokes(self.path)
+            strokes = read_strokes(self.path)
+            self._saved = _as_text(strokes)
+            return strokes
         except DataError as error:
             self.problem = f"the last drawing is lost: {error}"
+            aside = self.path.with_name(f"{self.path.name}.damaged")  # the next stroke would overwrite it
+            with contextlib.suppress(OSError):
+                os.replace(self.path, aside)
+                self.problem += f"; the file is now {aside.name}"
             return []
 
     def update(self, strokes):
@@ -229,7 +236,7 @@ class Autosave:
         """Write the strokes now if they are new: when the pad closes."""
         self._when = time.monotonic()
         try:
-            text = json.dumps([stroke.tolist() for stroke in raster.check_strokes(strokes)])
+            text = _as_text(strokes)
             if text != self._saved:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(self.path) as file:
@@ -239,6 +246,11 @@ class Autosave:
             self.problem = f"cannot keep the drawing in {self.path}: {reason}"
         else:
             self._saved, self.problem = text, None
+
+
+def _as_text(strokes):
+    """Return strokes as JSON.  Raises DataError, see ``raster.check_strokes``."""
+    return json.dumps([stroke.tolist() for stroke in raster.check_strokes(strokes)])
 
 
 # ------------------------------------------------------------------------------------------------- settings
@@ -258,12 +270,13 @@ class Settings:
             return {}
         return value if isinstance(value, dict) else {}
 
-    def write(self, value):
-        """Keep a dict.  Raises DataError; then the file is what it was."""
+    def change(self, values):
+        """Keep a dict's values; others stay as they are, whoever set them.  Raises DataError; then nothing changes."""
         with _told(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self.path) as file:
-                file.write(json.dumps(value).encode())
+            # Another file, as this one is replaced: whoever waited for it would hold the old one.
+            with _locked(self.path.with_suffix(".lock"), "ab"), atomic_write(self.path) as file:
+                file.write(json.dumps(self.read() | values).encode())
 
 
 # ------------------------------------------------------------------------------------------------- personal weights

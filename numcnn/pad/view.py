@@ -168,7 +168,7 @@ class View:
         if len(marks) > 1:  # not over the neighbours
             whole, halo = whole.clip(marks[scene.focus]), whole.clip(_apart(marks, scene.focus))
         strokes = [scene.canvas.strokes[i] for i in scene.reading.strokes]
-        return [Part("glow", whole, (why, square), lambda surface: self._paint_glow(
+        return [Part("glow", whole, (why, square, tuple(halo)), lambda surface: self._paint_glow(
             surface, whole, halo, why, square, strokes, place.sheet))]  # fmt: skip
 
     def _paint_glow(self, surface, whole, halo, why, square, strokes, sheet):
