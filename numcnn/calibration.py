@@ -6,6 +6,7 @@ from numcnn.errors import ConfigError, DataError
 
 LEAST, MOST = 0.05, 20.0  # temperature
 HALVINGS = 60
+REFUSED = 0.008  # of the digits that set the threshold: others are a little less sure, and of them it is to be 1%
 
 
 def fit_temperature(logits, labels):
@@ -33,7 +34,7 @@ def fit_temperature(logits, labels):
     return float(2 / (low + high))
 
 
-def refusal_threshold(confidence, share=0.01):
+def refusal_threshold(confidence, share=REFUSED):
     """Return the largest probability under which at most ``share`` of real digits fall: what is less sure is refused.
 
     confidence (N,): the probability of the most likely class, for digits that were not trained on.
