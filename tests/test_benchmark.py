@@ -250,7 +250,7 @@ def test_the_json_has_what_is_promised(measured):
     low, high = training["images_per_second_quartiles"]
     assert low <= training["images_per_second"] <= high
     assert 0 < inference["single_us_p50"] <= inference["single_us_p95"]
-    assert inference["single_calls"] >= (2000 if COMPILED else 50)  # slow kernels have to stop before
+    assert inference["single_calls"] >= 50  # how many more there are is up to what else the machine does
     assert inference["batch_images_per_second"] > 0
     assert document["dataset"] == "digits" and document["command"].startswith("numcnn bench --quick")
     assert document["machine"]["threads"] >= 1 and document["machine"]["cpu"]
