@@ -137,6 +137,18 @@ def test_drawing_bit_by_bit_looks_like_drawing_at_once(pad):
     assert np.abs(live.astype(int) - afresh).max() <= 30
 
 
+@pytest.mark.parametrize("size", [SIZE, (640, 480), (1100, 700), (500, 1200)])
+def test_nothing_of_the_words_before_is_left_under_the_answer(open_pad, size):
+    pad = open_pad(size)
+    x, y = sheet_of(pad).center
+    drag(pad, (x, y - 80), (x, y + 80))
+    settle(pad)
+    afresh = pygame.Surface(size)
+    app.View().draw(afresh, pad.scene, pad.places(), pad.where())
+    answer = pad.places().answer.inflate(0, pad.places().text)
+    np.testing.assert_array_equal(region(screen(), answer), region(afresh, answer))
+
+
 def test_keys_and_buttons_undo_redo_and_clear(pad):
     sheet, buttons = sheet_of(pad), pad.places().buttons
     x, y = sheet.center
