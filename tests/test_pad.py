@@ -513,6 +513,31 @@ def test_a_picture_taken_off_a_canvas_that_stays_as_it_is_leaves_nothing_behind(
     assert not pad.scene.bars.any()
 
 
+def test_undo_and_redo_take_a_picture_off_and_leave_the_drawing_below_it(pad, tmp_path):
+    drag(pad, (200, 200), (300, 300))
+    drag(pad, (200, 250), (300, 350))
+    press(pad, pygame.K_z, mod=pygame.KMOD_CTRL)
+    strokes = pad.canvas.strokes
+    assert len(strokes) == 1
+    for name in ("undo", "redo"):
+        drop(pad, tmp_path / "one.png")
+        click(pad, pad.places().buttons[name])
+        assert pad.scene.picture is None and pad.canvas.strokes == strokes
+    press(pad, pygame.K_y, mod=pygame.KMOD_CTRL)
+    assert len(pad.canvas.strokes) == 2  # what was undone before can still be done again
+
+
+def test_a_dropped_picture_is_not_saved_nor_the_drawing_below_it(pad, tmp_path):
+    drag(pad, (200, 200), (300, 300))
+    drop(pad, tmp_path / "one.png")
+    press(pad, pygame.K_s)
+    settle(pad)
+    assert "that is a picture already" in words(pad) and not list(tmp_path.glob("drawing-*.png"))
+    press(pad, pygame.K_c, pygame.K_s)
+    settle(pad)
+    assert len(list(tmp_path.glob("drawing-*.png"))) == 1
+
+
 def test_a_dropped_picture_is_read_anew_by_the_network_that_is_swapped_in(open_pad, tmp_path):
     store.make_home()
     small(seed=5).save(store.personal_weights())

@@ -255,17 +255,15 @@ class Pad:
         self._toast_ends = time.perf_counter() + TOAST_SECONDS + len(words) / LETTERS_A_SECOND
 
     def _undo(self):
-        self._drop_picture()
-        self.canvas.undo()
+        if not self._drop_picture():
+            self.canvas.undo()
 
     def _redo(self):
-        self._drop_picture()
-        self.canvas.redo()
+        if not self._drop_picture():
+            self.canvas.redo()
 
     def _clear(self):
-        if self.scene.picture is not None:
-            self._drop_picture()
-        else:
+        if not self._drop_picture():
             self.canvas.clear()
 
     def _erase(self):
@@ -305,7 +303,9 @@ class Pad:
             self._ring(self.scene.pointer[:2])
 
     def _save(self):
-        if self.canvas.strokes:
+        if self.scene.picture is not None:
+            self.say("that is a picture already; draw to save a drawing")
+        elif self.canvas.strokes:
             self.keeper.save_drawing(self.view.drawing())
         else:
             self.say("there is nothing to save yet")
@@ -329,10 +329,15 @@ class Pad:
         self.keeper.swap()
 
     def _drop_picture(self):
-        """Take the picture off the sheet, if there is one, and what was read from it: it has no place on the canvas."""
-        if self.scene.picture is not None:
-            self.scene.picture = self._read = None
-            self._look(())
+        """Take the picture off the sheet, and what was read from it: it has no place on the canvas.
+
+        Return whether there was one.
+        """
+        if self.scene.picture is None:
+            return False
+        self.scene.picture = self._read = None
+        self._look(())
+        return True
 
     def _told(self, done):
         """Act on what came of an errand."""
