@@ -121,6 +121,25 @@ def test_weights_that_cannot_be_moved_leave_the_network_that_is_shown(keeper, as
     assert swapped(keeper).network is not None and keeper.note != note
 
 
+def test_of_labels_for_the_same_strokes_the_last_one_holds(keeper):
+    one, other = [[(0.1, 0), (0, 9)]], [[(0.1, 0), (0, 9)], [(3, 3)]]
+
+    def told(label, strokes):
+        keeper.keep(label, strokes)
+        (done,) = ended(keeper)
+        assert done.button == "Undo"
+        return done.words, [digit.label for digit in store.OwnSet().read()[0]]
+
+    assert told(4, one) == ("kept: this is a 4  (1 of yours)", [4])
+    assert told(4, one) == ("kept already: this is a 4  (1 of yours)", [4])
+    assert told(9, one) == ("was 4, now 9  (1 of yours)", [9])
+    assert told(9, other) == ("kept: this is a 9  (2 of yours)", [9, 9])
+    assert told(0, other) == ("was 9, now 0  (2 of yours)", [9, 0])
+    keeper.take_back()
+    assert [done.words for done in ended(keeper)] == ["taken back: the 0"]
+    assert [digit.label for digit in store.OwnSet().read()[0]] == [9]
+
+
 class Lesson:
     """What ``numcnn learn`` would do, as far as the keeper sees it, at the moment that the test chooses."""
 
