@@ -473,8 +473,10 @@ def test_a_picture_that_is_dropped_is_shown_and_read(pad, tmp_path):
     assert "one.png" in words(pad)
     middle = region(screen(), sheet_of(pad).inflate(-200, -300))
     assert count(middle, (20, 20, 20)) > 100 and count(middle, (250, 250, 250)) > 100
-    press(pad, pygame.K_w, pygame.K_3)
-    assert "draw a digit first" in words(pad)
+    press(pad, pygame.K_w)
+    assert "a picture can't be explained" in words(pad) and pad.scene.why is None
+    press(pad, pygame.K_3)
+    assert "a picture can't be labelled" in words(pad) and store.OwnSet().read()[0] == []
     press(pad, pygame.K_c)  # the drawing comes back
     assert pad.scene.picture is None and len(pad.canvas.strokes) == 1 and pad.scene.reading.box
 

@@ -278,7 +278,9 @@ class Pad:
         self._read_again()
         if scene.why is not None:
             scene.why = None
-        elif scene.reading is None or scene.picture is not None:
+        elif scene.picture is not None:
+            self.say("a picture can't be explained, only strokes: draw the digit")
+        elif scene.reading is None:
             self.say("draw a digit first: then its ink is painted by what it spoke for")
         else:
             scene.why = self.mind.why(scene.reading, self.canvas)
@@ -314,7 +316,9 @@ class Pad:
         """Keep the digit in focus as one of the user's own."""
         self._read_again()  # for something may have been drawn since the last frame
         reading = self.scene.reading
-        if reading is None or self.scene.picture is not None:
+        if self.scene.picture is not None:
+            self.say("a picture can't be labelled, only strokes are kept: draw the digit")
+        elif reading is None:
             self.say(f"draw a digit first: then {digit} says what it should be")
         else:
             self.keeper.keep(digit, [list(self.canvas.strokes[i]) for i in reading.strokes])
