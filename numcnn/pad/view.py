@@ -324,7 +324,7 @@ class View:
         share = percent(reading.insight.probabilities[digit]) if reading else ""
         left, right = (pygame.Rect(row.left, row.top, round(wide * text), row.height) for wide in (1.6, 5.2))
         right.right = row.right
-        bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, row.height // 2))
+        bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, min(row.height // 2, round(1.2 * text))))
         bar.centery = row.centery
         length = round(scene.bars[digit] * bar.width)
         write = self.type.write
@@ -338,9 +338,12 @@ class View:
 
     def _bar(self, surface, rect, length, color):
         rounded(surface, rect, self._theme.track, rect.height // 2)
-        if length:
-            filled = pygame.Rect(rect.topleft, (max(length, rect.height), rect.height))
-            rounded(surface, filled, color, rect.height // 2)
+        clip = surface.get_clip()
+        surface.set_clip(
+            clip.clip((rect.topleft, (length, rect.height)))
+        )  # shorter than it is thick: a part of its end
+        rounded(surface, pygame.Rect(rect.topleft, (max(length, rect.height), rect.height)), color, rect.height // 2)
+        surface.set_clip(clip)
 
     # The frame
 
