@@ -540,6 +540,30 @@ def test_a_dropped_picture_is_not_saved_nor_the_drawing_below_it(pad, tmp_path):
     assert len(list(tmp_path.glob("drawing-*.png"))) == 1
 
 
+GO_ON = {
+    "stroke": lambda pad: drag(pad, (200, 200), (300, 300)),
+    "eraser": lambda pad: drag(pad, (200, 200), (300, 300), button=3),
+    "clear": lambda pad: press(pad, pygame.K_c),
+}
+
+
+@pytest.mark.parametrize("go_on", GO_ON.values(), ids=GO_ON)
+def test_what_to_do_next_is_told_until_it_is_done_but_what_went_wrong_for_longer(pad, tmp_path, go_on):
+    drop(pad, tmp_path / "one.png")
+    assert "draw or clear to go on" in words(pad)
+    go_on(pad)
+    assert pad.scene.toast is None
+    press(pad, pygame.K_t)
+    settle(pad)
+    assert words(pad)
+    go_on(pad)
+    assert pad.scene.toast is None
+    for kind in ("bad", "good"):
+        pad.say("something happened", kind)
+        go_on(pad)
+        assert words(pad) == "something happened"
+
+
 def test_a_dropped_picture_is_read_anew_by_the_network_that_is_swapped_in(open_pad, tmp_path):
     store.make_home()
     small(seed=5).save(store.personal_weights())

@@ -178,6 +178,7 @@ class Pad:
         if not self.places().sheet.collidepoint(position) or self.scene.help:
             return
         self._drop_picture()
+        self._heeded()
         point = self.where().to_canvas(position)
         if erase:
             self.canvas.begin_erase(*point, self._eraser())
@@ -254,6 +255,11 @@ class Pad:
         self.scene.toast = Toast(words, kind, button)
         self._toast_ends = time.perf_counter() + TOAST_SECONDS + len(words) / LETTERS_A_SECOND
 
+    def _heeded(self):
+        """Take away a message that told what to do next, now that something is done; what went wrong stays."""
+        if self.scene.toast and self.scene.toast.kind == "note":
+            self.scene.toast = None
+
     def _undo(self):
         if not self._drop_picture():
             self.canvas.undo()
@@ -263,6 +269,7 @@ class Pad:
             self.canvas.redo()
 
     def _clear(self):
+        self._heeded()
         if not self._drop_picture():
             self.canvas.clear()
 
