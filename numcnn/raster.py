@@ -136,8 +136,8 @@ def mnist_images(digits, pen_width=PEN_WIDTH, backend="fast"):
 
 
 def check_strokes(strokes):
-    """Return strokes as a list of (n,2) float64 arrays.  Raises ShapeError, DataError (NaN, infinity)."""
-    checked = [np.asarray(stroke, np.float64) for stroke in strokes]
+    """Return strokes as a list of (n,2) float64 arrays.  Raises ShapeError, DataError (no numbers, NaN, infinity)."""
+    checked = [_as_points(i, stroke) for i, stroke in enumerate(strokes)]
     for i, points in enumerate(checked):
         if points.size == 0:
             checked[i] = np.empty((0, 2))
@@ -146,6 +146,13 @@ def check_strokes(strokes):
         elif not (np.abs(points) <= LARGEST).all():  # NaN is not
             raise DataError(f"stroke {i} has a coordinate that is NaN, infinite or beyond {LARGEST:g}: leave it out")
     return checked
+
+
+def _as_points(i, stroke):
+    try:
+        return np.asarray(stroke, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"stroke {i} is no list of x,y points, as in [(0, 0), (50, 80)]: {error}") from error
 
 
 def _check_pen(width, limit=np.inf):

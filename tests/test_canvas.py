@@ -104,6 +104,28 @@ def test_coordinates_that_are_no_place_are_refused_and_change_nothing(bad):
     assert canvas.revision == 1
 
 
+@pytest.mark.parametrize("points", ["abc", [("a", "b")], [(1, 2), (3,)], [(10**400, 1)], {"x": 1}])
+def test_what_is_no_list_of_points_is_refused_with_a_text_and_changes_nothing(points):
+    canvas = Canvas(400, 400)
+    with pytest.raises(DataError, match=r"stroke 0 is no list of x,y points, as in \[\(0, 0\)"):
+        canvas.stroke(points)
+    assert canvas.strokes == () and canvas.revision == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "wrong"),
+    [((0, 0), "width is 0"), ((-5, 3), "width is -5"), ((np.nan, 1), "width is nan"), (("a", 2), "width is 'a'"),
+     ((3, np.inf), "height is inf"), ((3, None), "height is None")],
+)  # fmt: skip
+def test_a_sheet_without_a_size_is_refused(size, wrong):
+    with pytest.raises(ConfigError, match=f"the canvas's {wrong}: it must be a number of pixels above 0"):
+        Canvas(*size)
+
+
+def test_a_size_may_be_any_kind_of_number():
+    assert Canvas(0.5, np.float32(3)).height == Canvas(np.int64(3), 3).width == 3
+
+
 # What the network sees
 
 

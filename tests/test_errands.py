@@ -1,6 +1,9 @@
 """The pad's errands, without a window: no failure costs anything that was there before, and each is told."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -119,6 +122,25 @@ def test_weights_that_cannot_be_moved_leave_the_network_that_is_shown(keeper, as
     (obstacle / "full").rmdir()
     obstacle.rmdir()
     assert swapped(keeper).network is not None and keeper.note != note
+
+
+def test_of_labels_for_the_same_strokes_the_last_one_holds(keeper):
+    one, other = [[(0.1, 0), (0, 9)]], [[(0.1, 0), (0, 9)], [(3, 3)]]
+
+    def told(label, strokes):
+        keeper.keep(label, strokes)
+        (done,) = ended(keeper)
+        assert done.button == "Undo"
+        return done.words, [digit.label for digit in store.OwnSet().read()[0]]
+
+    assert told(4, one) == ("kept: this is a 4  (1 of yours)", [4])
+    assert told(4, one) == ("kept already: this is a 4  (1 of yours)", [4])
+    assert told(9, one) == ("was 4, now 9  (1 of yours)", [9])
+    assert told(9, other) == ("kept: this is a 9  (2 of yours)", [9, 9])
+    assert told(0, other) == ("was 9, now 0  (2 of yours)", [9, 0])
+    keeper.take_back()
+    assert [done.words for done in ended(keeper)] == ["taken back: the 0"]
+    assert [digit.label for digit in store.OwnSet().read()[0]] == [9]
 
 
 class Lesson:
@@ -271,6 +293,38 @@ def test_a_drawing_that_cannot_be_kept_when_the_pad_closes_is_told_in_the_termin
     told = capsys.readouterr().err
     assert told.startswith(f"numcnn draw: cannot keep the drawing in {home / 'drawing.json'}: ")
     assert "is lost" in told and told.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it ends a process at once")
+def test_a_pad_that_is_terminated_keeps_the_drawing_and_says_so(home, tmp_path):
+    SHIPPED.save(tmp_path / "small.npz")
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRAW_AND_WAIT, tmp_path / "small.npz"],
+        env={**os.environ, "SDL_VIDEODRIVER": "dummy", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "drawn\n"
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 143 and told == "numcnn draw: terminated\n"
+    assert len(store.Autosave().restore()) == 1
+
+
+DRAW_AND_WAIT = """
+import sys
+from numcnn.cli import main
+from numcnn.pad import app
+look = app.Pad._show
+def show(pad):
+    look(pad)
+    if not pad.canvas.strokes:
+        pad.canvas.begin(100, 100)  # while the pen is down nothing is kept
+        print("drawn", flush=True)
+app.Pad._show = show
+sys.exit(main(["draw", "--weights", sys.argv[1]]))
+"""
 
 
 def test_nothing_is_lost_where_nothing_was_drawn(home, draw_and_quit, capsys):

@@ -137,6 +137,18 @@ def test_drawing_bit_by_bit_looks_like_drawing_at_once(pad):
     assert np.abs(live.astype(int) - afresh).max() <= 30
 
 
+@pytest.mark.parametrize("size", [SIZE, (640, 480), (1100, 700), (500, 1200)])
+def test_nothing_of_the_words_before_is_left_under_the_answer(open_pad, size):
+    pad = open_pad(size)
+    x, y = sheet_of(pad).center
+    drag(pad, (x, y - 80), (x, y + 80))
+    settle(pad)
+    afresh = pygame.Surface(size)
+    app.View().draw(afresh, pad.scene, pad.places(), pad.where())
+    answer = pad.places().answer.inflate(0, pad.places().text)
+    np.testing.assert_array_equal(region(screen(), answer), region(afresh, answer))
+
+
 def test_keys_and_buttons_undo_redo_and_clear(pad):
     sheet, buttons = sheet_of(pad), pad.places().buttons
     x, y = sheet.center
@@ -461,8 +473,10 @@ def test_a_picture_that_is_dropped_is_shown_and_read(pad, tmp_path):
     assert "one.png" in words(pad)
     middle = region(screen(), sheet_of(pad).inflate(-200, -300))
     assert count(middle, (20, 20, 20)) > 100 and count(middle, (250, 250, 250)) > 100
-    press(pad, pygame.K_w, pygame.K_3)
-    assert "draw a digit first" in words(pad)
+    press(pad, pygame.K_w)
+    assert "a picture can't be explained" in words(pad) and pad.scene.why is None
+    press(pad, pygame.K_3)
+    assert "a picture can't be labelled" in words(pad) and store.OwnSet().read()[0] == []
     press(pad, pygame.K_c)  # the drawing comes back
     assert pad.scene.picture is None and len(pad.canvas.strokes) == 1 and pad.scene.reading.box
 
@@ -499,6 +513,55 @@ def test_a_picture_taken_off_a_canvas_that_stays_as_it_is_leaves_nothing_behind(
     settle(pad)
     assert pad.scene.picture is None and pad.scene.reading is None
     assert not pad.scene.bars.any()
+
+
+def test_undo_and_redo_take_a_picture_off_and_leave_the_drawing_below_it(pad, tmp_path):
+    drag(pad, (200, 200), (300, 300))
+    drag(pad, (200, 250), (300, 350))
+    press(pad, pygame.K_z, mod=pygame.KMOD_CTRL)
+    strokes = pad.canvas.strokes
+    assert len(strokes) == 1
+    for name in ("undo", "redo"):
+        drop(pad, tmp_path / "one.png")
+        click(pad, pad.places().buttons[name])
+        assert pad.scene.picture is None and pad.canvas.strokes == strokes
+    press(pad, pygame.K_y, mod=pygame.KMOD_CTRL)
+    assert len(pad.canvas.strokes) == 2  # what was undone before can still be done again
+
+
+def test_a_dropped_picture_is_not_saved_nor_the_drawing_below_it(pad, tmp_path):
+    drag(pad, (200, 200), (300, 300))
+    drop(pad, tmp_path / "one.png")
+    press(pad, pygame.K_s)
+    settle(pad)
+    assert "that is a picture already" in words(pad) and not list(tmp_path.glob("drawing-*.png"))
+    press(pad, pygame.K_c, pygame.K_s)
+    settle(pad)
+    assert len(list(tmp_path.glob("drawing-*.png"))) == 1
+
+
+GO_ON = {
+    "stroke": lambda pad: drag(pad, (200, 200), (300, 300)),
+    "eraser": lambda pad: drag(pad, (200, 200), (300, 300), button=3),
+    "clear": lambda pad: press(pad, pygame.K_c),
+}
+
+
+@pytest.mark.parametrize("go_on", GO_ON.values(), ids=GO_ON)
+def test_what_to_do_next_is_told_until_it_is_done_but_what_went_wrong_for_longer(pad, tmp_path, go_on):
+    drop(pad, tmp_path / "one.png")
+    assert "draw or clear to go on" in words(pad)
+    go_on(pad)
+    assert pad.scene.toast is None
+    press(pad, pygame.K_t)
+    settle(pad)
+    assert words(pad)
+    go_on(pad)
+    assert pad.scene.toast is None
+    for kind in ("bad", "good"):
+        pad.say("something happened", kind)
+        go_on(pad)
+        assert words(pad) == "something happened"
 
 
 def test_a_dropped_picture_is_read_anew_by_the_network_that_is_swapped_in(open_pad, tmp_path):

@@ -268,6 +268,22 @@ def test_a_bar_is_as_long_as_its_probability_says():
         assert count(row, color) / (count(row, color) + count(row, LIGHT.track)) == pytest.approx(share, abs=0.03)
 
 
+@pytest.mark.parametrize("size", [SIZE, (500, 1200), (1280, 800)])
+def test_bars_are_not_thick_and_small_shares_look_small(size):
+    scene = scene_of(app.fitted_canvas([LINE]))
+    scene.bars = np.array([0, 0.01, 0.048, 0.1, 0.2, 0.5, 1, 0, 0, 0])
+    surface, places, _ = draw(scene, size)
+    colors = {pygame.Color(color)[:3] for color in (LIGHT.accent, LIGHT.other)}
+    wide = places.bars.width - 6.8 * places.text
+    for digit, share in enumerate(scene.bars):
+        top = places.bars.top + round(digit * places.bars.height / 10)
+        row = region(surface, pygame.Rect(places.bars.left, top, places.bars.width, places.bars.height // 10))
+        row = row[round(1.6 * places.text) : -round(5.2 * places.text)]
+        filled = sum((row == color).all(axis=-1) for color in colors)
+        tall, long = filled.any(axis=0).sum(), filled.any(axis=1).sum()
+        assert tall <= 1.2 * places.text + 1 and long == pytest.approx(share * wide, abs=3)  # round ends are mixed
+
+
 def test_a_number_of_several_digits_is_written_whole_and_each_has_its_picture_and_mark():
     canvas = Canvas(560, 560)
     for left in (60, 220, 380):

@@ -106,6 +106,21 @@ def test_taking_back_leaves_what_another_pad_has_added_since(own):
     assert own.remove_last() is None and own.path.read_bytes() == before
 
 
+def test_the_last_label_is_told_for_the_same_strokes_only(own):
+    assert own.last_label(FOUR) is None
+    own.add(4, FOUR)
+    assert own.last_label(FOUR) == 4 and own.last_label([np.array(stroke) for stroke in FOUR]) == 4
+    assert own.last_label(FOUR[:1]) is None and own.last_label(DOT) is None
+    store.OwnSet(own.path).add(8, DOT)
+    assert own.last_label(FOUR) == 4 and store.OwnSet(own.path).last_label(DOT) is None
+    own.path.write_bytes(own.path.read_bytes().replace(b'"label":4', b'"label":9'))  # edited by hand
+    assert own.last_label(FOUR) is None
+    own.path.unlink()
+    assert own.last_label(FOUR) is None
+    own.add(5, DOT)
+    assert own.last_label(DOT) == 5 and labels(own) == [5]
+
+
 def test_a_half_line_at_the_end_costs_only_itself(own):
     for label in (1, 2):
         own.add(label, FOUR)

@@ -1,6 +1,8 @@
 """The commands.  Each module has a docstring, ``EXAMPLES``, ``add_arguments(parser)`` and ``run(arguments)``."""
 
+import contextlib
 import json
+import signal
 import sys
 
 from numcnn.errors import ConfigError, DataError
@@ -18,6 +20,22 @@ def print_json(document):
 def say(line):
     """Print a line on stderr, where it disturbs no output."""
     print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def terminated_cleanly(command):
+    """Let SIGTERM end the process as Ctrl-C does: workers, files and temporary folders are seen to first."""
+
+    def end(number, frame):
+        signal.signal(number, signal.SIG_IGN)  # a second one would disturb that
+        say(f"numcnn {command}: terminated")
+        raise SystemExit(128 + number)
+
+    earlier = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def check_output(option, path, suffix=""):

@@ -25,12 +25,10 @@ parts:
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
 """
 
-import contextlib
 import importlib.metadata
-import signal
 import tempfile
 
-from numcnn.commands import add_data_arguments, add_threads_argument, check_output, print_json, say
+from numcnn.commands import add_data_arguments, add_threads_argument, check_output, print_json, say, terminated_cleanly
 from numcnn.errors import ConfigError
 
 PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "time-to-99")
@@ -80,7 +78,7 @@ def run(arguments):
     if machine.is_busy(document["machine"]):
         say(f"warning: other work is under way (load average {document['machine']['load_average']})")
     others = machine.OtherWork()
-    with _terminated_cleanly(), tempfile.TemporaryDirectory(prefix="numcnn-bench-") as folder:
+    with terminated_cleanly("bench"), tempfile.TemporaryDirectory(prefix="numcnn-bench-") as folder:
         _measure(document, parts, settings, dataset, arguments, folder)
     document["machine"]["other_work"] = others.share()
     _write(document, arguments)
@@ -162,22 +160,6 @@ def _load_data(arguments, parts):
     whole = set(parts) - {*QUICK, "kernels", "pad"}
     few = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
-
-
-@contextlib.contextmanager
-def _terminated_cleanly():
-    """Let SIGTERM end the process as Ctrl-C does: workers and temporary folders go first."""
-
-    def end(number, frame):
-        signal.signal(number, signal.SIG_IGN)  # a second one would disturb that
-        say("numcnn bench: terminated")
-        raise SystemExit(128 + number)
-
-    earlier = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
 
 
 def _measure(document, parts, settings, dataset, arguments, folder):

@@ -15,7 +15,7 @@ the pad brings the last drawing back.  H shows all keys.
 import argparse
 import re
 
-from numcnn.commands import add_weights_argument, check_output, say, warn_if_generated
+from numcnn.commands import add_weights_argument, check_output, say, terminated_cleanly, warn_if_generated
 from numcnn.errors import ConfigError
 
 SMALLEST, LARGEST = 480, 8192
@@ -60,9 +60,12 @@ def run(arguments):
     else:
         keeper = _keeper(network, weights, arguments)
         network = (None if arguments.weights else keeper.own_network()) or network
-        app.run(network, arguments.size, strokes, theme=arguments.theme, keeper=keeper)
-        for problem in keeper.lost:
-            say(f"numcnn draw: {problem}")
+        try:
+            with terminated_cleanly("draw"):
+                app.run(network, arguments.size, strokes, theme=arguments.theme, keeper=keeper)
+        finally:
+            for problem in keeper.lost:
+                say(f"numcnn draw: {problem}")
         return 1 if keeper.lost else 0
     return 0
 

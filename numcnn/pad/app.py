@@ -178,6 +178,7 @@ class Pad:
         if not self.places().sheet.collidepoint(position) or self.scene.help:
             return
         self._drop_picture()
+        self._heeded()
         point = self.where().to_canvas(position)
         if erase:
             self.canvas.begin_erase(*point, self._eraser())
@@ -254,18 +255,22 @@ class Pad:
         self.scene.toast = Toast(words, kind, button)
         self._toast_ends = time.perf_counter() + TOAST_SECONDS + len(words) / LETTERS_A_SECOND
 
+    def _heeded(self):
+        """Take away a message that told what to do next, now that something is done; what went wrong stays."""
+        if self.scene.toast and self.scene.toast.kind == "note":
+            self.scene.toast = None
+
     def _undo(self):
-        self._drop_picture()
-        self.canvas.undo()
+        if not self._drop_picture():
+            self.canvas.undo()
 
     def _redo(self):
-        self._drop_picture()
-        self.canvas.redo()
+        if not self._drop_picture():
+            self.canvas.redo()
 
     def _clear(self):
-        if self.scene.picture is not None:
-            self._drop_picture()
-        else:
+        self._heeded()
+        if not self._drop_picture():
             self.canvas.clear()
 
     def _erase(self):
@@ -280,7 +285,9 @@ class Pad:
         self._read_again()
         if scene.why is not None:
             scene.why = None
-        elif scene.reading is None or scene.picture is not None:
+        elif scene.picture is not None:
+            self.say("a picture can't be explained, only strokes: draw the digit")
+        elif scene.reading is None:
             self.say("draw a digit first: then its ink is painted by what it spoke for")
         else:
             scene.why = self.mind.why(scene.reading, self.canvas)
@@ -305,7 +312,9 @@ class Pad:
             self._ring(self.scene.pointer[:2])
 
     def _save(self):
-        if self.canvas.strokes:
+        if self.scene.picture is not None:
+            self.say("that is a picture already; draw to save a drawing")
+        elif self.canvas.strokes:
             self.keeper.save_drawing(self.view.drawing())
         else:
             self.say("there is nothing to save yet")
@@ -314,7 +323,9 @@ class Pad:
         """Keep the digit in focus as one of the user's own."""
         self._read_again()  # for something may have been drawn since the last frame
         reading = self.scene.reading
-        if reading is None or self.scene.picture is not None:
+        if self.scene.picture is not None:
+            self.say("a picture can't be labelled, only strokes are kept: draw the digit")
+        elif reading is None:
             self.say(f"draw a digit first: then {digit} says what it should be")
         else:
             self.keeper.keep(digit, [list(self.canvas.strokes[i]) for i in reading.strokes])
@@ -329,10 +340,15 @@ class Pad:
         self.keeper.swap()
 
     def _drop_picture(self):
-        """Take the picture off the sheet, if there is one, and what was read from it: it has no place on the canvas."""
-        if self.scene.picture is not None:
-            self.scene.picture = self._read = None
-            self._look(())
+        """Take the picture off the sheet, and what was read from it: it has no place on the canvas.
+
+        Return whether there was one.
+        """
+        if self.scene.picture is None:
+            return False
+        self.scene.picture = self._read = None
+        self._look(())
+        return True
 
     def _told(self, done):
         """Act on what came of an errand."""

@@ -6,6 +6,7 @@ drawing's size and place and the brush on the screen make no difference.
 
 import json
 from collections import deque
+from numbers import Real
 
 import numpy as np
 
@@ -26,6 +27,10 @@ class Canvas:
     """
 
     def __init__(self, width, height):
+        """Take a blank sheet.  Raises ConfigError for a size that is no number above 0."""
+        for name, side in (("width", width), ("height", height)):
+            if not (isinstance(side, Real) and 0 < side < np.inf):  # NaN is not
+                raise ConfigError(f"the canvas's {name} is {side!r}: it must be a number of pixels above 0")
         self.width, self.height = width, height
         self.strokes = ()
         self.revision = 0
@@ -39,7 +44,7 @@ class Canvas:
         self._arrays, self._images = {}, {}  # of strokes and digits that may still be there at the next revision
 
     def stroke(self, points):
-        """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError (NaN, infinity)."""
+        """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError."""
         points = _checked(points)
         self.end()
         if points:

@@ -135,7 +135,7 @@ class Keeper:
         self._send(self._save, surface)
 
     def keep(self, label, strokes):
-        """Add a digit to the own set."""
+        """Add a digit to the own set; in place of the one added last, if it has the same strokes."""
         self._send(self._keep, label, strokes)
 
     def take_back(self):
@@ -171,9 +171,15 @@ class Keeper:
     def _keep(self, label, strokes):
         if self.own is None:
             return Done("this pad keeps no digits", "note")
-        self.own.add(label, strokes)
-        count = len(self.own)
-        return Done(f"kept: this is a {label}  ({count} of yours)", button="Undo")
+        before = self.own.last_label(strokes)
+        if before == label:
+            words = f"kept already: this is a {label}"
+        else:
+            if before is not None:  # first, so that a full disk has room for the new one
+                self.own.remove_last()
+            self.own.add(label, strokes)
+            words = f"kept: this is a {label}" if before is None else f"was {before}, now {label}"
+        return Done(f"{words}  ({len(self.own)} of yours)", button="Undo")
 
     def _take_back(self):
         label = self.own.remove_last() if self.own else None

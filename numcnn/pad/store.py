@@ -106,6 +106,21 @@ class OwnSet:
             os.fsync(file.fileno())
         return _parse(line).label
 
+    def last_label(self, strokes):
+        """Return the label of the last digit that this object added, if these are its strokes; else None.
+
+        None as well when the file holds it no more.  Raises DataError.
+        """
+        if not self._added or not self.path.exists():
+            return None
+        offset, line = self._added[-1]
+        with _told(self.path), _locked(self.path, "rb") as file:
+            file.seek(offset)
+            if file.read(len(line)) != line:
+                return None
+        last = _parse(line)
+        return last.label if _as_text(last.strokes) == _as_text(strokes) else None
+
     def read(self):
         """Return the digits, a list of ``OwnDigit``, and a list of texts: what is wrong with lines that were left out.
 

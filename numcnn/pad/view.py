@@ -28,6 +28,7 @@ WORDS = {
     "help": "Help",
 }
 PALE = 0.3  # how strong ink is below a saliency
+SURE = 1.1  # height of the line that says how sure the answer is, in small texts
 HALO = 0.16  # how strongly is painted what ink would do where there is none
 STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
 
@@ -236,7 +237,7 @@ class View:
     def _answer(self, rect, scene):
         """Return the parts that tell the answer: large, and in a line below how sure it is."""
         text, letters = self._text, tuple((r.insight.answer, r.sure) for r in scene.readings)
-        low = rect.bottom - round(1.2 * text)
+        low = rect.bottom - self.type.font(SURE * text).get_height()  # with what hangs below the line: y, g
         number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
         line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
         words = _in_words(scene) if letters else "no answer yet"
@@ -248,7 +249,7 @@ class View:
         return parts
 
     def _line(self, surface, rect, words, strong):
-        color, size = self._theme.ink if strong else self._theme.muted, 1.1 * self._text
+        color, size = self._theme.ink if strong else self._theme.muted, SURE * self._text
         self.type.write(surface, self.type.fitted(words, size, rect.width), size, color, topleft=rect.topleft)
 
     def _number(self, surface, rect, scene):
@@ -323,7 +324,7 @@ class View:
         share = percent(reading.insight.probabilities[digit]) if reading else ""
         left, right = (pygame.Rect(row.left, row.top, round(wide * text), row.height) for wide in (1.6, 5.2))
         right.right = row.right
-        bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, row.height // 2))
+        bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, min(row.height // 2, round(1.2 * text))))
         bar.centery = row.centery
         length = round(scene.bars[digit] * bar.width)
         write = self.type.write
@@ -337,9 +338,12 @@ class View:
 
     def _bar(self, surface, rect, length, color):
         rounded(surface, rect, self._theme.track, rect.height // 2)
-        if length:
-            filled = pygame.Rect(rect.topleft, (max(length, rect.height), rect.height))
-            rounded(surface, filled, color, rect.height // 2)
+        clip = surface.get_clip()
+        surface.set_clip(
+            clip.clip((rect.topleft, (length, rect.height)))
+        )  # shorter than it is thick: a part of its end
+        rounded(surface, pygame.Rect(rect.topleft, (max(length, rect.height), rect.height)), color, rect.height // 2)
+        surface.set_clip(clip)
 
     # The frame
 
