@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import BACKEND, COMPILED, draw_digits
+from conftest import BACKEND, draw_digits
 from PIL import Image
 
 import numcnn
