@@ -1,5 +1,6 @@
 """The commands.  Each module has a docstring, ``EXAMPLES``, ``add_arguments(parser)`` and ``run(arguments)``."""
 
+import argparse
 import json
 import sys
 
@@ -63,9 +64,24 @@ def add_weights_argument(parser, default="mnist"):
     """Add ``--weights``; ``default`` is only told."""
     parser.add_argument(
         "--weights",
+        type=_weights,
         metavar="FILE",
-        help=f"a weights file, by path or by the name of a shipped one (default: {default})",
+        help="a weights file, by path or by the name of a shipped one, or personal: those that have learnt your hand "
+        f"(default: {default})",
     )
+
+
+def _weights(name):
+    """Return what ``network.load`` takes: "personal" becomes the path of the personal weights."""
+    if name != "personal":
+        return name
+    from numcnn.pad.store import personal_weights
+
+    if not personal_weights().exists():
+        raise argparse.ArgumentTypeError(
+            f"there are no personal weights in {personal_weights().parent}; learn some first: numcnn learn"
+        )
+    return str(personal_weights())
 
 
 def read_own(path=None):
