@@ -8,8 +8,11 @@ EXAMPLES = """examples:
   numcnn draw --strokes four.json --screenshot in.png --inside
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
-downwards, in any unit: the drawing is scaled to fill the sheet.  Without one
-the pad brings the last drawing back.  H shows all keys.
+downwards, in any unit: the drawing is scaled to fit the sheet, with room around
+it.  Without one the pad brings the last drawing back.  H shows all keys.
+
+The pad keeps the drawing, your digits and what it has learnt of them in your
+data folder: on Linux ~/.local/share/numcnn; NUMCNN_HOME names another.
 """
 
 import argparse
