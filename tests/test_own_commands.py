@@ -46,3 +46,20 @@ def test_the_help_names_the_folder_where_the_pad_keeps_things(command, capsys):
         main([command, "--help"])
     text = capsys.readouterr().out
     assert "~/.local/share/numcnn" in text and "NUMCNN_HOME" in text
+
+
+def test_a_file_of_another_form_is_told_what_a_line_looks_like(tmp_path, capsys):
+    path = tmp_path / "strokes.json"
+    path.write_text("[[[0, 0], [50, 80]]]")
+    assert main(["evaluate", "--own", str(path), *KERNELS]) == 2
+    text = capsys.readouterr().err
+    line = '{"label": 4, "strokes": [[[0, 0], [50, 80]]]}'
+    assert f"no line of {path} is a digit of your own, as in {line}; see numcnn learn --help" in text
+    assert "half" not in text
+
+
+@pytest.mark.parametrize("command", [["learn"], ["evaluate", "--own"]])
+def test_a_file_in_the_folders_place_is_told(command, home, capsys):
+    home.write_text("mine")
+    assert main([*command, *KERNELS]) == 2
+    assert f"{home} is a file; digits of your own are kept in a folder" in capsys.readouterr().err

@@ -89,14 +89,18 @@ def read_own(path=None):
 
     Raises DataError when there are none.
     """
-    from numcnn.pad.store import OwnSet
+    from numcnn.pad.store import LINE, OwnSet
 
     own = OwnSet(path)
+    if own.path.parent.is_file():
+        raise DataError(f"{own.path.parent} is a file; digits of your own are kept in a folder: name one")
     digits, problems = own.read()
     for problem in problems[:MOST_PROBLEMS]:
         say(f"note: {problem}")
     if len(problems) > MOST_PROBLEMS:
         say(f"note: and {len(problems) - MOST_PROBLEMS} more such lines")
+    if problems and not digits:
+        raise DataError(f"no line of {own.path} is a digit of your own, as in {LINE}; see numcnn learn --help")
     if not digits:
         raise DataError(f"there are no digits of your own in {own.path}; label some in the pad: numcnn draw")
     return digits
