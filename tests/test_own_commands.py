@@ -63,3 +63,15 @@ def test_a_file_in_the_folders_place_is_told(command, home, capsys):
     home.write_text("mine")
     assert main([*command, *KERNELS]) == 2
     assert f"{home} is a file; digits of your own are kept in a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["nothing", "file"])
+def test_where_drawings_cannot_be_saved_the_pad_does_not_open(what, tmp_path, monkeypatch, capsys):
+    from numcnn.pad import app
+
+    monkeypatch.setattr(app, "run", lambda *arguments, **options: pytest.fail("it opened"))
+    place = tmp_path / "place"
+    if what == "file":
+        place.write_text("mine")
+    assert main(["draw", "--save-dir", str(place)]) == 2
+    assert f"--save-dir is {place}, where nothing can be written: " in capsys.readouterr().err
