@@ -260,10 +260,11 @@ def accuracy_interval(correct, n):
     return low, high
 
 
-def spread(values):
+def spread(values, most=np.inf):
     """Return mean, standard deviation, least and largest of two or more results, and the mean's 95% interval.
 
-    The interval is Student's (1908), for few results of a normal distribution.  Raises DataError for fewer than two.
+    The interval is Student's (1908), for few results of a normal distribution, cut to 0..most: what the results can be.
+    Raises DataError for fewer than two.
     """
     values = np.asarray(values, float)
     n = len(values)
@@ -277,7 +278,7 @@ def spread(values):
         "std": std,
         "min": float(values.min()),
         "max": float(values.max()),
-        "interval": [mean - half, mean + half],
+        "interval": [max(0.0, mean - half), min(float(most), mean + half)],
     }
 
 

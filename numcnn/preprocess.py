@@ -109,6 +109,8 @@ def separate_ink(grey):
     Paper is the border's median.  Ink is what differs from it to the side, darker or lighter, with the larger sum of
     cubed differences: a few strong marks outweigh much faint shade.  Raises DataError when nothing stands out.
     """
+    if grey.min() == grey.max():
+        raise DataError("the picture is all one shade; a digit wants lines that are darker or lighter than the paper")
     ring = border(grey)
     paper = np.median(ring)
     ink = grey - paper

@@ -144,7 +144,9 @@ def check_strokes(strokes):
         elif points.ndim != 2 or points.shape[1] != 2:
             raise ShapeError(f"stroke {i} has shape {points.shape}: a stroke is an (n,2) array of x,y points")
         elif not (np.abs(points) <= LARGEST).all():  # NaN is not
-            raise DataError(f"stroke {i} has a coordinate that is NaN, infinite or beyond {LARGEST:g}: leave it out")
+            raise DataError(
+                f"stroke {i} has a coordinate that is NaN, infinite or beyond {LARGEST:g}; wants finite numbers"
+            )
     return checked
 
 

@@ -201,6 +201,8 @@ def check_out(out):
     folder = Path(out)
     if folder.suffix == ".npz":
         raise ConfigError(f"--out {out} looks like a file; name a folder, and best.npz will be written into it")
+    if folder.is_file():
+        raise ConfigError(f"--out {out} is a file; name a folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         more = f", or go on with: --resume {out}" if (folder / "last.npz").is_file() else ""
         raise ConfigError(f"--out {out} exists and isn't empty; name another folder{more}")

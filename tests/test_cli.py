@@ -226,8 +226,8 @@ def test_a_run_never_overwrites_anything(run_folder, tmp_path, capsys, out):
         place.write_text("mine")
     before = (folder / "best.npz").read_bytes()
     assert main(["train", "--dataset", str(data), "--out", str(place), "--quiet"]) == 2
-    advice = f", or go on with: --resume {place}" if out == "run" else ""
-    assert capsys.readouterr().err.endswith(f"exists and isn't empty; name another folder{advice}\n")
+    advice = f"exists and isn't empty; name another folder, or go on with: --resume {place}"
+    assert capsys.readouterr().err.endswith(f"--out {place} {advice if out == 'run' else 'is a file; name a folder'}\n")
     assert (folder / "best.npz").read_bytes() == before
 
 

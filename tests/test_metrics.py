@@ -55,6 +55,7 @@ def test_the_spread_of_a_few_results_by_hand():
     assert found["interval"] == pytest.approx([0.992 - 4.303 * 0.002 / 3**0.5, 0.992 + 4.303 * 0.002 / 3**0.5])
     many = spread(np.arange(100.0))
     assert many["interval"][1] - many["mean"] == pytest.approx(2.042 * many["std"] / 10)
+    assert spread([0.5, 0.9], most=1)["interval"] == [0, 1] and spread([0.5, 0.9])["interval"][1] > 3
     with pytest.raises(DataError, match="spread: got 1 values; wants 2 or more"):
         spread([0.99])
 

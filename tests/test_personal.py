@@ -125,6 +125,14 @@ def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path,
     assert numcnn.load(out).info["personal"]["digits"] == 8
 
 
+def test_the_text_names_what_it_knew(own_file, tmp_path):
+    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", tmp_path / "mine.npz")
+    text, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    _, knew, source, _ = text.splitlines()
+    assert knew.startswith("what it knew") and source.strip() == "generated digits"  # there is no MNIST here
+
+
 def test_a_killed_process_leaves_nothing(own_file, tmp_path):
     out = tmp_path / "mine.npz"
     process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out)

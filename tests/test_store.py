@@ -144,14 +144,22 @@ GARBAGE = [
     (b"garbage", "is no JSON"),
     (b"\x00\xff\xfe", "is no JSON"),
     (b"[" * 100_000, "is no JSON"),
-    (b"[1, 2]", 'wants {"label": ...'),
+    (b"[1, 2]", 'wants {"label": 4, "strokes": '),
     (b'{"label": 12, "strokes": [[[0, 0]]]}', "the label is 12; wants a digit from 0 to 9"),
-    (b'{"label": 4}', "the strokes are none: wants a list of strokes"),
-    (b'{"label": 4, "strokes": [[[0, NaN]]]}', "NaN"),
+    (b'{"label": 4}', "its strokes can't be used: wants a list of strokes"),
+    (b'{"label": 4, "strokes": [[[0, NaN]]]}', "beyond 1e+100; wants finite numbers; left out"),
     (b'{"label": 4, "strokes": [[[0, 1e999]]]}', "infinite"),
     (b'{"label": 4, "strokes": [[["0", 1]]]}', "wants a list of strokes"),
     (b'{"label": 4, "strokes": [[[0, 0]]], "time": 5}', "the time is 5"),
 ]
+
+
+@pytest.mark.parametrize("content", [b"[[[0, 0], [50, 80]]]", b"\x89PNG", b'{"label": 4}'])
+def test_a_whole_line_of_another_form_is_not_called_a_half_one(own, content):
+    own.path.parent.mkdir()
+    own.path.write_bytes(content)
+    digits, (problem,) = own.read()
+    assert digits == [] and "half" not in problem
 
 
 @pytest.mark.parametrize(("line", "text"), GARBAGE)

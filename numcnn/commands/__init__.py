@@ -1,5 +1,6 @@
 """The commands.  Each module has a docstring, ``EXAMPLES``, ``add_arguments(parser)`` and ``run(arguments)``."""
 
+import argparse
 import contextlib
 import json
 import signal
@@ -81,9 +82,24 @@ def add_weights_argument(parser, default="mnist"):
     """Add ``--weights``; ``default`` is only told."""
     parser.add_argument(
         "--weights",
+        type=_weights,
         metavar="FILE",
-        help=f"a weights file, by path or by the name of a shipped one (default: {default})",
+        help="a weights file, by path or by the name of a shipped one, or personal: those that have learnt your hand "
+        f"(default: {default})",
     )
+
+
+def _weights(name):
+    """Return what ``network.load`` takes: "personal" becomes the path of the personal weights."""
+    if name != "personal":
+        return name
+    from numcnn.pad.store import personal_weights
+
+    if not personal_weights().exists():
+        raise argparse.ArgumentTypeError(
+            f"there are no personal weights in {personal_weights().parent}; learn some first: numcnn learn"
+        )
+    return str(personal_weights())
 
 
 def read_own(path=None):
@@ -91,14 +107,18 @@ def read_own(path=None):
 
     Raises DataError when there are none.
     """
-    from numcnn.pad.store import OwnSet
+    from numcnn.pad.store import LINE, OwnSet
 
     own = OwnSet(path)
+    if own.path.parent.is_file():
+        raise DataError(f"{own.path.parent} is a file; digits of your own are kept in a folder: name one")
     digits, problems = own.read()
     for problem in problems[:MOST_PROBLEMS]:
         say(f"note: {problem}")
     if len(problems) > MOST_PROBLEMS:
         say(f"note: and {len(problems) - MOST_PROBLEMS} more such lines")
+    if problems and not digits:
+        raise DataError(f"no line of {own.path} is a digit of your own, as in {LINE}; see numcnn learn --help")
     if not digits:
         raise DataError(f"there are no digits of your own in {own.path}; label some in the pad: numcnn draw")
     return digits

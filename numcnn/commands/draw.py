@@ -8,15 +8,20 @@ EXAMPLES = """examples:
   numcnn draw --strokes four.json --screenshot in.png --inside
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
-downwards, in any unit: the drawing is scaled to fill the sheet.  Without one
-the pad brings the last drawing back.  H shows all keys.
+downwards, in any unit: the drawing is scaled to fit the sheet, with room around
+it.  Without one the pad brings the last drawing back.  H shows all keys.
+
+The pad keeps the drawing, your digits and what it has learnt of them in your
+data folder: on Linux ~/.local/share/numcnn; NUMCNN_HOME names another.
 """
 
 import argparse
 import re
+from pathlib import Path
 
 from numcnn.commands import add_weights_argument, check_output, say, terminated_cleanly, warn_if_generated
 from numcnn.errors import ConfigError
+from numcnn.files import check_writable
 
 SMALLEST, LARGEST = 480, 8192
 SIZE = (1100, 700)
@@ -45,6 +50,8 @@ def run(arguments):
         check_output("--screenshot", arguments.screenshot, ".png")
     elif arguments.inside or arguments.saliency:
         raise ConfigError("--inside and --saliency are for --screenshot FILE; in the window press F and W")
+    if arguments.save_dir:
+        _check_save_dir(arguments.save_dir)
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
     weights = arguments.weights or "pad"
     network = load(weights, backend="reference")
@@ -68,6 +75,16 @@ def run(arguments):
                 say(f"numcnn draw: {problem}")
         return 1 if keeper.lost else 0
     return 0
+
+
+def _check_save_dir(folder):
+    """Refuse a folder where S could save nothing: better now than when something is drawn.  Raises ConfigError."""
+    try:
+        check_writable(Path(folder) / "drawing.png")
+    except OSError as error:
+        raise ConfigError(
+            f"--save-dir is {folder}, where nothing can be written: {error.strerror}; name a folder that exists"
+        ) from error
 
 
 def _keeper(network, weights, arguments):

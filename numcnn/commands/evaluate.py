@@ -13,7 +13,8 @@ EXAMPLES = """examples:
                                           noise, blur, fog, lines ... : how much
                                           it stands, in figures and a picture
   numcnn evaluate --weights pad --pad     strangers' strokes, scribbles, slips
-  numcnn evaluate --own                   on digits that you drew in the pad
+  numcnn evaluate --own                   on digits that you drew in the pad,
+                                          with the weights that the pad uses
 """
 
 import os
@@ -29,7 +30,7 @@ MOST_HANDED_IN = 2000  # images that are handed in with each slip: preparing the
 
 def add_arguments(parser):
     """Add this command's options."""
-    add_weights_argument(parser)
+    add_weights_argument(parser, "mnist; with --own what the pad uses: personal if there are such, else pad")
     add_data_arguments(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N test images only")
     parser.add_argument(
@@ -67,7 +68,7 @@ def run(arguments):
             raise ConfigError(f"--out {arguments.out} is a file; name a folder")
         os.makedirs(arguments.out, exist_ok=True)  # now, for a bad name should not cost the evaluation
     use_threads(arguments.threads)
-    weights = find_weights(arguments.weights)
+    weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
     dataset = _own(arguments) if arguments.own else _load(arguments)
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
@@ -82,7 +83,7 @@ def run(arguments):
         more |= {"pad": on_the_pad} if on_the_pad else {}
         print_json({**result.to_json(), **more, "dataset": dataset.name, "weights": str(weights)})
     else:
-        trained_on = data.title_of(network.info.get("dataset", "unknown data"))
+        trained_on = _trained_on(network)
         print(f"{title}\ntrained on {trained_on}; test images: {dataset.source}\n")
         print(result.to_text())
         if spoilt:
@@ -94,6 +95,21 @@ def run(arguments):
     if arguments.out:
         _draw(_figures(network, images, labels, result, spoilt, title), Path(arguments.out))
     return 0
+
+
+def _weights_of_the_pad():
+    from numcnn.pad.store import personal_weights
+
+    return personal_weights() if personal_weights().exists() else "pad"
+
+
+def _trained_on(network):
+    """Say what a network has learnt from; of own digits too, for those it has seen are no test."""
+    from numcnn.data import title_of
+
+    title = title_of(network.info.get("dataset", "unknown data"))
+    own = network.info.get("personal")
+    return f"{title}, then on your own digits ({own['digits']})" if own else title
 
 
 def _check_are_like_mnist(dataset, option):

@@ -18,6 +18,9 @@ EXAMPLES = """examples:
 
 A file of own digits has a line of JSON for each:
   {"label": 4, "strokes": [[[x, y], ...], ...], "time": ...}
+
+The pad keeps them in own.jsonl and the new weights in personal.npz, in your
+data folder: on Linux ~/.local/share/numcnn; NUMCNN_HOME names another.
 """
 
 import argparse
@@ -119,6 +122,7 @@ def _learn(arguments, network):
     for name, text in (("held_out", "digits held out"), ("own", "all digits, learnt"), ("known", "what it knew")):
         if report[name]:
             print(f"{text:<20} {_change(report[name])}")
+    print(f"{'':<20} {report['known']['source']}")
     print(f"learnt {report['digits']} digits in {report['seconds']:.1f} s; weights: {out}")
     return 0
 

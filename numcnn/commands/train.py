@@ -168,7 +168,7 @@ def _several(arguments):
     summary = {
         "dataset": cards[0]["dataset"],
         "model": config.model,
-        **{key: metrics.spread([card[key] for card in cards]) for key in told},
+        **{key: metrics.spread([card[key] for card in cards], np.inf if key == "seconds" else 1) for key in told},
         "runs": [{key: card[key] for key in ("seed", *told, "weights")} for card in cards],
         "config": config.to_json(),
         "command": arguments.command_line,

@@ -33,6 +33,7 @@ except ImportError:  # Windows: there a digit is still appended by a single writ
     fcntl = None
 
 CLASSES = 10
+LINE = '{"label": 4, "strokes": [[[0, 0], [50, 80]]]}'  # what a line of the own set looks like; it has a time, too
 SAVE_SECONDS = 1.0  # between two writings of the drawing
 
 
@@ -135,12 +136,9 @@ class OwnSet:
                 digits.append(_parse(line))
             except DataError as error:
                 # Only the last element has no line end after it.
-                half = (
-                    "is only half there, as when a program is stopped while it writes"
-                    if number == len(lines)
-                    else error
-                )
-                problems.append(f"{self.path}, line {number}: {half}; left out")
+                half = number == len(lines) and _is_half(line)
+                what = "is only half there, as when a program is stopped while it writes" if half else error
+                problems.append(f"{self.path}, line {number}: {what}; left out")
         return digits, problems
 
     def counts(self):
@@ -174,8 +172,17 @@ def _parse(line):
     except (ValueError, RecursionError) as error:
         raise DataError(f"is no JSON ({error})") from error
     if not isinstance(value, dict):
-        raise DataError('wants {"label": ..., "strokes": ..., "time": ...}')
+        raise DataError(f"wants {LINE}")
     return _checked(value.get("label"), value.get("strokes"), value.get("time", ""))
+
+
+def _is_half(line):
+    """Say whether a line (bytes) begins as one of ours does and breaks off."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return line.startswith(b"{")
+    return False
 
 
 def _checked(label, strokes, when):
@@ -187,7 +194,7 @@ def _checked(label, strokes, when):
     try:
         strokes = strokes_from_json(strokes)
     except DataError as error:
-        raise DataError(f"the strokes are none: {error}") from error
+        raise DataError(f"its strokes can't be used: {error}") from error
     if not any(map(len, strokes)):
         raise DataError("nothing is drawn")
     return OwnDigit(label, strokes, when)
