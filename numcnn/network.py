@@ -356,6 +356,8 @@ class Network:
 
         extra_arrays (name -> array) are stored beside the parameters, for a training run to continue from.
         """
+        from numcnn import checkpoint
+
         meta = {
             "architecture": self.architecture(),
             "input_shape": list(self.input_shape),
@@ -364,8 +366,6 @@ class Network:
             "temperature": self.temperature,
             "info": self.info,
         }
-        from numcnn import checkpoint
-
         checkpoint.save(path, {**self.named_arrays(self.params), **(extra_arrays or {})}, meta)
 
 

@@ -59,6 +59,12 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def no_display(monkeypatch):
+    """SDL's dummy driver: a window that nobody sees."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+@pytest.fixture
 def tiny_mnist(tmp_path):
     """A folder with four IDX files in MNIST's names but of our own making, and what `mnist.FILES` would say of them."""
     rng = np.random.default_rng(7)

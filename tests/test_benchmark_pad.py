@@ -5,10 +5,7 @@ import pytest
 from numcnn.benchmark import pad, report
 from numcnn.data.strokes import digit_strokes
 
-
-@pytest.fixture(autouse=True)
-def no_display(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+pytestmark = pytest.mark.usefixtures("no_display")
 
 
 def test_every_event_counts_until_its_bars_are_shown(monkeypatch):

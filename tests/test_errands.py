@@ -227,8 +227,7 @@ def test_a_lesson_that_ends_while_the_pad_closes_costs_nothing(keeper, lesson):
     assert lesson.stopped
 
 
-def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(keeper, home, monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(keeper, home, no_display, monkeypatch):
     pad = app.Pad(SHIPPED, SIZE, keeper=keeper)
     told = []
     say = pad.say
@@ -259,9 +258,8 @@ def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(keeper, home,
 
 
 @pytest.fixture
-def draw_and_quit(tmp_path, monkeypatch):
+def draw_and_quit(tmp_path, no_display, monkeypatch):
     """Give a function that runs ``numcnn draw``, does something as soon as the window is open, and quits."""
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     SHIPPED.save(tmp_path / "small.npz")
     opened = app.open_window
 

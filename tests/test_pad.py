@@ -29,10 +29,7 @@ ROOT = Path(numcnn.__file__).parents[1]
 LIGHT = THEMES["light"]
 NO_DISPLAY = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
 
-
-@pytest.fixture(autouse=True)
-def no_display(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+pytestmark = pytest.mark.usefixtures("no_display")
 
 
 @pytest.fixture

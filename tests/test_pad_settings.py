@@ -10,10 +10,7 @@ from numcnn.pad import app, store
 from numcnn.pad.errands import Keeper
 from numcnn.pad.theme import THEMES
 
-
-@pytest.fixture(autouse=True)
-def no_display(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+pytestmark = pytest.mark.usefixtures("no_display")
 
 
 @pytest.fixture

@@ -223,14 +223,19 @@ for i in range(int(sys.argv[3])):
 """
 
 
+def at_once(processes):
+    """Let processes that wait for a line begin together, and see all of them end well."""
+    for process in processes:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
 def test_two_pads_at_once_lose_nothing(own):
     pads = [python(ADD_MANY, own.path, label, 40, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for label in (1, 2)]
-    for pad in pads:  # both are ready: now
-        pad.stdin.write(b"\n")
-        pad.stdin.flush()
-    for pad in pads:
-        pad.communicate(timeout=60)
-        assert pad.returncode == 0
+    at_once(pads)
     assert sorted(labels(own)) == [1] * 32 + [2] * 32
 
 
@@ -361,12 +366,7 @@ for i in range(30):
 def test_two_pads_that_change_settings_at_once_lose_none(tmp_path):
     path = tmp_path / "settings.json"
     pads = [python(CHANGE_MANY, path, name, stdin=subprocess.PIPE) for name in ("theme", "pen")]
-    for pad in pads:  # both are ready: now
-        pad.stdin.write(b"\n")
-        pad.stdin.flush()
-    for pad in pads:
-        pad.communicate(timeout=60)
-        assert pad.returncode == 0
+    at_once(pads)
     assert store.Settings(path).read() == {"theme": 29, "pen": 29}
 
 
