@@ -16,7 +16,7 @@ import numpy as np
 
 from numcnn.errors import ConfigError, ShapeError
 from numcnn.initializers import INITIALIZERS
-from numcnn.kernels.memory import zeros
+from numcnn.kernels.buffers import zeros
 
 
 @dataclass(frozen=True)

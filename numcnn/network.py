@@ -8,7 +8,7 @@ import numpy as np
 from numcnn import fusion, kernels
 from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.initializers import INITIALIZERS
-from numcnn.kernels.memory import zeros
+from numcnn.kernels.buffers import zeros
 from numcnn.layers import LAYERS, SHORT_NAMES, Layer
 from numcnn.losses import SoftmaxCrossEntropy, softmax
 from numcnn.sharing import Replicas
@@ -141,7 +141,7 @@ class Network:
     @property
     def backend_name(self):
         """The name of the kernels that are in use now: "reference", "fast", or that of the module given."""
-        return getattr(self.kernels, "__name__", type(self.kernels).__name__).rpartition(".")[2]
+        return kernels.name_of(self.kernels)
 
     def use_kernels_for(self, images=None):
         """Hand the layers the back-end's module; "auto" chooses by the number of images to come.  None: training."""

@@ -121,7 +121,7 @@ def mnist_images(digits, pen_width=PEN_WIDTH, backend="fast"):
         for box, strokes, width in zip(boxes, digits, pen_widths, strict=True):
             box[...] = _box_image(strokes, width)
     elif backend == "fast":
-        from numcnn.kernels import fast_raster  # here, because it loads Numba
+        from numcnn.kernels.fast import brush  # here, because it loads Numba
 
         for width in pen_widths:
             _check_pen(width, BOX)
@@ -129,7 +129,7 @@ def mnist_images(digits, pen_width=PEN_WIDTH, backend="fast"):
         points = np.concatenate([np.empty((0, 2)), *strokes])
         stroke_ends = np.cumsum([0, *(len(stroke) for stroke in strokes)])
         digit_ends = np.cumsum([0, *(len(digit) for digit in digits)])
-        fast_raster.box_images(points, stroke_ends, digit_ends, pen_widths, TINY, boxes)
+        brush.box_images(points, stroke_ends, digit_ends, pen_widths, TINY, boxes)
     else:
         raise ConfigError(f"backend is {backend!r}: choose 'fast' or 'reference'")
     return _centre_those_with_ink(boxes)

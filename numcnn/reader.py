@@ -4,7 +4,7 @@ import numpy as np
 
 from numcnn.errors import ShapeError
 from numcnn.fusion import ConvReluPool
-from numcnn.kernels.memory import zeros
+from numcnn.kernels.buffers import zeros
 from numcnn.layers import Dense, Dropout, Flatten, ReLU
 from numcnn.losses import softmax
 
@@ -34,22 +34,22 @@ class Reader:
 
         Subclasses of the layers may do something else, so only these very types have stages.
         """
-        from numcnn.kernels import fast_one
+        from numcnn.kernels.fast import single_image
 
         network = self._network
         mean, std = network.normalisation
         x = zeros((1, *network.input_shape), network.dtype)
-        stages = [fast_one.gather_stage(self._image, 1 / 255 / std, -mean / std, x)]
+        stages = [single_image.gather_stage(self._image, 1 / 255 / std, -mean / std, x)]
         steps = [step for step in network.steps if type(step) is not Dropout]
         for i, step in enumerate(steps):
             out = zeros((1, *step.out_shape), network.dtype)
             if type(step) is ConvReluPool and step.layers[0].padded_shape == step.in_shape:
-                stages.append(fast_one.conv_relu_pool_stage(x, step.params["w"], step.params["b"], out))
+                stages.append(single_image.conv_relu_pool_stage(x, step.params["w"], step.params["b"], out))
             elif type(step) is Flatten:
                 out = x.reshape(1, -1)
             elif type(step) is Dense:
                 relu = i + 1 < len(steps) and type(steps[i + 1]) is ReLU
-                stages.append(fast_one.dense_stage(x, step.params["w"], step.params["b"], out, relu))
+                stages.append(single_image.dense_stage(x, step.params["w"], step.params["b"], out, relu))
             elif type(step) is ReLU and i > 0 and type(steps[i - 1]) is Dense:
                 out = x  # the dense stage before it has done it
             else:

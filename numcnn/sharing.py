@@ -6,7 +6,7 @@ are added up in the order of the shares, so results are exactly repeatable for a
 """
 
 from numcnn import fusion
-from numcnn.kernels.memory import zeros
+from numcnn.kernels.buffers import zeros
 
 # Arithmetic of a forward pass below which another thread costs more than it saves: some 7 of MNIST's images.
 LEAST_FLOPS = 1 << 25

@@ -3,7 +3,7 @@
 import sys
 
 from numcnn.errors import ConfigError
-from numcnn.kernels import team
+from numcnn.kernels import thread_team
 
 
 def use_threads(count=None):
@@ -13,12 +13,12 @@ def use_threads(count=None):
     """
     import numpy  # noqa: F401  (loads BLAS, whose threads are set below)
 
-    most = team.available_threads()
+    most = thread_team.available_threads()
     count = most if count is None else count
     if not 1 <= count <= most:
         raise ConfigError(f"--threads is {count}; wants 1 to {most} on this machine")
-    team.set_threads(count)
-    team.one_blas_thread.otherwise(count)
+    thread_team.set_threads(count)
+    thread_team.one_blas_thread.otherwise(count)
     return count
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numcnn.data import idx, mnist, strokes
-from numcnn.kernels import team
+from numcnn.kernels import thread_team
 
 REAL = {name: os.environ.get(name) for name in ("NUMCNN_DATA", "NUMCNN_PENDIGITS")}
 
@@ -48,7 +48,7 @@ def real_pens(monkeypatch):
 @pytest.fixture(autouse=True)
 def one_blas_thread():
     """Let BLAS have one thread: two wait for each other by spinning, which takes long where others work, too."""
-    team.one_blas_thread.otherwise(1)
+    thread_team.one_blas_thread.otherwise(1)
 
 
 @pytest.fixture(autouse=True)
@@ -128,9 +128,9 @@ def unipen(labels, writers, seed=1):
 @pytest.fixture
 def set_threads():
     """Give the function that sets how many threads compute, more than there are processors too; undo it in the end."""
-    before = team.the_team().threads
-    yield team.set_threads
-    team.set_threads(before)
+    before = thread_team.the_team().threads
+    yield thread_team.set_threads
+    thread_team.set_threads(before)
 
 
 @pytest.fixture

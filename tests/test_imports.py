@@ -83,7 +83,7 @@ def test_nothing_imports_tests_or_scripts_and_only_three_modules_import_numba():
             assert not any(module.startswith("numcnn.benchmark.peers") for module in modules), path
         if "numba" in roots:
             assert path.relative_to(ROOT).as_posix() in ("kernels/jit.py", "kernels/vectors.py", "kernels/fast_wait.py")
-        if {"numcnn.kernels.jit", "numcnn.kernels.vectors"} & set(_from(path)):
+        if {"numcnn.kernels.fast.jit", "numcnn.kernels.fast.simd"} & set(_from(path)):
             assert path.name.startswith(("fast", "vectors")) and path.parent.name == "kernels", path
 
 

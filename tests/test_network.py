@@ -9,7 +9,8 @@ from conftest import BACKEND, COMPILED
 import numcnn
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.errors import ConfigError, NumcnnError, ShapeError
-from numcnn.kernels import BACKENDS, fast, reference, team
+from numcnn.kernels import BACKENDS, reference, thread_team
+from numcnn.kernels.fast import ops
 from numcnn.models import MODELS, make_layers
 from numcnn.network import AUTO_FAST_IMAGES
 
@@ -150,9 +151,9 @@ def test_blas_keeps_to_one_thread_while_anybody_computes():
     def blas():
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
-    team.one_blas_thread.otherwise(2)
+    thread_team.one_blas_thread.otherwise(2)
     before = blas()
-    first, second = fast.computing(), fast.computing()
+    first, second = ops.computing(), ops.computing()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -241,7 +242,7 @@ def test_backends_give_one_answer_and_auto_chooses():
     few, want = network.predict_proba(images[:5]), small(backend="reference").predict_proba(images)
     assert network.kernels is reference and network.backend_name == "reference"
     many = network.predict_proba(images)
-    assert network.kernels is fast and network.backend_name == "fast"
+    assert network.kernels is ops and network.backend_name == "fast"
     np.testing.assert_allclose(few, want[:5], atol=1e-6)
     np.testing.assert_allclose(many, want, atol=1e-5)
 

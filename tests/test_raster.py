@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from numcnn import raster
 from numcnn.errors import ConfigError, DataError, NumcnnError, ShapeError
-from numcnn.kernels import team
+from numcnn.kernels import thread_team
 
 
 def supersampled(strokes, shape, width, n=16):
@@ -189,10 +189,10 @@ def test_any_scribble_is_drawn_alike_or_refused_alike(strokes, pen):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_number_of_threads_changes_nothing(threads):
     digits = random_digits(200, seed=3)
-    before = team.the_team().threads
+    before = thread_team.the_team().threads
     expected = raster.mnist_images(digits)
     try:
-        team.set_threads(threads)
+        thread_team.set_threads(threads)
         np.testing.assert_array_equal(raster.mnist_images(digits), expected)
     finally:
-        team.set_threads(before)
+        thread_team.set_threads(before)

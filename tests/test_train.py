@@ -12,7 +12,7 @@ from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Ne
 from numcnn.config import TrainConfig
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, ShapeError
-from numcnn.kernels import team
+from numcnn.kernels import thread_team
 from numcnn.models import make_layers
 from numcnn.train import Monitor, fit, state_from_json, state_to_json
 
@@ -320,7 +320,7 @@ def test_what_does_not_fit_is_refused_before_training(images, text):
 def test_equal_bytes_when_the_work_is_shared(threads):
     images, labels = draw_digits(600, 11)
     try:
-        team.set_threads(threads)
+        thread_team.set_threads(threads)
         results = set()
         for _ in range(2):
             network = Network(make_layers("canonical"), normalisation=(0.13, 0.31))
@@ -330,7 +330,7 @@ def test_equal_bytes_when_the_work_is_shared(threads):
             results.add(network.params.tobytes())
         assert len(results) == 1
     finally:
-        team.set_threads(team.available_threads())
+        thread_team.set_threads(thread_team.available_threads())
 
 
 def test_unequal_numbers_of_images_and_labels_are_refused():

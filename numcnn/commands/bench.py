@@ -108,7 +108,7 @@ def _tell_of_missing(missing, asked):
 def _settings(arguments):
     from numcnn.benchmark.contestants import PEERS
     from numcnn.benchmark.measure import Settings
-    from numcnn.kernels.team import available_threads
+    from numcnn.kernels.thread_team import available_threads
 
     most = available_threads()
     threads = most if arguments.threads is None else arguments.threads

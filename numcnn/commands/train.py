@@ -321,7 +321,7 @@ def _new_network(dataset, train_set, config):
 def _announce_compilation(config):
     """Say why nothing seems to happen the very first time."""
     if config.backend == "fast":
-        from numcnn.kernels import jit
+        from numcnn.kernels.fast import jit
 
         if jit.cache_is_empty():
             say("compiling the fast kernels for this machine: once, some seconds")

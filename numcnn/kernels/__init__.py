@@ -20,7 +20,8 @@ import importlib
 
 from numcnn.errors import ConfigError
 
-BACKENDS = ("reference", "fast")
+MODULES = {"reference": "numcnn.kernels.reference", "fast": "numcnn.kernels.fast.ops"}
+BACKENDS = tuple(MODULES)
 
 # What a back-end offers.  ``computing()`` is the context that a forward or backward pass runs in, ``share`` has a piece
 # of work done by as many ``threads`` as there are; the rest are kernels.
@@ -51,6 +52,12 @@ OPS = (
 )
 
 
+def name_of(module):
+    """Return the name of a module of kernels: "reference", "fast", or that of another one."""
+    name = getattr(module, "__name__", type(module).__name__)
+    return next((backend for backend, path in MODULES.items() if path == name), name.rpartition(".")[2])
+
+
 def get_backend(backend):
     """Return the module of kernels called ``"reference"`` or ``"fast"``; a module of kernels is passed through.
 
@@ -63,4 +70,4 @@ def get_backend(backend):
         return backend
     if backend not in BACKENDS:
         raise ConfigError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
-    return importlib.import_module(f"numcnn.kernels.{backend}")
+    return importlib.import_module(MODULES[backend])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from numcnn.augment import augment_images  # noqa: F401  (its specification)
-from numcnn.kernels.shapes import DEAD
+from numcnn.kernels.fused_shapes import DEAD
 
 
 def computing():

@@ -10,7 +10,7 @@ import pygame
 
 from numcnn import raster
 from numcnn.errors import DataError, NumcnnError
-from numcnn.kernels.team import one_blas_thread
+from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.pad import errands
 from numcnn.pad.canvas import Canvas
 from numcnn.pad.cards import Toast

@@ -11,7 +11,7 @@ import numpy as np
 from numcnn import raster
 from numcnn.errors import ConfigError
 from numcnn.insight import Insight, look, saliency
-from numcnn.kernels.team import one_blas_thread
+from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.preprocess import BOX, SIDE
 
 

@@ -14,7 +14,10 @@ tied to one machine: LLVM has its own way to add 16 numbers everywhere, if need 
 
 import inspect
 
-from numcnn.kernels.jit import COMPILED, numba  # before Numba itself, which asks once where to keep what it compiles
+from numcnn.kernels.fast.jit import (  # before Numba itself, which asks once where to keep what it compiles
+    COMPILED,
+    numba,
+)
 
 # isort: split
 import numpy as np
@@ -22,7 +25,7 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
-from numcnn.kernels.shapes import DEAD
+from numcnn.kernels.fused_shapes import DEAD
 
 
 def _lanes():

@@ -24,8 +24,8 @@ from numcnn.augment import (
     THICKNESS,
     TURN,
 )
-from numcnn.kernels.jit import kernel
-from numcnn.kernels.memory import scratch
+from numcnn.kernels.buffers import scratch
+from numcnn.kernels.fast.jit import kernel
 
 HALF, LOW = np.uint64(32), np.uint64(8)
 UNIT = np.float32(2**-24)

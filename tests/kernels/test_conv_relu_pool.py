@@ -12,9 +12,10 @@ import pytest
 from conftest import COMPILED
 from llvmlite.binding import get_host_cpu_features
 
-from numcnn.kernels import BACKENDS, fast, get_backend, jit, memory, reference, team
-from numcnn.kernels.shapes import DEAD, WINDOWS, backward_way, forward_way
-from numcnn.kernels.vectors import LANES, add, load, store
+from numcnn.kernels import BACKENDS, buffers, get_backend, reference, thread_team
+from numcnn.kernels.fast import jit, ops
+from numcnn.kernels.fast.simd import LANES, add, load, store
+from numcnn.kernels.fused_shapes import DEAD, WINDOWS, backward_way, forward_way
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
 DTYPES = list(TOLERANCE)
@@ -147,7 +148,7 @@ def test_fast_agrees_with_reference(case, kind, dtype):
     x, w, b, dout = draw(case, kind, dtype)
     before = as_bytes((x, w, b, dout))
     want, want_which = forward(reference, x, w, b)
-    out, which = forward(fast, x, w, b)
+    out, which = forward(ops, x, w, b)
     assert_close(out, want, dtype, "out")
     assert_winners_are_right(which, candidates(x, w, b), dtype)
     assert ((out == 0) == (which == DEAD)).all()
@@ -158,12 +159,12 @@ def test_fast_agrees_with_reference(case, kind, dtype):
         assert set(which.ravel()) <= {0, DEAD}
 
     # Backward with one and the same ``which``, so that a near-tie above makes no difference.
-    gradients = backward(fast, dout, want_which, x, w)
+    gradients = backward(ops, dout, want_which, x, w)
     for name, got, right in zip(
         ("dx", "dw", "db"), gradients, backward(reference, dout, want_which, x, w), strict=True
     ):
         assert_close(got, right, dtype, name)
-    dx, *alone = backward(fast, dout, want_which, x, w, need_dx=False)
+    dx, *alone = backward(ops, dout, want_which, x, w, need_dx=False)
     assert dx is None and as_bytes(alone) == as_bytes(gradients[1:])
     assert as_bytes((x, w, b, dout)) == before
 
@@ -187,9 +188,9 @@ def test_when_all_is_dead_nothing_passes(case, backend):
 def test_winograd_sees_ties_that_are_exact(case, kind, dtype):
     """Between equal lines, or equal columns, of any numbers, and everywhere between whole ones."""
     x, w, b, _ = draw(case, kind, dtype)
-    _, which = forward(fast, np.broadcast_to(x[:, :1], x.shape).copy(), w, b)
+    _, which = forward(ops, np.broadcast_to(x[:, :1], x.shape).copy(), w, b)
     assert not np.isin(which, (2, 3)).any() and (which == 0).any()
-    _, which = forward(fast, np.broadcast_to(x[:, :, :1], x.shape).copy(), w, b)
+    _, which = forward(ops, np.broadcast_to(x[:, :, :1], x.shape).copy(), w, b)
     assert not np.isin(which, (1, 3)).any() and (which == 0).any()
 
 
@@ -216,14 +217,14 @@ def images_with(value, case):
 def test_a_pixel_that_is_nan_comes_out_of_every_window_that_reads_it(case):
     _, w, b, _ = draw(case)
     x, reads = images_with(np.nan, case)
-    for kernels in (reference, fast):
+    for kernels in (reference, ops):
         out, which = forward(kernels, x, w, b)
         np.testing.assert_array_equal(np.isnan(out), np.broadcast_to(reads, out.shape))
         # Of the window's four outputs the first that reads the pixel is the first NaN, and wins.
         first = candidates(x, w, b).argmax(axis=0)
         np.testing.assert_array_equal(which[np.isnan(out)], first[np.isnan(out)])
     untouched = ~np.broadcast_to(reads, out.shape)
-    np.testing.assert_array_equal(out[untouched], forward(fast, np.nan_to_num(x, nan=1.5), w, b)[0][untouched])
+    np.testing.assert_array_equal(out[untouched], forward(ops, np.nan_to_num(x, nan=1.5), w, b)[0][untouched])
 
 
 @pytest.mark.parametrize("case", FEW)
@@ -232,7 +233,7 @@ def test_infinity_never_becomes_a_number(case, value):
     """Winograd's way may make NaN of it, as it subtracts pixels."""
     _, w, b, _ = draw(case)
     x, reads = images_with(value, case)
-    want, out = forward(reference, x, w, b)[0], forward(fast, x, w, b)[0]
+    want, out = forward(reference, x, w, b)[0], forward(ops, x, w, b)[0]
     assert np.isinf(want).any() and (~np.isfinite(want) <= reads).all()
     assert not np.isfinite(out[~np.isfinite(want)]).any()
     untouched = ~np.broadcast_to(reads, out.shape)
@@ -302,13 +303,13 @@ def embedded(array, fill):
 @pytest.mark.parametrize("case", FEW)
 def test_nothing_is_read_or_written_beside_the_arrays_wherever_they_lie(case, dtype):
     x, w, b, dout = draw(case, dtype=dtype)
-    want = step(fast, x, w, b, dout)
+    want = step(ops, x, w, b, dout)
     x, w, b, dout = (embedded(array, np.nan)[0] for array in (x, w, b, dout))
     results, around = zip(*(embedded(np.zeros_like(array), 77) for array in want), strict=True)
     out, which, dx, dw, db = results
-    with fast.computing():
-        fast.conv_relu_pool_forward(x, w, b, out, which)
-        fast.conv_relu_pool_backward(dout, which, x, w, dx, dw, db)
+    with ops.computing():
+        ops.conv_relu_pool_forward(x, w, b, out, which)
+        ops.conv_relu_pool_backward(dout, which, x, w, dx, dw, db)
     assert as_bytes(results) == as_bytes(want)
     for array, result in zip(around, results, strict=True):
         assert (array[:129] == 77).all() and (array[129 + result.size :] == 77).all()
@@ -316,21 +317,21 @@ def test_nothing_is_read_or_written_beside_the_arrays_wherever_they_lie(case, dt
 
 def spoil_scratch_memory():
     """Fill this thread's scratch memory with ones: NaN as floats, -1 as whole numbers."""
-    for array in vars(memory._thread)["arrays"].values():
+    for array in vars(buffers._thread)["arrays"].values():
         array.view(np.uint8)[...] = 255
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_scratch_memory_held_before_makes_no_difference(dtype):
     cases = {case: draw(case, dtype=dtype) for case in (CASES if COMPILED else FEW)}
-    want = {case: as_bytes(step(fast, *arrays)) for case, arrays in cases.items()}
+    want = {case: as_bytes(step(ops, *arrays)) for case, arrays in cases.items()}
     for case, arrays in reversed(cases.items()):  # each after another shape than before
-        assert as_bytes(step(fast, *arrays)) == want[case]
+        assert as_bytes(step(ops, *arrays)) == want[case]
     for case, arrays in cases.items():
         spoil_scratch_memory()
-        out, which = forward(fast, *arrays[:3])
+        out, which = forward(ops, *arrays[:3])
         spoil_scratch_memory()  # nothing is kept there from forward to backward
-        assert as_bytes((out, which, *backward(fast, arrays[3], which, *arrays[:2]))) == want[case]
+        assert as_bytes((out, which, *backward(ops, arrays[3], which, *arrays[:2]))) == want[case]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -346,13 +347,13 @@ def test_no_images_have_no_gradient(case, backend):
 
 def test_two_callers_at_once_do_not_disturb_each_other():
     arrays = [draw(case, images=IMAGES + 2, seed=i) for i, case in enumerate(("odd sizes", "many windows"))]
-    want = [as_bytes(step(fast, *some)) for some in arrays]
+    want = [as_bytes(step(ops, *some)) for some in arrays]
     together, wrong = threading.Barrier(2, timeout=30), []
 
     def work(i):
         together.wait()
         for _ in range(100 if COMPILED else 2):
-            if as_bytes(step(fast, *arrays[i])) != want[i]:
+            if as_bytes(step(ops, *arrays[i])) != want[i]:
                 wrong.append(i)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in (0, 1)]
@@ -430,18 +431,18 @@ def canonical_blocks_agree():
     """
     for case in ("canonical, first", "canonical, second"):
         x, w, b, dout = draw(case, images=6)
-        (out, which), (want, _) = forward(fast, x, w, b), forward(reference, x, w, b)
+        (out, which), (want, _) = forward(ops, x, w, b), forward(reference, x, w, b)
         assert_close(out, want, np.float32, "out")
         assert_winners_are_right(which, candidates(x, w, b), np.float32)
-        gradients, right = backward(fast, dout, which, x, w), backward(reference, dout, which, x, w)
+        gradients, right = backward(ops, dout, which, x, w), backward(reference, dout, which, x, w)
         for name, got, want in zip(("dx", "dw", "db"), gradients, right, strict=True):
             assert_close(got, want, np.float32, name)
-    print(LANES, team.the_team().threads, *sorted(registers_in_use()))
+    print(LANES, thread_team.the_team().threads, *sorted(registers_in_use()))
 
 
 def elsewhere(**environment):
     """Return what ``canonical_blocks_agree`` prints with these environment variables: lanes, threads, registers."""
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     code = "import test_blocks; test_blocks.canonical_blocks_agree()"
     env = {**os.environ, "PYTHONPATH": path, **environment}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)

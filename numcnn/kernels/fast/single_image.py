@@ -8,18 +8,18 @@ import functools
 
 import numpy as np
 
-from numcnn.kernels import fast, fast_blocks
-from numcnn.kernels.jit import kernel
-from numcnn.kernels.memory import zeros
-from numcnn.kernels.shapes import forward_way
-from numcnn.kernels.vectors import LANES, load, multiply_add, store
+from numcnn.kernels.buffers import zeros
+from numcnn.kernels.fast import conv_relu_pool, ops
+from numcnn.kernels.fast.jit import kernel
+from numcnn.kernels.fast.simd import LANES, load, multiply_add, store
+from numcnn.kernels.fused_shapes import forward_way
 
 
 def gather_stage(images, scale, shift, out):
     """Return the stage that writes images (1,H,W) * scale + shift to out (1,H,W,1)."""
     dtype = out.dtype.type
     flat = images.reshape(1, -1), np.zeros(1, np.intp)
-    return functools.partial(fast._gather_images, *flat, dtype(scale), dtype(shift), out.reshape(1, -1))
+    return functools.partial(ops._gather_images, *flat, dtype(scale), dtype(shift), out.reshape(1, -1))
 
 
 def conv_relu_pool_stage(x, w, b, out):
@@ -31,13 +31,13 @@ def conv_relu_pool_stage(x, w, b, out):
     flat = x.reshape(-1), out.reshape(-1)
     if forward_way(w.shape, PH * PW) == "winograd":
         u, v, m = (zeros((16 * n,), w.dtype) for n in (C * F, PH * PW * C, PH * PW * F))
-        fast_blocks._transform_weights(w.reshape(-1), u, C, F)
-        block = fast_blocks._winograd(fast_blocks._columns(F, fast_blocks.WINDOWS))
+        conv_relu_pool._transform_weights(w.reshape(-1), u, C, F)
+        block = conv_relu_pool._winograd(conv_relu_pool._columns(F, conv_relu_pool.WINDOWS))
         arguments = flat[0], u, b.copy(), flat[1], which, v, m
     else:
         weights = zeros(w.shape, w.dtype)
         weights[...] = w
-        block = fast_blocks.direct_kernel(w.shape)
+        block = conv_relu_pool.direct_kernel(w.shape)
         arguments = flat[0], weights.reshape(-1), b.copy(), flat[1], which
     return functools.partial(block, *arguments, 1, H, W, C, F, PH, PW)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from numcnn.kernels import jit, shapes, vectors
-from numcnn.kernels.vectors import LANES
+from numcnn.kernels import fused_shapes
+from numcnn.kernels.fast import jit, simd
+from numcnn.kernels.fast.simd import LANES
 
 OPERATIONS = (
     "load", "load_lines", "store", "fill", "add", "subtract", "scale", "multiply_add", "first", "shift", "where_equal",
@@ -17,7 +18,7 @@ OPERATIONS = (
 )  # fmt: skip
 
 # Without compilation an operation is its plain form itself.
-PLAIN = types.SimpleNamespace(**{n: getattr(getattr(vectors, n), "plain", getattr(vectors, n)) for n in OPERATIONS})
+PLAIN = types.SimpleNamespace(**{n: getattr(getattr(simd, n), "plain", getattr(simd, n)) for n in OPERATIONS})
 
 FORMS = [
     "plain",
@@ -35,7 +36,7 @@ def prepared(program, form, *sizes):
     if form == "plain":
         return program(PLAIN, *sizes)
     # Not through Numba's cache, where a change of ``vectors`` alone would go unnoticed.
-    return numba.njit(nogil=True, fastmath=jit.FASTMATH, error_model="numpy")(program(vectors, *sizes))
+    return numba.njit(nogil=True, fastmath=jit.FASTMATH, error_model="numpy")(program(simd, *sizes))
 
 
 def numbers(size, dtype, seed=0):
@@ -412,9 +413,9 @@ def test_transpose_makes_lines_columns_and_repeats_the_last(dtype, form):
 
 
 def test_channels_fill_registers_on_every_machine():
-    assert shapes.UNIT % LANES == 0
+    assert fused_shapes.UNIT % LANES == 0
 
 
 @pytest.mark.skipif(not COMPILED, reason="NUMBA_DISABLE_JIT: a plain function doesn't show that it is an operation")
 def test_every_operation_is_tested_here():
-    assert {name for name, value in vars(vectors).items() if hasattr(value, "plain")} == set(OPERATIONS)
+    assert {name for name, value in vars(simd).items() if hasattr(value, "plain")} == set(OPERATIONS)

@@ -6,7 +6,7 @@ already, and one that is given work lingers until the giver has had time to let 
 time sleeps after all: an idle team costs nothing.
 """
 
-from numcnn.kernels.jit import kernel  # before Numba itself, which asks once where to keep what it compiles
+from numcnn.kernels.fast.jit import kernel  # before Numba itself, which asks once where to keep what it compiles
 
 # isort: split
 import numpy as np

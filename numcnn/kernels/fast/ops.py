@@ -14,14 +14,15 @@ import contextlib
 import numpy as np
 
 from numcnn.errors import ShapeError
-from numcnn.kernels import fast_wait, reference
-from numcnn.kernels.fast_blocks import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
-from numcnn.kernels.jit import COMPILED, kernel
-from numcnn.kernels.memory import scratch
-from numcnn.kernels.team import one_blas_thread, the_team, wait_by
+from numcnn.kernels import reference
+from numcnn.kernels.buffers import scratch
+from numcnn.kernels.fast import spin_wait
+from numcnn.kernels.fast.conv_relu_pool import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
+from numcnn.kernels.fast.jit import COMPILED, kernel
+from numcnn.kernels.thread_team import one_blas_thread, the_team, wait_by
 
 if COMPILED:
-    wait_by(fast_wait)
+    wait_by(spin_wait)
 
 # Bytes of im2col rows made at a time: they should lie in the second-level cache while BLAS reads them.
 CHUNK_BYTES = 1 << 19
@@ -315,9 +316,9 @@ def gather_images(images, index, scale, shift, out):
 
 def augment_images(*arguments):
     """See ``augment.augment_images``."""
-    from numcnn.kernels import fast_augment  # here: who only reads pictures can do without
+    from numcnn.kernels.fast import augment  # here: who only reads pictures can do without
 
-    fast_augment.augment_images(*arguments)
+    augment.augment_images(*arguments)
 
 
 def _share_parameters(step, arrays, *arguments):

@@ -1,6 +1,6 @@
 """How Numba is used here: where compiled kernels are cached, and the one set of floating-point liberties.
 
-Only ``fast*.py`` and ``vectors.py`` in this folder load Numba, so nothing else has to wait for it.
+Only the files in this folder load Numba, so nothing else has to wait for it.
 """
 
 import hashlib
@@ -16,9 +16,6 @@ from pathlib import Path
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
 
-# The files whose text is in compiled kernels.
-SOURCES = ("fast*.py", "jit.py", "memory.py", "shapes.py", "vectors.py")
-
 # Older versions' kernels that nobody has added to for so many days are thrown away when a new version makes its folder.
 KEEP_DAYS = 30
 
@@ -29,7 +26,7 @@ def cache_tag():
     (A compiled function's key has the time stamp of its own file alone; what it calls in another file may have changed
     since: numba #6845.)
     """
-    files = sorted(path for pattern in SOURCES for path in Path(__file__).parent.glob(pattern))
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
     texts = [path.read_bytes() for path in files]
     return hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], texts)).encode()).hexdigest()[:8]
 
@@ -107,4 +104,4 @@ def kernel(function):
 def cache_is_empty():
     """Say whether compiling lies ahead, as far as one can tell: no kernel of ours is cached on disk."""
     folder = numba.config.CACHE_DIR
-    return COMPILED and not (folder and any(Path(folder).rglob("fast.*.nbi")))
+    return COMPILED and not (folder and any(Path(folder).rglob("ops.*.nbi")))

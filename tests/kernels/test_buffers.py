@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from numcnn import Network
-from numcnn.kernels import memory
-from numcnn.kernels.memory import LINE, scratch, zeros
+from numcnn.kernels import buffers
+from numcnn.kernels.buffers import LINE, scratch, zeros
 from numcnn.models import make_layers
 
 DTYPES = [np.float32, np.float64, np.uint8, np.int32]
@@ -17,11 +17,11 @@ SHAPES = [(1,), (7,), (3, 5), (2, 3, 4, 5), (0,), (4, 0, 3), (), (1000, 33)]
 @pytest.fixture(autouse=True)
 def no_memory_yet():
     """Take this thread's scratch memory away, and give it back."""
-    kept = vars(memory._thread).pop("arrays", None)
+    kept = vars(buffers._thread).pop("arrays", None)
     yield
-    vars(memory._thread).pop("arrays", None)
+    vars(buffers._thread).pop("arrays", None)
     if kept is not None:
-        memory._thread.arrays = kept
+        buffers._thread.arrays = kept
 
 
 def address(array):

@@ -14,25 +14,26 @@ import threadpoolctl
 from conftest import COMPILED
 
 from numcnn.errors import ConfigError
-from numcnn.kernels import fast, fast_wait, team
+from numcnn.kernels import thread_team
+from numcnn.kernels.fast import ops, spin_wait
 from numcnn.threads import peak_memory_mb, use_threads
 
 
 @pytest.fixture(autouse=True)
 def restore_the_team():
     yield
-    team.set_threads(team.available_threads())
+    thread_team.set_threads(thread_team.available_threads())
 
 
 # How threads wait for work: asleep, or awake for a while.
-WAITING = [None, fast_wait] if COMPILED else [None]
+WAITING = [None, spin_wait] if COMPILED else [None]
 
 
 @pytest.mark.parametrize("waiting", WAITING)
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "least"), [(0, 1), (1, 1), (7, 1), (7, 4), (1000, 1)])
 def test_shares_cover_everything_once_and_in_order(threads, size, least, waiting):
-    members, shares = team.Team(threads, waiting), []
+    members, shares = thread_team.Team(threads, waiting), []
     count = members.share(size, lambda *share: shares.append(share), least)
     shares.sort()
     assert count == len(shares) <= threads
@@ -45,7 +46,7 @@ def test_shares_cover_everything_once_and_in_order(threads, size, least, waiting
 @pytest.mark.parametrize("waiting", WAITING)
 def test_the_work_is_done_by_several_threads_at_once(waiting):
     together = threading.Barrier(3, timeout=10)  # passes only if three threads wait at it at the same time
-    members = team.Team(3, waiting)
+    members = thread_team.Team(3, waiting)
     for pause in (0, 0, 0.05, 0, 0.001, 0):
         members.share(3, lambda *share: together.wait())
         time.sleep(pause)
@@ -62,7 +63,7 @@ def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended(waiting):
         ended.append(number)
 
     with pytest.raises(ValueError, match="share 1"):
-        team.Team(3, waiting).share(3, task)
+        thread_team.Team(3, waiting).share(3, task)
     assert sorted(ended) == [0, 2]
 
 
@@ -80,7 +81,7 @@ def test_when_interrupted_it_returns_after_all_have_ended(waiting):
         time.sleep(0.3)
         ended.append(number)
 
-    members = team.Team(2, waiting)
+    members = thread_team.Team(2, waiting)
     with pytest.raises(KeyboardInterrupt):
         members.share(2, task)
     assert len(ended) == 1
@@ -104,13 +105,13 @@ def test_when_interrupted_while_waiting_for_the_others_too(waiting):
         ended.append(number)
 
     with pytest.raises(KeyboardInterrupt):
-        team.Team(2, waiting).share(2, task)
+        thread_team.Team(2, waiting).share(2, task)
     assert len(ended) == 1
 
 
 @pytest.mark.parametrize("waiting", WAITING)
 def test_a_team_at_rest_holds_on_to_nothing(waiting):
-    members, kept = team.Team(3, waiting), []
+    members, kept = thread_team.Team(3, waiting), []
 
     class Large:
         pass
@@ -144,7 +145,7 @@ assert team.the_team().waiting is fast_wait
 
 @pytest.mark.parametrize("waiting", WAITING)
 def test_two_threads_may_use_one_team_at_once(waiting):
-    members, sums = team.Team(2, waiting), {}
+    members, sums = thread_team.Team(2, waiting), {}
 
     def use(name):
         for _ in range(200):
@@ -169,23 +170,23 @@ def test_blas_keeps_to_one_thread_while_computing_whatever_is_set_meanwhile():
     def blas_threads():
         return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
 
-    most = team.available_threads()
-    with fast.computing():
+    most = thread_team.available_threads()
+    with ops.computing():
         use_threads(most)
         assert blas_threads() == {1}
-        with fast.computing():
+        with ops.computing():
             pass
         assert blas_threads() == {1}
     assert blas_threads() == {most}
     use_threads(1)
-    with fast.computing():
+    with ops.computing():
         use_threads(most)
     assert blas_threads() == {most}
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_results_are_exactly_repeatable_for_a_number_of_threads(threads):
-    team.set_threads(threads)
+    thread_team.set_threads(threads)
     rng = np.random.default_rng(0)
     x, w = (
         rng.standard_normal((8, 20, 20, 16)).astype(np.float32),
@@ -195,8 +196,8 @@ def test_results_are_exactly_repeatable_for_a_number_of_threads(threads):
     results = []
     for _ in range(3):
         dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty(8, np.float32)
-        with fast.computing():
-            fast.conv2d_backward(dout, x, w, dx, dw, db, (1, 1))
+        with ops.computing():
+            ops.conv2d_backward(dout, x, w, dx, dw, db, (1, 1))
         results.append(dx.tobytes() + dw.tobytes() + db.tobytes())
     assert len(set(results)) == 1
 
@@ -205,10 +206,10 @@ def test_threads_are_set_for_the_team_and_blas_alike():
     from threadpoolctl import threadpool_info
 
     assert use_threads(1) == 1
-    assert team.the_team().threads == 1
+    assert thread_team.the_team().threads == 1
     assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} <= {1}
-    most = team.available_threads()
-    assert use_threads() == most == team.the_team().threads
+    most = thread_team.available_threads()
+    assert use_threads() == most == thread_team.the_team().threads
     for wrong in (0, most + 1):
         with pytest.raises(ConfigError, match=f"--threads is {wrong}; wants 1 to {most} on this machine"):
             use_threads(wrong)

@@ -21,10 +21,9 @@ import functools
 
 import numpy as np
 
-from numcnn.kernels.jit import kernel
-from numcnn.kernels.memory import scratch
-from numcnn.kernels.shapes import DEAD, MOST_WEIGHTS, WINDOWS, backward_way, forward_way
-from numcnn.kernels.vectors import (
+from numcnn.kernels.buffers import scratch
+from numcnn.kernels.fast.jit import kernel
+from numcnn.kernels.fast.simd import (
     LANES,
     add,
     add_outer,
@@ -44,6 +43,7 @@ from numcnn.kernels.vectors import (
     transpose,
     where_equal,
 )
+from numcnn.kernels.fused_shapes import DEAD, MOST_WEIGHTS, WINDOWS, backward_way, forward_way
 
 # Registers that LLVM has for a kernel's sums: of 32 with AVX-512, of 16 otherwise.
 REGISTERS = 29 if LANES == 16 else 14

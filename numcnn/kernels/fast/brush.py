@@ -5,8 +5,8 @@
 
 import numpy as np
 
-from numcnn.kernels.jit import kernel
-from numcnn.kernels.team import the_team
+from numcnn.kernels.fast.jit import kernel
+from numcnn.kernels.thread_team import the_team
 
 
 @kernel
