@@ -16,7 +16,7 @@ import numpy as np
 from numcnn import raster
 from numcnn.augment import sample
 from numcnn.errors import ConfigError, ShapeError
-from numcnn.metrics import robustness
+from numcnn.evaluation.metrics import robustness
 from numcnn.preprocess import SIDE
 
 BLOCK = 200  # images at a time: bounds the memory

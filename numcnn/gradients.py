@@ -109,7 +109,7 @@ class GradientReport:
 
     def plot(self, path=None):
         """Return a matplotlib Figure of the report; also write it to ``path`` (.png) if given."""
-        from numcnn import plots
+        from numcnn.evaluation import plots
 
         figure = plots.gradcheck_plot(self)
         if path is not None:

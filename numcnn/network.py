@@ -229,7 +229,7 @@ class Network:
 
     def evaluate(self, images, labels):
         """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion ..."""
-        from numcnn import metrics  # here, as below: importing numcnn doesn't wait for what few need
+        from numcnn.evaluation import metrics  # here, as below: importing numcnn doesn't wait for what few need
 
         logits = self.logits(images)
         if len(logits) == 0:
@@ -243,7 +243,7 @@ class Network:
 
         images, labels: some that were not trained on.  No answer changes.  See ``calibration.fit_temperature``.
         """
-        from numcnn.calibration import fit_temperature
+        from numcnn.evaluation.calibration import fit_temperature
 
         logits = self.logits(images)
         self.temperature = fit_temperature(logits, labels)

@@ -161,7 +161,7 @@ class RunFolder(Progress):
 
     def draw(self, rows):
         """Draw curves.png, and gradients.png if gradients were watched."""
-        from numcnn import plots
+        from numcnn.evaluation import plots
 
         title = f"{self.config.model} network trained on {data.title_of(self.info['dataset'])}"
         figures = {"curves.png": plots.learning_curves(rows, title)}

@@ -356,7 +356,7 @@ def test_notes_name_what_is_missing_has_failed_or_was_disturbed():
 
 
 def test_peers_stand_in_json_tables_and_picture(measured):
-    from numcnn import plots
+    from numcnn.evaluation import plots
 
     document = with_peers(json.loads(json.dumps(measured[0])))
     assert document["peers"]["pytorch"]["training"]["images_per_second"] == 6000  # the better variant

@@ -16,14 +16,15 @@ from conftest import BACKEND, COMPILED, draw_digits, write_digits
 from PIL import Image
 
 import numcnn
-from numcnn import Network, plots
-from numcnn.calibration import refusal_threshold
+from numcnn import Network
 from numcnn.cli import COMMANDS, main
 from numcnn.commands import train
 from numcnn.config import PRESETS, TrainConfig
 from numcnn.data import idx, mnist, nondigits
 from numcnn.data.datasets import Dataset
-from numcnn.metrics import accuracy_interval, evaluation
+from numcnn.evaluation import plots
+from numcnn.evaluation.calibration import refusal_threshold
+from numcnn.evaluation.metrics import accuracy_interval, evaluation
 
 ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"

@@ -98,8 +98,9 @@ def _from(path):
     [
         "import numcnn",
         "import numcnn, numpy; numcnn.load; numcnn.Network([numcnn.Dense(3)], (4,)).predict",
-        "import numcnn.data.handwriting, numcnn.calibration",
-        "import numcnn.data, numcnn.train, numcnn.runs, numcnn.predict, numcnn.plots, numcnn.raster, numcnn.cli",
+        "import numcnn.data.handwriting, numcnn.evaluation.calibration",
+        "import numcnn.data, numcnn.train, numcnn.runs, numcnn.predict, numcnn.cli",
+        "import numcnn.evaluation.plots, numcnn.raster",
     ],
 )
 def test_importing_is_light(statement):

@@ -11,8 +11,8 @@ from pads import SIZE, count, picture_region, region, small
 from numcnn import Conv2D, Dense, Flatten, MaxPool2D, ReLU, raster
 from numcnn.cli import main
 from numcnn.data.strokes import digit_strokes
+from numcnn.evaluation.metrics import percent
 from numcnn.insight import look
-from numcnn.metrics import percent
 from numcnn.models import make_layers
 from numcnn.network import Network
 from numcnn.pad import Canvas, app

@@ -212,7 +212,7 @@ def _write(document, arguments):
             file.write((json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
         say(f"wrote {arguments.json}")
     if arguments.plot:
-        from numcnn import plots
+        from numcnn.evaluation import plots
 
         plots.save(plots.benchmark_plot(document), arguments.plot)
         say(f"wrote {arguments.plot}")

@@ -134,7 +134,8 @@ def _on_the_pad(network, images, labels):
 
 def _figures(network, images, labels, result, spoilt, title):
     """Yield each picture's name and its figure."""
-    from numcnn import corruptions, plots
+    from numcnn import corruptions
+    from numcnn.evaluation import plots
 
     yield "confusion.png", plots.confusion_plot(result.confusion, title)
     yield "per_class.png", plots.per_class_plot(result.per_class, title)
@@ -152,7 +153,7 @@ def _figures(network, images, labels, result, spoilt, title):
 
 def _mistakes(images, labels, result, title):
     """Return the gallery of what was misread, the surest first."""
-    from numcnn import metrics, plots
+    from numcnn.evaluation import metrics, plots
 
     wrong = metrics.mistakes(labels, result.probabilities)
     shown = wrong[:MOST_MISTAKES]
@@ -163,7 +164,7 @@ def _mistakes(images, labels, result, title):
 
 
 def _draw(figures, folder):
-    from numcnn import plots
+    from numcnn.evaluation import plots
 
     for name, figure in figures:
         plots.save(figure, folder / name)

@@ -143,7 +143,7 @@ def _teller():
 
 
 def _change(found):
-    from numcnn.metrics import accuracy_interval
+    from numcnn.evaluation.metrics import accuracy_interval
 
     right = [round(found[when] * found["n"]) for when in ("before", "after")]
     low, high = accuracy_interval(right[1], found["n"])

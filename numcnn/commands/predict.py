@@ -56,7 +56,7 @@ def run(arguments):
 
 def _answer(probabilities):
     """Return the label with its probability, then those that come next."""
-    from numcnn.metrics import percent
+    from numcnn.evaluation.metrics import percent
 
     order = sorted(range(len(probabilities)), key=lambda label: -probabilities[label])
     first, *others = (f"{label} ({percent(probabilities[label])})" for label in order[: 1 + RUNNERS_UP])

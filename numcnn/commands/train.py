@@ -144,7 +144,8 @@ def _train(arguments, readings=None):
 
 def _several(arguments):
     """Train with one seed after another, each in a folder of its own; report mean and spread.  Return the exit code."""
-    from numcnn import metrics, runs
+    from numcnn import runs
+    from numcnn.evaluation import metrics
     from numcnn.files import atomic_write
 
     count = arguments.seeds
@@ -201,14 +202,14 @@ class _Readings:
 
     def ensemble(self):
         """Judge the mean of all networks' probabilities.  Return an evaluation as a dict."""
-        from numcnn import metrics
+        from numcnn.evaluation import metrics
 
         found = metrics.evaluation(self.labels, self.probabilities / len(self.answers))
         return {"test_accuracy": found.accuracy, "interval": list(found.interval), "networks": len(self.answers)}
 
     def draw_wrong(self, path):
         """Draw the images that all misread, each with what most took it for."""
-        from numcnn import plots
+        from numcnn.evaluation import plots
 
         shown, n = self.wrong[:MOST_WRONG], len(self.answers)
         votes = [np.bincount([answers[i] for answers in self.answers]) for i in shown]
@@ -369,7 +370,7 @@ def _finish(monitor, dataset, val_set, state, config, info, threads, command_lin
 
     Return the card and the test set's ``metrics.Evaluation``, which is None with --no-test.
     """
-    from numcnn.calibration import refusal_threshold
+    from numcnn.evaluation.calibration import refusal_threshold
     from numcnn.network import load
     from numcnn.runs import versions
     from numcnn.threads import peak_memory_mb

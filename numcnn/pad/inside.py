@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pygame
 
+from numcnn.evaluation.metrics import percent
 from numcnn.insight import DENSE, MAPS, POOLED
-from numcnn.metrics import percent
 from numcnn.pad.painter import Part
 from numcnn.pad.theme import heat, rounded, signed
 

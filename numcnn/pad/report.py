@@ -5,10 +5,11 @@ Digits go stroke by stroke through the pad's own canvas.
 
 import numpy as np
 
-from numcnn import metrics, slips
-from numcnn.calibration import refused
+from numcnn import slips
 from numcnn.data import handwriting, nondigits
 from numcnn.data.rows import make_row
+from numcnn.evaluation import metrics
+from numcnn.evaluation.calibration import refused
 from numcnn.pad.canvas import Canvas
 
 SHEET = 500

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pygame
 
-from numcnn.metrics import percent
+from numcnn.evaluation.metrics import percent
 from numcnn.pad import cards
 from numcnn.pad.icons import icon
 from numcnn.pad.ink import Ink

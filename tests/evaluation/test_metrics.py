@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from numcnn.errors import DataError, ShapeError
-from numcnn.metrics import (
+from numcnn.evaluation.metrics import (
     accuracy_interval,
     calibration_bins,
     classification_report,
@@ -267,7 +267,7 @@ def test_robustness_by_hand():
 
 
 def test_importing_loads_only_numpy():
-    code = "import sys, numcnn.metrics; print(sorted({'PIL', 'numba', 'matplotlib'} & set(sys.modules)))"
+    code = "import sys, numcnn.evaluation.metrics; print(sorted({'PIL', 'numba', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

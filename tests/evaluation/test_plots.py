@@ -15,9 +15,9 @@ pytest.importorskip("matplotlib")
 from conftest import draw_digits
 from PIL import Image
 
-from numcnn import plots
 from numcnn.errors import DataError, ShapeError
-from numcnn.metrics import CalibrationBin, classification_report, robustness
+from numcnn.evaluation import plots
+from numcnn.evaluation.metrics import CalibrationBin, classification_report, robustness
 
 
 @dataclass

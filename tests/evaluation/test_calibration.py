@@ -6,8 +6,8 @@ from conftest import BACKEND, draw_digits
 
 import numcnn
 from numcnn import Dense, Flatten, Network, checkpoint
-from numcnn.calibration import LEAST, MOST, fit_temperature, refusal_threshold, refused
 from numcnn.errors import CheckpointError, ConfigError, DataError
+from numcnn.evaluation.calibration import LEAST, MOST, fit_temperature, refusal_threshold, refused
 from numcnn.losses import softmax
 
 

@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from numcnn.errors import DataError, ShapeError
+from numcnn.evaluation.metrics import accuracy_interval
 from numcnn.files import atomic_write
-from numcnn.metrics import accuracy_interval
 
 # Okabe and Ito's colours, told apart with every common colour blindness; without their yellow, too pale on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
