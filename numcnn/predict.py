@@ -1,6 +1,6 @@
 """Read the digit in a picture file: preprocessing, then the network."""
 
-from numcnn.preprocess import prepare_file
+from numcnn.imaging.preprocess import prepare_file
 
 
 def predict_file(network, path):

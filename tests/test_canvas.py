@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from numcnn import raster
 from numcnn.data.strokes import digit_strokes
 from numcnn.errors import ConfigError, DataError, ShapeError
+from numcnn.imaging import raster
 from numcnn.pad import Canvas
 from numcnn.pad import canvas as canvas_module
 

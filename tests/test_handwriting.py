@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from conftest import BACKEND, unipen
 
-from numcnn import data, raster
+from numcnn import data
 from numcnn.data import handwriting, mnist, nondigits, pendigits, strokes
 from numcnn.errors import ConfigError, DataError
+from numcnn.imaging import raster
 
 EVERYONE = np.arange(1, 31)
 

@@ -100,7 +100,7 @@ def _from(path):
         "import numcnn, numpy; numcnn.load; numcnn.Network([numcnn.Dense(3)], (4,)).predict",
         "import numcnn.data.handwriting, numcnn.evaluation.calibration",
         "import numcnn.data, numcnn.train, numcnn.runs, numcnn.predict, numcnn.cli",
-        "import numcnn.evaluation.plots, numcnn.raster",
+        "import numcnn.evaluation.plots, numcnn.imaging.raster",
     ],
 )
 def test_importing_is_light(statement):

@@ -17,10 +17,11 @@ from pads import SIZE, click, count, drag, mouse, press, region, settle, small
 from PIL import Image
 
 import numcnn
-from numcnn import insight, raster
+from numcnn import insight
 from numcnn.cli import main
 from numcnn.data.strokes import digit_strokes
 from numcnn.errors import ConfigError
+from numcnn.imaging import raster
 from numcnn.pad import app, store
 from numcnn.pad.errands import Keeper
 from numcnn.pad.theme import THEMES
@@ -441,7 +442,7 @@ def test_saving_numbers_the_files_and_a_saved_drawing_is_read_alike(pad, tmp_pat
         grey = np.asarray(picture.convert("L"))
     assert grey.max() == 255 and 0.01 < (grey < 50).mean() < 0.2
     seen = pad.scene.reading.image.astype(int)
-    assert np.abs(numcnn.preprocess.prepare(grey) - seen).mean() < 25
+    assert np.abs(numcnn.imaging.preprocess.prepare(grey) - seen).mean() < 25
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
@@ -466,7 +467,7 @@ def test_a_picture_that_is_dropped_is_shown_and_read(pad, tmp_path):
     pygame.event.post(pygame.event.Event(pygame.DROPFILE, file=str(tmp_path / "one.png")))
     settle(pad)
     (reading,) = pad.scene.readings
-    np.testing.assert_array_equal(reading.image, numcnn.preprocess.prepare(picture))
+    np.testing.assert_array_equal(reading.image, numcnn.imaging.preprocess.prepare(picture))
     assert "one.png" in words(pad)
     middle = region(screen(), sheet_of(pad).inflate(-200, -300))
     assert count(middle, (20, 20, 20)) > 100 and count(middle, (250, 250, 250)) > 100

@@ -8,10 +8,11 @@ import pygame
 import pytest
 from pads import SIZE, count, picture_region, region, small
 
-from numcnn import Conv2D, Dense, Flatten, MaxPool2D, ReLU, raster
+from numcnn import Conv2D, Dense, Flatten, MaxPool2D, ReLU
 from numcnn.cli import main
 from numcnn.data.strokes import digit_strokes
 from numcnn.evaluation.metrics import percent
+from numcnn.imaging import raster
 from numcnn.insight import look
 from numcnn.models import make_layers
 from numcnn.network import Network

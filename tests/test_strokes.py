@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED
 
-from numcnn import raster
 from numcnn.data import strokes
 from numcnn.errors import ConfigError
+from numcnn.imaging import raster
 
 
 def generate(n, seed=5):

@@ -56,8 +56,9 @@ def add_arguments(parser):
 
 def run(arguments):
     """Measure, print, draw.  Return the exit code."""
-    from numcnn import corruptions, data
+    from numcnn import data
     from numcnn.checkpoint import find_weights
+    from numcnn.imaging import corruptions
     from numcnn.network import load
     from numcnn.threads import use_threads
 
@@ -113,7 +114,7 @@ def _trained_on(network):
 
 
 def _check_are_like_mnist(dataset, option):
-    from numcnn.preprocess import SIDE
+    from numcnn.imaging.preprocess import SIDE
 
     height, width = dataset.test_images.shape[1:]
     if (height, width) != (SIDE, SIDE) or dataset.classes > 10:
@@ -134,8 +135,8 @@ def _on_the_pad(network, images, labels):
 
 def _figures(network, images, labels, result, spoilt, title):
     """Yield each picture's name and its figure."""
-    from numcnn import corruptions
     from numcnn.evaluation import plots
+    from numcnn.imaging import corruptions
 
     yield "confusion.png", plots.confusion_plot(result.confusion, title)
     yield "per_class.png", plots.per_class_plot(result.per_class, title)

@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from numcnn import raster
 from numcnn.data import datasets, mnist, nondigits, pendigits, strokes
 from numcnn.errors import ConfigError
+from numcnn.imaging import raster
 
 FOLDS = 5
 STREAM = 1000  # which of a seed's streams of random numbers the hands are drawn from; nondigits.py has 1001 and 1002

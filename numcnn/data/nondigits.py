@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from numcnn import preprocess, raster
 from numcnn.data import strokes
 from numcnn.data.strokes import Glyph
 from numcnn.errors import ConfigError, DataError
+from numcnn.imaging import preprocess, raster
 
 STREAM = 1001  # which of a seed's streams of random numbers chooses the kinds; the next one draws them
 NO_DIGIT = 10  # the label of what is none of the ten

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numcnn import raster
 from numcnn.errors import ConfigError
+from numcnn.imaging import raster
 
 CHUNK = 2000  # images drawn from one random stream, so that image i is the same however many are asked for
 THICKNESS = 0.25  # standard deviation of the pen width's logarithm

@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pygame
 
-from numcnn import raster
 from numcnn.errors import DataError, NumcnnError
+from numcnn.imaging import raster
+from numcnn.imaging.preprocess import BOX
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.pad import errands
 from numcnn.pad.canvas import Canvas
@@ -18,7 +19,6 @@ from numcnn.pad.layout import layout, place
 from numcnn.pad.mind import Mind
 from numcnn.pad.theme import THEMES
 from numcnn.pad.view import Scene, View
-from numcnn.preprocess import BOX
 
 SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
 FRAME = 1 / 160  # seconds: no frame begins sooner after another

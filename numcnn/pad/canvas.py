@@ -10,8 +10,8 @@ from numbers import Real
 
 import numpy as np
 
-from numcnn import raster
 from numcnn.errors import ConfigError, DataError, NumcnnError
+from numcnn.imaging import raster
 from numcnn.pad import eraser, grouping
 
 ERASER = 0.06  # radius, in shorter sides of the sheet

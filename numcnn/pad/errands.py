@@ -11,11 +11,11 @@ import pygame
 
 from numcnn.errors import DataError, NumcnnError
 from numcnn.files import atomic_write
+from numcnn.imaging.preprocess import load_picture, prepare_file
 from numcnn.network import load
 from numcnn.pad import store
 from numcnn.pad.learner import Learner, in_words
 from numcnn.pad.mind import check_network
-from numcnn.preprocess import load_picture, prepare_file
 
 MOST_NAMES, REFERENCE = 100_000, "reference"
 PERSONAL = "your weights"

@@ -7,7 +7,7 @@ in heights of a digit, so neither do size and place.
 
 import numpy as np
 
-from numcnn.raster import TINY
+from numcnn.imaging.raster import TINY
 
 STEP = 0.04  # heights: distances are taken between points so far apart
 MOST_POINTS = 1000  # of all strokes together; more ink is measured in wider steps

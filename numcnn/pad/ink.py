@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pygame
 
-from numcnn import raster
+from numcnn.imaging import raster
 
 THIN = 1 / 8  # of the pen's width: points that are nearer than this to the last are passed over
 UNSEEN = 0.1  # pixels: unless they lie that far beside the line

@@ -5,11 +5,11 @@ Digits go stroke by stroke through the pad's own canvas.
 
 import numpy as np
 
-from numcnn import slips
 from numcnn.data import handwriting, nondigits
 from numcnn.data.rows import make_row
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import refused
+from numcnn.imaging import misuse
 from numcnn.pad.canvas import Canvas
 
 SHEET = 500
@@ -80,7 +80,7 @@ def measure(network, people, images, labels, *, who="people", row_count=300, no_
     pictures = prepared(people)
     alone = network.evaluate(pictures, people.labels)
     right, total = rows(network, people, row_count, seed)
-    plain, lost = slips.losses(network, images, labels, seed)
+    plain, lost = misuse.losses(network, images, labels, seed)
     return {
         "people": len(np.unique(people.writers)),
         "who": who,

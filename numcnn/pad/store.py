@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from numcnn import raster
 from numcnn.errors import DataError, NumcnnError
 from numcnn.files import atomic_write
+from numcnn.imaging import raster
 from numcnn.pad.canvas import read_strokes, strokes_from_json
 
 try:

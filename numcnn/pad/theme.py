@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pygame
 
-from numcnn import raster
+from numcnn.imaging import raster
 
 
 class Theme(NamedTuple):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numcnn import raster
 from numcnn.errors import ConfigError, DataError, NumcnnError, ShapeError
+from numcnn.imaging import raster
 from numcnn.kernels import thread_team
 
 

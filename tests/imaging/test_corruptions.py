@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from conftest import draw_digits
 
-from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network, corruptions, raster
-from numcnn.corruptions import CORRUPTIONS, corrupt
+from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network
 from numcnn.errors import ConfigError, ShapeError
+from numcnn.imaging import corruptions, raster
+from numcnn.imaging.corruptions import CORRUPTIONS, corrupt
 
 SPOILING = [name for name in CORRUPTIONS if name != "identity"]
 

@@ -13,11 +13,11 @@ with a row for each image: so an image is spoilt alike, whatever the others are 
 
 import numpy as np
 
-from numcnn import raster
 from numcnn.augment import sample
 from numcnn.errors import ConfigError, ShapeError
 from numcnn.evaluation.metrics import robustness
-from numcnn.preprocess import SIDE
+from numcnn.imaging import raster
+from numcnn.imaging.preprocess import SIDE
 
 BLOCK = 200  # images at a time: bounds the memory
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from numcnn.errors import ConfigError, DataError, ShapeError
-from numcnn.preprocess import BOX, SIDE, centre_in_28
+from numcnn.imaging.preprocess import BOX, SIDE, centre_in_28
 
 LARGEST = 1e100  # coordinate; squares of larger ones, and of quotients by less than TINY, could overflow
 TINY = 1 / LARGEST

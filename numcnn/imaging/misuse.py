@@ -6,7 +6,7 @@ Each function takes one of MNIST's pictures and returns the picture that somebod
 
 import numpy as np
 
-from numcnn import preprocess
+from numcnn.imaging import preprocess
 
 ROOM = 3  # sides of the digit's picture that a larger sheet has
 FINER = 4  # pens are changed in an enlarged picture

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from numcnn import preprocess
 from numcnn.data import mnist
 from numcnn.errors import DataError, ShapeError
-from numcnn.preprocess import (
+from numcnn.imaging import preprocess
+from numcnn.imaging.preprocess import (
     area_average,
     centre_in_28,
     load_picture,
@@ -502,7 +502,7 @@ def test_a_blank_file_is_named_once(tmp_path):
 
 
 def test_importing_loads_no_pillow():
-    code = "import sys, numcnn.preprocess; print(sorted({'PIL', 'numba', 'matplotlib'} & set(sys.modules)))"
+    code = "import sys, numcnn.imaging.preprocess; print(sorted({'PIL', 'numba', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

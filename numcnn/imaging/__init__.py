@@ -1,0 +1,1 @@
+"""What makes or changes a picture: the brush, preprocessing, corruptions, misused input."""
