@@ -9,10 +9,10 @@ Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame wait 
 """
 
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError
-from numcnn.gradients import gradcheck
-from numcnn.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU
-from numcnn.losses import SoftmaxCrossEntropy
-from numcnn.network import Network, load
+from numcnn.nn.gradient_check import gradcheck
+from numcnn.nn.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU
+from numcnn.nn.losses import SoftmaxCrossEntropy
+from numcnn.nn.network import Network, load
 
 __version__ = "0.1.0"
 

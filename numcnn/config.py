@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numcnn.augment import DISTURBED, FULL
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS
-from numcnn.models import MODELS
+from numcnn.nn.models import MODELS
 from numcnn.schedules import SCHEDULES
 
 # Settings that choose network and data, which ``Network.fit`` is given otherwise.

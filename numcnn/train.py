@@ -9,8 +9,8 @@ import numpy as np
 
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, DivergedError
-from numcnn.gradients import GradientWatch
-from numcnn.losses import SoftmaxCrossEntropy
+from numcnn.nn.gradient_check import GradientWatch
+from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.optim import AVERAGE, SGD, Adam, clip_gradients
 from numcnn.schedules import make_schedule
 

@@ -11,8 +11,8 @@ from numcnn.augment import FULL, Augmentation, Changes
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, get_backend
-from numcnn.models import make_layers
-from numcnn.network import Network
+from numcnn.nn.models import make_layers
+from numcnn.nn.network import Network
 
 EVERYTHING = Augmentation(20, 0.2, 0.2, 0.3, 3, 1.5, 2, 1, 0.4, 0.5, 0.6, 8)
 ALONE = {field.name: getattr(EVERYTHING, field.name) for field in dataclasses.fields(Augmentation)}

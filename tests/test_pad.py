@@ -17,11 +17,11 @@ from pads import SIZE, click, count, drag, mouse, press, region, settle, small
 from PIL import Image
 
 import numcnn
-from numcnn import insight
 from numcnn.cli import main
 from numcnn.data.strokes import digit_strokes
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
+from numcnn.nn import inspection
 from numcnn.pad import app, store
 from numcnn.pad.errands import Keeper
 from numcnn.pad.theme import THEMES
@@ -572,7 +572,7 @@ def test_a_dropped_picture_is_read_anew_by_the_network_that_is_swapped_in(open_p
     settle(pad)
     now = pad.scene.reading
     np.testing.assert_array_equal(now.image, before.image)
-    np.testing.assert_array_equal(now.insight.probabilities, insight.look(small(seed=5), now.image).probabilities)
+    np.testing.assert_array_equal(now.insight.probabilities, inspection.look(small(seed=5), now.image).probabilities)
     assert (now.insight.probabilities != before.insight.probabilities).any()
 
 

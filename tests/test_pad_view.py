@@ -13,9 +13,9 @@ from numcnn.cli import main
 from numcnn.data.strokes import digit_strokes
 from numcnn.evaluation.metrics import percent
 from numcnn.imaging import raster
-from numcnn.insight import look
-from numcnn.models import make_layers
-from numcnn.network import Network
+from numcnn.nn.inspection import look
+from numcnn.nn.models import make_layers
+from numcnn.nn.network import Network
 from numcnn.pad import Canvas, app
 from numcnn.pad.cards import KEYS, TIPS, Toast
 from numcnn.pad.icons import STROKES

@@ -13,7 +13,7 @@ from numcnn.config import TrainConfig
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.kernels import thread_team
-from numcnn.models import make_layers
+from numcnn.nn.models import make_layers
 from numcnn.train import Monitor, fit, state_from_json, state_to_json
 
 

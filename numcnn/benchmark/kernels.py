@@ -11,10 +11,10 @@ import numpy as np
 from numcnn.benchmark.measure import spread
 from numcnn.benchmark.ours import Sgemm
 from numcnn.benchmark.task import LEARNING_RATE, TRAINING_BATCH
-from numcnn.fusion import ConvReluPool
 from numcnn.kernels.fused_shapes import DEAD, backward_way, forward_way
-from numcnn.layers import Conv2D, Dense
-from numcnn.losses import SoftmaxCrossEntropy
+from numcnn.nn.fusion import ConvReluPool
+from numcnn.nn.layers import Conv2D, Dense
+from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.optim import Adam
 from numcnn.threads import use_threads
 

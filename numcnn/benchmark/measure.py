@@ -19,7 +19,7 @@ from numcnn.benchmark.processes import Workers
 from numcnn.benchmark.task import IMAGES, INFERENCE_BATCH, TRAINING_BATCH, Task, step_flops
 from numcnn.benchmark.worker import TASK_FILE
 from numcnn.errors import DataError
-from numcnn.losses import SoftmaxCrossEntropy
+from numcnn.nn.losses import SoftmaxCrossEntropy
 
 TOLERANCE = 1e-4  # of an array's largest value; rounding in float32 stays a tenth of it
 PAUSE_SECONDS = 0.05  # between bursts, until threads that spin for a while after their work have gone to sleep

@@ -9,7 +9,7 @@ from numcnn.benchmark.contestants import Inference, Timed, Training
 from numcnn.benchmark.task import INFERENCE_BATCH, LEARNING_RATE, TRAINING_BATCH
 from numcnn.config import TrainConfig
 from numcnn.data.batches import Batch, Batches, Examples
-from numcnn.losses import SoftmaxCrossEntropy
+from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.optim import Adam
 from numcnn.runs import versions
 from numcnn.threads import use_threads

@@ -77,7 +77,7 @@ def play(size, rate, panels, digits=(4, 8, 2)):
     """
     import pygame
 
-    from numcnn.network import load
+    from numcnn.nn.network import load
     from numcnn.pad import app
 
     class Timed(app.Pad):
@@ -162,7 +162,7 @@ def _feed(events, rate):
 
 def idle_share():
     """Return the share of a processor that the pad takes while nobody touches it."""
-    from numcnn.network import load
+    from numcnn.nn.network import load
     from numcnn.pad import app
 
     pad = app.Pad(load("pad", backend="reference"))

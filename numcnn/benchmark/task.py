@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from numcnn.data.batches import Examples
-from numcnn.models import make_layers
-from numcnn.network import Network
+from numcnn.nn.models import make_layers
+from numcnn.nn.network import Network
 
 MODEL = "canonical"
 CLASSES = 10

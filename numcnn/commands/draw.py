@@ -43,7 +43,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Open the pad, or write its picture.  Return the exit code."""
-    from numcnn.network import load
+    from numcnn.nn.network import load
     from numcnn.pad.canvas import read_strokes
 
     if arguments.screenshot:

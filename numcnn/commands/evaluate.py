@@ -57,9 +57,9 @@ def add_arguments(parser):
 def run(arguments):
     """Measure, print, draw.  Return the exit code."""
     from numcnn import data
-    from numcnn.checkpoint import find_weights
     from numcnn.imaging import corruptions
-    from numcnn.network import load
+    from numcnn.nn.checkpoint import find_weights
+    from numcnn.nn.network import load
     from numcnn.threads import use_threads
 
     if arguments.limit is not None and arguments.limit < 1:

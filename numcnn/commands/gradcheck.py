@@ -14,7 +14,7 @@ EXAMPLES = """examples:
 import dataclasses
 
 from numcnn.commands import check_output, print_json
-from numcnn.models import MODELS
+from numcnn.nn.models import MODELS
 
 
 def add_arguments(parser):
@@ -34,8 +34,9 @@ def add_arguments(parser):
 
 def run(arguments):
     """Check the gradients.  Return 0 if they are right, else 1."""
-    from numcnn import Network, SoftmaxCrossEntropy, gradcheck, kernels, load, models
-    from numcnn.gradients import GradientReport
+    from numcnn import Network, SoftmaxCrossEntropy, gradcheck, kernels, load
+    from numcnn.nn import models
+    from numcnn.nn.gradient_check import GradientReport
 
     if arguments.out:
         check_output("--out", arguments.out, ".png")

@@ -70,7 +70,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Learn, or measure what learning is worth.  Return the exit code."""
-    from numcnn.network import load
+    from numcnn.nn.network import load
     from numcnn.threads import use_threads
 
     if arguments.seed < 0:

@@ -305,8 +305,8 @@ def _split(dataset, config):
 
 def _new_network(dataset, train_set, config):
     """Build the network for the data set's images, normalised by their mean and standard deviation."""
-    from numcnn.models import make_layers
-    from numcnn.network import Network
+    from numcnn.nn.models import make_layers
+    from numcnn.nn.network import Network
 
     shape = (*dataset.train_images.shape[1:], 1)
     return Network(
@@ -371,7 +371,7 @@ def _finish(monitor, dataset, val_set, state, config, info, threads, command_lin
     Return the card and the test set's ``metrics.Evaluation``, which is None with --no-test.
     """
     from numcnn.evaluation.calibration import refusal_threshold
-    from numcnn.network import load
+    from numcnn.nn.network import load
     from numcnn.runs import versions
     from numcnn.threads import peak_memory_mb
 

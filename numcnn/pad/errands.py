@@ -12,7 +12,7 @@ import pygame
 from numcnn.errors import DataError, NumcnnError
 from numcnn.files import atomic_write
 from numcnn.imaging.preprocess import load_picture, prepare_file
-from numcnn.network import load
+from numcnn.nn.network import load
 from numcnn.pad import store
 from numcnn.pad.learner import Learner, in_words
 from numcnn.pad.mind import check_network

@@ -7,7 +7,7 @@ import numpy as np
 import pygame
 
 from numcnn.evaluation.metrics import percent
-from numcnn.insight import DENSE, MAPS, POOLED
+from numcnn.nn.inspection import DENSE, MAPS, POOLED
 from numcnn.pad.painter import Part
 from numcnn.pad.theme import heat, rounded, signed
 

@@ -11,8 +11,8 @@ import numpy as np
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import BOX, SIDE
-from numcnn.insight import Insight, look, saliency
 from numcnn.kernels.thread_team import one_blas_thread
+from numcnn.nn.inspection import Insight, look, saliency
 
 
 @dataclass(frozen=True, eq=False)

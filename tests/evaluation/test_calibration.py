@@ -5,10 +5,11 @@ import pytest
 from conftest import BACKEND, draw_digits
 
 import numcnn
-from numcnn import Dense, Flatten, Network, checkpoint
+from numcnn import Dense, Flatten, Network
 from numcnn.errors import CheckpointError, ConfigError, DataError
 from numcnn.evaluation.calibration import LEAST, MOST, fit_temperature, refusal_threshold, refused
-from numcnn.losses import softmax
+from numcnn.nn import checkpoint
+from numcnn.nn.losses import softmax
 
 
 def drawn(temperature, n=200_000, seed=0):

@@ -8,7 +8,7 @@ import pytest
 from numcnn import Network
 from numcnn.kernels import buffers
 from numcnn.kernels.buffers import LINE, scratch, zeros
-from numcnn.models import make_layers
+from numcnn.nn.models import make_layers
 
 DTYPES = [np.float32, np.float64, np.uint8, np.int32]
 SHAPES = [(1,), (7,), (3, 5), (2, 3, 4, 5), (0,), (4, 0, 3), (), (1000, 33)]

@@ -19,8 +19,8 @@ from numcnn.benchmark.peers.pytorch import make_model, parameters_of, use_thread
 from numcnn.config import TrainConfig
 from numcnn.data.batches import ORDER, Examples
 from numcnn.files import atomic_write
-from numcnn.models import make_layers
-from numcnn.network import Network
+from numcnn.nn.models import make_layers
+from numcnn.nn.network import Network
 from numcnn.schedules import make_schedule
 
 EVALUATION_BATCH = 1000

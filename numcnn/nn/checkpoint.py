@@ -169,7 +169,7 @@ DEFAULT_WEIGHTS = "mnist"
 
 def weights_folder():
     """Return the folder of the shipped weights: ``weights/`` of a checkout, ``numcnn/weights`` once installed."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "weights"
     return installed if installed.is_dir() else package.parent / "weights"
 

@@ -11,8 +11,8 @@ from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.errors import ConfigError, NumcnnError, ShapeError
 from numcnn.kernels import BACKENDS, reference, thread_team
 from numcnn.kernels.fast import ops
-from numcnn.models import MODELS, make_layers
-from numcnn.network import AUTO_FAST_IMAGES
+from numcnn.nn.models import MODELS, make_layers
+from numcnn.nn.network import AUTO_FAST_IMAGES
 
 
 def small(seed=0, **settings):

@@ -8,7 +8,7 @@ import pytest
 from numcnn import SoftmaxCrossEntropy
 from numcnn.errors import ConfigError, ShapeError
 from numcnn.kernels import BACKENDS, get_backend, reference
-from numcnn.losses import softmax
+from numcnn.nn.losses import softmax
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -6,9 +6,9 @@ import numpy as np
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import get_backend
-from numcnn.layers import Layer
-from numcnn.losses import SoftmaxCrossEntropy
-from numcnn.network import Network
+from numcnn.nn.layers import Layer
+from numcnn.nn.losses import SoftmaxCrossEntropy
+from numcnn.nn.network import Network
 
 # Differences over a smaller step miss more kinks but keep fewer correct digits.
 STEP_SHRINKS = (1.0, 0.5, 0.25, 0.125)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from numcnn.errors import ConfigError, ShapeError
-from numcnn.initializers import INITIALIZERS
 from numcnn.kernels.buffers import zeros
+from numcnn.nn.initializers import INITIALIZERS
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import numpy as np
 
 from numcnn.errors import ShapeError
-from numcnn.fusion import ConvReluPool
 from numcnn.kernels.buffers import zeros
-from numcnn.layers import Dense, Dropout, Flatten, ReLU
-from numcnn.losses import softmax
+from numcnn.nn.fusion import ConvReluPool
+from numcnn.nn.layers import Dense, Dropout, Flatten, ReLU
+from numcnn.nn.losses import softmax
 
 
 class Reader:

@@ -5,8 +5,8 @@ Threads that share every single kernel wait for each other after each; this way 
 are added up in the order of the shares, so results are exactly repeatable for a fixed number of threads.
 """
 
-from numcnn import fusion
 from numcnn.kernels.buffers import zeros
+from numcnn.nn import fusion
 
 # Arithmetic of a forward pass below which another thread costs more than it saves: some 7 of MNIST's images.
 LEAST_FLOPS = 1 << 25

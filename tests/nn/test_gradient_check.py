@@ -7,9 +7,9 @@ import pytest
 
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy, gradcheck
 from numcnn.errors import ConfigError
-from numcnn.gradients import GradientWatch
 from numcnn.kernels import BACKENDS, reference
-from numcnn.models import make_layers
+from numcnn.nn.gradient_check import GradientWatch
+from numcnn.nn.models import make_layers
 
 # Unequal sizes everywhere, so that no swap of axes goes unnoticed.
 LAYERS = {

@@ -5,13 +5,14 @@ import numbers
 
 import numpy as np
 
-from numcnn import fusion, kernels
+from numcnn import kernels
 from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
-from numcnn.initializers import INITIALIZERS
 from numcnn.kernels.buffers import zeros
-from numcnn.layers import LAYERS, SHORT_NAMES, Layer
-from numcnn.losses import SoftmaxCrossEntropy, softmax
-from numcnn.sharing import Replicas
+from numcnn.nn import fusion
+from numcnn.nn.data_parallel import Replicas
+from numcnn.nn.initializers import INITIALIZERS
+from numcnn.nn.layers import LAYERS, SHORT_NAMES, Layer
+from numcnn.nn.losses import SoftmaxCrossEntropy, softmax
 
 MAX_PARAMETERS = 1 << 27
 
@@ -51,7 +52,7 @@ class Network:
         dtype: float32 or float64.  backend: "reference", "fast", a module of kernels, or "auto": fast for training and
         for many images, reference for a few (which then needn't wait for Numba).  seed: None leaves all parameters
         zero, for somebody who is going to fill them.  most_parameters: more of them are refused before they are made.
-        fuse: run layers together where there is a kernel for it; see ``numcnn.fusion``.
+        fuse: run layers together where there is a kernel for it; see ``numcnn.nn.fusion``.
         Raises ConfigError, and ShapeError when a layer doesn't fit the one before it.
         """
         self.dtype = _checked_dtype(dtype)
@@ -251,7 +252,7 @@ class Network:
 
     def reader(self):
         """Return a ``reader.Reader``: a snapshot of this network that reads one picture at a time without delay."""
-        from numcnn.reader import Reader
+        from numcnn.nn.reader import Reader
 
         return Reader(self)
 
@@ -356,7 +357,7 @@ class Network:
 
         extra_arrays (name -> array) are stored beside the parameters, for a training run to continue from.
         """
-        from numcnn import checkpoint
+        from numcnn.nn import checkpoint
 
         meta = {
             "architecture": self.architecture(),
@@ -374,7 +375,7 @@ def load(path=None, *, backend="auto"):
 
     Raises CheckpointError, with the path, when there is no such file or something is wrong with it.
     """
-    from numcnn import checkpoint
+    from numcnn.nn import checkpoint
 
     path = checkpoint.find_weights(path)
     with checkpoint.Checkpoint(path) as stored:

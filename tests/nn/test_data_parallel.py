@@ -9,7 +9,7 @@ from conftest import BACKEND, COMPILED, draw_digits
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy
 from numcnn.data.batches import Batch
 from numcnn.errors import ShapeError
-from numcnn.models import make_layers
+from numcnn.nn.models import make_layers
 
 LAYERS = {
     "canonical": lambda: make_layers("canonical"),
@@ -51,7 +51,7 @@ def assert_close(got, want, digits=1e-5):
 @pytest.fixture
 def share_all(monkeypatch):
     """Let the smallest batch be shared."""
-    monkeypatch.setattr("numcnn.sharing.LEAST_FLOPS", 1)
+    monkeypatch.setattr("numcnn.nn.data_parallel.LEAST_FLOPS", 1)
 
 
 @pytest.mark.parametrize("fuse", [True, False])

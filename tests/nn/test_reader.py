@@ -6,7 +6,7 @@ from conftest import BACKEND, COMPILED, draw_digits
 
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.errors import ShapeError
-from numcnn.models import make_layers
+from numcnn.nn.models import make_layers
 
 
 class Leaky(ReLU):

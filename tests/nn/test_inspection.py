@@ -6,8 +6,8 @@ import pytest
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.data.strokes import digit_strokes
 from numcnn.imaging.raster import mnist_image
-from numcnn.insight import DENSE, MAPS, POOLED, look, saliency
-from numcnn.models import make_layers
+from numcnn.nn.inspection import DENSE, MAPS, POOLED, look, saliency
+from numcnn.nn.models import make_layers
 
 FIVE = mnist_image(digit_strokes(5, np.random.default_rng(3)))
 

@@ -1,7 +1,7 @@
 """Named architectures, always written as the plain layers."""
 
 from numcnn.errors import ConfigError
-from numcnn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from numcnn.nn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 
 
 def canonical(classes=10, dropout=0.0):

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import numcnn
-from numcnn import CheckpointError, Dense, Network, checkpoint
+from numcnn import CheckpointError, Dense, Network
 from numcnn.files import atomic_write
+from numcnn.nn import checkpoint
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numcnn.layers import Conv2D, Dense, Dropout, MaxPool2D, ReLU
-from numcnn.losses import softmax
+from numcnn.nn.layers import Conv2D, Dense, Dropout, MaxPool2D, ReLU
+from numcnn.nn.losses import softmax
 
 MAPS, POOLED, DENSE = "maps", "pooled", "dense"
 _KINDS = {Conv2D: MAPS, MaxPool2D: POOLED, Dense: DENSE}

@@ -9,7 +9,7 @@ agree to rounding another one may win, and get the gradient.
 import numpy as np
 
 from numcnn.kernels.fused_shapes import backward_way, forward_way
-from numcnn.layers import Conv2D, Layer, MaxPool2D, ReLU
+from numcnn.nn.layers import Conv2D, Layer, MaxPool2D, ReLU
 
 
 def fuse(layers):

@@ -7,9 +7,9 @@ from conftest import COMPILED
 import numcnn
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy, gradcheck
 from numcnn.errors import ShapeError
-from numcnn.fusion import ConvReluPool, describe
 from numcnn.kernels import BACKENDS
-from numcnn.models import make_layers
+from numcnn.nn.fusion import ConvReluPool, describe
+from numcnn.nn.models import make_layers
 
 
 class OtherConv(Conv2D):
