@@ -7,7 +7,7 @@ import types
 import typing
 from dataclasses import dataclass
 
-from numcnn.augment import DISTURBED, FULL
+from numcnn.data.augmentation import DISTURBED, FULL
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS
 from numcnn.nn.models import MODELS

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numcnn.data import handwriting, mnist, nondigits, strokes
+from numcnn.data import generated, handwriting, mnist, nondigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
 from numcnn.train import Monitor
@@ -120,7 +120,7 @@ def replay_for(network, count, *, seed=0, data_dir=None, backend="fast"):
     scans = mnist_at_hand(("train_images", "train_labels"), data_dir)
     none = count // 8 if refuses else 0
     scanned = (count - none) // 2 if scans else 0
-    parts = [strokes.generate(count - none - scanned, REPLAY_SEED + seed, backend=backend)]
+    parts = [generated.generate(count - none - scanned, REPLAY_SEED + seed, backend=backend)]
     if scans:
         rows = np.random.default_rng([seed, REPLAY_SEED]).permutation(len(scans["train_labels"]))[:scanned]
         parts.append((scans["train_images"][rows], scans["train_labels"][rows]))

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 
-from numcnn.data import idx, mnist, strokes
+from numcnn.data import generated, idx, mnist
 from numcnn.kernels import thread_team
 
 REAL = {name: os.environ.get(name) for name in ("NUMCNN_DATA", "NUMCNN_PENDIGITS")}
@@ -95,7 +95,7 @@ BACKEND = "fast" if COMPILED else "reference"
 def draw_digits(n, seed):
     """Return n generated digits, drawn once per test session."""
     if (n, seed) not in _drawn:
-        _drawn[n, seed] = strokes.generate(n, seed, backend=BACKEND)
+        _drawn[n, seed] = generated.generate(n, seed, backend=BACKEND)
     return _drawn[n, seed]
 
 
@@ -118,7 +118,7 @@ def unipen(labels, writers, seed=1):
     lines = ['.LEXICON "0" "1"', ".HIERARCHY      DIGIT", ""]
     for number, (label, writer) in enumerate(zip(labels, writers, strict=True)):
         lines += [f'.SEGMENT DIGIT {number:4}-{number + 1} ? "{label}"', f".COMMENT {label} {writer:2}  {number:3}"]
-        for stroke in strokes.digit_strokes(label, rng):
+        for stroke in generated.digit_strokes(label, rng):
             points = np.rint(250 + 200 * stroke * (1, -1)).astype(int)  # there y runs upwards
             lines += [".PEN_DOWN", *(f" {x:3}  {y:3}" for x, y in points), ".PEN_UP", ".DT 100"]
         lines.append("")

@@ -3,7 +3,7 @@
 import pytest
 
 from numcnn.benchmark import pad, report
-from numcnn.data.strokes import digit_strokes
+from numcnn.data.generated import digit_strokes
 
 pytestmark = pytest.mark.usefixtures("no_display")
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from numcnn.data.strokes import digit_strokes
+from numcnn.data.generated import digit_strokes
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.imaging import raster
 from numcnn.pad import Canvas

@@ -21,7 +21,7 @@ from numcnn.cli import COMMANDS, main
 from numcnn.commands import train
 from numcnn.config import PRESETS, TrainConfig
 from numcnn.data import idx, mnist, nondigits
-from numcnn.data.datasets import Dataset
+from numcnn.data.loading import Dataset
 from numcnn.evaluation import plots
 from numcnn.evaluation.calibration import refusal_threshold
 from numcnn.evaluation.metrics import accuracy_interval, evaluation

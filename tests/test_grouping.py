@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from numcnn.data.generated import GLYPHS, digit_strokes
 from numcnn.data.rows import make_row
-from numcnn.data.strokes import GLYPHS, digit_strokes
 from numcnn.pad import grouping
 
 

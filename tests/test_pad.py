@@ -18,7 +18,7 @@ from PIL import Image
 
 import numcnn
 from numcnn.cli import main
-from numcnn.data.strokes import digit_strokes
+from numcnn.data.generated import digit_strokes
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
 from numcnn.nn import inspection

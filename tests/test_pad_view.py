@@ -10,7 +10,7 @@ from pads import SIZE, count, picture_region, region, small
 
 from numcnn import Conv2D, Dense, Flatten, MaxPool2D, ReLU
 from numcnn.cli import main
-from numcnn.data.strokes import digit_strokes
+from numcnn.data.generated import digit_strokes
 from numcnn.evaluation.metrics import percent
 from numcnn.imaging import raster
 from numcnn.nn.inspection import look

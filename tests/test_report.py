@@ -9,7 +9,7 @@ from conftest import BACKEND, COMPILED, draw_digits
 
 import numcnn
 from numcnn.cli import main
-from numcnn.data import pendigits, strokes
+from numcnn.data import generated, pendigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.pad import report, store
 
@@ -18,7 +18,7 @@ from numcnn.pad import report, store
 def people():
     rng = np.random.default_rng(2)
     labels = np.tile(np.arange(10), 6 if COMPILED else 1)
-    return PenDigits([strokes.digit_strokes(label, rng) for label in labels], labels, 1 + np.arange(len(labels)) % 2)
+    return PenDigits([generated.digit_strokes(label, rng) for label in labels], labels, 1 + np.arange(len(labels)) % 2)
 
 
 @pytest.fixture

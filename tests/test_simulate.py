@@ -6,7 +6,7 @@ import pytest
 import numcnn
 from numcnn import personal
 from numcnn.cli import main
-from numcnn.data import pendigits, strokes
+from numcnn.data import generated, pendigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import ConfigError
 from numcnn.pad import simulate
@@ -17,7 +17,7 @@ def people():
     """Two writers of 30 digits each."""
     rng = np.random.default_rng(3)
     labels = np.tile(np.arange(10), 6)
-    return PenDigits([strokes.digit_strokes(label, rng) for label in labels], labels, np.repeat([1, 2], 30))
+    return PenDigits([generated.digit_strokes(label, rng) for label in labels], labels, np.repeat([1, 2], 30))
 
 
 def test_balanced_labels_are_equally_many_of_each_class_and_all_others_tell():

@@ -135,7 +135,7 @@ def _events(digit, sheet, rate):
     """Return the mouse events, (kind, position), that draw a digit on the sheet: many a stroke."""
     import pygame
 
-    from numcnn.data.strokes import digit_strokes
+    from numcnn.data.generated import digit_strokes
 
     events = []
     half = 0.4 * min(sheet.size)

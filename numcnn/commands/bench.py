@@ -151,7 +151,7 @@ def _load_data(arguments, parts):
     """
     from numcnn import data
     from numcnn.benchmark.task import IMAGES
-    from numcnn.data.datasets import MIXTURES
+    from numcnn.data.loading import MIXTURES
 
     if arguments.dataset in MIXTURES:
         raise ConfigError(

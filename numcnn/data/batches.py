@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numcnn.augment import Changes
+from numcnn.data.augmentation import Changes
 
 # Which of a seed's streams of random numbers decides the order of images; ``network`` has the others.
 ORDER = 3

@@ -9,7 +9,8 @@ import re
 
 import numpy as np
 
-from numcnn.data import datasets, mnist, nondigits, pendigits, strokes
+from numcnn.data import generated as strokes
+from numcnn.data import loading, mnist, nondigits, pendigits
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
 
@@ -43,7 +44,7 @@ def not_learnt_by(network):
     One that learnt from another data set than the mixture has learnt from nobody: then all are to test on.
     """
     name = network.info.get("dataset")
-    return writers_of(name) if name in datasets.MIXTURES else (tuple(range(1, pendigits.WRITERS + 1)), ())
+    return writers_of(name) if name in loading.MIXTURES else (tuple(range(1, pendigits.WRITERS + 1)), ())
 
 
 def load(
@@ -78,7 +79,7 @@ def load(
     if scanned < 1:
         raise ConfigError(f"scanned is {scanned}; wants 1 or more")
     if not (test_only and test_writers):
-        scans = datasets.load("mnist", data_dir, test_only=test_only, progress=progress, report=report, origin=origin)
+        scans = loading.load("mnist", data_dir, test_only=test_only, progress=progress, report=report, origin=origin)
         test, source = (scans.test_images, scans.test_labels), scans.source
     if test_writers or not test_only:
         people = pendigits.load(pens, origin=pens_origin, report=report)
@@ -87,7 +88,7 @@ def load(
         source = f"UCI pen digits of writers {', '.join(map(str, test_writers))}"
     if test_only:
         nothing = np.empty((0, raster.SIDE, raster.SIDE), np.uint8), np.empty(0, np.uint8)
-        return datasets.Dataset(name, *nothing, *test, source)
+        return loading.Dataset(name, *nothing, *test, source)
 
     if not 0 <= validation < len(scans.train_labels):
         raise ConfigError(f"validation is {validation}; wants 0 or more, and fewer than MNIST's training images")
@@ -106,7 +107,7 @@ def load(
     source = f"MNIST, generated digits, UCI pen digits and things that are no digit, seed {seed}"
     end, last_scan = len(labels), len(scans.train_labels)
     rows = np.r_[last_scan - validation : last_scan, end - len(people.of(validation_writers)) : end]
-    return datasets.Dataset(name, images, labels, *test, source, validation_rows=rows)
+    return loading.Dataset(name, images, labels, *test, source, validation_rows=rows)
 
 
 def _joined(*parts):

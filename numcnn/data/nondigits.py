@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from numcnn.data import strokes
-from numcnn.data.strokes import Glyph
+from numcnn.data import generated
+from numcnn.data.generated import Glyph
 from numcnn.errors import ConfigError, DataError
 from numcnn.imaging import preprocess, raster
 
@@ -146,7 +146,7 @@ def _written(glyphs):
     """Return what makes pictures of glyphs, written by hand as `strokes.generate` writes digits."""
 
     def make(n, rng, backend):
-        return raster.mnist_images(*strokes.write(glyphs, rng.integers(0, len(glyphs), n), rng), backend)
+        return raster.mnist_images(*generated.write(glyphs, rng.integers(0, len(glyphs), n), rng), backend)
 
     return make
 
@@ -156,7 +156,7 @@ def _drawn(*figures):
 
     def make(n, rng, backend):
         drawings = [figures[i](rng) for i in rng.integers(0, len(figures), n)]
-        pens = np.minimum(strokes.pen_widths(n, rng), MOST_PEN)
+        pens = np.minimum(generated.pen_widths(n, rng), MOST_PEN)
         return raster.mnist_images(drawings, pens, backend)
 
     return make
@@ -215,7 +215,7 @@ def _letter(font, character, rng):
 
 def _smooth(points):
     """Return one stroke along points (n,2)."""
-    return strokes.curve(points[None], np.ones((1, len(points))))[0]
+    return generated.curve(points[None], np.ones((1, len(points))))[0]
 
 
 def _turned(drawing, rng, most=np.pi):

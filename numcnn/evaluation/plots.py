@@ -456,12 +456,12 @@ def digit_grid(images, titles=None, columns=10, title=None):
 
 def augmentation_plot(images, title="Each change from nothing to its full strength, and all of them together"):
     """Draw pictures (n,H,W) uint8 under each change of ``augment.EVERYTHING``: a line is one, growing to the right."""
-    from numcnn import augment
+    from numcnn.data import augmentation
 
-    names = [name for name, value in dataclasses.asdict(augment.EVERYTHING).items() if value]
+    names = [name for name, value in dataclasses.asdict(augmentation.EVERYTHING).items() if value]
     count = len(images)
     lines = [
-        [augment.growing(image, name, count, number=column)[column] for column, image in enumerate(images)]
+        [augmentation.growing(image, name, count, number=column)[column] for column, image in enumerate(images)]
         for name in (*names, None)
     ]
     figure = _figure(1.1 + 0.66 * count, 0.6 + 0.66 * len(lines), title)

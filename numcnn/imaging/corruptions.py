@@ -13,7 +13,7 @@ with a row for each image: so an image is spoilt alike, whatever the others are 
 
 import numpy as np
 
-from numcnn.augment import sample
+from numcnn.data.augmentation import sample
 from numcnn.errors import ConfigError, ShapeError
 from numcnn.evaluation.metrics import robustness
 from numcnn.imaging import raster

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
-from numcnn.data.strokes import digit_strokes
+from numcnn.data.generated import digit_strokes
 from numcnn.imaging.raster import mnist_image
 from numcnn.nn.inspection import DENSE, MAPS, POOLED, look, saliency
 from numcnn.nn.models import make_layers

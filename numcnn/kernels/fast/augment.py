@@ -5,8 +5,8 @@ import functools
 
 import numpy as np
 
-from numcnn import augment
-from numcnn.augment import (
+from numcnn.data import augmentation as augment
+from numcnn.data.augmentation import (
     CONTRAST,
     CUT,
     CUT_X,

@@ -7,7 +7,8 @@ import pytest
 from conftest import BACKEND, unipen
 
 from numcnn import data
-from numcnn.data import handwriting, mnist, nondigits, pendigits, strokes
+from numcnn.data import generated as strokes
+from numcnn.data import handwriting, mnist, nondigits, pendigits
 from numcnn.errors import ConfigError, DataError
 from numcnn.imaging import raster
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import unipen
 
-from numcnn.data import pendigits, strokes
+from numcnn.data import generated, pendigits
 from numcnn.errors import DataError
 
 LABELS, WRITERS = [3, 4, 4, 8], [1, 2, 30, 2]
@@ -66,7 +66,7 @@ def test_strokes_labels_and_writers_are_read_with_y_downwards():
     assert len(people) == 4 and people.labels.tolist() == LABELS and people.writers.tolist() == WRITERS
     rng = np.random.default_rng(1)
     for label, digit in zip(LABELS, people.strokes, strict=True):
-        written = strokes.digit_strokes(label, rng)
+        written = generated.digit_strokes(label, rng)
         assert len(digit) == len(written)
         for read, stroke in zip(digit, written, strict=True):
             np.testing.assert_allclose(read, 250 + 200 * stroke, atol=0.5)

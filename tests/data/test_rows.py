@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from numcnn.data.generated import digit_strokes
 from numcnn.data.rows import make_row
-from numcnn.data.strokes import digit_strokes
 
 FOUR = [np.array([[10, 0], [0, 50], [60, 50]]), np.array([[40, 20], [40, 100]])]
 ONE = [np.array([[0.0, 0.0], [0.0, 3.0]])]

@@ -181,13 +181,13 @@ def _from_folder(folder, roles, files):
 
 
 def _generated(n_train, n_test, seed, backend, report):
-    from numcnn.data import strokes
+    from numcnn.data import generated
 
     training = f"{n_train:,} for training and " if n_train else ""
     report(f"Drawing digits: {training}{n_test:,} for testing.")
     arrays = {}
     for part, n, stream in (("train", n_train, 2 * seed), ("test", n_test, TEST_SEED)):
-        arrays[f"{part}_images"], arrays[f"{part}_labels"] = strokes.generate(n, stream, backend=backend)
+        arrays[f"{part}_images"], arrays[f"{part}_labels"] = generated.generate(n, stream, backend=backend)
     return _dataset("generated", f"digits drawn by numcnn, seed {seed}", arrays)
 
 
