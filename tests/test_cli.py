@@ -19,12 +19,12 @@ import numcnn
 from numcnn import Network
 from numcnn.cli import COMMANDS, main
 from numcnn.commands import train
-from numcnn.config import PRESETS, TrainConfig
 from numcnn.data import idx, mnist, nondigits
 from numcnn.data.loading import Dataset
 from numcnn.evaluation import plots
 from numcnn.evaluation.calibration import refusal_threshold
 from numcnn.evaluation.metrics import accuracy_interval, evaluation
+from numcnn.training.config import PRESETS, TrainConfig
 
 ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"

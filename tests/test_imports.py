@@ -99,7 +99,7 @@ def _from(path):
         "import numcnn",
         "import numcnn, numpy; numcnn.load; numcnn.Network([numcnn.Dense(3)], (4,)).predict",
         "import numcnn.data.handwriting, numcnn.evaluation.calibration",
-        "import numcnn.data, numcnn.train, numcnn.runs, numcnn.predict, numcnn.cli",
+        "import numcnn.data, numcnn.training.loop, numcnn.training.run_folder, numcnn.predict, numcnn.cli",
         "import numcnn.evaluation.plots, numcnn.imaging.raster",
     ],
 )

@@ -15,8 +15,8 @@ from numcnn.kernels.fused_shapes import DEAD, backward_way, forward_way
 from numcnn.nn.fusion import ConvReluPool
 from numcnn.nn.layers import Conv2D, Dense
 from numcnn.nn.losses import SoftmaxCrossEntropy
-from numcnn.optim import Adam
 from numcnn.threads import use_threads
+from numcnn.training.optim import Adam
 
 WARM_UP, STEPS = 3, 10  # steps of each network in each round; the first ones aren't timed
 PEAK_SIZE = 2048  # of the matrices whose product is the machine's peak

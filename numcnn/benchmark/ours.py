@@ -7,13 +7,13 @@ import numpy as np
 
 from numcnn.benchmark.contestants import Inference, Timed, Training
 from numcnn.benchmark.task import INFERENCE_BATCH, LEARNING_RATE, TRAINING_BATCH
-from numcnn.config import TrainConfig
 from numcnn.data.batches import Batch, Batches, Examples
 from numcnn.nn.losses import SoftmaxCrossEntropy
-from numcnn.optim import Adam
-from numcnn.runs import versions
 from numcnn.threads import use_threads
-from numcnn.train import fit
+from numcnn.training.config import TrainConfig
+from numcnn.training.loop import fit
+from numcnn.training.optim import Adam
+from numcnn.training.run_folder import versions
 
 
 class NumcnnTraining(Training):

@@ -6,7 +6,7 @@ import textwrap
 from numcnn.benchmark.contestants import AUGMENTED, CONTESTANTS, NUMCNN, ONE_THREAD, UNFUSED
 from numcnn.benchmark.kernels import kernel_table
 from numcnn.benchmark.machine import DISTURBED, describe, is_busy
-from numcnn.runs import versions
+from numcnn.training.run_folder import versions
 
 # Of a peer's variants the best by these keys stands for it.
 BEST_BY = {"training": "images_per_second", "inference": "batch_images_per_second"}

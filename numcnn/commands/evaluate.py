@@ -182,7 +182,7 @@ def _own(arguments):
     """Return the user's own digits as a data set without a training set."""
     from numcnn.data import Dataset, handwriting
     from numcnn.pad.store import OwnSet
-    from numcnn.personal import as_people
+    from numcnn.training.personal import as_people
 
     if arguments.dataset != "auto" or arguments.data_dir:
         raise ConfigError("--own is a test set by itself; leave out --dataset and --data-dir")

@@ -35,7 +35,7 @@ SIMULATED = {"pens": None, "worst": 5, "writers": None, "digits": 20, "draws": 3
 
 def add_arguments(parser):
     """Add this command's options."""
-    from numcnn.pad.simulate import WAYS  # here, for it takes a moment to load
+    from numcnn.training.simulated_users import WAYS  # here, for it takes a moment to load
 
     add_weights_argument(parser, "pad")
     parser.add_argument("--own", metavar="FILE", help="your digits (default: those that you labelled in the pad)")
@@ -97,8 +97,8 @@ def _check_belong_together(arguments):
 
 
 def _learn(arguments, network):
-    from numcnn import personal
     from numcnn.pad import store
+    from numcnn.training import personal
 
     began = time.perf_counter()
     out = arguments.out or str(store.personal_weights())
@@ -152,9 +152,8 @@ def _change(found):
 
 def _simulate(arguments, network):
     """Print what each simulated user's digits are read like, before and after."""
-    from numcnn import personal
     from numcnn.data import pendigits
-    from numcnn.pad import simulate
+    from numcnn.training import personal, simulated_users
 
     for name in ("worst", "digits", "draws"):
         if getattr(arguments, name) < 1:
@@ -162,12 +161,12 @@ def _simulate(arguments, network):
     people = pendigits.load(arguments.pens, report=say)
     writers = arguments.writers
     if writers is None:
-        fresh = people.of(simulate.strangers(network, people))
-        writers = simulate.worst(network, fresh, arguments.worst, backend=arguments.backend)
+        fresh = people.of(simulated_users.strangers(network, people))
+        writers = simulated_users.worst(network, fresh, arguments.worst, backend=arguments.backend)
     test = personal.mnist_at_hand(("test_images", "test_labels"), arguments.data_dir)
     before = 1 - personal.accuracy(network, test["test_images"], test["test_labels"]) if test else None
     users = []
-    for user in simulate.simulate(
+    for user in simulated_users.simulate(
         network,
         people,
         writers,
@@ -180,11 +179,11 @@ def _simulate(arguments, network):
     ):
         say(f"writer {user.writer:>2}: {user.before:>3} -> {user.after:>3} of {user.n} misread")
         users.append(user)
-    report = simulate.summary(users, before)
+    report = simulated_users.summary(users, before)
     if arguments.json:
         print_json(report)
     else:
-        print(simulate.to_text(report))
+        print(simulated_users.to_text(report))
     return 0
 
 

@@ -38,8 +38,8 @@ from pathlib import Path
 import numpy as np
 
 from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
-from numcnn.config import add_config_arguments, config_from_arguments, flag, given_settings
 from numcnn.errors import ConfigError, DataError
+from numcnn.training.config import add_config_arguments, config_from_arguments, flag, given_settings
 
 DRY_RUN_STEPS = 2
 MOST_WRONG = 100  # pictures in wrong_by_all.png
@@ -84,13 +84,13 @@ def _train(arguments, readings=None):
     readings: the ``_Readings`` to add to what it reads of the test set.
     """
     began = time.perf_counter()
-    from numcnn import runs
     from numcnn.threads import use_threads
-    from numcnn.train import fit
+    from numcnn.training import run_folder
+    from numcnn.training.loop import fit
 
     earlier = _earlier_run(arguments) if arguments.resume else None
     if arguments.out:
-        runs.check_out(arguments.out)  # before anything takes time
+        run_folder.check_out(arguments.out)  # before anything takes time
     if earlier and earlier.card is not None:
         say(f"the run in {arguments.resume} is finished; this is its result")
         return earlier.card
@@ -109,9 +109,11 @@ def _train(arguments, readings=None):
     if arguments.dry_run:
         return _dry_run(arguments, network, train_set, config)
 
-    folder = Path(arguments.resume) if earlier else runs.new_folder(arguments.out, f"{dataset.name}-{config.model}")
+    folder = (
+        Path(arguments.resume) if earlier else run_folder.new_folder(arguments.out, f"{dataset.name}-{config.model}")
+    )
     info = earlier.info if earlier else _info(dataset, config, threads)
-    monitor = runs.RunFolder(
+    monitor = run_folder.RunFolder(
         folder,
         config,
         info,
@@ -144,9 +146,9 @@ def _train(arguments, readings=None):
 
 def _several(arguments):
     """Train with one seed after another, each in a folder of its own; report mean and spread.  Return the exit code."""
-    from numcnn import runs
     from numcnn.evaluation import metrics
     from numcnn.files import atomic_write
+    from numcnn.training import run_folder
 
     count = arguments.seeds
     if count is None or count < 2:
@@ -156,7 +158,7 @@ def _several(arguments):
     config = config_from_arguments(arguments)
     if arguments.ensemble and not config.test:
         raise ConfigError("--ensemble reads the test set, which --no-test leaves unread; leave out one of them")
-    folder = runs.new_folder(arguments.out, f"{config.model}-seeds")
+    folder = run_folder.new_folder(arguments.out, f"{config.model}-seeds")
     cards, readings = [], _Readings()
     for seed in range(config.seed, config.seed + count):
         one = argparse.Namespace(**vars(arguments) | {"seed": seed, "out": str(folder / f"seed-{seed}")})
@@ -260,7 +262,7 @@ def _report_several(arguments, summary, folder):
 
 def _earlier_run(arguments):
     """Load the run to go on with; its settings can't be changed on the way."""
-    from numcnn import runs
+    from numcnn.training import run_folder
 
     if arguments.out:
         raise ConfigError("--out can't be combined with --resume: the run goes on in its own folder")
@@ -270,7 +272,7 @@ def _earlier_run(arguments):
     if changed:
         flags = ", ".join(map(flag, changed))
         raise ConfigError(f"--resume goes on with the run's own settings; leave out {flags}")
-    return runs.load_run(arguments.resume)
+    return run_folder.load_run(arguments.resume)
 
 
 def _load_data(arguments, config, earlier):
@@ -331,7 +333,7 @@ def _announce_compilation(config):
 def _dry_run(arguments, network, train_set, config):
     """Take a few steps to see that all is well; write nothing."""
     from numcnn.data.batches import Examples
-    from numcnn.train import fit
+    from numcnn.training.loop import fit
 
     few = Examples(train_set.images, train_set.labels, train_set.index[: DRY_RUN_STEPS * config.batch_size])
     loss = fit(network, few, None, replace(config, epochs=1, schedule="constant", lr=1e-6)).history[-1]["train_loss"]
@@ -353,7 +355,7 @@ def _dataset_argument(arguments, dataset):
 
 def _info(dataset, config, threads):
     """Return what the weights file says of how it was made.  No times: equal runs write equal bytes."""
-    from numcnn.runs import versions
+    from numcnn.training.run_folder import versions
 
     return {
         "model": config.model,
@@ -372,8 +374,8 @@ def _finish(monitor, dataset, val_set, state, config, info, threads, command_lin
     """
     from numcnn.evaluation.calibration import refusal_threshold
     from numcnn.nn.network import load
-    from numcnn.runs import versions
     from numcnn.threads import peak_memory_mb
+    from numcnn.training.run_folder import versions
 
     network = load(monitor.best, backend=config.backend)
     network.fuse = config.fuse

@@ -304,10 +304,10 @@ class Network:
         """Train on images and labels (N,); validation: (images, labels).  Return a ``train.TrainState``, with history.
 
         settings: epochs, batch_size, optimizer, lr ... : the fields of ``config.TrainConfig`` but for those that choose
-        network and data.  See ``numcnn.train.fit``: the one training loop.
+        network and data.  See ``numcnn.training.loop.fit``: the one training loop.
         """
-        from numcnn.config import FOR_COMMAND_LINE, TrainConfig
-        from numcnn.train import fit
+        from numcnn.training.config import FOR_COMMAND_LINE, TrainConfig
+        from numcnn.training.loop import fit
 
         for name in settings:
             if name in FOR_COMMAND_LINE:

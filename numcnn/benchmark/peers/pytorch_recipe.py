@@ -16,12 +16,12 @@ from torch.nn import functional
 from numcnn import data
 from numcnn.benchmark import BenchmarkError
 from numcnn.benchmark.peers.pytorch import make_model, parameters_of, use_threads
-from numcnn.config import TrainConfig
 from numcnn.data.batches import ORDER, Examples
 from numcnn.files import atomic_write
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network
-from numcnn.schedules import make_schedule
+from numcnn.training.config import TrainConfig
+from numcnn.training.schedules import make_schedule
 
 EVALUATION_BATCH = 1000
 DRY_RUN_STEPS = 2

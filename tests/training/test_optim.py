@@ -5,7 +5,7 @@ import pytest
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, get_backend, reference
-from numcnn.optim import SGD, Adam, clip_gradients
+from numcnn.training.optim import SGD, Adam, clip_gradients
 
 # Ten steps on f(p) = sum(scale * (p - target)^2) / 2 by torch.optim of PyTorch 2.13 in float64.
 START, TARGET, SCALE = (0.3, -0.1, 2.0), (1.0, -2.0, 0.5), (1.0, 10.0, 0.1)

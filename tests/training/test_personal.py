@@ -11,10 +11,10 @@ import pytest
 from conftest import COMPILED, draw_digits
 
 import numcnn
-from numcnn import personal
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
 from numcnn.pad.store import OwnDigit
+from numcnn.training import personal
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
 

@@ -11,7 +11,7 @@ from numcnn.data.augmentation import DISTURBED, FULL
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS
 from numcnn.nn.models import MODELS
-from numcnn.schedules import SCHEDULES
+from numcnn.training.schedules import SCHEDULES
 
 # Settings that choose network and data, which ``Network.fit`` is given otherwise.
 FOR_COMMAND_LINE = ("model", "val", "test", "limit", "backend", "fuse")

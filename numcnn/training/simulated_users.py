@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numcnn import personal
 from numcnn.data import handwriting
 from numcnn.errors import ConfigError
+from numcnn.training import personal
 
 WAYS = ("balanced", "corrections")
 

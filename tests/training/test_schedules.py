@@ -3,7 +3,7 @@
 import pytest
 
 from numcnn.errors import ConfigError
-from numcnn.schedules import SCHEDULES, constant, cosine, make_schedule, one_cycle, step_decay
+from numcnn.training.schedules import SCHEDULES, constant, cosine, make_schedule, one_cycle, step_decay
 
 # torch.optim.lr_scheduler of PyTorch 2.13: OneCycleLR(max_lr=0.01, total_steps=10), CosineAnnealingLR(T_max=10) and
 # StepLR(step_size=3, gamma=0.1), both from 0.01.

@@ -11,8 +11,8 @@ from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, DivergedError
 from numcnn.nn.gradient_check import GradientWatch
 from numcnn.nn.losses import SoftmaxCrossEntropy
-from numcnn.optim import AVERAGE, SGD, Adam, clip_gradients
-from numcnn.schedules import make_schedule
+from numcnn.training.optim import AVERAGE, SGD, Adam, clip_gradients
+from numcnn.training.schedules import make_schedule
 
 
 @dataclass

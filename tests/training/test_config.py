@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from numcnn.config import PRESETS, TrainConfig, add_config_arguments, config_from_arguments
 from numcnn.errors import ConfigError
+from numcnn.training.config import PRESETS, TrainConfig, add_config_arguments, config_from_arguments
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 import numcnn
-from numcnn import personal
 from numcnn.cli import main
 from numcnn.data import generated, pendigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import ConfigError
-from numcnn.pad import simulate
+from numcnn.training import personal, simulated_users
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def people():
 
 def test_balanced_labels_are_equally_many_of_each_class_and_all_others_tell():
     labels = np.repeat(np.arange(10), 8)
-    some, rest = simulate.label_some(np.zeros(80, bool), labels, 20, "balanced", np.random.default_rng(0))
+    some, rest = simulated_users.label_some(np.zeros(80, bool), labels, 20, "balanced", np.random.default_rng(0))
     assert (np.bincount(labels[some]) == 2).all() and sorted([*some, *rest]) == list(range(80))
 
 
@@ -34,7 +33,7 @@ def test_corrections_are_labelled_in_one_half_and_judged_by_the_other_errors_and
         rng = np.random.default_rng([seed, 1])
         wrong = np.zeros(80, bool)
         wrong[rng.choice(80, errors, replace=False)] = True
-        some, rest = simulate.label_some(wrong, labels, 20, "corrections", rng)
+        some, rest = simulated_users.label_some(wrong, labels, 20, "corrections", rng)
         assert len(set(some)) == 20 and len(set(rest)) == 40 and not set(some) & set(rest)
         half = np.setdiff1d(np.arange(80), rest)
         assert wrong[some[:10]].sum() == min(10, wrong[half].sum())
@@ -46,13 +45,13 @@ def test_corrections_are_labelled_in_one_half_and_judged_by_the_other_errors_and
 def test_too_many_to_label_are_refused(way, most):
     rng = np.random.default_rng(0)
     labels, wrong = np.repeat(np.arange(10), 8), np.zeros(80, bool)
-    some, rest = simulate.label_some(wrong, labels, most, way, rng)
+    some, rest = simulated_users.label_some(wrong, labels, most, way, rng)
     assert len(some) == most and len(rest) == 80 - most
     for count in (0, most + 1):
         with pytest.raises(ConfigError, match=f"of 80 digits {count} are to be labelled; wants 1 to {most},"):
-            simulate.label_some(wrong, labels, count, way, rng)
+            simulated_users.label_some(wrong, labels, count, way, rng)
     with pytest.raises(ConfigError, match="no way 'lazily' to label digits; choose balanced or corrections"):
-        simulate.label_some(wrong, labels, 5, "lazily", rng)
+        simulated_users.label_some(wrong, labels, 5, "lazily", rng)
 
 
 def test_the_seed_and_the_backend_reach_all_that_is_left_to_chance(people, monkeypatch):
@@ -67,7 +66,7 @@ def test_the_seed_and_the_backend_reach_all_that_is_left_to_chance(people, monke
     monkeypatch.setattr(personal, "fine_tune", fine_tune)
     settings = {"count": 10, "draws": 2, "recipe": personal.Recipe(replay=30), "backend": "reference"}
     for seed in (0, 0, 1):
-        users = list(simulate.simulate(network, people, [2], seed=seed, **settings))
+        users = list(simulated_users.simulate(network, people, [2], seed=seed, **settings))
         assert [(user.writer, user.n) for user in users] == [(2, 20)] * 2
     first, again, other = lessons[:2], lessons[2:4], lessons[4:]
     assert [seed for *_, seed in lessons] == [0, 1, 0, 1, 2, 3]
@@ -76,7 +75,7 @@ def test_the_seed_and_the_backend_reach_all_that_is_left_to_chance(people, monke
             for draw in range(2):
                 assert np.array_equal(a[draw][i], b[draw][i]) == same
     with pytest.raises(ConfigError, match="there is no writer 7; choose among 1, 2"):
-        list(simulate.simulate(network, people, [7], **settings))
+        list(simulated_users.simulate(network, people, [7], **settings))
 
 
 def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
@@ -84,9 +83,9 @@ def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
 
     def users_of(network, some, writers, **settings):
         handed.append((network.backend, writers, settings))
-        yield simulate.User(2, 20, 4, 2, 0.01)
+        yield simulated_users.User(2, 20, 4, 2, 0.01)
 
-    monkeypatch.setattr(simulate, "simulate", users_of)
+    monkeypatch.setattr(simulated_users, "simulate", users_of)
     monkeypatch.setattr(pendigits, "load", lambda path, report: people)
     options = ["--weights", "mnist", "--seed", "5", "--backend", "reference", "--writers", "2", "--draws", "1"]
     assert main(["learn", "--simulate", *options]) == 0
@@ -117,17 +116,21 @@ def test_another_way_is_refused_with_those_that_there_are(capsys):
     with pytest.raises(SystemExit):
         main(["learn", "--simulate", "--way", "lazily"])
     told = capsys.readouterr().err
-    assert all(way in told for way in simulate.WAYS)
+    assert all(way in told for way in simulated_users.WAYS)
 
 
 def test_what_users_come_to():
-    users = [simulate.User(3, 100, 10, 4, 0.01), simulate.User(3, 100, 20, 8, 0.03), simulate.User(5, 50, 0, 0, 0.02)]
-    found = simulate.summary(users, 0.01)
+    users = [
+        simulated_users.User(3, 100, 10, 4, 0.01),
+        simulated_users.User(3, 100, 20, 8, 0.03),
+        simulated_users.User(5, 50, 0, 0, 0.02),
+    ]
+    found = simulated_users.summary(users, 0.01)
     assert found["writers"][0] == {"draws": 2, "n": 200, "before": 0.15, "after": 0.06, "writer": 3}
     assert found["before"] == pytest.approx(30 / 250) and found["mnist"] == {
         "before": 0.01,
         "after": pytest.approx(0.02),
         "worst": 0.03,
     }
-    text = simulate.to_text(found)
+    text = simulated_users.to_text(found)
     assert "40%" in text and max(map(len, text.splitlines())) <= 80

@@ -9,12 +9,12 @@ import pytest
 from conftest import BACKEND, COMPILED, draw_digits
 
 from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Network, ReLU
-from numcnn.config import TrainConfig
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.kernels import thread_team
 from numcnn.nn.models import make_layers
-from numcnn.train import Monitor, fit, state_from_json, state_to_json
+from numcnn.training.config import TrainConfig
+from numcnn.training.loop import Monitor, fit, state_from_json, state_to_json
 
 
 def small(seed=0):

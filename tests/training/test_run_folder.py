@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import BACKEND, draw_digits
 
-from numcnn import CheckpointError, ConfigError, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, data, runs
-from numcnn.config import TrainConfig
-from numcnn.train import fit
+from numcnn import CheckpointError, ConfigError, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, data
+from numcnn.training import run_folder
+from numcnn.training.config import TrainConfig
+from numcnn.training.loop import fit
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def finished(tmp_path):
     network = Network([Conv2D(2, 5, stride=3), MaxPool2D(2), Flatten(), Dropout(0.1), Dense(10)], backend=BACKEND)
     config = TrainConfig(epochs=2, batch_size=50, backend=BACKEND)
     info = {"dataset": "generated", "config": config.to_json(), "threads": 1}
-    folder = runs.RunFolder(
+    folder = run_folder.RunFolder(
         tmp_path, config, info, dataset_argument="generated", watch_gradients=True, quiet=True, earlier_seconds=5
     )
     state = fit(network, (images[:100], labels[:100]), (images[100:150], labels[100:150]), config, monitor=folder)
@@ -34,7 +35,7 @@ def test_generated_digits_are_named_in_log_weights_and_pictures(finished, monkey
         rows = list(csv.DictReader(file))
     assert [row["dataset"] for row in rows] == ["generated"] * 2
     assert float(rows[1]["train_loss"]) == state.history[1]["train_loss"]
-    assert runs.load(folder.best).info["dataset"] == "generated"
+    assert run_folder.load(folder.best).info["dataset"] == "generated"
     titles = []
     from matplotlib.figure import Figure
 
@@ -49,7 +50,7 @@ def test_generated_digits_are_named_in_log_weights_and_pictures(finished, monkey
 
 def test_an_earlier_run_comes_back_whole(finished):
     folder, network, state = finished
-    earlier = runs.load_run(folder.folder)
+    earlier = run_folder.load_run(folder.folder)
     np.testing.assert_array_equal(earlier.network.params, network.params)
     assert earlier.network.rng.bit_generator.state == network.rng.bit_generator.state
     assert earlier.state == state and earlier.config == folder.config
@@ -63,11 +64,11 @@ def test_a_running_average_comes_back_too_and_the_best_weights_are_the_average(t
     network = Network([Conv2D(2, 5, stride=3), Flatten(), Dense(10)], backend=BACKEND)
     config = TrainConfig(epochs=1, batch_size=50, backend=BACKEND, average=0.9, schedule="constant")
     info = {"dataset": "generated", "config": config.to_json(), "threads": 1}
-    folder = runs.RunFolder(tmp_path, config, info, dataset_argument="generated", quiet=True)
+    folder = run_folder.RunFolder(tmp_path, config, info, dataset_argument="generated", quiet=True)
     fit(network, (images[:200], labels[:200]), (images[200:250], labels[200:250]), config, monitor=folder)
-    earlier = runs.load_run(tmp_path)
+    earlier = run_folder.load_run(tmp_path)
     assert set(earlier.moments) == {"m", "v", "average"}
-    np.testing.assert_array_equal(runs.load(folder.best).params, earlier.moments["average"])
+    np.testing.assert_array_equal(run_folder.load(folder.best).params, earlier.moments["average"])
     assert np.abs(earlier.network.params - earlier.moments["average"]).max() > 1e-4  # from these it would go on
 
 
@@ -78,7 +79,7 @@ def test_the_epochs_that_are_best_on_validation_are_marked(keep, capsys):
     # The rate falls to nothing at once, so no later epoch is better than the first.
     settings = {"epochs": 2, "batch_size": 50, "optimizer": "sgd", "lr": 1e-12, "schedule": "constant"}
     config = TrainConfig(**settings, keep=keep)
-    fit(Network([Flatten(), Dense(10)], backend=BACKEND), data, data, config, monitor=runs.Progress(config))
+    fit(Network([Flatten(), Dense(10)], backend=BACKEND), data, data, config, monitor=run_folder.Progress(config))
     first, second = re.findall(r"validation \d+\.\d+%( \*)?  ", capsys.readouterr().err)
     assert first == " *" and second == ""
 
@@ -101,34 +102,34 @@ def test_a_state_that_makes_no_sense_is_refused(finished, change):
     change(network.info)
     network.save(folder.last, {"optimizer.m": network.params, "optimizer.v": network.params})
     with pytest.raises(CheckpointError, match=r"last\.npz: it isn't the state of a run that can go on"):
-        runs.load_run(folder.folder)
+        run_folder.load_run(folder.folder)
 
 
 def test_a_missing_moment_is_refused(finished):
     folder, network, _ = finished
     network.save(folder.last, {"optimizer.m": network.params})  # without v, and with a plausible m
     with pytest.raises(CheckpointError, match=r"array optimizer\.v is missing"):
-        runs.load_run(folder.folder)
+        run_folder.load_run(folder.folder)
     network.save(folder.last, {"optimizer.m": network.params[:3], "optimizer.v": network.params})
     with pytest.raises(CheckpointError, match=r"array optimizer\.m is float32 \(3,\)"):
-        runs.load_run(folder.folder)
+        run_folder.load_run(folder.folder)
 
 
 def test_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert [str(runs.new_folder(None, "mnist-canonical")) for _ in range(3)] == [
+    assert [str(run_folder.new_folder(None, "mnist-canonical")) for _ in range(3)] == [
         os.path.join("runs", f"mnist-canonical-{i}") for i in (1, 2, 3)
     ]
     (tmp_path / "empty").mkdir()
-    assert runs.new_folder("empty", "x").is_dir() and runs.new_folder("deep/er", "x").is_dir()
+    assert run_folder.new_folder("empty", "x").is_dir() and run_folder.new_folder("deep/er", "x").is_dir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
     with pytest.raises(ConfigError, match=r"--out full exists and isn't empty; name another folder$"):
-        runs.new_folder("full", "x")
+        run_folder.new_folder("full", "x")
     with pytest.raises(ConfigError, match=r"--out net\.npz looks like a file"):
-        runs.new_folder("net.npz", "x")
+        run_folder.new_folder("net.npz", "x")
     with pytest.raises(ConfigError, match=r"cannot make the folder full/mine/deeper: .*; name another with --out"):
-        runs.check_out("full/mine/deeper")
-    assert runs.check_out("not/yet/there").name == "there" and not (tmp_path / "not").exists()
+        run_folder.check_out("full/mine/deeper")
+    assert run_folder.check_out("not/yet/there").name == "there" and not (tmp_path / "not").exists()
     with pytest.raises(ConfigError, match=r"cannot make the folder .*mine.*; name another with --out"):
-        runs.new_folder("full/mine/deeper", "x")
+        run_folder.new_folder("full/mine/deeper", "x")
