@@ -22,10 +22,10 @@ from numcnn.pad.icons import STROKES
 from numcnn.pad.ink import Ink
 from numcnn.pad.inside import bands
 from numcnn.pad.layout import BUTTONS, layout, place
-from numcnn.pad.mind import Mind, square_of
 from numcnn.pad.painter import Painter, Part
 from numcnn.pad.theme import THEMES, Type
 from numcnn.pad.view import WORDS, Scene, View, _apart
+from numcnn.recognition.reading import Mind, square_of
 
 LIGHT = THEMES["light"]
 LINE = [(100.0, 100.0), (120.0, 300.0), (300.0, 320.0)]

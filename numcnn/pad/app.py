@@ -16,9 +16,9 @@ from numcnn.pad import errands
 from numcnn.pad.canvas import Canvas
 from numcnn.pad.cards import Toast
 from numcnn.pad.layout import layout, place
-from numcnn.pad.mind import Mind
 from numcnn.pad.theme import THEMES
 from numcnn.pad.view import Scene, View
+from numcnn.recognition.reading import Mind
 
 SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
 FRAME = 1 / 160  # seconds: no frame begins sooner after another

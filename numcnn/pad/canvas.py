@@ -12,7 +12,8 @@ import numpy as np
 
 from numcnn.errors import ConfigError, DataError, NumcnnError
 from numcnn.imaging import raster
-from numcnn.pad import eraser, grouping
+from numcnn.pad import eraser
+from numcnn.recognition import grouping
 
 ERASER = 0.06  # radius, in shorter sides of the sheet
 UNDO_STEPS = 1000

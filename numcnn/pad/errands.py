@@ -15,7 +15,7 @@ from numcnn.imaging.preprocess import load_picture, prepare_file
 from numcnn.nn.network import load
 from numcnn.pad import store
 from numcnn.pad.learner import Learner, in_words
-from numcnn.pad.mind import check_network
+from numcnn.recognition.reading import check_network
 
 MOST_NAMES, REFERENCE = 100_000, "reference"
 PERSONAL = "your weights"

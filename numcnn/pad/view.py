@@ -11,9 +11,9 @@ from numcnn.pad.icons import icon
 from numcnn.pad.ink import Ink
 from numcnn.pad.inside import TIMES, Inside
 from numcnn.pad.layout import SEEN, Layout, Place
-from numcnn.pad.mind import smooth
 from numcnn.pad.painter import Painter, Part
 from numcnn.pad.theme import THEMES, Theme, Type, mix, rounded
+from numcnn.recognition.reading import smooth
 
 WORDS = {
     "undo": "Undo",

@@ -5,7 +5,7 @@ import pytest
 
 from numcnn.data.generated import GLYPHS, digit_strokes
 from numcnn.data.rows import make_row
-from numcnn.pad import grouping
+from numcnn.recognition import grouping
 
 
 def rows(n, seed, late=0.0):
