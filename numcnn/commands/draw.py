@@ -90,7 +90,7 @@ def _check_save_dir(folder):
 def _keeper(network, weights, arguments):
     """Return what takes care of the pad's files."""
     from numcnn.pad import store
-    from numcnn.pad.errands import Keeper
+    from numcnn.pad.background import Keeper
 
     autosave = None if arguments.strokes else store.Autosave()
     return Keeper(store.OwnSet(), autosave, arguments.save_dir or ".", network, weights, store.Settings())

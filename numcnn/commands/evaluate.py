@@ -90,9 +90,9 @@ def run(arguments):
         if spoilt:
             print(f"\n{spoilt.to_text()}")
         if on_the_pad:
-            from numcnn.pad import report
+            from numcnn.pad import evaluation
 
-            print(f"\n{report.to_text(on_the_pad)}")
+            print(f"\n{evaluation.to_text(on_the_pad)}")
     if arguments.out:
         _draw(_figures(network, images, labels, result, spoilt, title), Path(arguments.out))
     return 0
@@ -126,11 +126,11 @@ def _check_are_like_mnist(dataset, option):
 
 def _on_the_pad(network, images, labels):
     from numcnn.data import pendigits
-    from numcnn.pad import report
+    from numcnn.pad import evaluation
 
-    writers, who = report.people_for(network)
+    writers, who = evaluation.people_for(network)
     few = slice(0, MOST_HANDED_IN)
-    return report.measure(network, pendigits.load().of(writers), images[few], labels[few], who=who)
+    return evaluation.measure(network, pendigits.load().of(writers), images[few], labels[few], who=who)
 
 
 def _figures(network, images, labels, result, spoilt, title):

@@ -12,12 +12,12 @@ from numcnn.errors import DataError, NumcnnError
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import BOX
 from numcnn.kernels.thread_team import one_blas_thread
-from numcnn.pad import errands
+from numcnn.pad import background
 from numcnn.pad.canvas import Canvas
-from numcnn.pad.cards import Toast
-from numcnn.pad.layout import layout, place
-from numcnn.pad.theme import THEMES
-from numcnn.pad.view import Scene, View
+from numcnn.pad.drawing.layout import layout, place
+from numcnn.pad.drawing.overlays import Toast
+from numcnn.pad.drawing.theme import THEMES
+from numcnn.pad.drawing.view import Scene, View
 from numcnn.recognition.reading import Mind
 
 SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
@@ -54,7 +54,7 @@ class Pad:
         keeper: an ``errands.Keeper``, what takes care of files; None: nothing is kept.
         """
         self.mind = Mind(network)
-        self.keeper = keeper or errands.Keeper()
+        self.keeper = keeper or background.Keeper()
         self.canvas = fitted_canvas(strokes)
         settings, self._changed = checked_settings(self.keeper.last_settings()), {}  # here, and not yet kept
         pen = suited_pen(self.canvas) if self.canvas.strokes else settings.get("pen", PEN)
@@ -478,7 +478,7 @@ def screenshot(network, path, size=(1100, 700), strokes=(), *, theme="light", in
     surface, places = pygame.Surface(size), layout(size, inside)
     pygame.font.init()
     View().draw(surface, scene, places, place(canvas, places.sheet))
-    errands.write_png(surface, path)
+    background.write_png(surface, path)
 
 
 def fitted_canvas(strokes):

@@ -6,13 +6,13 @@ import numpy as np
 import pygame
 
 from numcnn.evaluation.metrics import percent
-from numcnn.pad import cards
-from numcnn.pad.icons import icon
-from numcnn.pad.ink import Ink
-from numcnn.pad.inside import TIMES, Inside
-from numcnn.pad.layout import SEEN, Layout, Place
-from numcnn.pad.painter import Painter, Part
-from numcnn.pad.theme import THEMES, Theme, Type, mix, rounded
+from numcnn.pad.drawing import overlays
+from numcnn.pad.drawing.icons import icon
+from numcnn.pad.drawing.ink import Ink
+from numcnn.pad.drawing.inside import TIMES, Inside
+from numcnn.pad.drawing.layout import SEEN, Layout, Place
+from numcnn.pad.drawing.painter import Painter, Part
+from numcnn.pad.drawing.theme import THEMES, Theme, Type, mix, rounded
 from numcnn.recognition.reading import smooth
 
 WORDS = {
@@ -137,13 +137,13 @@ class View:
             parts.append(Part("pointer", rect, (x, y, radius), lambda surface: pygame.draw.circle(
                 surface, ring, (x, y), radius, max(1, places.text // 10))))  # fmt: skip
         if scene.hovered and not scene.help:
-            rect, draw = cards.tooltip(self.type, theme, places, scene.hovered)
+            rect, draw = overlays.tooltip(self.type, theme, places, scene.hovered)
             parts.append(Part("tooltip", rect, (scene.hovered,), draw))
         if scene.toast:
-            rect, draw, self.toast_button = cards.toast(self.type, theme, places, scene.toast)
+            rect, draw, self.toast_button = overlays.toast(self.type, theme, places, scene.toast)
             parts.append(Part("toast", rect, (scene.toast,), draw))
         if scene.help:
-            rect, draw = cards.help_card(self.type, theme, places)
+            rect, draw = overlays.help_card(self.type, theme, places)
             parts.append(Part("help", rect, (), draw))
         return parts
 

@@ -17,14 +17,14 @@ from numcnn.nn.inspection import look
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network
 from numcnn.pad import Canvas, app
-from numcnn.pad.cards import KEYS, TIPS, Toast
-from numcnn.pad.icons import STROKES
-from numcnn.pad.ink import Ink
-from numcnn.pad.inside import bands
-from numcnn.pad.layout import BUTTONS, layout, place
-from numcnn.pad.painter import Painter, Part
-from numcnn.pad.theme import THEMES, Type
-from numcnn.pad.view import WORDS, Scene, View, _apart
+from numcnn.pad.drawing.icons import STROKES
+from numcnn.pad.drawing.ink import Ink
+from numcnn.pad.drawing.inside import bands
+from numcnn.pad.drawing.layout import BUTTONS, layout, place
+from numcnn.pad.drawing.overlays import KEYS, TIPS, Toast
+from numcnn.pad.drawing.painter import Painter, Part
+from numcnn.pad.drawing.theme import THEMES, Type
+from numcnn.pad.drawing.view import WORDS, Scene, View, _apart
 from numcnn.recognition.reading import Mind, square_of
 
 LIGHT = THEMES["light"]

@@ -11,7 +11,7 @@ import numcnn
 from numcnn.cli import main
 from numcnn.data import generated, pendigits
 from numcnn.data.pendigits import PenDigits
-from numcnn.pad import report, store
+from numcnn.pad import evaluation, store
 
 
 @pytest.fixture
@@ -29,38 +29,38 @@ def network():
 
 
 def test_strokes_go_through_the_canvas_one_by_one(people):
-    canvas = report.drawn(people.strokes[4])
+    canvas = evaluation.drawn(people.strokes[4])
     assert len(canvas.strokes) == len(people.strokes[4])
-    pictures = report.prepared(people)
+    pictures = evaluation.prepared(people)
     assert pictures.shape == (len(people), 28, 28) and (pictures.max(axis=(1, 2)) == 255).all()
     np.testing.assert_array_equal(pictures[4], canvas.prepared())
 
 
 def test_digits_in_rows_count_when_they_are_told_apart_and_read(people, network):
-    right, total = report.rows(network, people, count=12)
+    right, total = evaluation.rows(network, people, count=12)
     assert 24 <= total <= 72 and right >= 0.8 * total
-    assert (right, total) == report.rows(network, people, count=12)
+    assert (right, total) == evaluation.rows(network, people, count=12)
     network.params[...] = 0  # everything is read as a 0
-    of_zeros, again = report.rows(network, people, count=12)
+    of_zeros, again = evaluation.rows(network, people, count=12)
     assert again == total and of_zeros < 0.3 * total
 
 
 def test_what_is_refused_hangs_on_the_networks_own_threshold(people, network):
-    pictures = report.prepared(people)
+    pictures = evaluation.prepared(people)
     network.info["refuse_below"] = 0.0
-    assert set(report.refusals(network, pictures, 20).values()) == {0.0}
+    assert set(evaluation.refusals(network, pictures, 20).values()) == {0.0}
     network.info["refuse_below"] = 1.0 + 1e-9
-    assert set(report.refusals(network, pictures, 20).values()) == {1.0}
+    assert set(evaluation.refusals(network, pictures, 20).values()) == {1.0}
     network.info["refuse_below"] = float(np.median(network.predict_proba(pictures).max(axis=1)))
-    assert report.refusals(network, pictures, 20)["digits"] == pytest.approx(0.5, abs=0.1)
+    assert evaluation.refusals(network, pictures, 20)["digits"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_all_of_it_told_in_80_columns(people, network):
     images, labels = (some[:10] for some in draw_digits(600, 11))
     network.backend = BACKEND
-    found = report.measure(network, people, images, labels, who="generated hands", row_count=5, no_digits=20)
+    found = evaluation.measure(network, people, images, labels, who="generated hands", row_count=5, no_digits=20)
     assert found["people"] == 2 and found["alone"]["n"] == len(people) and found["alone"]["accuracy"] > 0.8
-    text = report.to_text(found)
+    text = evaluation.to_text(found)
     assert max(map(len, text.splitlines())) <= 80
     for words in ("drawn with a pen by 2 generated hands", "digits in rows", "other kinds", "dark on light", "60.0%"):
         assert words in text, words
@@ -69,7 +69,7 @@ def test_all_of_it_told_in_80_columns(people, network):
 @pytest.mark.parametrize(("dataset", "first", "count"), [("mnist", 1, 30), ("pad-1", 2, 6), ("pad", 26, 5)])
 def test_nobody_is_measured_whom_the_network_learnt_from(network, dataset, first, count):
     network.info["dataset"] = dataset
-    writers, who = report.people_for(network)
+    writers, who = evaluation.people_for(network)
     assert writers[0] == first and len(writers) == count
     assert who == ("people who only set its threshold" if dataset == "pad" else "people it did not learn from")
 
@@ -80,7 +80,7 @@ def test_own_digits_of_few_classes_are_measured_all_the_same(options, people, tm
     for label in (3, 1, 3):
         own.add(label, [100 * stroke for stroke in people.strokes[label]])
     monkeypatch.setattr(pendigits, "load", lambda: people)
-    monkeypatch.setattr(report, "measure", functools.partial(report.measure, row_count=3, no_digits=10))
+    monkeypatch.setattr(evaluation, "measure", functools.partial(evaluation.measure, row_count=3, no_digits=10))
     command = ["evaluate", "--weights", "mnist", "--backend", BACKEND, "--own", str(own.path), *options]
     assert main(command) == 0
     told = capsys.readouterr().out

@@ -16,7 +16,7 @@ from pads import SIZE, drag, mouse, settle, small
 import numcnn
 from numcnn.cli import main
 from numcnn.pad import app, store
-from numcnn.pad.errands import PERSONAL, Keeper
+from numcnn.pad.background import PERSONAL, Keeper
 from numcnn.pad.learner import Learner
 
 PATIENCE_SECONDS = 60
@@ -165,7 +165,7 @@ class Lesson:
 def lesson(keeper, monkeypatch):
     """A lesson under way, in place of the process."""
     lesson = Lesson()
-    monkeypatch.setattr("numcnn.pad.errands.Learner", lambda weights: lesson)
+    monkeypatch.setattr("numcnn.pad.background.Learner", lambda weights: lesson)
     keeper.own.add(1, [[(0, 0), (0, 9)]])
     keeper.learn()
     began = time.perf_counter()

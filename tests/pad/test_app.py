@@ -23,8 +23,8 @@ from numcnn.errors import ConfigError
 from numcnn.imaging import raster
 from numcnn.nn import inspection
 from numcnn.pad import app, store
-from numcnn.pad.errands import Keeper
-from numcnn.pad.theme import THEMES
+from numcnn.pad.background import Keeper
+from numcnn.pad.drawing.theme import THEMES
 
 ROOT = Path(numcnn.__file__).parents[1]
 LIGHT = THEMES["light"]

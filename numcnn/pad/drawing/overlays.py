@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pygame
 
-from numcnn.pad.theme import rounded
+from numcnn.pad.drawing.theme import rounded
 
 KEYS = (
     ("Left button, pen, finger", "draw"),

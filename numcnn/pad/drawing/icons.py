@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from numcnn.imaging import raster
-from numcnn.pad.theme import ink_surface
+from numcnn.pad.drawing.theme import ink_surface
 
 GRID, PEN = 24, 1.9
 

@@ -7,8 +7,8 @@ import pytest
 from pads import press, settle, small
 
 from numcnn.pad import app, store
-from numcnn.pad.errands import Keeper
-from numcnn.pad.theme import THEMES
+from numcnn.pad.background import Keeper
+from numcnn.pad.drawing.theme import THEMES
 
 pytestmark = pytest.mark.usefixtures("no_display")
 

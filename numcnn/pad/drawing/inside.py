@@ -8,8 +8,8 @@ import pygame
 
 from numcnn.evaluation.metrics import percent
 from numcnn.nn.inspection import DENSE, MAPS, POOLED
-from numcnn.pad.painter import Part
-from numcnn.pad.theme import heat, rounded, signed
+from numcnn.pad.drawing.painter import Part
+from numcnn.pad.drawing.theme import heat, rounded, signed
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 COLUMNS = 16  # of feature maps; all lengths that follow "in columns" are in the width of one of them

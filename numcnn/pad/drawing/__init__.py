@@ -1,0 +1,1 @@
+"""How the pad looks: layout, theme, and what is drawn where.  Loads pygame."""
