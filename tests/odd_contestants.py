@@ -2,7 +2,7 @@
 
 import os
 
-from numcnn.benchmark.ours import NumcnnTraining
+from numcnn.benchmark.numcnn_contestants import NumcnnTraining
 
 
 class Talkative(NumcnnTraining):

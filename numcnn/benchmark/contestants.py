@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from numcnn.benchmark.task import CLASSES, INFERENCE_BATCH
+from numcnn.benchmark.workload import CLASSES, INFERENCE_BATCH
 
 # Untimed, at the start of a burst: caches are cold and threads asleep after the others' turns.  Two calls at least.
 WARM_UP_SECONDS, WARM_UP_CALLS = 0.1, 2
@@ -46,16 +46,18 @@ NUMCNN = "numcnn"
 ONE_THREAD = "numcnn-one-thread"
 UNFUSED = "numcnn-unfused"
 AUGMENTED = "numcnn-augmented"
-SGEMM = Contestant("sgemm", "sgemm", "training", "numcnn.benchmark.ours:Sgemm", options={"size": 2048})
+SGEMM = Contestant("sgemm", "sgemm", "training", "numcnn.benchmark.numcnn_contestants:Sgemm", options={"size": 2048})
 
 CONTESTANTS = (
-    Contestant(NUMCNN, "numcnn", "training", "numcnn.benchmark.ours:NumcnnTraining"),
-    Contestant(ONE_THREAD, "numcnn, one thread", "training", "numcnn.benchmark.ours:NumcnnTraining", threads=1),
+    Contestant(NUMCNN, "numcnn", "training", "numcnn.benchmark.numcnn_contestants:NumcnnTraining"),
+    Contestant(
+        ONE_THREAD, "numcnn, one thread", "training", "numcnn.benchmark.numcnn_contestants:NumcnnTraining", threads=1
+    ),
     Contestant(
         UNFUSED,
         "numcnn, layer by layer",
         "training",
-        "numcnn.benchmark.ours:NumcnnTraining",
+        "numcnn.benchmark.numcnn_contestants:NumcnnTraining",
         options={"fuse": False},
         quick=False,
     ),
@@ -63,7 +65,7 @@ CONTESTANTS = (
         AUGMENTED,
         "numcnn, augmented",
         "training",
-        "numcnn.benchmark.ours:NumcnnTraining",
+        "numcnn.benchmark.numcnn_contestants:NumcnnTraining",
         options={"augment": 1.0},
         quick=False,
     ),
@@ -88,7 +90,7 @@ CONTESTANTS = (
         "keras", "Keras/TensorFlow", "training", f"{_PEERS}.keras:KerasTraining", "keras", ("keras", "tensorflow")
     ),
     Contestant("jax", "JAX", "training", f"{_PEERS}.jax:JaxTraining", "jax", ("jax", "jaxlib")),
-    Contestant(NUMCNN, "numcnn", "inference", "numcnn.benchmark.ours:NumcnnInference"),
+    Contestant(NUMCNN, "numcnn", "inference", "numcnn.benchmark.numcnn_contestants:NumcnnInference"),
     Contestant(
         "onnxruntime",
         "ONNX Runtime",

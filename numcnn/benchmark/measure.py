@@ -14,10 +14,10 @@ import numpy as np
 from numcnn.benchmark import BenchmarkError
 from numcnn.benchmark.contestants import AUGMENTED, CONTESTANTS, NUMCNN, ONE_THREAD, PEERS, SGEMM, UNFUSED, Contestant
 from numcnn.benchmark.machine import DISTURBED, OtherWork
-from numcnn.benchmark.ours import loss_and_gradients
+from numcnn.benchmark.numcnn_contestants import loss_and_gradients
 from numcnn.benchmark.processes import Workers
-from numcnn.benchmark.task import IMAGES, INFERENCE_BATCH, TRAINING_BATCH, Task, step_flops
 from numcnn.benchmark.worker import TASK_FILE
+from numcnn.benchmark.workload import IMAGES, INFERENCE_BATCH, TRAINING_BATCH, Task, step_flops
 from numcnn.errors import DataError
 from numcnn.nn.losses import SoftmaxCrossEntropy
 
@@ -28,7 +28,7 @@ SINGLE_CALLS = 2000  # for one image, in all rounds together, at least
 SCAN_BATCHES = tuple(2**k for k in range(13))
 SCAN_DATA_SETS = (1000, 2000, 5000, 10_000, 20_000, 60_000)
 SCAN_ROUNDS, SCAN_SECONDS = 3, 0.1
-SCAN = Contestant("scan", "numcnn", "scan", "numcnn.benchmark.ours:Scan")
+SCAN = Contestant("scan", "numcnn", "scan", "numcnn.benchmark.numcnn_contestants:Scan")
 
 
 class MismatchError(BenchmarkError):

@@ -4,7 +4,7 @@ import datetime
 import textwrap
 
 from numcnn.benchmark.contestants import AUGMENTED, CONTESTANTS, NUMCNN, ONE_THREAD, UNFUSED
-from numcnn.benchmark.kernels import kernel_table
+from numcnn.benchmark.kernel_table import kernel_table
 from numcnn.benchmark.machine import DISTURBED, describe, is_busy
 from numcnn.training.run_folder import versions
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numcnn.benchmark.task import Task
+from numcnn.benchmark.workload import Task
 
 TASK_FILE = "task.npz"
 

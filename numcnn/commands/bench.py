@@ -150,7 +150,7 @@ def _load_data(arguments, parts):
     Raises ConfigError for the pad's mixture.
     """
     from numcnn import data
-    from numcnn.benchmark.task import IMAGES
+    from numcnn.benchmark.workload import IMAGES
     from numcnn.data.loading import MIXTURES
 
     if arguments.dataset in MIXTURES:
@@ -171,15 +171,15 @@ def _measure(document, parts, settings, dataset, arguments, folder):
             task = measure.make_task(dataset)
             report.add_contest(document, part, *getattr(measure, part)(task, settings, folder, say))
         elif part == "kernels":
-            from numcnn.benchmark.kernels import measure_kernels
+            from numcnn.benchmark.kernel_table import measure_kernels
 
             say("kernels: plain and fused layers in turn")
             peak = document.get("training", {}).get("sgemm_gflops_one_thread")
             document["kernels"] = measure_kernels(measure.make_task(dataset), settings, peak)
         elif part == "pad":
-            from numcnn.benchmark import pad
+            from numcnn.benchmark import pad_latency
 
-            document["pad"] = pad.measure(settings.quick, say)
+            document["pad"] = pad_latency.measure(settings.quick, say)
         elif part == "scan":
             whole = measure.make_task(dataset, most=None)
             document["scan"] = measure.scan(whole, settings, folder, say)

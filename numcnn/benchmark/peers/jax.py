@@ -9,7 +9,7 @@ from jax import lax
 from jax import numpy as jnp
 
 from numcnn.benchmark.contestants import Training
-from numcnn.benchmark.task import LEARNING_RATE
+from numcnn.benchmark.workload import LEARNING_RATE
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from numcnn.benchmark.contestants import Training
-from numcnn.benchmark.task import LEARNING_RATE
+from numcnn.benchmark.workload import LEARNING_RATE
 
 LAYERS = ("conv1", "conv2", "dense1", "dense2")  # those with parameters, in order
 

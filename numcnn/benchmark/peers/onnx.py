@@ -5,8 +5,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from numcnn.benchmark.contestants import Inference, chunks
-from numcnn.benchmark.peers.layout import channels_first
-from numcnn.benchmark.task import INFERENCE_BATCH
+from numcnn.benchmark.peers.weight_layout import channels_first
+from numcnn.benchmark.workload import INFERENCE_BATCH
 
 OPSET = 17
 

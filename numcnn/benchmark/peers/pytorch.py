@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from numcnn.benchmark.contestants import Inference, Training, chunks
-from numcnn.benchmark.peers.layout import channels_first, channels_last
-from numcnn.benchmark.task import INFERENCE_BATCH, LEARNING_RATE
+from numcnn.benchmark.peers.weight_layout import channels_first, channels_last
+from numcnn.benchmark.workload import INFERENCE_BATCH, LEARNING_RATE
 
 LAYERS = {"conv1": 0, "conv2": 3, "dense1": 7, "dense2": 9}  # numcnn's names, and the places in the Sequential
 

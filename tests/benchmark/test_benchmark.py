@@ -22,13 +22,13 @@ from numcnn import data
 from numcnn.benchmark import BenchmarkError, machine, measure, report, whole_runs
 from numcnn.benchmark.contestants import CONTESTANTS, NUMCNN, ONE_THREAD, PEERS, SGEMM, Contestant
 from numcnn.benchmark.measure import MismatchError, Settings
-from numcnn.benchmark.peers.layout import channels_first, channels_last
+from numcnn.benchmark.peers.weight_layout import channels_first, channels_last
 from numcnn.benchmark.processes import WorkerFailed, Workers
-from numcnn.benchmark.task import Task, step_flops
+from numcnn.benchmark.workload import Task, step_flops
 from numcnn.cli import main
 from numcnn.data import idx, mnist
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 SHORT = Settings(threads=1, rounds=2, seconds=0.01, peers=(), backend=BACKEND, quick=True)
 NUMCNN_TRAINING = next(c for c in CONTESTANTS if c.name == NUMCNN and c.part == "training")
 

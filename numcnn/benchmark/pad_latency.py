@@ -1,6 +1,7 @@
 """The drawing pad, played to: real events of a generated drawing, posted to the real window under SDL's dummy driver.
 
-A process of its own, so that nothing of the benchmark's disturbs it: ``python -m numcnn.benchmark.pad`` prints JSON.
+A process of its own, so that nothing of the benchmark's disturbs it: ``python -m numcnn.benchmark.pad_latency``
+prints JSON.
 """
 
 import json
@@ -49,7 +50,7 @@ def measure(quick, report):
     with tempfile.TemporaryDirectory(prefix="numcnn-pad-") as home:
         settings = {**environment(), "SDL_VIDEODRIVER": "dummy", "NUMCNN_HOME": home}
         report("pad: events played to the window")
-        command = [*PYTHON_MODULE, "numcnn.benchmark.pad", str(2 if quick else len(CASES))]
+        command = [*PYTHON_MODULE, "numcnn.benchmark.pad_latency", str(2 if quick else len(CASES))]
         done = subprocess.run(command, env=settings, capture_output=True, text=True)
         if done.returncode:
             raise BenchmarkError(f"the pad's process failed: {done.stderr.strip().splitlines()[-1:]}")

@@ -9,8 +9,8 @@ import time
 import numpy as np
 
 from numcnn.benchmark.measure import spread
-from numcnn.benchmark.ours import Sgemm
-from numcnn.benchmark.task import LEARNING_RATE, TRAINING_BATCH
+from numcnn.benchmark.numcnn_contestants import Sgemm
+from numcnn.benchmark.workload import LEARNING_RATE, TRAINING_BATCH
 from numcnn.kernels.fused_shapes import DEAD, backward_way, forward_way
 from numcnn.nn.fusion import ConvReluPool
 from numcnn.nn.layers import Conv2D, Dense

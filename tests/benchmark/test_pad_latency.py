@@ -2,16 +2,16 @@
 
 import pytest
 
-from numcnn.benchmark import pad, report
+from numcnn.benchmark import pad_latency, report
 from numcnn.data.generated import digit_strokes
 
 pytestmark = pytest.mark.usefixtures("no_display")
 
 
 def test_every_event_counts_until_its_bars_are_shown(monkeypatch):
-    monkeypatch.setattr(pad, "STROKE_SECONDS", 0.2)
-    figures = pad.play("640x480", 250, ("inside", "why"), digits=(1,))
-    strokes = len(digit_strokes(1, pad.np.random.default_rng(1)))
+    monkeypatch.setattr(pad_latency, "STROKE_SECONDS", 0.2)
+    figures = pad_latency.play("640x480", 250, ("inside", "why"), digits=(1,))
+    strokes = len(digit_strokes(1, pad_latency.np.random.default_rng(1)))
     assert figures["events"] == strokes * (2 + 50)
     times = [figures[f"latency_ms_{name}"] for name in ("p50", "p95", "max")]
     assert 0 < times[0] <= times[1] <= times[2] < 60_000 and times == sorted(times)
@@ -19,12 +19,12 @@ def test_every_event_counts_until_its_bars_are_shown(monkeypatch):
 
 
 def test_an_idle_pad_hardly_takes_a_processor(monkeypatch):
-    monkeypatch.setattr(pad, "IDLE_SECONDS", 0.6)
-    assert 0 <= pad.idle_share() < 0.15
+    monkeypatch.setattr(pad_latency, "IDLE_SECONDS", 0.6)
+    assert 0 <= pad_latency.idle_share() < 0.15
 
 
 def test_the_first_frame_is_timed_from_outside():
-    assert 0.05 < pad._first_frame({**pad.environment()}) < 60
+    assert 0.05 < pad_latency._first_frame({**pad_latency.environment()}) < 60
 
 
 def test_the_figures_are_told_in_tables_that_fit():

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from numcnn.benchmark.contestants import Inference, Timed, Training
-from numcnn.benchmark.task import INFERENCE_BATCH, LEARNING_RATE, TRAINING_BATCH
+from numcnn.benchmark.workload import INFERENCE_BATCH, LEARNING_RATE, TRAINING_BATCH
 from numcnn.data.batches import Batch, Batches, Examples
 from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.threads import use_threads
