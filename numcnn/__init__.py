@@ -8,6 +8,8 @@
 Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame wait until they are needed.
 """
 
+import importlib
+
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError
 from numcnn.nn.gradient_check import gradcheck
 from numcnn.nn.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU
@@ -36,3 +38,25 @@ __all__ = [
     "gradcheck",
     "load",
 ]
+
+# Modules that are public under a short name, loaded when they are first asked for.
+_MODULES = {
+    "corruptions": "numcnn.imaging.corruptions",
+    "data": "numcnn.data",
+    "metrics": "numcnn.evaluation.metrics",
+    "models": "numcnn.nn.models",
+    "plots": "numcnn.evaluation.plots",
+    "preprocess": "numcnn.imaging.preprocess",
+    "raster": "numcnn.imaging.raster",
+}
+
+
+def __getattr__(name: str):
+    """Load a public module on first use: ``from numcnn import plots`` doesn't cost those anything who don't plot."""
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    raise AttributeError(f"module 'numcnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -1,8 +1,10 @@
-"""Imports point one way, and the light ones stay light."""
+"""Imports point one way, no two files import each other, and the light ones stay light."""
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,86 +13,147 @@ import numcnn
 
 ROOT = Path(numcnn.__file__).parent
 
-# From the ground up: a module may import from lower floors and from its own, as long as no circle comes about.
-FLOORS = [
-    {"errors"},
-    {"files", "initializers", "schedules", "metrics", "kernels", "augment", "calibration"},
-    {"layers", "losses", "optim", "preprocess", "raster", "slips", "checkpoint", "plots", "threads", "corruptions"},
-    {"models", "network", "data", "fusion", "sharing", "reader"},
-    {"config", "gradients", "predict", "insight"},
-    {"train"},
-    {"runs", "pad", "personal"},
-    {"commands", "benchmark"},
-    {"cli"},
-    {"__main__"},
-]
-# Network.fit hands over to the training loop, and the command line loads a command when it is named.
-INSIDE_FUNCTIONS = {("network", "train"), ("network", "config")}
+# From the ground up: a folder imports from those before it and from itself.
+FLOORS = (
+    "errors",
+    "files",
+    "kernels",
+    "walkthrough",
+    "evaluation",
+    "imaging",
+    "nn",
+    "data",
+    "training",
+    "recognition",
+    "pad",
+    "benchmark",
+    "commands",
+    "cli",
+    "__main__",
+)
+# The one arrow upwards: ``Network.fit`` is a door to the training loop.
+UPWARDS = {("nn.network", "training.loop"), ("nn.network", "training.config")}
+
+# Who may import what takes long to load; everybody else asks them.
+DOORS = {
+    "numba": ("kernels.fast.",),
+    "llvmlite": ("kernels.fast.",),
+    "pygame": ("pad.", "benchmark.pad_latency"),
+    "matplotlib": ("evaluation.plots",),
+    "PIL": ("imaging.preprocess", "pad."),
+    "requests": ("data.",),
+    "pooch": ("data.",),
+}
+PEERS = {"torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "openvino"}
+NEVER = {"tests", "scripts", "scipy", "tkinter"}
 
 
-def part_of(path):
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+def module_of(path):
+    """Return the module of a file, without ``numcnn.``: "nn.layers"; a package is its folder's name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path, anywhere):
-    """Yield the parts of numcnn that a file imports: at its top level, or anywhere in it."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree) if anywhere else tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "numcnn":
-            parts = node.module.split(".")[1:2]
-            names = parts or [alias.name for alias in node.names if (ROOT / f"{alias.name}.py").exists()
-                              or (ROOT / alias.name).is_dir()]  # fmt: skip
-            yield from names
-        elif isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("numcnn."))
+FILES = {module_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+MODULES = [module for module in FILES if module]
 
 
-def test_imports_point_one_way():
-    floor = {name: height for height, names in enumerate(FLOORS) for name in names}
-    for path in sorted(ROOT.rglob("*.py")):
-        part = part_of(path)
-        if part == "__init__":
-            continue
-        assert part in floor, f"{part} has no floor yet"
-        for other in imports(path, anywhere=True):
-            if other != part and (part, other) not in INSIDE_FUNCTIONS:
-                assert floor[other] <= floor[part], f"{path.name} imports {other}, which stands above it"
-
-
-def top_level_names(path):
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+@cache
+def imported(module):
+    """Return the full names that a module imports, anywhere in it: {"numpy", "numcnn.nn.layers", ...}."""
+    names = set()
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").split(".")[0]
+            base = f"numcnn.{module.rpartition('.')[0]}".rstrip(".") if node.level else ""
+            source = ".".join(filter(None, (base, node.module)))
+            for alias in node.names:
+                part = f"{source}.{alias.name}"
+                names.add(part if part.removeprefix("numcnn.") in FILES else source)
+    return names
 
 
-def test_nothing_imports_tests_or_scripts_and_only_three_modules_import_numba():
-    for path in ROOT.rglob("*.py"):
-        names = {
-            n
-            for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(n, ast.Import | ast.ImportFrom)
-        }
-        modules = {a.name for n in names if isinstance(n, ast.Import) for a in n.names}
-        modules |= {n.module or "" for n in names if isinstance(n, ast.ImportFrom)}
-        roots = {module.split(".")[0] for module in modules}
-        peers = {"torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "openvino"}
-        if path.parent == ROOT / "benchmark" / "peers":
-            peers = set()  # what numcnn is compared with, loaded in workers of their own
-        assert not roots & {"tests", "scripts", "scipy", "tkinter", *peers}, path
-        if path.parent.name != "peers":
-            assert not any(module.startswith("numcnn.benchmark.peers") for module in modules), path
-        if "numba" in roots:
-            assert path.relative_to(ROOT).as_posix() in ("kernels/jit.py", "kernels/vectors.py", "kernels/fast_wait.py")
-        if {"numcnn.kernels.fast.jit", "numcnn.kernels.fast.simd"} & set(_from(path)):
-            assert path.name.startswith(("fast", "vectors")) and path.parent.name == "kernels", path
+@cache
+def uses(module):
+    """Return the modules of numcnn that a module imports."""
+    return {name.removeprefix("numcnn.") for name in imported(module) if name.startswith("numcnn.")} & set(FILES)
 
 
-def _from(path):
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
-            yield node.module
+def floor(module):
+    return FLOORS.index(module.split(".")[0])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module):
+    for other in uses(module):
+        if (module, other) not in UPWARDS:
+            assert floor(other) <= floor(module), f"{module} imports {other}, which stands above it"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_imports_itself_round_a_circle(module):
+    """But for the one door upwards; a package's ``__init__`` counts as a file of its own."""
+    seen, ahead = set(), [(other, (module, other)) for other in uses(module)]
+    while ahead:
+        other, way = ahead.pop()
+        assert other != module, " -> ".join(way)
+        if other not in seen:
+            seen.add(other)
+            ahead += [(more, (*way, more)) for more in uses(other) if (other, more) not in UPWARDS]
+
+
+def test_at_most_ten_folders_stand_on_each_other():
+    """Count the floors as a visitor does: a folder stands one above the highest that it imports."""
+    below = defaultdict(set)
+    for module in MODULES:
+        for other in uses(module):
+            if other and (module, other) not in UPWARDS and other.split(".")[0] != module.split(".")[0]:
+                below[module.split(".")[0]].add(other.split(".")[0])
+
+    @cache
+    def height(folder):
+        return 1 + max((height(other) for other in below[folder]), default=0)
+
+    assert max(map(height, list(below))) <= 10, {folder: height(folder) for folder in list(below)}
+
+
+def test_kernels_import_nothing_of_numcnn_but_errors():
+    for module in MODULES:
+        if module.split(".")[0] == "kernels":
+            others = {other for other in uses(module) if other.split(".")[0] != "kernels"}
+            assert others <= {"errors"}, f"{module} imports {others}"
+
+
+def test_what_takes_long_to_load_has_one_door():
+    for module in MODULES:
+        roots = {name.split(".")[0] for name in imported(module)}
+        for library, doors in DOORS.items():
+            assert library not in roots or module.startswith(doors), f"{module} imports {library}"
+        peers = set() if module.startswith("benchmark.peers.") else PEERS
+        assert not roots & {*NEVER, *peers}, module
+        assert module.startswith("kernels.fast") or not any(
+            name.startswith("numcnn.kernels.fast") for name in top_level(module)
+        ), f"{module} loads Numba when it is imported"
+        if not module.startswith("benchmark.peers"):
+            assert not any(name.startswith("numcnn.benchmark.peers") for name in imported(module)), module
+
+
+def top_level(module):
+    """Return the modules that importing this one imports at once."""
+    for node in ast.parse(FILES[module].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_no_two_files_have_one_name():
+    found = defaultdict(list)
+    for module, path in FILES.items():
+        if path.stem not in ("__init__", "__main__"):
+            found[path.stem].append(module)
+    assert not {name: modules for name, modules in found.items() if len(modules) > 1}
 
 
 @pytest.mark.parametrize(
@@ -98,9 +161,9 @@ def _from(path):
     [
         "import numcnn",
         "import numcnn, numpy; numcnn.load; numcnn.Network([numcnn.Dense(3)], (4,)).predict",
-        "import numcnn.data.handwriting, numcnn.evaluation.calibration",
-        "import numcnn.data, numcnn.training.loop, numcnn.training.run_folder, numcnn.predict, numcnn.cli",
-        "import numcnn.evaluation.plots, numcnn.imaging.raster",
+        "import numcnn.data.handwriting, numcnn.evaluation.calibration, numcnn.evaluation.plots",
+        "import numcnn.training.loop, numcnn.training.run_folder, numcnn.recognition.reading, numcnn.imaging.raster",
+        "import numcnn.cli; from numcnn import data, plots, preprocess",
     ],
 )
 def test_importing_is_light(statement):

@@ -12,10 +12,10 @@ from numcnn.benchmark.measure import spread
 from numcnn.benchmark.numcnn_contestants import Sgemm
 from numcnn.benchmark.workload import LEARNING_RATE, TRAINING_BATCH
 from numcnn.kernels.fused_shapes import DEAD, backward_way, forward_way
+from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.fusion import ConvReluPool
 from numcnn.nn.layers import Conv2D, Dense
 from numcnn.nn.losses import SoftmaxCrossEntropy
-from numcnn.threads import use_threads
 from numcnn.training.optim import Adam
 
 WARM_UP, STEPS = 3, 10  # steps of each network in each round; the first ones aren't timed

@@ -8,8 +8,8 @@ import numpy as np
 from numcnn.benchmark.contestants import Inference, Timed, Training
 from numcnn.benchmark.workload import INFERENCE_BATCH, LEARNING_RATE, TRAINING_BATCH
 from numcnn.data.batches import Batch, Batches, Examples
+from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.losses import SoftmaxCrossEntropy
-from numcnn.threads import use_threads
 from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
 from numcnn.training.optim import Adam

@@ -58,9 +58,9 @@ def run(arguments):
     """Measure, print, draw.  Return the exit code."""
     from numcnn import data
     from numcnn.imaging import corruptions
+    from numcnn.kernels.thread_team import use_threads
     from numcnn.nn.checkpoint import find_weights
     from numcnn.nn.network import load
-    from numcnn.threads import use_threads
 
     if arguments.limit is not None and arguments.limit < 1:
         raise ConfigError(f"--limit is {arguments.limit}; wants 1 or more")

@@ -70,8 +70,8 @@ def add_arguments(parser):
 
 def run(arguments):
     """Learn, or measure what learning is worth.  Return the exit code."""
+    from numcnn.kernels.thread_team import use_threads
     from numcnn.nn.network import load
-    from numcnn.threads import use_threads
 
     if arguments.seed < 0:
         raise ConfigError(f"--seed is {arguments.seed}; wants a whole number, 0 or more")

@@ -34,7 +34,7 @@ def add_arguments(parser):
 def run(arguments):
     """Read the pictures.  Return 0, or 2 if some could not be read."""
     from numcnn.nn.network import load
-    from numcnn.predict import predict_file
+    from numcnn.recognition.reading import predict_file
 
     network = load(arguments.weights, backend=arguments.backend)
     warn_if_generated(network)

@@ -84,7 +84,7 @@ def _train(arguments, readings=None):
     readings: the ``_Readings`` to add to what it reads of the test set.
     """
     began = time.perf_counter()
-    from numcnn.threads import use_threads
+    from numcnn.kernels.thread_team import use_threads
     from numcnn.training import run_folder
     from numcnn.training.loop import fit
 
@@ -374,7 +374,7 @@ def _finish(monitor, dataset, val_set, state, config, info, threads, command_lin
     """
     from numcnn.evaluation.calibration import refusal_threshold
     from numcnn.nn.network import load
-    from numcnn.threads import peak_memory_mb
+    from numcnn.training.memory import peak_memory_mb
     from numcnn.training.run_folder import versions
 
     network = load(monitor.best, backend=config.backend)

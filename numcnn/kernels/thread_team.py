@@ -15,6 +15,8 @@ import time
 
 import numpy as np
 
+from numcnn.errors import ConfigError
+
 
 class _Job:
     """A task, its shares that nobody has taken yet, and of each that was done the error it ended in, or None."""
@@ -210,3 +212,19 @@ class _OneBlasThread:
 
 
 one_blas_thread = _OneBlasThread()
+
+
+def use_threads(count=None):
+    """Set how many threads compute in this process, in the fast kernels and in BLAS alike.  Return the number.
+
+    None: one for each processor, or what NUMBA_NUM_THREADS says.  Raises ConfigError for more than that.
+    """
+    import numpy  # noqa: F401  (loads BLAS, whose threads are set below)
+
+    most = available_threads()
+    count = most if count is None else count
+    if not 1 <= count <= most:
+        raise ConfigError(f"--threads is {count}; wants 1 to {most} on this machine")
+    set_threads(count)
+    one_blas_thread.otherwise(count)
+    return count

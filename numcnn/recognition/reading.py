@@ -10,7 +10,7 @@ import numpy as np
 
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
-from numcnn.imaging.preprocess import BOX, SIDE
+from numcnn.imaging.preprocess import BOX, SIDE, prepare_file
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.inspection import Insight, look, saliency
 
@@ -127,3 +127,16 @@ def smooth(values):
     padded = np.pad(values, 1, mode="edge")
     padded = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     return (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
+
+
+def predict_file(network, path):
+    """Return ``{"path", "label", "probabilities"}`` of the picture in ``path``, as JSON can hold it.
+
+    Raises DataError, with the path, when it is no readable picture or shows no ink.
+    """
+    probabilities = network.predict_proba(prepare_file(path))[0]
+    return {
+        "path": str(path),
+        "label": int(probabilities.argmax()),
+        "probabilities": [float(p) for p in probabilities],
+    }

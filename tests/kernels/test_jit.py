@@ -13,7 +13,7 @@ from numcnn.kernels.fast import jit
 
 USE = """
 import numpy as np
-from numcnn.kernels import fast, jit
+from numcnn.kernels.fast import jit, ops as fast
 out = np.empty(3, np.float32)
 fast.relu_forward(np.array([-1, 2, np.nan], np.float32), out)
 assert out[0] == 0 and out[1] == 2 and np.isnan(out[2])

@@ -16,7 +16,8 @@ from conftest import COMPILED
 from numcnn.errors import ConfigError
 from numcnn.kernels import thread_team
 from numcnn.kernels.fast import ops, spin_wait
-from numcnn.threads import peak_memory_mb, use_threads
+from numcnn.kernels.thread_team import use_threads
+from numcnn.training.memory import peak_memory_mb
 
 
 @pytest.fixture(autouse=True)
@@ -131,11 +132,11 @@ def test_a_team_at_rest_holds_on_to_nothing(waiting):
 @pytest.mark.skipif(not COMPILED, reason="only compiled code waits awake")
 def test_the_processs_team_waits_awake_whenever_it_was_made():
     code = """
-from numcnn.threads import use_threads
-from numcnn.kernels import team
+from numcnn.kernels.thread_team import use_threads
+from numcnn.kernels import thread_team as team
 use_threads()
 early = team.the_team()
-from numcnn.kernels import fast, fast_wait
+from numcnn.kernels.fast import ops as fast, spin_wait as fast_wait
 assert team.the_team() is early and early.waiting is fast_wait
 team.set_threads(3)
 assert team.the_team().waiting is fast_wait
@@ -216,7 +217,7 @@ def test_threads_are_set_for_the_team_and_blas_alike():
 
 
 def test_numba_num_threads_is_respected():
-    code = "from numcnn.kernels import team; print(team.the_team().threads)"
+    code = "from numcnn.kernels import thread_team as team; print(team.the_team().threads)"
     environment = {**os.environ, "NUMBA_NUM_THREADS": "1"}
     out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert out.stdout == "1\n"
@@ -227,7 +228,8 @@ def test_a_forked_child_gets_a_team_of_its_own():
     # In a process of its own: pytest's has threads that a fork would not take along.
     code = """
 import os, numpy as np
-from numcnn.kernels import fast, team
+from numcnn.kernels import thread_team as team
+from numcnn.kernels.fast import ops as fast
 team.set_threads(2)
 x = np.random.default_rng(0).standard_normal(300_000); out = x.copy()
 fast.add(out, x)
