@@ -2,8 +2,9 @@
 
 import json
 import sys
+from pathlib import Path
 
-card = json.load(open(sys.argv[1]))
+card = json.loads(Path(sys.argv[1]).read_text())
 print({key: card[key] for key in ("test_accuracy", "images_per_second", "seconds", "peak_memory_mb")})
 assert card["dataset"] == "mnist" and card["test_accuracy"] >= 0.965, "the floor is 96.5%"
 assert card["peak_memory_mb"] < 500, "the limit is 500 MB"
