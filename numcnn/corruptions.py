@@ -14,8 +14,8 @@ with a row for each image: so an image is spoilt alike, whatever the others are 
 import numpy as np
 
 from numcnn import raster
-from numcnn.augment import sample
 from numcnn.errors import ConfigError, ShapeError
+from numcnn.kernels.reference_augment import sample
 from numcnn.metrics import robustness
 from numcnn.preprocess import SIDE
 
@@ -255,7 +255,7 @@ def _affine(images, matrices, shifts=(0, 0)):
 
 
 def _sampled(images, rows, columns):
-    """Return what images (N,28,28) have at places (N,28,28) of their own between the pixels: ``augment.sample``."""
+    """Sample images (N,28,28) at places (N,28,28) between their pixels: see ``reference_augment.sample``."""
     # One below the other, with two empty rows between, they are a single picture.
     column = np.pad(images, ((0, 0), (0, 2), (0, 0))).reshape(-1, SIDE)
     tops = (SIDE + 2) * np.arange(len(images))[:, None, None]

@@ -57,12 +57,9 @@ def test_imports_point_one_way():
                 assert floor[other] <= floor[part], f"{path.name} imports {other}, which stands above it"
 
 
-def top_level_names(path):
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").split(".")[0]
+def test_kernels_import_nothing_but_kernels_and_errors():
+    for path in (ROOT / "kernels").rglob("*.py"):
+        assert set(imports(path, anywhere=True)) <= {"kernels", "errors"}, path
 
 
 def test_nothing_imports_tests_or_scripts_and_only_three_modules_import_numba():

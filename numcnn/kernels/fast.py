@@ -314,7 +314,7 @@ def gather_images(images, index, scale, shift, out):
 
 
 def augment_images(*arguments):
-    """See ``augment.augment_images``."""
+    """See ``reference_augment.augment_images``."""
     from numcnn.kernels import fast_augment  # here: who only reads pictures can do without
 
     fast_augment.augment_images(*arguments)

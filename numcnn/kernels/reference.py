@@ -7,7 +7,7 @@ Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from numcnn.augment import augment_images  # noqa: F401  (its specification)
+from numcnn.kernels.reference_augment import augment_images  # noqa: F401
 from numcnn.kernels.shapes import DEAD
 
 
