@@ -19,7 +19,7 @@ FLOORS = [
     {"models", "network", "data", "fusion", "sharing", "reader"},
     {"config", "gradients", "predict", "insight"},
     {"train"},
-    {"runs", "pad", "personal"},
+    {"runs", "pad", "personal", "walkthrough"},
     {"commands", "benchmark"},
     {"cli"},
     {"__main__"},
