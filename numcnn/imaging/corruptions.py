@@ -13,11 +13,11 @@ with a row for each image: so an image is spoilt alike, whatever the others are 
 
 import numpy as np
 
-from numcnn.data.augmentation import sample
 from numcnn.errors import ConfigError, ShapeError
 from numcnn.evaluation.metrics import robustness
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import SIDE
+from numcnn.kernels.reference_augment import sample
 
 BLOCK = 200  # images at a time: bounds the memory
 
@@ -255,7 +255,7 @@ def _affine(images, matrices, shifts=(0, 0)):
 
 
 def _sampled(images, rows, columns):
-    """Return what images (N,28,28) have at places (N,28,28) of their own between the pixels: ``augment.sample``."""
+    """Sample images (N,28,28) at places (N,28,28) between their pixels: see ``reference_augment.sample``."""
     # One below the other, with two empty rows between, they are a single picture.
     column = np.pad(images, ((0, 0), (0, 2), (0, 0))).reshape(-1, SIDE)
     tops = (SIDE + 2) * np.arange(len(images))[:, None, None]

@@ -3,7 +3,7 @@
 A *kernel* is a pure function: it reads the arrays it is given, fills the ``out`` arrays it is given, keeps nothing.
 Two modules offer the same kernels under the same names and signatures:
 
-* ``reference``: plain NumPy in the shortest correct form.  It is the specification.
+* ``reference`` (with ``reference_augment``): plain NumPy in the shortest correct form.  It is the specification.
 * ``fast``: Numba and BLAS.  Tests hold every kernel of it against ``reference``.
 
 The contract

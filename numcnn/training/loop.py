@@ -76,6 +76,7 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
 
     train, validation: ``Examples`` or pairs (images, labels); validation may be None.  state, moments: what a run that
     was stopped had reached, to go on exactly as if it hadn't been.
+    What a step computes, forward and backward, layer by layer, is on the one page of ``numcnn/walkthrough.py``.
     Raises DivergedError when the loss is no longer a finite number.
     """
     train, validation = _as_examples(train, network), _as_examples(validation, network)

@@ -15,19 +15,25 @@ from pathlib import Path
 # "ninf", which would let LLVM assume that NaN and infinity never occur and so swallow them.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
-
 # Older versions' kernels that nobody has added to for so many days are thrown away when a new version makes its folder.
 KEEP_DAYS = 30
 
 
-def cache_tag():
-    """Return what Numba's cache key omits, as eight letters: the flags, and the text of all kernels.
+def hashed_files():
+    """Return the files whose text decides what kernels are compiled to: all of this folder, and of those in it.
 
-    (A compiled function's key has the time stamp of its own file alone; what it calls in another file may have changed
-    since: numba #6845.)
+    More than need be: a kernel compiled anew once too often costs seconds, one that is out of date wrong numbers.
     """
-    files = sorted(Path(__file__).parents[1].rglob("*.py"))
-    texts = [path.read_bytes() for path in files]
+    return sorted(Path(__file__).parents[1].rglob("*.py"))
+
+
+def cache_tag():
+    """Return what Numba's cache key omits, as eight letters: the flags, and the text of all ``hashed_files``.
+
+    (A compiled function's key has the time stamp of its own file alone; what it takes from another file, a function or
+    a constant, may have changed since: numba #6845.)
+    """
+    texts = [path.read_bytes() for path in hashed_files()]
     return hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], texts)).encode()).hexdigest()[:8]
 
 
