@@ -16,7 +16,7 @@ def use_threads(count=None):
     most = thread_team.available_threads()
     count = most if count is None else count
     if not 1 <= count <= most:
-        raise ConfigError(f"--threads is {count}; wants 1 to {most} on this machine")
+        raise ConfigError(f"`threads` is {count}; wants 1 to {most} on this machine")
     thread_team.set_threads(count)
     thread_team.one_blas_thread.otherwise(count)
     return count
