@@ -16,6 +16,7 @@ The contract
               Of a gradient only what passes counts: a NaN at a window that ReLU cut off goes nowhere when fused.
 """
 
+import contextlib
 import importlib
 
 from numcnn.errors import ConfigError
@@ -50,6 +51,27 @@ OPS = (
     "sgd_step",
     "adam_step",
 )
+
+
+_on_compilation = []  # what to call when the first kernel has to be compiled
+
+
+@contextlib.contextmanager
+def on_compilation(callback):
+    """Call ``callback()`` once, when the first kernel that isn't in the cache is compiled.  Doesn't load Numba."""
+    _on_compilation.append(callback)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # it has been called
+            _on_compilation.remove(callback)
+
+
+def compilation_begins():
+    """Call what waits for the first compilation.  On whichever thread compiles."""
+    with contextlib.suppress(IndexError):
+        while True:
+            _on_compilation.pop()()
 
 
 def name_of(module):

@@ -224,7 +224,7 @@ def use_threads(count=None):
     most = available_threads()
     count = most if count is None else count
     if not 1 <= count <= most:
-        raise ConfigError(f"--threads is {count}; wants 1 to {most} on this machine")
+        raise ConfigError(f"`threads` is {count}; wants 1 to {most} on this machine")
     set_threads(count)
     one_blas_thread.otherwise(count)
     return count

@@ -11,6 +11,7 @@ runs/mnist-canonical-1/
 import csv
 import io
 import json
+import math
 import os
 import platform
 import sys
@@ -128,6 +129,15 @@ class RunFolder(Progress):
     def on_interrupt(self, network, optimizer, state):
         """Write last.npz, from which the run can go on."""
         self._save_last(network, optimizer, state)
+
+    def discard_useless_best(self):
+        """Delete best.npz of a run that diverged, if its loss is that of guessing or worse."""
+        if self.best.is_file():
+            network = load(self.best)
+            result = network.info["result"]
+            loss = result["train_loss"] if result["val_loss"] is None else result["val_loss"]
+            if loss >= math.log(network.output_shape[0]):
+                self.best.unlink()
 
     def save_best(self, network, result):
         """Write best.npz with its result in it."""

@@ -1,5 +1,7 @@
 """gradcheck passes what is right and catches what is broken; the watch measures what it says."""
 
+import dataclasses
+import json
 import types
 
 import numpy as np
@@ -9,6 +11,7 @@ from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, So
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, reference
 from numcnn.nn.gradient_check import GradientWatch
+from numcnn.nn.layers import Layer
 from numcnn.nn.models import make_layers
 
 # Unequal sizes everywhere, so that no swap of axes goes unnoticed.
@@ -163,6 +166,84 @@ def test_an_entry_on_a_kink_is_left_out_and_counted():
     assert "2 (-1)" in str(gradcheck(ReLU(), x))
     nothing_left = gradcheck(ReLU(), np.zeros((1, 3)))
     assert not nothing_left.passed  # nothing compared is no pass
+    assert "nothing could be checked" in str(nothing_left) and "WRONG" not in str(nothing_left)
+    assert nothing_left.to_json()["max_error"] is None
+
+
+def two_convolutions():
+    """Return a network whose only bias of conv2 moves so many ReLUs at once that each step crosses a kink."""
+    return Network([Conv2D(1, 3), ReLU(), Conv2D(1, 3), ReLU(), Flatten(), Dense(10)], backend="reference")
+
+
+def test_what_could_not_be_checked_is_neither_right_nor_wrong(tmp_path):
+    report = gradcheck(two_convolutions())
+    row = next(row for row in report.rows if row.name == "conv2.b")
+    assert (row.passed, row.kinks, len(row.analytic), row.verdict) == (None, 1, 0, "not checked")
+    assert report.passed and report.unchecked == ["conv2.b"] and report.max_error < 1e-7
+    text = str(report)
+    assert "inf" not in text and "nan" not in text and "WRONG" not in text
+    assert "every gradient that could be checked agrees" in text and "\nnot checked: conv2.b; try another seed" in text
+    document = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert document["passed"] is True and document["unchecked"] == ["conv2.b"]
+    assert [array["passed"] for array in document["arrays"]].count(None) == 1
+    texts = [text.get_text() for text in report.plot(tmp_path / "report.png").axes[0].texts]
+    assert texts.count("not checked") == 1 and not any("wrong" in text for text in texts)
+
+
+def test_a_wrong_array_is_wrong_though_another_could_not_be_checked():
+    report = gradcheck(two_convolutions(), backend=broken("dense_backward", slightly_too_large))
+    assert not report.passed and report.unchecked == ["conv2.b"]
+    assert [row.name for row in report.rows if row.passed is False] == ["dense1.w"]
+    assert "backward is WRONG where marked" in str(report)
+
+
+class Centre(Layer):
+    """Subtract the batch's mean, as a batch normalisation does: a bias before it changes nothing."""
+
+    def _build(self, in_shape):
+        return in_shape, []
+
+    def _forward(self, x, training):
+        self._saved = True
+        return x - x.mean(axis=0)
+
+    def _backward(self, dout, need_dx):
+        return dout - dout.mean(axis=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_gradient_that_is_truly_zero_passes_with_rounding_in_it(seed):
+    network = Network([Dense(6), Centre(), Dense(3)], (8,), backend="reference", seed=seed)
+    report = gradcheck(network, n=7, samples=None, seed=seed)
+    assert report.passed, str(report)
+    bias = next(row for row in report.rows if row.name == "dense1.b")
+    assert 0 < np.abs(bias.numeric).max() < 1e-11  # rounding, which a relative error would magnify
+
+
+def test_a_gradient_that_should_be_zero_but_is_small_is_wrong():
+    def leak(dout, x, w, dx, dw, db):
+        reference.dense_backward(dout, x, w, dx, dw, db)
+        db += 1e-9
+
+    network = Network([Dense(6), Centre(), Dense(3)], (8,), backend="reference")
+    report = gradcheck(network, n=7, samples=None, backend=broken("dense_backward", leak))
+    assert "dense1.b" in [row.name for row in report.rows if row.passed is False]
+
+
+def test_progress_counts_up_to_all_entries():
+    calls = []
+    gradcheck(Dense(5), input_shape=(7,), samples=10, progress=lambda *call: calls.append(call))
+    assert [done for _, done, _ in calls[:-1]] == list(range(1, 26))
+    assert calls[-1] == ("dense1.b", 25, 25) and {total for *_, total in calls} == {25}
+    assert list(dict.fromkeys(name for name, *_ in calls)) == ["x", "dense1.w", "dense1.b"]
+
+
+def test_a_notebook_shows_a_table_with_its_text_escaped():
+    report = gradcheck(Dense(2), input_shape=(3,))
+    rows = [dataclasses.replace(report.rows[0], name="<b>&"), *report.rows[1:]]
+    text = dataclasses.replace(report, title="a < b", rows=rows)._repr_html_()
+    assert text.count("<tr>") == 4 and text.count("<td>") == 3 * 8 and "<caption>a &lt; b</caption>" in text
+    assert "<td>&lt;b&gt;&amp;</td>" in text and "<b>" not in text and "every gradient agrees" in text
 
 
 def test_the_subject_is_left_as_it_was():

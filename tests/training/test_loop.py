@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 import tracemalloc
 
 import numpy as np
@@ -14,7 +15,7 @@ from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.kernels import thread_team
 from numcnn.nn.models import make_layers
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import Monitor, fit, state_from_json, state_to_json
+from numcnn.training.loop import Monitor, _is_far_off, fit, state_from_json, state_to_json
 
 
 def small(seed=0):
@@ -189,6 +190,19 @@ def test_outliers_are_not_misread():
     assert accuracy(none, of_none) == 0  # and no division by zero
 
 
+class Kept(Monitor):
+    """Note which epochs are kept, and which are the best."""
+
+    def __init__(self):
+        self.epochs, self.best = [], []
+
+    def on_kept(self, network, state):
+        self.epochs.append(state.epoch)
+
+    def on_epoch(self, network, optimizer, state, best):
+        self.best += [state.epoch] if best else []
+
+
 class Best(Monitor):
     """Keep the parameters of the best epoch, and those that the next one begins with."""
 
@@ -228,13 +242,88 @@ def test_without_validation_the_latest_is_the_best_and_nothing_stops_early():
 def test_a_loss_that_is_not_finite_stops_with_an_explanation():
     images, labels = draw_digits(600, 11)
     config = TrainConfig(epochs=3, batch_size=50, optimizer="sgd", lr=1e6, schedule="constant")
-    text = r"the loss became (nan|inf) in epoch \d+, batch \d+, at learning rate 1e\+06"
+    text = r"the loss became (nan|inf) \(epoch \d+, batch \d+, learning rate 1e\+06; "
     for backend in {"reference", BACKEND}:
         network = small()
         network.backend = backend
         with pytest.raises(DivergedError, match=text) as caught:
             fit(network, (images, labels), None, config)
-        assert "try a smaller --lr" in str(caught.value)
+        assert "try a smaller `lr`" in str(caught.value)
+
+
+def test_a_network_that_collapsed_is_not_kept():
+    images, labels = draw_digits(600, 11)
+    network, monitor = small(), Kept()
+    network.layers[0].params["b"][...] = -1e3  # no ReLU lets anything through
+    config = TrainConfig(epochs=2, batch_size=50)
+    text = r"the network collapsed: it gives the same answer to every picture \(epoch 1, batch 12, .*clip=1"
+    with pytest.raises(DivergedError, match=text):
+        fit(network, (images, labels), (images, labels), config, monitor=monitor)
+    assert monitor.epochs == []
+
+
+def linear():
+    """Return a network without a ReLU that could die."""
+    return Network([Flatten(), Dense(20), Dense(10)], normalisation=(0.13, 0.31), backend=BACKEND)
+
+
+@pytest.mark.parametrize(("epochs", "stops"), [(14, range(9, 14)), (4, [4])])
+def test_a_loss_that_stays_far_above_guessing_stops_the_run(epochs, stops):
+    images, labels = draw_digits(600, 11)
+    labels = np.random.default_rng(0).permutation(labels)
+    settings = {"optimizer": "sgd", "lr": 1e3, "clip": 1.0, "schedule": "constant"}  # far off, and always finite
+    text = r"the loss is \S+ and doesn't come down; guessing costs 2.30 \(epoch (\d+)"
+    with pytest.raises(DivergedError, match=text) as caught:
+        fit(linear(), (images, labels), None, TrainConfig(epochs=epochs, batch_size=50, **settings))
+    assert int(re.search(text, str(caught.value))[1]) in stops
+
+
+def linear_classifier():
+    return Network([Flatten(), Dense(10)], normalisation=(0.13, 0.31), backend=BACKEND)
+
+
+def test_what_counts_as_far_off():
+    assert not _is_far_off(22, 0.1, 10, 0.5) and _is_far_off(24, 0.1, 10, 0.5)  # ten times ln 10
+    assert not _is_far_off(350, 0.1, 10, 40)  # an untrained network that badly initialised
+    assert not _is_far_off(1e6, 0.6, 10, 4)  # a perceptron
+    assert _is_far_off(1e6, 0.55, 2, 4) and not _is_far_off(1e6, 0.7, 2, 4)
+
+
+ODD_RUNS = {
+    "a high rate that recovers": ({"optimizer": "adamw", "lr": 0.03, "epochs": 3}, {}),
+    "a rate that changes nothing": ({"optimizer": "sgd", "lr": 1e-12, "epochs": 3}, {}),
+    "one image at a time": ({"optimizer": "sgd", "lr": 1e-3, "batch_size": 1, "epochs": 1}, {"count": 150}),
+    "random labels": ({"epochs": 3}, {"random": True}),
+    "label smoothing": ({"epochs": 2, "label_smoothing": 0.9}, {}),
+    "one step": (
+        {"optimizer": "sgd", "lr": 4.0, "batch_size": 600, "epochs": 1, "schedule": "constant"},
+        {"of": linear},
+    ),
+    "one image": ({"epochs": 3}, {"count": 1}),
+    "one class": ({"epochs": 3, "optimizer": "sgd", "lr": 1.0}, {"label": 3}),
+    "nothing but blank pictures": ({"epochs": 2}, {"blank": True}),
+    "only outliers": ({"epochs": 2, "outliers": True}, {"label": 10}),
+    "a perceptron": ({"optimizer": "sgd", "lr": 1e4, "epochs": 14}, {"of": linear_classifier}),
+    "a bad first guess": ({"optimizer": "sgd", "lr": 1e-12, "epochs": 14}, {"scale": 100}),
+}
+
+
+@pytest.mark.parametrize("name", ODD_RUNS)
+def test_odd_but_honest_runs_go_on(name):
+    settings, data = ODD_RUNS[name]
+    images, labels = draw_digits(600, 11)
+    count = data.get("count", 600)
+    images, labels = images[:count], labels[:count]
+    if data.get("random"):
+        labels = np.random.default_rng(0).permutation(labels)
+    if data.get("blank"):
+        images = np.zeros_like(images)
+    if "label" in data:
+        labels = np.full_like(labels, data["label"])
+    network = data.get("of", small)()
+    network.params *= data.get("scale", 1)
+    config = TrainConfig(**{"batch_size": 50, **settings})
+    assert fit(network, (images, labels), None, config).epoch == config.epochs
 
 
 def test_clipping_bounds_each_step():
@@ -345,22 +434,12 @@ def test_weights_that_the_last_step_breaks_are_noticed(with_validation):
     config = TrainConfig(epochs=1, batch_size=50, optimizer="sgd", lr=1e300, schedule="constant")
     network = Network(small().layers, dtype=np.float64, backend=BACKEND)
     network.params *= 1e10
-    with pytest.raises(DivergedError, match=r"the loss became nan in epoch 1, batch \d.*not finite: conv1.w"):
+    with pytest.raises(DivergedError, match=r"the loss became nan \(epoch 1, batch \d.*not finite: conv1.w"):
         fit(network, data, data if with_validation else None, config)
 
 
 def test_the_last_epoch_is_kept_where_that_is_wanted():
     images, labels = draw_digits(600, 11)
-
-    class Kept(Monitor):
-        def on_start(self, network, state, images_per_epoch):
-            self.epochs, self.best = [], []
-
-        def on_kept(self, network, state):
-            self.epochs.append(state.epoch)
-
-        def on_epoch(self, network, optimizer, state, best):
-            self.best += [state.epoch] if best else []
 
     # The rate falls to nothing at once, so no later epoch is better than the first.
     settings = {"epochs": 3, "batch_size": 50, "optimizer": "sgd", "lr": 1e-12, "schedule": "constant"}

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from numcnn import kernels
+
 # "reassoc" lets LLVM sum in vector lanes, "contract" lets it use fused multiply-add.  Not in the set: "nnan" and
 # "ninf", which would let LLVM assume that NaN and infinity never occur and so swallow them.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
@@ -90,6 +92,7 @@ if "numba" not in sys.modules:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)
 
 import numba  # noqa: E402  (after its cache folder is set)
+from numba.core import event  # noqa: E402
 
 # NUMBA_DISABLE_JIT=1 leaves the kernels what they are as text: slow Python, for those who want to step through them.
 COMPILED = not numba.config.DISABLE_JIT
@@ -107,7 +110,14 @@ def kernel(function):
         return numba.njit(**settings)(function)
 
 
-def cache_is_empty():
-    """Say whether compiling lies ahead, as far as one can tell: no kernel of ours is cached on disk."""
-    folder = numba.config.CACHE_DIR
-    return COMPILED and not (folder and any(Path(folder).rglob("ops.*.nbi")))
+class _Compilations(event.Listener):
+    """Hears of each kernel that is compiled; loading one from the cache is no such event."""
+
+    def on_start(self, event):
+        kernels.compilation_begins()
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", _Compilations())

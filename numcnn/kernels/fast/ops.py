@@ -16,9 +16,9 @@ import numpy as np
 from numcnn.errors import ShapeError
 from numcnn.kernels import reference
 from numcnn.kernels.buffers import scratch
+from numcnn.kernels.fast import spin_wait
 from numcnn.kernels.fast.conv_relu_pool import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
 from numcnn.kernels.fast.jit import COMPILED, kernel
-from numcnn.kernels.fast import spin_wait
 from numcnn.kernels.thread_team import one_blas_thread, the_team, wait_by
 
 if COMPILED:
