@@ -37,6 +37,7 @@ class Layer(ABC):
     """
 
     specs = ()
+    in_network = False  # a layer keeps the memory of one network, so it can't be in two
 
     def __init__(self):
         self.name = type(self).__name__

@@ -9,10 +9,11 @@ from numcnn import kernels
 from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.kernels.buffers import zeros
 from numcnn.nn import fusion
-from numcnn.nn.data_parallel import Replicas
+from numcnn.nn.data_parallel import Readers, Replicas, count_shares, on_threads, with_gradients
 from numcnn.nn.initializers import INITIALIZERS
-from numcnn.nn.layers import LAYERS, SHORT_NAMES, Layer
-from numcnn.nn.losses import SoftmaxCrossEntropy, softmax
+from numcnn.nn.layers import LAYERS, SHORT_NAMES, Dropout, Layer
+from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels, softmax
+from numcnn.nn.pixels import PixelReader, check_values, readable
 
 MAX_PARAMETERS = 1 << 27
 
@@ -31,8 +32,11 @@ class Network:
 
     ``params`` and ``grads`` are flat arrays (P,); every layer's arrays are views into them, so write them in place.
     Attributes: layers (what the network is), steps (what runs), input_shape (H, W, C), dtype, normalisation (mean,
-    std) of 0..1 pixels, info (a dict that goes into the weights file and comes back with it), temperature (by which
-    logits are divided before they become probabilities: see ``calibrate``).
+    std) of 0..1 pixels, flops (of one image's forward pass), info (a dict that goes into the weights file and comes
+    back with it), temperature (by which logits are divided before they become probabilities: see ``calibrate``).
+
+    Any number of threads may read with one network at a time (``logits``, ``predict``, ``predict_proba``, ``evaluate``,
+    ``forward`` without training ...), also while one thread trains it; each gets the answers it would get alone.
     """
 
     def __init__(
@@ -63,13 +67,16 @@ class Network:
         self.info, self.temperature = {}, 1.0
         self._build_layers()
         self._bind_parameters(most_parameters)
+        self.flops = max(1, sum(layer.flops() for layer in self.layers))
         if seed is not None:
             self._draw_parameters(np.random.default_rng([seed, FIRST_WEIGHTS]))
         self.rng = np.random.default_rng([seed or 0, DROPOUT])
         for layer in self.layers:
             layer.rng = self.rng
-        self._backend, self.fuse = None, fuse
-        self.backend = backend
+        self._backend, self._fuse = _checked_backend(backend), bool(fuse)
+        self._make_replicas()
+        for layer in self.layers:  # at the end: layers of a network that couldn't be built may go into another
+            layer.in_network = True
 
     def _build_layers(self):
         """Tell each layer its input's shape, and name it after its kind: conv1, relu1, pool1, conv2 ..."""
@@ -118,14 +125,25 @@ class Network:
         self._fuse = bool(fuse)
         for layer in self.layers:
             layer.forget()
+        self._make_replicas()
+
+    def _make_replicas(self):
         self._replicas = Replicas(self, self._fuse)
-        if self._backend is not None:
-            self.use_kernels_for(1)
+        self._readers = Readers(self, self._fuse)
+        self._plain_readers = Readers(self, fuse=False)  # their steps are the layers
+        self._give_layers_kernels()
+
+    def _give_layers_kernels(self):
+        """Let layers that are called by themselves run, with "auto" without waiting for Numba."""
+        kernels = self._kernels_for(1)
+        for layer in self.layers:
+            layer.kernels = kernels
+        self._replicas.first(kernels)
 
     @property
     def steps(self):
         """What runs: the layers, those that go together as one."""
-        return self._replicas[0].steps
+        return self._replicas.first().steps
 
     @property
     def backend(self):
@@ -134,23 +152,30 @@ class Network:
 
     @backend.setter
     def backend(self, backend):
-        if backend != "auto":
-            kernels.get_backend(backend)
-        self._backend = backend
-        self.use_kernels_for(1)
+        self._backend = _checked_backend(backend)
+        self._give_layers_kernels()
+
+    @property
+    def kernels(self):
+        """The module of kernels that training runs on; with "auto", asking loads Numba."""
+        return self._kernels_for(None)
 
     @property
     def backend_name(self):
-        """The name of the kernels that are in use now: "reference", "fast", or that of the module given."""
+        """The name of the kernels that training runs on: "reference", "fast", or that of the module given."""
         return kernels.name_of(self.kernels)
 
-    def use_kernels_for(self, images=None):
-        """Hand the layers the back-end's module; "auto" chooses by the number of images to come.  None: training."""
+    @property
+    def pixel_reader(self):
+        """The ``PixelReader`` that fills training's batches."""
+        return PixelReader(self.normalisation, self.kernels)
+
+    def _kernels_for(self, images):
+        """Return the module of kernels for so many images; None: for training.  Here alone "auto" is resolved."""
         backend = self._backend
         if isinstance(backend, str) and backend == "auto":
             backend = "fast" if images is None or images >= AUTO_FAST_IMAGES else "reference"
-        self.kernels = kernels.get_backend(backend)
-        self._replicas.use(self.kernels)
+        return kernels.get_backend(backend)
 
     def named_arrays(self, flat):
         """Return name -> view, shaped like the parameter, of a flat array (P,): ``params``, ``grads`` or an update."""
@@ -165,12 +190,15 @@ class Network:
     def forward(self, x, training=False):
         """Run x (N, *input_shape), normalised, through all layers, on one thread.  Return the logits (N, classes).
 
-        The result is a buffer of the network's: copy it to keep it.  ``training`` remembers what backward needs.
+        ``training`` remembers what backward needs; the result is then a buffer of the network's: copy it to keep it.
         """
-        if training:
-            self.use_kernels_for()
-        with self.kernels.computing():
-            return self._replicas[0].forward(x, training)
+        if not training:
+            kernels = self._kernels_for(len(x) if np.ndim(x) else 0)
+            with kernels.computing(), self._readers.borrow(kernels) as reader:
+                return reader.forward(x).copy()
+        kernels = self.kernels
+        with kernels.computing():
+            return self._replicas.first(kernels).forward(x, training=True)
 
     def backward(self, dlogits, need_dx=False):
         """Run the gradient of the loss back through the layers: the chain rule, last layer first.
@@ -178,8 +206,9 @@ class Network:
         Overwrites ``grads``.  Returns the input's gradient dx (N, *input_shape) if ``need_dx``, else None: then what
         lies before the first layer with parameters isn't computed.
         """
-        with self.kernels.computing():
-            return self._replicas[0].backward(dlogits, need_dx)
+        replica = self._replicas.first()
+        with replica.kernels.computing():
+            return replica.backward(dlogits, need_dx)
 
     def backpropagate(self, batch, criterion):
         """Take a batch forward, through the loss and backward, on all threads: what a training step does.
@@ -188,41 +217,76 @@ class Network:
         Overwrites ``grads`` with the gradient of the mean loss.  Return that loss, a float, and the logits
         (N, classes), a buffer of the network's.
         """
-        self.use_kernels_for()
-        with self.kernels.computing():
-            return self._replicas.backpropagate(batch, criterion)
+        kernels = self.kernels
+        with kernels.computing():
+            return self._replicas.backpropagate(batch, criterion, kernels)
 
-    # Inference
+    # Inference: any number of threads may call it at once, also while one trains
 
     def logits(self, images):
-        """Return the logits (N, classes) of pictures: uint8 0..255 or float 0..1, shape (H,W), (N,H,W) or (N,H,W,C).
+        """Return the logits (N, classes) of pictures (H,W), (N,H,W) or (N,H,W,C).
 
+        They are integers 0..255, floats 0..1 or bool, for no ink and full ink.
         Memory beside the result is bounded for any N.  Raises ShapeError for another shape, dtype or range.
         """
         images = self.check_images(images)
         out = np.empty((len(images), *self.output_shape), self.dtype)
-        self.use_kernels_for(len(images))
-        shares = self._replicas.shares(len(images))
-        most = min(INFERENCE_BATCH, -(-len(images) // shares))
-        firsts = iter(range(0, len(images), max(1, most)))  # who has time takes the next
+        kernels, readers = self._kernels_for(len(images)), self._readers
+        pixels = PixelReader(self.normalisation, kernels)
+        shares = count_shares(len(images), self.flops, kernels)
+        most = max(1, min(INFERENCE_BATCH, -(-len(images) // shares)))
+        firsts = iter(range(0, len(images), most))  # who has time takes the next: the cut doesn't depend on that
 
-        def read(number):
-            x = np.empty((most, *self.input_shape), self.dtype)
-            for first in firsts:
-                some = np.ascontiguousarray(images[first : first + most])
-                rows = self.gather(some, np.arange(len(some)), x[: len(some)])
-                out[first : first + len(some)] = self._replicas[number].forward(rows, training=False)
+        def read(_):
+            with readers.borrow(kernels) as reader:
+                for first in firsts:
+                    some = np.ascontiguousarray(readable(images[first : first + most], self.dtype))
+                    x = pixels.read(some, np.arange(len(some)), reader.x(len(some)))
+                    out[first : first + len(some)] = reader.forward(x)
 
-        with self.kernels.computing():
-            self._replicas.on_threads(shares, read)
+        with kernels.computing():
+            on_threads(kernels, shares, read)
         return out
+
+    def activations(self, image):
+        """Return what comes out of every layer for one picture: pairs (layer, output (1, *out_shape)).
+
+        The layers run one by one, not fused.  The outputs are the caller's own.  Raises ShapeError, as ``logits``.
+        """
+        kernels = self._kernels_for(1)
+        with kernels.computing(), self._plain_readers.borrow(kernels) as reader:
+            outputs = [out.copy() for _, out in reader.activations(self._read(image, kernels))]
+        return list(zip(self.layers, outputs, strict=True))
+
+    def input_gradient(self, image, dlogits):
+        """Return the gradient (H, W, C) by one picture's pixels, on the scale 0..1, of sum(dlogits * logits).
+
+        dlogits: (classes,).  The layers run one by one, as when training but without dropout; ``grads`` stays as it is.
+        """
+        kernels = self._kernels_for(1)
+        layers = [layer for layer in self.layers if type(layer) is not Dropout]
+        replica = with_gradients(self, layers, fuse=False).use(kernels)
+        with kernels.computing():
+            out = replica.forward(self._read(image, kernels), training=True)
+            dx = replica.backward(np.asarray(dlogits, out.dtype).reshape(out.shape), need_dx=True)
+        return dx[0] / self.normalisation[1]
+
+    def _read(self, image, kernels):
+        """Return one picture, checked, as the first layer wants it: (1, *input_shape)."""
+        images = np.ascontiguousarray(readable(self.check_images(image), self.dtype))
+        x = np.empty((1, *self.input_shape), self.dtype)
+        return PixelReader(self.normalisation, kernels).read(images, np.arange(1), x)
 
     def predict_proba(self, images):
         """Return the probabilities (N, classes) of pictures: see ``logits`` for what they may be."""
-        return self._probabilities(self.logits(images))
+        return self.probabilities(self.logits(images))
 
-    def _probabilities(self, logits):
-        return softmax(logits / self.dtype.type(self.temperature))
+    def probabilities(self, logits):
+        """Return the probabilities (N, classes) that logits (N, classes) stand for, at the network's temperature."""
+        return softmax(self._tempered(logits))
+
+    def _tempered(self, logits):
+        return logits / self.dtype.type(self.temperature)
 
     def predict(self, images):
         """Return the labels (N,) of pictures: see ``logits`` for what they may be."""
@@ -232,11 +296,13 @@ class Network:
         """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion ..."""
         from numcnn.evaluation import metrics  # here, as below: importing numcnn doesn't wait for what few need
 
-        logits = self.logits(images)
-        if len(logits) == 0:
+        images = self.check_images(images)
+        if len(images) == 0:
             raise DataError("there are no images to evaluate on; wants 1 or more")
-        criterion = SoftmaxCrossEntropy(self.kernels)
-        loss = criterion.forward(logits / self.dtype.type(self.temperature), labels)
+        labels = checked_labels("evaluate", labels, len(images), *self.output_shape)
+        logits = self.logits(images)
+        criterion = SoftmaxCrossEntropy(self._kernels_for(len(images)))
+        loss = criterion.forward(self._tempered(logits), labels)
         return metrics.evaluation(labels, np.exp(criterion.log_probs), loss)
 
     def calibrate(self, images, labels):
@@ -246,30 +312,17 @@ class Network:
         """
         from numcnn.evaluation.calibration import fit_temperature
 
+        images = self.check_images(images)
+        labels = checked_labels("calibrate", labels, len(images), *self.output_shape)
         logits = self.logits(images)
         self.temperature = fit_temperature(logits, labels)
-        return self._probabilities(logits)
+        return self.probabilities(logits)
 
     def reader(self):
         """Return a ``reader.Reader``: a snapshot of this network that reads one picture at a time without delay."""
         from numcnn.nn.reader import Reader
 
         return Reader(self)
-
-    def gather(self, images, index, out):
-        """Fill ``out`` (n, *input_shape) with images[index], normalised; return it.  For images that were checked."""
-        mean, std = self.normalisation
-        pixel = 1 / 255 if images.dtype == np.uint8 else 1.0
-        self.kernels.gather_images(images, index, pixel / std, -mean / std, out)
-        return out
-
-    def gather_augmented(self, images, index, changes, out):
-        """Fill ``out`` (n, H, W, 1) with images[index], changed by an ``augment.Changes`` and normalised; return it."""
-        mean, std = self.normalisation
-        numbers = changes.numbers(index, len(images))
-        settings = changes.key, changes.augmentation, 1 / 255 / std, -mean / std
-        self.kernels.augment_images(images, index, numbers, *settings, out)
-        return out
 
     def check_reads_pictures(self):
         """Raise ShapeError unless the network goes from pictures to a score for each class."""
@@ -280,7 +333,7 @@ class Network:
             )
 
     def check_images(self, images):
-        """Return pictures as (N, ...) uint8 or float; see ``logits`` for what they may be.  Raises ShapeError."""
+        """Return pictures as (N,H,W) or (N,H,W,C); see ``logits`` for what they may be.  Raises ShapeError."""
         images = np.asarray(images)
         self.check_reads_pictures()
         H, W, C = self.input_shape
@@ -288,14 +341,7 @@ class Network:
             images = images[None]
         if images.shape[1:] != (H, W, C) and (C != 1 or images.shape[1:] != (H, W)):
             raise ShapeError(f"pictures are {images.shape}; wants ({H}, {W}), (N, {H}, {W}) or (N, {H}, {W}, {C})")
-        if images.dtype == np.uint8:
-            return images
-        if images.dtype.kind != "f":
-            raise ShapeError(f"pictures are {images.dtype}; wants uint8 from 0 to 255 or floats from 0 to 1")
-        if images.size and not 0 <= images.min() <= images.max() <= 1:
-            raise ShapeError(
-                f"float pictures go from {images.min()} to {images.max()}; wants 0 to 1 (divide by 255, or pass uint8)"
-            )
+        check_values(images)
         return images
 
     # Training, in the module of that name
@@ -425,6 +471,12 @@ def _checked_dtype(dtype):
     return checked
 
 
+def _checked_backend(backend):
+    if not isinstance(backend, str) or backend != "auto":
+        kernels.get_backend(backend)
+    return backend
+
+
 def _checked_layers(layers):
     layers = list(layers)
     for i, layer in enumerate(layers):
@@ -432,6 +484,11 @@ def _checked_layers(layers):
             raise ConfigError(f"layer {i} is {layer!r}; wants a Layer, such as Dense(10)")
         if any(layer is other for other in layers[:i]):
             raise ConfigError(f"layer {i}, {layer!r}, is in the network twice; it keeps one memory: make two layers")
+        if layer.in_network:
+            raise ConfigError(
+                f"layer {i}, {layer!r}, is in another network already; make new layers, or copy the whole network "
+                "with network.copy()"
+            )
     return layers
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, DivergedError
 from numcnn.nn.gradient_check import GradientWatch
-from numcnn.nn.losses import SoftmaxCrossEntropy
+from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels
+from numcnn.nn.pixels import readable
 from numcnn.training.optim import AVERAGE, SGD, Adam, clip_gradients
 from numcnn.training.schedules import make_schedule
 
@@ -106,17 +107,17 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
     Random labels, a tiny learning rate or a few steps make a network that is no better than guessing, too, and none of
     these signs: those runs go on.
     """
-    train, validation = _as_examples(train, network), _as_examples(validation, network)
+    train = _as_examples(train, network, config.outliers)
+    validation = _as_examples(validation, network)
     if config.augmentation and (train.images.dtype != np.uint8 or train.images.ndim != 3):
         raise ConfigError(
             f"`augment` changes grey pictures, (N, H, W) uint8; these are {train.images.shape} {train.images.dtype}"
         )
     network.temperature = 1.0  # an earlier one won't hold for other weights
     monitor, state = monitor or Monitor(), state or TrainState()
-    network.use_kernels_for()
     criterion = SoftmaxCrossEntropy(network.kernels, config.label_smoothing, config.outliers)
     optimizer = make_optimizer(network, config, moments)
-    batches = Batches(train, config.batch_size, config.seed, network, config.augmentation)
+    batches = Batches(train, config.batch_size, config.seed, network.pixel_reader, config.augmentation)
     schedule = make_schedule(config.schedule, config.peak_lr, config.epochs * len(batches), len(batches), config.warmup)
     optimizer.steps = state.epoch * len(batches) + state.batch
     watch = GradientWatch(network) if monitor.watch_gradients else None
@@ -130,7 +131,6 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
     monitor.on_start(network, state, len(train))
     with network.kernels.computing():
         while state.epoch < config.epochs and not _out_of_patience(state, config):
-            network.use_kernels_for()  # "auto" may have chosen others for the validation
             _train_epoch(network, batches, criterion, optimizer, schedule, config, state, monitor, watch)
             if state.interrupted:
                 state.watched = watch.sums if watch else {}
@@ -221,8 +221,8 @@ def make_optimizer(network, config, moments=None):
     return optimizer
 
 
-def _as_examples(examples, network):
-    """Return Examples of Examples or a pair (images, labels), checked; None stays None."""
+def _as_examples(examples, network, outliers=False):
+    """Return Examples of Examples or a pair (images, labels), checked, images as kernels read them; None stays None."""
     if examples is None:
         return None
     if not isinstance(examples, Examples):
@@ -230,7 +230,8 @@ def _as_examples(examples, network):
     images, labels = network.check_images(examples.images), np.asarray(examples.labels)
     if len(images) == 0 or len(images) != len(labels):
         raise DataError(f"there are {len(images)} images and {len(labels)} labels; wants as many of both, 1 or more")
-    return Examples(np.ascontiguousarray(images), labels, examples.index)
+    checked_labels("fit", labels[examples.index], len(examples), *network.output_shape, outliers)
+    return Examples(np.ascontiguousarray(readable(images, network.dtype)), labels, examples.index)
 
 
 def _out_of_patience(state, config):

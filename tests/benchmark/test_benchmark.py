@@ -87,7 +87,7 @@ def test_a_task_survives_its_file(task, tmp_path):
 
 def test_the_others_pixels_are_those_that_numcnn_gathers(task):
     network = task.network("reference")
-    x = network.gather(task.images, np.arange(50), np.empty((50, 28, 28, 1), np.float32))
+    x = network.pixel_reader.read(task.images, np.arange(50), np.empty((50, 28, 28, 1), np.float32))
     np.testing.assert_allclose(task.pixels()[:50], x[..., 0], atol=1e-6)
     batches, labels = task.training_batches()
     assert len(batches) == len(labels) == 8 and batches[0].shape == (128, 28, 28) and batches[0].dtype == np.float32

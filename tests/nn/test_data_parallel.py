@@ -9,6 +9,7 @@ from conftest import BACKEND, COMPILED, draw_digits
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy
 from numcnn.data.batches import Batch
 from numcnn.errors import ShapeError
+from numcnn.nn.data_parallel import count_shares
 from numcnn.nn.models import make_layers
 
 LAYERS = {
@@ -35,7 +36,7 @@ def network_of(name="canonical", **settings):
 def batch_of(network, n=N):
     images, labels = draw_digits(600, 11)
     rows = np.random.default_rng(n).permutation(600)[:n]
-    return Batch(images, rows, labels[rows], network)
+    return Batch(images, rows, labels[rows], network.pixel_reader)
 
 
 def backpropagate(network, batch, smoothing=0.1):
@@ -64,8 +65,7 @@ def test_any_number_of_threads_finds_what_one_finds(name, fuse, set_threads, sha
     for threads in (1, 2, 3, 5, 2):
         set_threads(threads)
         network = network_of(name, backend="fast", fuse=fuse)
-        network.use_kernels_for()
-        assert network._replicas.shares(N) == min(threads, N)
+        assert count_shares(N, network.flops, network.kernels) == min(threads, N)
         assert_close(backpropagate(network, batch_of(network)), want)
 
 
@@ -106,12 +106,11 @@ def test_batches_of_any_size_follow_each_other(set_threads, share_all):
 def test_little_work_is_left_to_one_thread(set_threads):
     set_threads(8)
     network = network_of(backend="fast")
-    network.use_kernels_for()
-    shares = [network._replicas.shares(n) for n in (0, 1, 2, 64, 128, 10_000)]
+    shares = [count_shares(n, network.flops, network.kernels) for n in (0, 1, 2, 64, 128, 10_000)]
     assert shares[:3] == [1, 1, 1] and shares[-2:] == [8, 8]
     assert 1 < shares[3] <= 8
     network.backend = "reference"
-    assert network._replicas.shares(10_000) == 1
+    assert count_shares(10_000, network.flops, network.kernels) == 1
 
 
 @pytest.mark.skipif(not COMPILED, reason="without compiling it takes minutes")

@@ -13,6 +13,7 @@ from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Ne
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.kernels import thread_team
+from numcnn.nn.data_parallel import count_shares
 from numcnn.nn.models import make_layers
 from numcnn.training.config import TrainConfig
 from numcnn.training.loop import Monitor, _is_far_off, fit, state_from_json, state_to_json
@@ -338,7 +339,7 @@ def test_clipping_bounds_each_step():
 def test_batches_cover_each_epoch_once_in_an_order_of_its_own():
     images = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
     examples = Examples(images, np.arange(50) % 10, np.arange(0, 50, 2))
-    batches = Batches(examples, 8, seed=1, network=small())
+    batches = Batches(examples, 8, 1, small().pixel_reader)
     assert len(batches) == 4 and len(examples) == 25
     network = small()
     orders = []
@@ -359,7 +360,7 @@ def test_batches_cover_each_epoch_once_in_an_order_of_its_own():
 def test_parts_of_a_batch_are_those_of_the_whole():
     images, labels = draw_digits(30, 11)
     network = small()
-    (batch,) = Batches(Examples.all_of(images, labels), 30, seed=1, network=network).epoch(0)
+    (batch,) = Batches(Examples.all_of(images, labels), 30, 1, network.pixel_reader).epoch(0)
     whole = batch.fill(np.empty((30, 28, 28, 1), np.float32))
     part = batch.fill(np.empty((9, 28, 28, 1), np.float32), 4, 13)
     np.testing.assert_array_equal(part, whole[4:13])
@@ -389,8 +390,9 @@ def test_patience_that_has_run_out_stays_so_when_the_run_goes_on():
     ("images", "text"),
     [
         (np.zeros((5, 56, 56), np.uint8), r"pictures are \(5, 56, 56\); wants \(28, 28\)"),
-        (np.zeros((5, 28, 28), int), "pictures are int64; wants uint8 from 0 to 255 or floats"),
-        (np.full((5, 28, 28), 200.0), "float pictures go from 200.0 to 200.0; wants 0 to 1"),
+        (np.full((5, 28, 28), 256), "pictures are int64 and go from 256 to 256; wants 0 to 255"),
+        (np.zeros((5, 28, 28), complex), "pictures are complex128; wants integers from 0 to 255, floats"),
+        (np.full((5, 28, 28), 200.0), "pictures are float64 and go from 200.0 to 200.0; wants 0 to 1"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(images, text):
@@ -413,8 +415,7 @@ def test_equal_bytes_when_the_work_is_shared(threads):
         results = set()
         for _ in range(2):
             network = Network(make_layers("canonical"), normalisation=(0.13, 0.31))
-            network.use_kernels_for()
-            assert network._replicas.shares(128) == threads
+            assert count_shares(128, network.flops, network.kernels) == threads
             network.fit(images[:384], labels[:384], epochs=2, batch_size=128)
             results.add(network.params.tobytes())
         assert len(results) == 1
@@ -432,7 +433,7 @@ def test_weights_that_the_last_step_breaks_are_noticed(with_validation):
     images, labels = draw_digits(600, 11)
     data = images[:50], labels[:50]
     config = TrainConfig(epochs=1, batch_size=50, optimizer="sgd", lr=1e300, schedule="constant")
-    network = Network(small().layers, dtype=np.float64, backend=BACKEND)
+    network = small().copy(dtype=np.float64, backend=BACKEND)
     network.params *= 1e10
     with pytest.raises(DivergedError, match=r"the loss became nan \(epoch 1, batch \d.*not finite: conv1.w"):
         fit(network, data, data if with_validation else None, config)
