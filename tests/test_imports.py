@@ -16,7 +16,7 @@ FLOORS = [
     {"errors"},
     {"files", "initializers", "schedules", "metrics", "kernels", "augment", "calibration"},
     {"layers", "losses", "optim", "preprocess", "raster", "slips", "checkpoint", "plots", "threads", "corruptions"},
-    {"models", "network", "data", "fusion", "sharing", "reader"},
+    {"models", "network", "data", "fusion", "sharing", "reader", "activations", "batchnorm", "pooling"},
     {"config", "gradients", "predict", "insight"},
     {"train"},
     {"runs", "pad", "personal"},

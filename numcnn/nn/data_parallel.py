@@ -2,7 +2,8 @@
 
 Threads that share every single kernel wait for each other after each; this way they do once a step.  Each works on a
 *replica* of the network: the same parameters, with gradients, outputs and memory of its own.  Afterwards the gradients
-are added up in the order of the shares, so results are exactly repeatable for a fixed number of threads.
+are added up in the order of the shares, so results are exactly repeatable for a fixed number of threads.  The layers'
+next state (see ``Layer``) is merged alike: the mean of the shares', weighted with their numbers of images.
 """
 
 from numcnn.kernels.buffers import zeros
@@ -13,10 +14,10 @@ LEAST_FLOPS = 1 << 25
 
 
 class Replica:
-    """The steps that run, the flat array of gradients (P,) that they fill, and a place for the input."""
+    """The steps that run, the flat arrays that they fill (gradients (P,), next state (S,)), a place for the input."""
 
-    def __init__(self, steps, grads, input_shape, dtype):
-        self.steps, self.grads = steps, grads
+    def __init__(self, steps, grads, next_state, input_shape, dtype):
+        self.steps, self.grads, self.next_state = steps, grads, next_state
         self._x = zeros((0, *input_shape), dtype)
         self._criterion = self._criterion_of = None
 
@@ -56,7 +57,7 @@ class Replicas:
     def __init__(self, network, fuse):
         self._network, self._fuse = network, fuse
         self._flops = max(1, sum(layer.flops() for layer in network.layers))
-        self._all = [self._replica(network.layers, network.grads)]
+        self._all = [self._replica(network.layers, network.grads, network.next_state)]
 
     def __getitem__(self, number):
         return self._all[number]
@@ -95,7 +96,17 @@ class Replicas:
         self.on_threads(count, run)
         for replica in self._all[1:count]:
             network.kernels.add(network.grads, replica.grads)
+        if network.state.size:
+            self._merge_state(n, count)
         return sum(losses), out
+
+    def _merge_state(self, n, count):
+        """Let the state become the mean of what each share's forward made of it, in the order of the shares."""
+        merged = 0
+        for number, replica in enumerate(self._all[:count]):
+            first, last = _share(n, count, number)
+            merged = merged + (last - first) / n * replica.next_state
+        self._network.state[...] = merged
 
     def _draw(self, n, count):
         """Draw random numbers for the whole batch at once, so that they don't depend on how it is cut."""
@@ -115,17 +126,17 @@ class Replicas:
 
     def _another(self):
         network = self._network
-        grads = zeros(network.grads.shape, network.dtype)
+        grads, next_state = zeros(network.grads.shape, network.dtype), zeros(network.state.shape, network.dtype)
         views = network.named_arrays(grads)
         layers = [
-            layer.replica({spec.name: views[f"{layer.name}.{spec.name}"] for spec in layer.specs})
-            for layer in network.layers
+            layer.replica({spec.name: views[f"{layer.name}.{spec.name}"] for spec in layer.specs}, state)
+            for layer, state in zip(network.layers, network.state_of_layers(next_state), strict=True)
         ]
-        return self._replica(layers, grads)
+        return self._replica(layers, grads, next_state)
 
-    def _replica(self, layers, grads):
+    def _replica(self, layers, grads, next_state):
         steps = fusion.fuse(layers) if self._fuse else list(layers)
-        return Replica(steps, grads, self._network.input_shape, self._network.dtype)
+        return Replica(steps, grads, next_state, self._network.input_shape, self._network.dtype)
 
 
 def _share(n, count, number):

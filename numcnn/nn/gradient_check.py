@@ -158,8 +158,9 @@ def gradcheck(
     def decisions():
         return [choice.copy() for step in network.steps for choice in step.decisions()]
 
-    dout = rng.standard_normal(forward().shape)
+    dout, state = rng.standard_normal(forward().shape), network.state.copy()
     dx = network.backward(dout, need_dx=True).copy()
+    network.state[...] = state  # backward has updated it, but the differences are of the function it started from
     params, grads = network.named_arrays(network.params), network.named_arrays(network.grads.copy())
     rows = [_check("x", x, dx, forward, decisions, dout, samples, eps, tolerance, rng)]
     rows += [_check(k, params[k], grads[k], forward, decisions, dout, samples, eps, tolerance, rng) for k in params]
@@ -198,6 +199,8 @@ def _twin(subject, input_shape, backend):
     network = Network([layer], shape, dtype=np.float64, backend=backend)
     for name, values in subject.params.items():
         layer.params[name][...] = values
+    for name, values in subject.state.items():
+        layer.state[name][...] = values
     return network
 
 
