@@ -95,6 +95,40 @@ def relu_backward(dout, out, dx):
     np.multiply(dout, out > 0, out=dx)
 
 
+def leaky_relu_forward(x, slope, out):
+    """Scale down what is negative: out = x where x > 0, else slope * x (Maas et al. 2013).  Any shape."""
+    np.multiply(x, np.where(x > 0, x.dtype.type(1), x.dtype.type(slope)), out=out)
+
+
+def leaky_relu_backward(dout, out, slope, dx):
+    """Scale the gradient alike.  ``out`` is what leaky_relu_forward gave: its sign is that of x, as slope > 0."""
+    np.multiply(dout, np.where(out > 0, dout.dtype.type(1), dout.dtype.type(slope)), out=dx)
+
+
+def tanh_forward(x, out):
+    """Squash to -1..1: out = tanh(x).  Any shape."""
+    np.tanh(x, out=out)
+
+
+def tanh_backward(dout, out, dx):
+    """Multiply by the derivative, tanh' = 1 - tanh^2.  ``out`` is what tanh_forward gave."""
+    np.multiply(dout, 1 - out * out, out=dx)
+
+
+def sigmoid_forward(x, out):
+    """Squash to 0..1: out = 1 / (1 + exp(-x)).  Any shape.
+
+    For x < 0 it is written exp(x) / (1 + exp(x)), so that exp() sees no positive number and cannot overflow.
+    """
+    e = np.exp(-np.abs(x))
+    np.divide(np.where(x >= 0, x.dtype.type(1), e), 1 + e, out=out)
+
+
+def sigmoid_backward(dout, out, dx):
+    """Multiply by the derivative, s' = s (1 - s).  ``out`` is what sigmoid_forward gave."""
+    np.multiply(dout, out * (1 - out), out=dx)
+
+
 def maxpool2d_forward(x, out, which, window, stride):
     """Keep the largest value of each window.  x (N,H,W,C) -> out, which (N,OH,OW,C).
 
@@ -119,6 +153,57 @@ def maxpool2d_backward(dout, which, dx, window, stride):
     dx[...] = 0
     for ky, kx, dpixels in _taps(dx, window, stride, OH, OW):
         dpixels += np.where(which == ky * PW + kx, dout, 0)
+
+
+def averagepool2d_forward(x, out, window, stride):
+    """Take the mean of each window.  x (N,H,W,C) -> out (N,OH,OW,C)."""
+    _, OH, OW, _ = out.shape
+    out[...] = 0
+    for _, _, pixels in _taps(x, window, stride, OH, OW):
+        out += pixels
+    out /= window[0] * window[1]
+
+
+def averagepool2d_backward(dout, dx, window, stride):
+    """Spread each window's gradient evenly over its pixels.  dout (N,OH,OW,C) -> dx (N,H,W,C).
+
+    Where windows overlap, a pixel's gradients add up.
+    """
+    _, OH, OW, _ = dout.shape
+    dx[...] = 0
+    for _, _, dpixels in _taps(dx, window, stride, OH, OW):
+        dpixels += dout / (window[0] * window[1])
+
+
+def batchnorm_statistics(x, mean, var):
+    """Fill mean and var (C,) with those of each column of x (M,C); var is the biased one.  Sums are in float64."""
+    mean[...] = x.mean(axis=0, dtype=np.float64)
+    var[...] = np.square(x - mean).mean(axis=0, dtype=np.float64)
+
+
+def batchnorm_forward(x, mean, var, gamma, beta, eps, out):
+    """Normalise, then scale and shift: out = gamma * (x - mean) / sqrt(var + eps) + beta (Ioffe & Szegedy 2015).
+
+    x (M,C); mean, var, gamma, beta (C,) -> out (M,C).
+    """
+    np.multiply(x - mean, gamma / np.sqrt(var + x.dtype.type(eps)), out=out)
+    out += beta
+
+
+def batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
+    """Send dout (M,C) back to dx (M,C), dgamma and dbeta (C,).  mean, var: those of x itself.  dx None: not wanted.
+
+    With s = sqrt(var + eps) and xhat = (x - mean) / s: out = gamma xhat + beta gives dgamma = sum(dout xhat) and
+    dbeta = sum(dout).  x also moves mean and var, which takes the parts of dout along 1 and along xhat away:
+    dx = gamma / s * (dout - sum(dout) / M - xhat sum(dout xhat) / M).
+    """
+    scale = 1 / np.sqrt(var + x.dtype.type(eps))
+    xhat = (x - mean) * scale
+    dgamma[...] = (dout * xhat).sum(axis=0, dtype=np.float64)
+    dbeta[...] = dout.sum(axis=0, dtype=np.float64)
+    if dx is not None:
+        M = len(x)
+        np.multiply(gamma * scale, dout - dbeta / M - xhat * (dgamma / M), out=dx)
 
 
 def _read_by_pool(x, w, out):

@@ -2,7 +2,8 @@
 
 Threads that share every single kernel wait for each other after each; this way they do once a step.  Each works on a
 *replica* of the network: the same parameters, with gradients, outputs and memory of its own.  Afterwards the gradients
-are added up in the order of the shares, so results are exactly repeatable for a fixed number of threads.
+are added up in the order of the shards, so results are exactly repeatable for a fixed number of threads.  The layers'
+next state (see ``Layer``) is merged alike: the mean of the shards', weighted by their numbers of images.
 
 Inference runs on replicas, too: each caller borrows one, so any number of threads may read with one network at a time.
 """
@@ -22,12 +23,12 @@ MOST_IDLE = 16
 
 
 class Replica:
-    """The steps that run, the flat array of gradients (P,) that they fill, and a place for the input."""
+    """The steps that run, the flat arrays that they fill (gradients (P,), next state (S,)), a place for the input."""
 
-    def __init__(self, network, layers, grads, fuse):
-        """grads: None for a replica that only reads."""
+    def __init__(self, network, layers, grads, next_state, fuse):
+        """grads, next_state: None for a replica that only reads."""
         self.steps = fusion.fuse(layers) if fuse else list(layers)
-        self.grads, self.kernels = grads, None
+        self.grads, self.next_state, self.kernels = grads, next_state, None
         self._x = zeros((0, *network.input_shape), network.dtype)
         self._criterion = self._criterion_of = None
 
@@ -78,12 +79,14 @@ class Replica:
 
 def with_gradients(network, layers, fuse):
     """Return a replica of the network's ``layers``, with gradients of its own."""
-    grads = zeros(network.grads.shape, network.dtype)
+    grads, next_state = zeros(network.grads.shape, network.dtype), zeros(network.state.shape, network.dtype)
     views = network.named_arrays(grads)
+    states = dict(zip(network.layers, network.state_of_layers(next_state), strict=True))
     layers = [
-        layer.replica({spec.name: views[f"{layer.name}.{spec.name}"] for spec in layer.specs}) for layer in layers
+        layer.replica({spec.name: views[f"{layer.name}.{spec.name}"] for spec in layer.specs}, states[layer])
+        for layer in layers
     ]
-    return Replica(network, layers, grads, fuse)
+    return Replica(network, layers, grads, next_state, fuse)
 
 
 class Readers:
@@ -103,7 +106,7 @@ class Readers:
             replica = self._idle.pop()
         except IndexError:
             layers = [layer.replica({}) for layer in self._network.layers]
-            replica = Replica(self._network, layers, None, self._fuse)
+            replica = Replica(self._network, layers, None, None, self._fuse)
         try:
             yield replica.use(kernels)
         finally:
@@ -120,7 +123,7 @@ class Replicas:
 
     def __init__(self, network, fuse):
         self._network, self._fuse = network, fuse
-        self._all = [Replica(network, network.layers, network.grads, fuse)]
+        self._all = [Replica(network, network.layers, network.grads, network.next_state, fuse)]
 
     def first(self, kernels=None):
         """Return the replica that is the network itself, to run on ``kernels``; None: those it ran on last."""
@@ -156,7 +159,17 @@ class Replicas:
         on_threads(kernels, count, run)
         for replica in self._all[1:count]:
             kernels.add(network.grads, replica.grads)
+        if network.state.size:
+            self._merge_state(n, count)
         return sum(losses), out
+
+    def _merge_state(self, n, count):
+        """Let the state become the mean of what each share's forward made of it, in the order of the shares."""
+        merged = 0
+        for number, replica in enumerate(self._all[:count]):
+            first, last = _share(n, count, number)
+            merged = merged + (last - first) / n * replica.next_state
+        self._network.state[...] = merged
 
     def _draw(self, n, count):
         """Draw random numbers for the whole batch at once, so that they don't depend on how it is cut."""

@@ -242,8 +242,9 @@ def _network_to_check(subject, x, input_shape, n, eps, backend, rng):
     def decisions():
         return [choice.copy() for step in network.steps for choice in step.decisions()]
 
-    dout = rng.standard_normal(forward().shape)
+    dout, state = rng.standard_normal(forward().shape), network.state.copy()
     dx = network.backward(dout, need_dx=True).copy()
+    network.state[...] = state  # backward has updated it, but the differences are of the function it started from
     params, grads = network.named_arrays(network.params), network.named_arrays(network.grads.copy())
     arrays = {"x": (x, dx), **{name: (params[name], grads[name]) for name in params}}
     title = f"{type(subject).__name__}: backward against central differences, float64, {network.backend_name} kernels"
@@ -279,6 +280,8 @@ def _twin(subject, input_shape, backend):
     network = Network([layer], shape, dtype=np.float64, backend=backend)
     for name, values in subject.params.items():
         layer.params[name][...] = values
+    for name, values in subject.state.items():
+        layer.state[name][...] = values
     return network
 
 

@@ -1,5 +1,7 @@
 """A network: layers in a row over one flat buffer of parameters and one of gradients."""
 
+import copy
+import html
 import math
 import numbers
 
@@ -8,10 +10,9 @@ import numpy as np
 from numcnn import kernels
 from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.kernels.buffers import zeros
-from numcnn.nn import fusion
+from numcnn.nn import fusion, initializers
 from numcnn.nn.data_parallel import Readers, Replicas, count_shares, on_threads, with_gradients
-from numcnn.nn.initializers import INITIALIZERS
-from numcnn.nn.layers import LAYERS, SHORT_NAMES, Dropout, Layer
+from numcnn.nn.layers import LAYERS, Dropout, Layer
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels, softmax
 from numcnn.nn.pixels import PixelReader, check_values, readable
 
@@ -31,6 +32,8 @@ class Network:
     """Layers in a row, from images to logits, one score per class.
 
     ``params`` and ``grads`` are flat arrays (P,); every layer's arrays are views into them, so write them in place.
+    ``state`` (S,) holds likewise what layers learn otherwise than by gradients, such as BatchNorm's running statistics.
+    Copy, pickle and save keep parameters, state and the random numbers' state; gradients begin at zero.
     Attributes: layers (what the network is), steps (what runs), input_shape (H, W, C), dtype, normalisation (mean,
     std) of 0..1 pixels, flops (of one image's forward pass), info (a dict that goes into the weights file and comes
     back with it), temperature (by which logits are divided before they become probabilities: see ``calibrate``).
@@ -82,8 +85,7 @@ class Network:
         """Tell each layer its input's shape, and name it after its kind: conv1, relu1, pool1, conv2 ..."""
         shape, count = self.input_shape, {}
         for layer in self.layers:
-            kind = next((n for n in (c.__name__ for c in type(layer).__mro__) if n in LAYERS), type(layer).__name__)
-            short = SHORT_NAMES.get(kind, kind.lower())
+            short = layer.short_name or type(layer).__name__.lower()
             count[short] = count.get(short, 0) + 1
             shape = layer.build(shape, self.dtype, f"{short}{count[short]}")
         self.output_shape = shape
@@ -92,9 +94,11 @@ class Network:
         """Lay all parameters out in one flat array, the gradients in another, and give the layers their views."""
         specs = [(layer, spec) for layer in self.layers for spec in layer.specs]
         total = sum(_size(spec) for _, spec in specs)
-        if total > most:
-            raise ConfigError(f"the network has {total:,} parameters; {most:,} are the most here")
+        state_total = sum(_size(spec) for layer in self.layers for spec in layer.state_specs)
+        if total + state_total > most:
+            raise ConfigError(f"the network has {total + state_total:,} parameters; {most:,} are the most here")
         self.params, self.grads = zeros((total,), self.dtype), zeros((total,), self.dtype)
+        self.state, self.next_state = zeros((state_total,), self.dtype), zeros((state_total,), self.dtype)
         self.decay = zeros((total,), self.dtype)  # 1 where weight decay applies
         self.slices = {}  # "conv1.w" -> where it lies in the flat arrays
         views = {layer: ({}, {}) for layer in self.layers}
@@ -107,13 +111,18 @@ class Network:
             params[spec.name] = self.params[place].reshape(spec.shape)
             grads[spec.name] = self.grads[place].reshape(spec.shape)
             start = place.stop
-        for layer, (params, grads) in views.items():
-            layer.bind(params, grads)
+        state, next_state = self.state_of_layers(self.state), self.state_of_layers(self.next_state)
+        for i, (layer, (params, grads)) in enumerate(views.items()):
+            layer.bind(params, grads, state[i], next_state[i])
+            for spec in layer.state_specs:
+                layer.state[spec.name][...] = spec.initial
+        self.next_state[...] = self.state
 
     def _draw_parameters(self, rng):
         for layer in self.layers:
             for spec in layer.specs:
-                layer.params[spec.name][...] = INITIALIZERS[spec.init](rng, spec.shape)
+                values = initializers.draw(spec.init, rng, f"{layer.name}.{spec.name}", spec.shape)
+                layer.params[spec.name][...] = values
 
     @property
     def fuse(self):
@@ -185,6 +194,20 @@ class Network:
             for spec in layer.specs
         }
 
+    def state_of_layers(self, flat):
+        """Return for each layer name -> view, shaped as declared, of a flat array (S,) like ``state``."""
+        views, start = [], 0
+        for layer in self.layers:
+            views.append({})
+            for spec in layer.state_specs:
+                views[-1][spec.name] = flat[start : start + _size(spec)].reshape(spec.shape)
+                start += _size(spec)
+        return views
+
+    def named_state(self):
+        """Return name -> view, shaped as declared, of the state: "bn1.mean" ...; empty for most networks."""
+        return {f"{layer.name}.{name}": values for layer in self.layers for name, values in layer.state.items()}
+
     # Forward and backward
 
     def forward(self, x, training=False):
@@ -204,18 +227,20 @@ class Network:
         """Run the gradient of the loss back through the layers: the chain rule, last layer first.
 
         Overwrites ``grads``.  Returns the input's gradient dx (N, *input_shape) if ``need_dx``, else None: then what
-        lies before the first layer with parameters isn't computed.
+        lies before the first layer with parameters isn't computed.  The state becomes what the forward pass made of it.
         """
         replica = self._replicas.first()
         with replica.kernels.computing():
-            return replica.backward(dlogits, need_dx)
+            dx = replica.backward(dlogits, need_dx)
+        self.state[...] = self.next_state
+        return dx
 
     def backpropagate(self, batch, criterion):
         """Take a batch forward, through the loss and backward, on all threads: what a training step does.
 
         batch: a ``data.batches.Batch``.  criterion: the loss, such as ``SoftmaxCrossEntropy``.
-        Overwrites ``grads`` with the gradient of the mean loss.  Return that loss, a float, and the logits
-        (N, classes), a buffer of the network's.
+        Overwrites ``grads`` with the gradient of the mean loss, updates ``state``.  Return the loss, a float, and
+        the logits (N, classes), a buffer of the network's.
         """
         kernels = self.kernels
         with kernels.computing():
@@ -366,40 +391,80 @@ class Network:
 
     def summary(self):
         """Return a table: layer, output shape, parameters, FLOP per image; and below it the steps that run."""
-        rows = [("layer", "output", "parameters", "FLOP per image")]
-        for layer in self.layers:
-            size = sum(_size(spec) for spec in layer.specs)
-            shape = " x ".join(map(str, layer.out_shape))
-            rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{size:,}", f"{layer.flops():,}"))
-        rows.append(("total", "", f"{self.params.size:,}", f"{sum(layer.flops() for layer in self.layers):,}"))
+        rows = self._summary_rows()
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
         rule = "-" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], "", *fusion.describe(self.steps)])
 
+    def _summary_rows(self):
+        rows = [("layer", "output", "parameters", "FLOP per image")]
+        for layer in self.layers:
+            size = sum(_size(spec) for spec in layer.specs)
+            rows.append(
+                (f"{layer.name} ({type(layer).__name__})", _by(layer.out_shape), f"{size:,}", f"{layer.flops():,}")
+            )
+        rows.append(("total", "", f"{self.params.size:,}", f"{sum(layer.flops() for layer in self.layers):,}"))
+        return rows
+
+    def __repr__(self):
+        names = ", ".join(layer.name for layer in self.layers)
+        shapes = f"{_by(self.input_shape)} -> {_by(self.output_shape)}"
+        return f"<Network {shapes}: {names}; {self.params.size:,} parameters, {self.dtype.name}>"
+
+    def _repr_html_(self):
+        """Return the summary as an HTML table, which notebooks show."""
+        head, *rows = (tuple(html.escape(cell) for cell in row) for row in self._summary_rows())
+        lines = [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
+        return f"<table><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>{''.join(lines)}</table>"
+
     def architecture(self):
-        """Return the layers as a list of dicts that JSON can hold."""
-        return [{"type": type(layer).__name__, **layer.config()} for layer in self.layers]
+        """Return the layers as a list of dicts that JSON can hold.
+
+        Raises ConfigError for an initialiser that is a function without a registered name.
+        """
+        return [{"type": type(layer).__name__, **_named_init(layer)} for layer in self.layers]
 
     def copy(self, dtype=None, backend=None):
         """Return a twin with the same parameters, in another dtype or on another back-end if given."""
-        layers = [type(layer)(**layer.config()) for layer in self.layers]
-        twin = Network(
-            layers,
-            self.input_shape,
-            dtype=dtype or self.dtype,
-            backend=self._backend if backend is None else backend,
-            seed=None,
-            normalisation=self.normalisation,
-            fuse=self.fuse,
-        )
-        twin.params[...] = self.params
-        twin.rng.bit_generator.state = self.rng.bit_generator.state
-        twin.info, twin.temperature = dict(self.info), self.temperature
+        twin = Network.__new__(Network)
+        twin.__setstate__(self.__getstate__(), dtype=dtype, backend=backend)
+        return twin
+
+    def __getstate__(self):
+        """Return what makes a twin, for pickle and ``copy``: how to build the layers, and the arrays."""
+        return {
+            "layers": [(type(layer), layer.config()) for layer in self.layers],
+            "settings": {
+                "input_shape": self.input_shape,
+                "dtype": self.dtype,
+                "backend": self._backend,
+                "normalisation": self.normalisation,
+                "fuse": self.fuse,
+            },
+            "params": self.params,
+            "state": self.state,
+            "rng": self.rng.bit_generator.state,
+            "info": self.info,
+            "temperature": self.temperature,
+        }
+
+    def __setstate__(self, state, *, dtype=None, backend=None):
+        layers = [kind(**config) for kind, config in state["layers"]]
+        changes = {"dtype": dtype, "backend": backend}
+        settings = {**state["settings"], **{name: value for name, value in changes.items() if value is not None}}
+        self.__init__(layers, seed=None, **settings)
+        self.params[...], self.state[...] = state["params"], state["state"]
+        self.rng.bit_generator.state = state["rng"]
+        self.info, self.temperature = dict(state["info"]), state["temperature"]
+
+    def __deepcopy__(self, memo):
+        twin = self.copy()
+        twin.info = copy.deepcopy(self.info, memo)
         return twin
 
     def save(self, path, extra_arrays=None):
-        """Write parameters, architecture, normalisation and ``info`` to ``path`` (.npz), atomically.
+        """Write parameters, state, architecture, normalisation and ``info`` to ``path`` (.npz), atomically.
 
         extra_arrays (name -> array) are stored beside the parameters, for a training run to continue from.
         """
@@ -413,12 +478,14 @@ class Network:
             "temperature": self.temperature,
             "info": self.info,
         }
-        checkpoint.save(path, {**self.named_arrays(self.params), **(extra_arrays or {})}, meta)
+        arrays = {**self.named_arrays(self.params), **self.named_state(), **(extra_arrays or {})}
+        checkpoint.save(path, arrays, meta)
 
 
-def load(path=None, *, backend="auto"):
+def load(path=None, *, backend="auto", layers=None):
     """Return the network stored in a weights file, given by path or by the name of a shipped one; None: "mnist".
 
+    layers: name -> class, for types of layer that aren't numcnn's own and weren't given to ``register_layer``.
     Raises CheckpointError, with the path, when there is no such file or something is wrong with it.
     """
     from numcnn.nn import checkpoint
@@ -426,23 +493,31 @@ def load(path=None, *, backend="auto"):
     path = checkpoint.find_weights(path)
     with checkpoint.Checkpoint(path) as stored:
         try:
-            network = _from_meta(stored.meta, backend, most_parameters=stored.values)
+            network = _from_meta(stored.meta, backend, {**LAYERS, **(layers or {})}, most_parameters=stored.values)
         except (NumcnnError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: its architecture makes no network ({error})") from error
-        for name, values in network.named_arrays(network.params).items():
+        for name, values in {**network.named_arrays(network.params), **network.named_state()}.items():
             values[...] = stored.read(name, values.shape)
     return network
 
 
-def _from_meta(meta, backend, most_parameters):
-    """Build the network that ``meta`` describes; its parameters are zero, and no more than the file has values for."""
+def _from_meta(meta, backend, known, most_parameters):
+    """Build the network that ``meta`` describes, of layer types in ``known`` (name -> class).
+
+    Its parameters are zero, and no more than the file has values for.
+    """
     layers = []
     for arguments in meta["architecture"]:
         arguments = dict(arguments)
         kind = arguments.pop("type")
-        if kind not in LAYERS:
-            raise ConfigError(f"layer type {kind!r} is unknown; this numcnn knows {', '.join(LAYERS)}")
-        layers.append(LAYERS[kind](**arguments))
+        if kind in known and not (isinstance(known[kind], type) and issubclass(known[kind], Layer)):
+            raise ConfigError(f"layers has {kind!r}: {known[kind]!r}; wants a subclass of numcnn.Layer")
+        if kind not in known:
+            raise ConfigError(
+                f"layer type {kind!r} is unknown; this numcnn knows {', '.join(known)}; "
+                "for a layer of your own: numcnn.register_layer(cls), or load(path, layers={name: cls})"
+            )
+        layers.append(known[kind](**arguments))
     mean, std = (float(meta["normalisation"][key]) for key in ("mean", "std"))
     network = Network(
         layers,
@@ -459,6 +534,19 @@ def _from_meta(meta, backend, most_parameters):
 
 def _size(spec):
     return math.prod(spec.shape)
+
+
+def _by(shape):
+    """Return a shape in words: "28 x 28 x 1"."""
+    return " x ".join(map(str, shape))
+
+
+def _named_init(layer):
+    """Return the layer's arguments with the initialiser's name in the place of a function."""
+    config = layer.config()
+    if "init" in config:
+        config["init"] = initializers.name_of(config["init"], layer.name)
+    return config
 
 
 def _checked_dtype(dtype):
@@ -482,6 +570,10 @@ def _checked_layers(layers):
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise ConfigError(f"layer {i} is {layer!r}; wants a Layer, such as Dense(10)")
+        if not hasattr(layer, "next_state"):
+            raise ConfigError(
+                f"layer {i}: {type(layer).__name__}.__init__ doesn't call super().__init__(), as it has to"
+            )
         if any(layer is other for other in layers[:i]):
             raise ConfigError(f"layer {i}, {layer!r}, is in the network twice; it keeps one memory: make two layers")
         if layer.in_network:

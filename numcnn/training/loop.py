@@ -12,7 +12,7 @@ from numcnn.errors import ConfigError, DataError, DivergedError
 from numcnn.nn.gradient_check import GradientWatch
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels
 from numcnn.nn.pixels import readable
-from numcnn.training.optim import AVERAGE, SGD, Adam, clip_gradients
+from numcnn.training.optim import AVERAGE, AVERAGE_STATE, SGD, Adam, clip_gradients
 from numcnn.training.schedules import make_schedule
 
 # A step is far off when its loss is so many times that of guessing, or of the untrained network where that was worse,
@@ -137,7 +137,8 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
                 monitor.on_interrupt(network, optimizer, state)
                 return state
             row = _epoch_row(state, schedule(optimizer.steps - 1))
-            if not np.isfinite(network.params).all():  # by the very last step, which no loss has seen yet
+            finite = np.isfinite(network.params).all() and np.isfinite(network.state).all()
+            if not finite:  # by the very last step, which no loss has seen yet
                 raise _diverged(network, state, config, row["lr"], "the loss became nan")
             if _has_collapsed(network, train):
                 reason = "the network collapsed: it gives the same answer to every picture"
@@ -158,8 +159,7 @@ def fit(network, train, validation, config, *, monitor=None, state=None, moments
                 if best or config.keep == "last":
                     monitor.on_kept(network, state)
             monitor.on_epoch(network, optimizer, state, best)
-    if optimizer.average:
-        network.params[...] = optimizer.moments[AVERAGE]
+    optimizer.take_average()
     return state
 
 
@@ -204,15 +204,20 @@ def optimizer_class(config):
     return SGD if config.optimizer == "sgd" else Adam
 
 
-def moments_of(config):
-    """Return the names of the arrays that ``config``'s optimiser keeps between steps."""
-    return (*optimizer_class(config).MOMENTS, *([AVERAGE] if config.average else []))
+def moments_of(config, network):
+    """Return name -> shape of the arrays that ``config``'s optimiser keeps between steps."""
+    names = (*optimizer_class(config).MOMENTS, *([AVERAGE] if config.average else []))
+    shapes = {name: network.params.shape for name in names}
+    if config.average and network.state.size:
+        shapes[AVERAGE_STATE] = network.state.shape
+    return shapes
 
 
 def make_optimizer(network, config, moments=None):
     """Return the optimiser that ``config`` names, over the network's flat arrays; ``moments``: those to go on with."""
     arrays = (network.params, network.grads, network.kernels)
     settings = {"decay": network.decay, "weight_decay": config.decay_rate, "average": config.average}
+    settings["state"] = network.state
     if config.optimizer == "sgd":
         settings.update(momentum=config.momentum, nesterov=config.nesterov)
     optimizer = optimizer_class(config)(*arrays, **settings)
@@ -289,7 +294,8 @@ def _far_above(loss, network):
 
 def _diverged(network, state, config, lr, what):
     """Return the DivergedError that says what happened, what was large, and what to try."""
-    norms = {name: float(np.linalg.norm(values)) for name, values in network.named_arrays(network.params).items()}
+    arrays = {**network.named_arrays(network.params), **network.named_state()}
+    norms = {name: float(np.linalg.norm(values)) for name, values in arrays.items()}
     broken = [name for name, norm in norms.items() if not math.isfinite(norm)]
     where = (
         f"not finite: {', '.join(broken)}"

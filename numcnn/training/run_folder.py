@@ -267,7 +267,7 @@ def load_run(folder):
         resume = network.info["resume"]
         config = TrainConfig(**info["config"])
         with checkpoint.Checkpoint(path) as stored:
-            moments = {name: stored.read(MOMENT + name, network.params.shape) for name in moments_of(config)}
+            moments = {name: stored.read(MOMENT + name, shape) for name, shape in moments_of(config, network).items()}
         network.backend, network.fuse = config.backend, config.fuse
         return EarlierRun(
             network=network,

@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
 
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy
+from numcnn import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
 from numcnn.data.batches import Batch
 from numcnn.errors import ShapeError
 from numcnn.nn.data_parallel import count_shares
@@ -15,6 +29,17 @@ from numcnn.nn.models import make_layers
 LAYERS = {
     "canonical": lambda: make_layers("canonical"),
     "layers that don't fuse": lambda: [Conv2D(6, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)],
+    "other pools and activations": lambda: [
+        Conv2D(16, 5),
+        ReLU(),
+        MaxPool2D(2),
+        Tanh(),
+        AveragePool2D(2),
+        LeakyReLU(0.1),
+        Sigmoid(),
+        GlobalAveragePool2D(),
+        Dense(10),
+    ],
     "dropout": lambda: [
         Conv2D(6, 5),
         ReLU(),

@@ -7,7 +7,24 @@ import types
 import numpy as np
 import pytest
 
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy, gradcheck
+from numcnn import (
+    AveragePool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    StateSpec,
+    Tanh,
+    gradcheck,
+)
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, reference
 from numcnn.nn.gradient_check import GradientWatch
@@ -28,6 +45,19 @@ LAYERS = {
     "flatten": (Flatten(), (6, 8, 3)),
     "dense": (Dense(5), (7,)),
     "dropout": (Dropout(0.4), (6, 8, 3)),
+    "average pool": (AveragePool2D(2), (6, 8, 3)),
+    "average pool, odd sizes": (AveragePool2D((2, 3)), (7, 11, 3)),
+    "average pool, overlap": (AveragePool2D(3, stride=(2, 1)), (7, 9, 1)),
+    "global average pool": (GlobalAveragePool2D(), (6, 8, 3)),
+    "leaky relu": (LeakyReLU(0.2), (6, 8, 3)),
+    "tanh": (Tanh(), (6, 8, 3)),
+    "sigmoid": (Sigmoid(), (6, 8, 3)),
+    "batch norm": (BatchNorm(), (6, 8, 3)),
+}
+PARAMETERS = {
+    "conv": ["conv1.w", "conv1.b"],
+    "dense": ["dense1.w", "dense1.b"],
+    "batch norm": ["bn1.gamma", "bn1.beta"],
 }
 
 
@@ -39,8 +69,7 @@ def test_every_layer_passes(name, n, backend):
     report = gradcheck(layer, input_shape=shape, n=n, samples=None, backend=backend)
     assert report.passed, str(report)
     assert report.tolerance == 1e-7
-    arrays = ["x"] + (["conv1.w", "conv1.b"] if name.startswith("conv") else [])
-    assert [row.name for row in report.rows] == (["x", "dense1.w", "dense1.b"] if name == "dense" else arrays)
+    assert [row.name for row in report.rows] == ["x", *PARAMETERS.get(name.split(",")[0], [])]
     assert all(len(row.analytic) == np.prod(row.shape) for row in report.rows)  # every single entry
 
 
@@ -64,6 +93,51 @@ def test_a_small_network_passes_on_every_entry_with_fast_kernels():
     ]
     report = gradcheck(Network(layers, (7, 6, 2)), samples=None, backend="fast")
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_batch_norm_of_flat_inputs_passes(backend):
+    report = gradcheck(BatchNorm(), input_shape=(7,), n=6, samples=None, backend=backend)
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_network_of_every_other_layer_passes(backend):
+    layers = [Conv2D(3, 3, padding="same"), Tanh(), BatchNorm(), AveragePool2D(2), Conv2D(16, 3), ReLU(), MaxPool2D(2)]
+    layers += [BatchNorm(), LeakyReLU(0.3), GlobalAveragePool2D(), Sigmoid(), Dense(3)]
+    network = Network(layers, (13, 14, 2), seed=3)
+    network.state[...] += 1
+    before = network.state.copy()
+    report = gradcheck(network, n=3, samples=40, backend=backend)
+    assert report.passed, str(report)
+    np.testing.assert_array_equal(network.state, before)
+
+
+class Centred(Dense):
+    """Subtracts a running mean, also in training: its output depends on its state."""
+
+    def _build(self, in_shape):
+        shape, specs = super()._build(in_shape)
+        return shape, [*specs, StateSpec("mean", shape, 0.25)]
+
+    def _forward(self, x, training):
+        out = np.square(super()._forward(x, training) - self.state["mean"])
+        if training:
+            self.next_state["mean"] += 1
+            self._root = super()._forward(x, training) - self.state["mean"]
+        return out
+
+    def _backward(self, dout, need_dx):
+        return super()._backward(2 * self._root * dout, need_dx)
+
+
+def test_state_is_held_still_while_differences_are_taken():
+    network = Network([Centred(3)], (4,), backend="reference")
+    network.state[...] = (1, 2, 3)
+    for subject in (network, network.layers[0]):
+        report = gradcheck(subject, n=3, samples=None)
+        assert report.passed, str(report)
+    assert network.state.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -99,6 +173,15 @@ def let_negatives_through(dout, out, dx):
     dx[...] = dout
 
 
+def forget_that_x_moves_the_variance(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
+    reference.batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta)
+    dx[...] = gamma / np.sqrt(var + eps) * (dout - dbeta / len(x))
+
+
+def take_the_input_for_the_output(dout, out, dx):
+    dx[...] = dout * (1 - np.arctanh(out) ** 2)
+
+
 def slightly_too_large(dout, x, w, dx, dw, db):
     reference.dense_backward(dout, x, w, dx, dw, db)
     dw *= 1 + 1e-6
@@ -113,6 +196,8 @@ def slightly_too_large(dout, x, w, dx, dw, db):
         (MaxPool2D(2), (6, 8, 3), "maxpool2d_backward", give_ties_to_the_last, ["x"]),
         (ReLU(), (6, 8, 3), "relu_backward", let_negatives_through, ["x"]),
         (Dense(4), (6,), "dense_backward", slightly_too_large, ["dense1.w"]),
+        (Tanh(), (6,), "tanh_backward", take_the_input_for_the_output, ["x"]),
+        (BatchNorm(), (6, 8, 3), "batchnorm_backward", forget_that_x_moves_the_variance, ["x"]),
     ],
 )
 def test_a_broken_backward_is_caught_and_named(layer, shape, kernel, function, wrong):

@@ -4,7 +4,21 @@ import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
 
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn import (
+    AveragePool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
 from numcnn.errors import ShapeError
 from numcnn.nn.models import make_layers
 
@@ -27,6 +41,9 @@ NETWORKS = {
     "dropout, and a last ReLU": lambda: [*block(), Dropout(0.5), Flatten(), Dense(32), Dropout(0.2), ReLU(), Dense(3)],
     "dense only": lambda: [Flatten(), Dense(48), ReLU(), Dense(7), ReLU()],
     "a ReLU that no dense layer does": lambda: [ReLU(), Flatten(), Dense(10)],
+    "batch norm": lambda: [*block(), BatchNorm(), Flatten(), Dense(10)],
+    "average pools": lambda: [*block(), AveragePool2D(2), LeakyReLU(), GlobalAveragePool2D(), Dense(10)],
+    "tanh and sigmoid": lambda: [Flatten(), Dense(48), Tanh(), Dense(7), Sigmoid()],
     "a ReLU of another kind": lambda: [Flatten(), Dense(48), Leaky(), Dense(7)],
 }
 
@@ -49,7 +66,8 @@ def test_it_says_what_the_network_says(name, fuse):
 
 def test_the_canonical_network_goes_by_stages():
     assert len(network_of("canonical").reader()._make_stages().stages) == 5  # pixels, two blocks, two dense layers
-    assert network_of("layers that don't fuse").reader()._plan is None
+    for name in ("layers that don't fuse", "batch norm", "average pools", "tanh and sigmoid"):
+        assert network_of(name).reader()._plan is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
