@@ -5,6 +5,7 @@ import stat
 import threading
 
 import pytest
+from processes import PATIENCE_SECONDS
 
 from numcnn.files import atomic_write, check_writable
 
@@ -30,10 +31,10 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path, by_link):
     target = link if by_link else pipe
     check_writable(target)
     received = []
-    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
     reader.start()
     write(target)
-    reader.join(timeout=10)
+    reader.join(PATIENCE_SECONDS)
     assert received == [b"new"]
     assert stat.S_ISFIFO(pipe.stat().st_mode) and link.is_symlink() and len(os.listdir(tmp_path)) == 2
 

@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import PATIENCE_SECONDS, running, wait_for
 
 from numcnn.data import idx, mnist
 from numcnn.errors import DataError
@@ -40,12 +40,13 @@ class Mirror:
 
     status: answer with this instead.  page: answer everything with it.  ranges: heed the Range header.
     cuts: after how many bytes to hang up, one number per answer, then no more.  stall: ... or not hang up but fall
-    silent for so many seconds.  gate: a barrier that answers with the training images wait at.
+    silent until ``hang_up`` is set.  gate: a barrier that answers with the training images wait at.
     """
 
     def __init__(self, files):
         self.files, self.asked, self.sent = files, [], {}
-        self.status, self.page, self.ranges, self.cuts, self.stall, self.gate = 200, None, True, [], 0, None
+        self.status, self.page, self.ranges, self.cuts, self.stall, self.gate = 200, None, True, [], False, None
+        self.hang_up = threading.Event()
         mirror = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -89,8 +90,8 @@ class Mirror:
             self.gate.wait()
         request.wfile.write(content[:cut])
         self.sent[name] = self.sent.get(name, 0) + cut
-        if cut < len(content):
-            time.sleep(self.stall)
+        if cut < len(content) and self.stall:
+            self.hang_up.wait()
 
 
 @pytest.fixture
@@ -104,6 +105,7 @@ def mirror_of():
 
     yield start
     for mirror in mirrors:
+        mirror.hang_up.set()
         mirror.server.shutdown()
         mirror.server.server_close()
 
@@ -312,29 +314,27 @@ def test_black_holes_are_given_up_together(fetch, black_hole):
         with pytest.raises(mnist.UnavailableError) as failed:
             fetch(black_hole, other, connect_seconds=1.0)
         seconds = time.monotonic() - started
-    assert 0.9 < seconds < 3
-    assert f"{black_hole} did not answer within 0.5 s; {other} did not answer within 0.5 s." in str(failed.value)
+    assert 0.9 < seconds < 10
+    first, second = f"{black_hole} did not answer within 0.5 s; ", f"{other} did not answer within "
+    assert re.search(rf"{first}{second}0\.[1-5] s\.", str(failed.value))  # what the first has left
     assert mnist.OFFICIAL.connect_seconds < 9.5  # the default, for all mirrors and files together: "within 10 s"
 
 
 def test_black_hole_then_a_mirror(fetch, mirror_of, tiny_mnist, black_hole):
-    assert_is_tiny(fetch(black_hole, mirror_of(tiny_mnist[0]), connect_seconds=1.0), tiny_mnist)
-    assert fetch.lines[0] == f"{black_hole} did not answer within 0.5 s; asking the next mirror."
+    # The good mirror has what is left of the time, and is given enough of it to answer on a busy machine.
+    assert_is_tiny(fetch(black_hole, mirror_of(tiny_mnist[0]), connect_seconds=3.0), tiny_mnist)
+    assert fetch.lines[0] == f"{black_hole} did not answer within 1.5 s; asking the next mirror."
 
 
 def test_deadline_reaches_what_sockets_time_outs_do_not():
-    started = time.monotonic()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError):  # else it would wait for ever
         mnist._within(0.1, threading.Event().wait)  # such as a name server that never answers
-    assert time.monotonic() - started < 2
 
 
 def test_stalled_transfer_is_continued_elsewhere(fetch, mirror_of, tiny_mnist):
     stalling, healthy = mirror_of(tiny_mnist[0]), mirror_of(tiny_mnist[0])
-    stalling.cuts, stalling.stall = [65_536, 0], 5
-    started = time.monotonic()
-    assert_is_tiny(fetch(stalling, healthy, stall_seconds=0.3), tiny_mnist)
-    assert time.monotonic() - started < 4
+    stalling.cuts, stalling.stall = [65_536, 0], True  # and never hangs up, so that waiting for it would have no end
+    assert_is_tiny(fetch(stalling, healthy, stall_seconds=1.0), tiny_mnist)
     assert healthy.asked[0] == (TRAIN + ".gz", "bytes=65536-")
 
 
@@ -402,35 +402,25 @@ import json, sys
 from numcnn.data import mnist
 files = {role: mnist.IdxFile(*file) for role, file in json.loads(sys.argv[1]).items()}
 print("ready", flush=True)
-mnist.fetch(origin=mnist.Origin(files, sys.argv[2]), report=lambda line: print(line, flush=True))
+origin = mnist.Origin(files, sys.argv[2], stall_seconds=float(sys.argv[3]))
+mnist.fetch(origin=origin, report=lambda line: print(line, flush=True))
 """
 
 
-def start_process(fetch, mirror):
-    return subprocess.Popen(
-        [sys.executable, "-c", FETCH_IN_A_PROCESS, json.dumps(fetch.files), str(fetch.cache)],
-        env=os.environ | {"NUMCNN_MIRRORS": mirror.address, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def fetching(fetch, mirror):
+    """Fetch in a process of its own, which waits for bytes as long as the test does."""
+    arguments = json.dumps(fetch.files), fetch.cache, PATIENCE_SECONDS
+    return running("-c", FETCH_IN_A_PROCESS, *arguments, NUMCNN_MIRRORS=mirror.address)
 
 
 def test_two_processes_at_once(fetch, mirror_of, tiny_mnist):
     mirror = mirror_of(tiny_mnist[0])
-    mirror.gate = threading.Barrier(2, timeout=20)  # neither gets a byte before both have asked
-    both = [start_process(fetch, mirror) for _ in range(2)]
-    for process in both:
-        output, errors = process.communicate(timeout=30)
-        assert process.returncode == 0, errors
-        assert output.startswith("ready")
+    mirror.gate = threading.Barrier(2, timeout=PATIENCE_SECONDS)  # neither gets a byte before both have asked
+    with fetching(fetch, mirror) as one, fetching(fetch, mirror) as other:
+        for process in (one, other):
+            output, errors = process.communicate()
+            assert process.returncode == 0, errors
+            assert output.startswith("ready")
     assert [asked for asked in mirror.asked if asked[0].startswith(TRAIN)] == [(TRAIN + ".gz", None)] * 2
     assert fetch.names() == ALL_NAMES
     assert_is_tiny(mnist.read_mnist(fetch.cache, files=fetch.files), tiny_mnist)
@@ -440,13 +430,13 @@ def test_two_processes_at_once(fetch, mirror_of, tiny_mnist):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_download_can_be_continued(fetch, mirror_of, tiny_mnist, how):
     mirror = mirror_of(tiny_mnist[0])
-    mirror.cuts, mirror.stall = [60_000], 30
-    process = start_process(fetch, mirror)
+    mirror.cuts, mirror.stall = [60_000], True
     part = fetch.cache / f"{TRAIN}.gz.part"
-    wait_for(lambda: part.exists() and part.stat().st_size >= 40_000)
-    process.send_signal(how)
-    process.communicate(timeout=10)
-    assert process.returncode != 0
+    with fetching(fetch, mirror) as process:
+        wait_for(lambda: part.exists() and part.stat().st_size >= 40_000, "a part of the file")
+        process.send_signal(how)
+        process.communicate()
+        assert process.returncode != 0
     kept = part.read_bytes()
     assert 40_000 <= len(kept) <= 60_000
     assert mirror.files[TRAIN + ".gz"].startswith(kept)

@@ -4,6 +4,7 @@ import types
 
 import numpy as np
 import pytest
+from conftest import COMPILED
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, OPS, get_backend, reference
@@ -301,7 +302,7 @@ def test_gather_images(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [7, 300_000])
+@pytest.mark.parametrize("size", [7, 2 * ops.LEAST_PARAMETERS + 3 if COMPILED else 20_000])  # so many are shared
 def test_optimiser_kernels_agree(dtype, size):
     results = []
     for kernels in (reference, ops):

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
+from processes import PATIENCE_SECONDS
 
 from numcnn import (
     AveragePool2D,
@@ -163,7 +164,7 @@ def test_an_error_in_a_share_reaches_the_caller(set_threads, share_all):
 def test_networks_may_train_in_several_threads_at_once(set_threads, share_all):
     set_threads(2)
     names = ["layers that don't fuse", "dropout", "dropout"]
-    want, found, together = [], {}, threading.Barrier(len(names), timeout=30)
+    want, found, together = [], {}, threading.Barrier(len(names), timeout=PATIENCE_SECONDS)
 
     def train(number):
         network = network_of(names[number], backend="fast", seed=number)

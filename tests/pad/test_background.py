@@ -1,17 +1,15 @@
 """The pad's errands, without a window: no failure costs anything that was there before, and each is told."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pygame
 import pytest
 from pads import SIZE, drag, mouse, settle, small
+from processes import PATIENCE_SECONDS, read_until, running, wait_for
 
 import numcnn
 from numcnn.cli import main
@@ -19,7 +17,6 @@ from numcnn.pad import app, store
 from numcnn.pad.background import PERSONAL, Keeper
 from numcnn.pad.learner import Learner
 
-PATIENCE_SECONDS = 60
 SHIPPED = small()
 
 
@@ -38,11 +35,13 @@ def keeper():
 
 def ended(keeper):
     """Wait until no errand is under way; return what came of all of them."""
-    began, found = time.perf_counter(), []
-    while keeper.busy:
-        assert time.perf_counter() - began < PATIENCE_SECONDS
-        found += keeper.done()
-        time.sleep(0.005)
+    found = []
+
+    def idle():
+        found.extend(keeper.done())
+        return not keeper.busy
+
+    wait_for(idle, "errands to end")
     return found + keeper.done()
 
 
@@ -168,10 +167,7 @@ def lesson(keeper, monkeypatch):
     monkeypatch.setattr("numcnn.pad.background.Learner", lambda weights: lesson)
     keeper.own.add(1, [[(0, 0), (0, 9)]])
     keeper.learn()
-    began = time.perf_counter()
-    while not keeper.progress:
-        assert time.perf_counter() - began < PATIENCE_SECONDS
-        time.sleep(0.001)
+    wait_for(lambda: keeper.progress, "the lesson to begin")
     return lesson
 
 
@@ -191,12 +187,7 @@ def test_weights_put_aside_at_the_moment_that_they_were_learnt_are_taken_up_all_
 def swapped_meanwhile(keeper):
     """Press B while a lesson goes on; return what came of it."""
     keeper.swap()
-    began, found = time.perf_counter(), []
-    while not found:
-        assert time.perf_counter() - began < PATIENCE_SECONDS
-        found = keeper.done()
-        time.sleep(0.005)
-    return found[0]
+    return wait_for(keeper.done, "an errand to end")[0]
 
 
 def test_what_is_learnt_is_shown_after_what_was_asked_before(keeper, lesson):
@@ -296,16 +287,10 @@ def test_a_drawing_that_cannot_be_kept_when_the_pad_closes_is_told_in_the_termin
 @pytest.mark.skipif(sys.platform == "win32", reason="there it ends a process at once")
 def test_a_pad_that_is_terminated_keeps_the_drawing_and_says_so(home, tmp_path):
     SHIPPED.save(tmp_path / "small.npz")
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRAW_AND_WAIT, tmp_path / "small.npz"],
-        env={**os.environ, "SDL_VIDEODRIVER": "dummy", "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "drawn\n"
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=PATIENCE_SECONDS)
+    with running("-c", DRAW_AND_WAIT, tmp_path / "small.npz", SDL_VIDEODRIVER="dummy") as process:
+        read_until(process.stdout, "drawn")
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate()
     assert process.returncode == 143 and told == "numcnn draw: terminated\n"
     assert len(store.Autosave().restore()) == 1
 
@@ -366,4 +351,4 @@ def test_a_report_of_learning_that_is_none_is_told(keeper, stand_in, out):
 def test_the_seconds_are_those_that_one_has_waited(stand_in):
     stand_in(f"sleep 0.3\necho '{json.dumps({'digits': 3, 'seconds': 0.01})}'")
     report = Learner("pad").report()
-    assert report["digits"] == 3 and 0.3 <= report["seconds"] < 30
+    assert report["digits"] == 3 and 0.3 <= report["seconds"] < PATIENCE_SECONDS

@@ -1,22 +1,20 @@
 """The pad's user data: nothing is lost or half-written, with two pads, killed ones, and no room on the disk."""
 
+import contextlib
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import read_until, running
 
-import numcnn
 from numcnn.errors import DataError
 from numcnn.pad import store
 from numcnn.pad.canvas import read_strokes
 
-ROOT = Path(numcnn.__file__).parents[1]
 FOUR = [[(0.0, 0.0), (0.5, 40.25), (30.0, 40.0)], [(25, 5), (25, 80)]]
 DOT = [[(3, 4)]]
 
@@ -24,12 +22,6 @@ DOT = [[(3, 4)]]
 @pytest.fixture
 def own(tmp_path):
     return store.OwnSet(tmp_path / "data" / "own.jsonl")
-
-
-def python(code, *arguments, **settings):
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], env={**os.environ, "PYTHONPATH": str(ROOT)}, **settings
-    )
 
 
 def labels(own):
@@ -162,6 +154,7 @@ def test_a_whole_line_of_another_form_is_not_called_a_half_one(own, content):
     assert digits == [] and "half" not in problem
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(("line", "text"), GARBAGE)
 def test_a_garbage_line_is_named_with_its_number(own, line, text):
     own.add(1, DOT)
@@ -214,6 +207,7 @@ ADD_MANY = """
 import sys
 from numcnn.pad.store import OwnSet
 own = OwnSet(sys.argv[1])
+print("ready", flush=True)
 sys.stdin.readline()
 for i in range(int(sys.argv[3])):
     own.add(int(sys.argv[2]), [[(j, i) for j in range(300)]])
@@ -223,30 +217,41 @@ for i in range(int(sys.argv[3])):
 """
 
 
-def at_once(processes):
-    """Let processes that wait for a line begin together, and see all of them end well."""
-    for process in processes:
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+def at_once(code, *arguments):
+    """Run code in two processes, one for each of the ``arguments``, that begin together; see both of them end well."""
+    with waiting(code, *arguments[0]) as one, waiting(code, *arguments[1]) as other:
+        for process in (one, other):
+            begin(process)
+        for process in (one, other):
+            _, told = process.communicate()
+            assert process.returncode == 0, told
+
+
+@contextlib.contextmanager
+def waiting(code, *arguments):
+    """Run code in a process that has said "ready", and waits for a line."""
+    with running("-c", code, *arguments, stdin=subprocess.PIPE) as process:
+        read_until(process.stdout, "ready")
+        yield process
+
+
+def begin(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 def test_two_pads_at_once_lose_nothing(own):
-    pads = [python(ADD_MANY, own.path, label, 40, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for label in (1, 2)]
-    at_once(pads)
+    at_once(ADD_MANY, (own.path, 1, 40), (own.path, 2, 40))
     assert sorted(labels(own)) == [1] * 32 + [2] * 32
 
 
 def test_a_killed_pad_leaves_whole_lines(own):
-    pad = python(ADD_MANY, own.path, 3, 100_000, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    pad.stdin.write(b"\n")
-    pad.stdin.flush()
-    for _ in range(20):
-        assert pad.stdout.readline()
-    pad.send_signal(signal.SIGKILL)
-    told = len(pad.communicate(timeout=60)[0].split()) + 20
+    with waiting(ADD_MANY, own.path, 3, 100_000) as pad:
+        begin(pad)
+        for _ in range(20):
+            assert pad.stdout.readline()
+        pad.kill()
+        told = 20 + len(pad.stdout.readlines())
     digits, problems = own.read()
     kept = told - told // 5
     assert kept - 1 <= len(digits) <= kept + 1 and problems == []
@@ -336,6 +341,7 @@ def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, 
 # Personal weights
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_settings_come_back_and_damaged_ones_are_none(tmp_path):
     settings = store.Settings(tmp_path / "data" / "settings.json")
     assert settings.read() == {}
@@ -356,6 +362,7 @@ CHANGE_MANY = """
 import sys
 from numcnn.pad.store import Settings
 settings = Settings(sys.argv[1])
+print("ready", flush=True)
 sys.stdin.readline()
 for i in range(30):
     settings.change({sys.argv[2]: i})
@@ -365,8 +372,7 @@ for i in range(30):
 
 def test_two_pads_that_change_settings_at_once_lose_none(tmp_path):
     path = tmp_path / "settings.json"
-    pads = [python(CHANGE_MANY, path, name, stdin=subprocess.PIPE) for name in ("theme", "pen")]
-    at_once(pads)
+    at_once(CHANGE_MANY, (path, "theme"), (path, "pen"))
     assert store.Settings(path).read() == {"theme": 29, "pen": 29}
 
 

@@ -452,6 +452,7 @@ def test_a_screenshot_shows_the_panels_and_the_theme_that_were_asked_for(tmp_pat
     assert "in the window press F" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
