@@ -80,7 +80,7 @@ def measure(network, people, images, labels, *, who="people", row_count=300, no_
     pictures = prepared(people)
     alone = network.evaluate(pictures, people.labels)
     right, total = rows(network, people, row_count, seed)
-    plain, lost = misuse.losses(network, images, labels, seed)
+    plain, lost = misuse.accuracy_drop(network, images, labels, seed)
     return {
         "people": len(np.unique(people.writers)),
         "who": who,
