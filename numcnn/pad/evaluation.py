@@ -5,7 +5,7 @@ Digits go stroke by stroke through the pad's own canvas.
 
 import numpy as np
 
-from numcnn.data import handwriting, nondigits
+from numcnn.data import mixture, nondigits
 from numcnn.data.rows import make_row
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import refused
@@ -67,7 +67,7 @@ def refusals(network, digits, count, seed=7):
 
 def people_for(network):
     """Return the writers of UCI's pen digits, numbers, whom a network did not learn from, and what they are to it."""
-    tested, validated = handwriting.not_learnt_by(network)
+    tested, validated = mixture.not_learnt_by(network)
     return (tested, "people it did not learn from") if tested else (validated, "people who only set its threshold")
 
 

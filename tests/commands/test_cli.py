@@ -19,8 +19,7 @@ import numcnn
 from numcnn import Network
 from numcnn.cli import COMMANDS, main
 from numcnn.commands import train
-from numcnn.data import idx, mnist, nondigits
-from numcnn.data.loading import Dataset
+from numcnn.data import Dataset, idx, mnist, nondigits
 from numcnn.evaluation import plots
 from numcnn.evaluation.calibration import refusal_threshold
 from numcnn.evaluation.metrics import accuracy_interval, evaluation
