@@ -371,7 +371,7 @@ def _lock(file: BufferedRandom) -> bool:
     """Lock an open file without waiting; return whether that worked.  Closing the file, or dying, unlocks it."""
     try:
         if sys.platform == "win32":
-            file.seek(1 << 40)  # Windows locks bytes: one far beyond the end is in nobody's way
+            file.seek(1 << 40)  # Windows locks bytes: one far beyond the end, which nothing else uses
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -75,7 +75,7 @@ def _from_folder(folder: Path, test_only: bool, origin: mnist.Origin) -> Dataset
     """Read IDX files named like MNIST's.  The data set is named after its folder, or "mnist" if the hashes match."""
     arrays = mnist.read_folder(folder.expanduser(), mnist.roles(test_only))
     name = folder.resolve().name
-    if mnist.stranger(arrays, origin.files) is None:
+    if mnist.mismatch(arrays, origin.files) is None:
         name = "mnist"
     elif name in KEYWORDS:
         name = f"custom-{name}"

@@ -144,7 +144,7 @@ def _check_match(arrays: Mapping[str, Bytes], paths: Mapping[str, Path]) -> None
         raise DataError(f"The images must all have one size, but {listed}.")
 
 
-def stranger(arrays: Mapping[str, Bytes], files: Mapping[str, IdxFile]) -> str | None:
+def mismatch(arrays: Mapping[str, Bytes], files: Mapping[str, IdxFile]) -> str | None:
     """Return the first role in ``arrays`` whose IDX bytes don't have the SHA-256 that ``files`` gives, or None."""
     return next((role for role, array in arrays.items() if idx.sha256(array) != files[role].sha256), None)
 
@@ -154,7 +154,7 @@ def read_mnist(
 ) -> dict[str, Bytes]:
     """Read MNIST from ``folder`` -> {role: uint8 array}.  Raises DataError also for any other data set's files."""
     arrays = read_folder(folder, roles)
-    role = stranger(arrays, files)
+    role = mismatch(arrays, files)
     if role is not None:
         raise DataError(
             f"{locate(folder, role)} is not MNIST's: the SHA-256 of its uncompressed bytes is "

@@ -17,7 +17,7 @@ from numcnn.kernels.arrays import Bytes, Float64s
 
 STREAM = 1001  # which of a seed's streams of random numbers chooses the kinds; the next one draws them
 NO_DIGIT = 10  # the label of non-digits
-MOST_PEN = 3.0  # pixels; thicker ones fill what is between the lines of a figure
+MOST_PEN = 3.0  # pixels; thicker ones fill the gaps of a figure
 
 Rng = np.random.Generator
 Make = Callable[[int, Rng, str], Bytes]  # makes n pictures of one kind: count, random numbers, back-end -> (n,28,28)

@@ -1,7 +1,7 @@
 """Misused input, which makes digit demos disappoint: off-centre, too small, inverted, pale, too bold or too fine.
 
-Each function takes one of MNIST's pictures and returns the picture that a careless user might hand in.  All go through
-``preprocess``, which is there to undo the misuse; `accuracy_drop` measures what remains of it.
+Each function takes one of MNIST's pictures and returns the picture that a careless user might hand in.  ``preprocess``
+should undo the misuse; `accuracy_drop` measures what it still costs.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def separate_ink(grey: Floats) -> Floats:
     cubed differences: a few strong marks outweigh much faint shade.  Raises DataError when nothing stands out.
     """
     if grey.min() == grey.max():
-        raise DataError("the picture is all one shade; a digit wants lines that are darker or lighter than the paper")
+        raise DataError("the picture is all one shade; a digit needs lines that are darker or lighter than the paper")
     ring = border(grey)
     paper = np.median(ring)
     ink = grey - paper
@@ -132,7 +132,7 @@ def separate_ink(grey: Floats) -> Floats:
     if peak < needed:
         raise DataError(
             f"no ink found: the strongest mark differs from the paper by {peak:.0f} of 255 levels, too little beside "
-            "the paper's own shades and noise; the digit wants stronger lines, or even paper on all sides of it"
+            "the paper's own shades and noise; the digit needs stronger lines, or even paper on all sides of it"
         )
     return drop_paper(np.maximum(ink, 0), NOISE_REACH * sigma)
 
