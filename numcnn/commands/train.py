@@ -338,7 +338,7 @@ def _dry_run(arguments, network, train_set, config):
 
 def _dataset_argument(arguments, dataset):
     """Return what --dataset must be to get the same data again, from any folder."""
-    from numcnn.data.loading import KEYWORDS
+    from numcnn.data.dataset import KEYWORDS
 
     if arguments.dataset in KEYWORDS:
         return dataset.name

@@ -5,7 +5,7 @@ Digits go stroke by stroke through the pad's own canvas.
 
 import numpy as np
 
-from numcnn.data import handwriting, nondigits
+from numcnn.data import mixture, nondigits
 from numcnn.data.rows import make_row
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import refused
@@ -67,7 +67,7 @@ def refusals(network, digits, count, seed=7):
 
 def people_for(network):
     """Return the writers of UCI's pen digits, numbers, whom a network did not learn from, and what they are to it."""
-    tested, validated = handwriting.not_learnt_by(network)
+    tested, validated = mixture.not_learnt_by(network)
     return (tested, "people it did not learn from") if tested else (validated, "people who only set its threshold")
 
 
@@ -80,7 +80,7 @@ def measure(network, people, images, labels, *, who="people", row_count=300, no_
     pictures = prepared(people)
     alone = network.evaluate(pictures, people.labels)
     right, total = rows(network, people, row_count, seed)
-    plain, lost = misuse.losses(network, images, labels, seed)
+    plain, lost = misuse.accuracy_drop(network, images, labels, seed)
     return {
         "people": len(np.unique(people.writers)),
         "who": who,

@@ -22,12 +22,11 @@ import numcnn
 from numcnn import Network
 from numcnn.cli import COMMANDS, main
 from numcnn.commands import train
-from numcnn.data import idx, mnist, nondigits
-from numcnn.data.loading import Dataset
+from numcnn.data import Dataset, idx, mnist, nondigits
 from numcnn.evaluation import plots
 from numcnn.evaluation.calibration import refusal_threshold
 from numcnn.evaluation.metrics import accuracy_interval, evaluation
-from numcnn.training import run_folder
+from numcnn.training.run_folder import RunFolder
 from numcnn.training.config import PRESETS, TrainConfig
 
 SCRIPTS = ROOT / "scripts"
@@ -352,7 +351,7 @@ def uninterrupted(run_folder, tmp_path_factory):
 
 def interrupted_run(number, batches, *arguments):
     """Start a run, send it a signal when so many batches are done; return the exit code and what it said after that."""
-    with held(run_folder.RunFolder, "on_batch", batches, "train", *arguments) as process:
+    with held(RunFolder, "on_batch", batches, "train", *arguments) as process:
         process.send_signal(number)
         return process.communicate()[1], process.returncode
 

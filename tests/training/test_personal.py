@@ -51,7 +51,7 @@ def test_it_reads_its_user_afterwards_and_forgets_little(people):
     before = network.params.copy()
     *replay, source = personal.replay_for(network, 600)
     images, labels = draw_digits(600, 11)
-    fresh = personal.handwriting.drawn_plainly(PenDigits(crosses(40, 1), np.full(40, 4), np.zeros(40, np.uint8)))
+    fresh = personal.handwriting.render_plain(PenDigits(crosses(40, 1), np.full(40, 4), np.zeros(40, np.uint8)))
     assert personal.accuracy(network, *fresh) < 0.5
     recipe = personal.Recipe(replay=600, own_images=300)
     learner = personal.fine_tune(network, people, replay, recipe=recipe)
