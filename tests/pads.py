@@ -48,11 +48,11 @@ def click(pad, rect):
 
 
 def settle(pad):
-    """Let time pass until nothing moves and no errand is under way."""
+    """Let time pass until nothing moves and no task is running."""
     began = time.perf_counter()
     while time.perf_counter() - began < PATIENCE_SECONDS:
         assert pad.step()
-        if not pad.moving and not pad.keeper.busy:
+        if not pad.moving and not pad.tasks.busy:
             return
     raise AssertionError("the pad doesn't come to rest")
 
