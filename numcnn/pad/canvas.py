@@ -228,7 +228,7 @@ def read_strokes(path: str | os.PathLike[str]) -> list[Float64s]:
 def strokes_from_json(value: object) -> list[Float64s]:
     """Return the strokes, a list of (n,2) arrays, in a value from a JSON file.  Raises DataError."""
     if not (isinstance(value, list) and all(isinstance(s, list) and all(map(_is_point, s)) for s in value)):
-        raise DataError("wants a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
+        raise DataError("expected a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
     try:
         return raster.check_strokes(value)
     except (NumcnnError, OverflowError) as error:

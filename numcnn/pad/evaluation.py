@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numcnn.data import handwriting, nondigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.data.rows import make_row
+from numcnn.errors import DataError
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import refused
 from numcnn.imaging import misuse
@@ -34,8 +35,14 @@ def drawn(strokes: Sequence[npt.ArrayLike]) -> Canvas:
 
 def prepared(people: PenDigits) -> Bytes:
     """Draw each pen digit on a canvas of its own -> what the network sees, (N,28,28)."""
-    images = [drawn(strokes).prepared() for strokes in people.strokes]
-    return np.stack([image for image in images if image is not None])
+    return np.stack([_prepared_digit(i, strokes) for i, strokes in enumerate(people.strokes)])
+
+
+def _prepared_digit(i: int, strokes: Sequence[npt.ArrayLike]) -> Bytes:
+    image = drawn(strokes).prepared()
+    if image is None:
+        raise DataError(f"pen digit {i} has no points; leave it out")
+    return image
 
 
 def rows(network: Network, people: PenDigits, count: int, seed: int = 0) -> tuple[int, int]:

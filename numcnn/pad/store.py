@@ -177,7 +177,7 @@ def _parse(line: bytes) -> OwnDigit:
     except (ValueError, RecursionError) as error:
         raise DataError(f"is not JSON ({error})") from error
     if not isinstance(value, dict):
-        raise DataError(f"wants {LINE}")
+        raise DataError(f"expected an object like {LINE}")
     return _checked(value.get("label"), value.get("strokes"), value.get("time", ""))
 
 

@@ -142,12 +142,12 @@ GARBAGE = [
     (b"garbage", "is not JSON"),
     (b"\x00\xff\xfe", "is not JSON"),
     (b"[" * 100_000, "is not JSON"),
-    (b"[1, 2]", 'wants {"label": 4, "strokes": '),
+    (b"[1, 2]", 'expected an object like {"label": 4, "strokes": '),
     (b'{"label": 12, "strokes": [[[0, 0]]]}', "the label is 12; it must be a digit from 0 to 9"),
-    (b'{"label": 4}', "its strokes can't be used: wants a list of strokes"),
+    (b'{"label": 4}', "its strokes can't be used: expected a list of strokes"),
     (b'{"label": 4, "strokes": [[[0, NaN]]]}', "beyond 1e+100; wants finite numbers; left out"),
     (b'{"label": 4, "strokes": [[[0, 1e999]]]}', "infinite"),
-    (b'{"label": 4, "strokes": [[["0", 1]]]}', "wants a list of strokes"),
+    (b'{"label": 4, "strokes": [[["0", 1]]]}', "expected a list of strokes"),
     (b'{"label": 4, "strokes": [[[0, 0]]], "time": 5}', "the time is 5"),
 ]
 

@@ -302,21 +302,6 @@ def test_a_number_of_several_digits_is_written_whole_and_each_has_its_picture_an
         assert (marked > 100) == (i == scene.focus)
 
 
-@pytest.mark.parametrize("dot", [False, True])
-def test_the_picture_the_network_sees_is_put_back_where_it_was_drawn(dot):
-    strokes = [[(200.0, 300.0)]] if dot else [50 + 3 * stroke for stroke in [np.array(LINE), np.array(LINE[::-1]) + 20]]
-    image = raster.mnist_image(strokes)
-    square = square_of(strokes, image)
-    if dot:
-        assert square is None
-        return
-    left, top, right, bottom = square
-    pen = raster.PEN_WIDTH * (right - left) / 28
-    again = raster.draw([(stroke - (left, top)) * 28 / (right - left) for stroke in strokes], (28, 28), 2.6)
-    assert right - left == pytest.approx(bottom - top) and pen > 0
-    assert np.abs(255 * again - image).max() <= 1
-
-
 @pytest.mark.parametrize("focus", [0, 1])
 def test_the_glow_of_a_saliency_keeps_off_the_digit_beside(focus):
     canvas = Canvas(560, 560)
@@ -465,11 +450,11 @@ def test_a_screenshot_shows_the_panels_and_the_theme_that_were_asked_for(tmp_pat
         (b"0,0 50,80", "it is not a JSON file"),
         (b"\xff\xfe\x00", "it is not a JSON file"),
         (b"[" * 100_000, "it is not a JSON file"),
-        (b'{"strokes": []}', "wants a list of strokes"),
-        (b"[[1, 2], [3, 4]]", "wants a list of strokes"),
-        (b"[[[1, 2, 3]]]", "wants a list of strokes"),
-        (b'[[["1", "2"]]]', "wants a list of strokes"),
-        (b"[[[true, 2]]]", "wants a list of strokes"),
+        (b'{"strokes": []}', "expected a list of strokes"),
+        (b"[[1, 2], [3, 4]]", "expected a list of strokes"),
+        (b"[[[1, 2, 3]]]", "expected a list of strokes"),
+        (b'[[["1", "2"]]]', "expected a list of strokes"),
+        (b"[[[true, 2]]]", "expected a list of strokes"),
         (b"[[], [[1, 2], [NaN, 4]]]", "stroke 1 has a coordinate that is NaN, infinite or beyond"),
         (b"[[[1, 2], [1e999, 4]]]", "stroke 0 has a coordinate that is NaN, infinite or beyond"),
         (b"[[[1, 2], [3, 1e300]]]", "stroke 0 has a coordinate that is NaN, infinite or beyond"),
