@@ -18,17 +18,13 @@ data folder: on Linux ~/.local/share/numcnn; NUMCNN_HOME names another.
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from numcnn.commands import add_weights_argument, check_output, say, terminated_cleanly, warn_if_generated
 from numcnn.errors import ConfigError
 from numcnn.files import check_writable, named_errors
-from numcnn.nn.network import Network, load
+from numcnn.nn.network import load
 from numcnn.pad import store
 from numcnn.pad.canvas import read_strokes
-
-if TYPE_CHECKING:
-    from numcnn.pad.background import BackgroundTasks
 
 SMALLEST, LARGEST = 480, 8192
 SIZE = (1100, 700)
@@ -67,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     network = load(weights, backend="reference")
     warn_if_generated(network)
 
-    from numcnn.pad import app  # noqa: PLC0415 - it loads pygame: after everything that can fail
+    from numcnn.pad import app, background  # noqa: PLC0415 - they load pygame: after everything that can fail
 
     if arguments.screenshot:
         panels = {"inside": arguments.inside, "why": arguments.saliency}
@@ -75,7 +71,11 @@ def run(arguments: argparse.Namespace) -> int:
         app.screenshot(network, arguments.screenshot, arguments.size, strokes, theme=theme, **panels)
         say(f"wrote {arguments.screenshot}")
     else:
-        tasks = _background_tasks(network, weights, arguments)
+        autosave = None if arguments.strokes else store.Autosave()  # a given drawing doesn't replace the saved one
+        save_dir = arguments.save_dir or "."
+        tasks = background.BackgroundTasks(
+            store.OwnSet(), autosave, save_dir, network, weights, settings=store.Settings()
+        )
         network = (None if arguments.weights else tasks.own_network()) or network
         try:
             with terminated_cleanly("draw"):
@@ -85,14 +85,6 @@ def run(arguments: argparse.Namespace) -> int:
                 say(f"numcnn draw: {problem}")
         return 1 if tasks.lost else 0
     return 0
-
-
-def _background_tasks(network: Network, weights: str, arguments: argparse.Namespace) -> "BackgroundTasks":
-    """Return what reads and writes the pad's files.  A drawing from ``--strokes`` doesn't replace the saved one."""
-    from numcnn.pad.background import BackgroundTasks  # noqa: PLC0415 - it loads pygame
-
-    autosave = None if arguments.strokes else store.Autosave()
-    return BackgroundTasks(store.OwnSet(), autosave, arguments.save_dir or ".", network, weights, store.Settings())
 
 
 def _size(text: str) -> tuple[int, int]:
