@@ -46,8 +46,8 @@ def click(pad, rect):
 
 
 def settle(pad):
-    """Let time pass until nothing moves and no errand is under way."""
-    wait_for(lambda: pad.step() and not pad.moving and not pad.keeper.busy, "the pad to come to rest")
+    """Let time pass until nothing moves and no task is running."""
+    wait_for(lambda: pad.step() and not pad.moving and not pad.tasks.busy, "the pad to come to rest")
 
 
 def region(surface, rect):

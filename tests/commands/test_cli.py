@@ -26,8 +26,8 @@ from numcnn.data import Dataset, idx, mnist, nondigits
 from numcnn.evaluation import plots
 from numcnn.evaluation.calibration import refusal_threshold
 from numcnn.evaluation.metrics import accuracy_interval, evaluation
-from numcnn.training.run_folder import RunFolder
 from numcnn.training.config import PRESETS, TrainConfig
+from numcnn.training.run_folder import RunFolder
 
 SCRIPTS = ROOT / "scripts"
 # Without compiled kernels two BLAS threads would wait for each other by spinning, which is slow where others work, too.
