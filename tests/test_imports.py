@@ -39,7 +39,7 @@ DOORS = {
     "numba": ("kernels.fast.",),
     "llvmlite": ("kernels.fast.",),
     "pygame": ("pad.", "benchmark.pad_latency"),
-    "matplotlib": ("evaluation.plots",),
+    "matplotlib": ("evaluation.plots.style",),
     "PIL": ("imaging.preprocess", "pad."),
     "requests": ("data.",),
     "pooch": ("data.",),
