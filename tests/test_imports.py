@@ -38,7 +38,7 @@ UPWARDS = {("nn.network", "training.loop"), ("nn.network", "training.config")}
 DOORS = {
     "numba": ("kernels.fast.",),
     "llvmlite": ("kernels.fast.",),
-    "pygame": ("pad.", "benchmark.pad_latency"),
+    "pygame": ("pad.", "benchmark.pad_player"),
     "matplotlib": ("evaluation.plots.style",),
     "PIL": ("imaging.preprocess", "pad."),
     "requests": ("data.",),
