@@ -154,7 +154,7 @@ def _run_rounds(workers: Workers, contest: Contest, settings: Settings, part: st
 def _one_round(
     workers: Workers, rng: np.random.Generator, burst: dict[str, Any]
 ) -> tuple[dict[str, dict[str, Any]], float]:
-    """Let everybody work for a moment.  Return name -> result, and the largest share that other processes took."""
+    """Let all work for a moment.  Return name -> result, and the largest share that other processes took."""
     results, disturbance = {}, 0.0
     for name in map(str, rng.permutation(workers.names)):
         time.sleep(PAUSE_SECONDS)
@@ -166,7 +166,7 @@ def _one_round(
 
 
 def _check_agreement(workers: Workers, workload: Workload, folder: Folder) -> dict[str, float]:
-    """Compare everybody's arrays with numcnn's, and numcnn's with its reference.  Return name -> largest difference."""
+    """Compare all arrays with numcnn's, and numcnn's with its reference's.  Return name -> largest difference."""
     found = {}
     for name, file in workers.together("agree").items():
         if file:
@@ -177,8 +177,8 @@ def _check_agreement(workers: Workers, workload: Workload, folder: Folder) -> di
     for key, values in found[NUMCNN].items():  # by several variants: all are compared with the first
         expected.setdefault(key.partition(",")[0], values)
     _largest_difference("numcnn, in another way,", found.pop(NUMCNN), expected)
-    everybody = {"numcnn's reference kernels": _reference(workload, expected), **found}
-    return {name: _largest_difference(name, arrays, expected) for name, arrays in everybody.items()}
+    compared = {"numcnn's reference kernels": _reference(workload, expected), **found}
+    return {name: _largest_difference(name, arrays, expected) for name, arrays in compared.items()}
 
 
 def _reference(workload: Workload, like: dict[str, AnyArray]) -> dict[str, AnyArray]:

@@ -1,8 +1,8 @@
 """One contestant's process: ``python -m numcnn.benchmark.worker FOLDER NAME``.
 
 Requests are lines of JSON on stdin, ``{"do": "burst", ...}``, answers lines of JSON on stdout: ``{"result": ...}`` or
-``{"error": "..."}``.  Between requests it blocks on reading, and so disturbs nobody; it ends when stdin ends.  Arrays
-go through files in FOLDER.
+``{"error": "..."}``.  Between requests it blocks on reading, and so takes no time from the others; it ends when stdin
+ends.  Arrays go through files in FOLDER.
 """
 
 import importlib

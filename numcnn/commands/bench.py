@@ -185,8 +185,8 @@ def _measure(run: Run, part: str) -> None:
     """Measure a part, and enter its figures in the document."""
     document, settings = run.document, run.settings
     if part in QUICK:
-        hold = measure.training if part == "training" else measure.inference
-        report.add_contest(document, part, *hold(make_workload(run.dataset), settings, run.folder, say))
+        contest = measure.training if part == "training" else measure.inference
+        report.add_contest(document, part, *contest(make_workload(run.dataset), settings, run.folder, say))
     elif part == "kernels":
         say("kernels: plain and fused layers in turn")
         peak = document.get("training", {}).get("sgemm_gflops_one_thread")

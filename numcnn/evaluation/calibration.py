@@ -1,4 +1,4 @@
-"""Calibration: of answers given with 90% nine in ten should be right; and below which probability to say "not sure"."""
+"""Calibration: a temperature makes probabilities match accuracies, a threshold says when the answer is "not sure"."""
 
 import numpy as np
 import numpy.typing as npt

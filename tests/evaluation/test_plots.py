@@ -2,10 +2,12 @@
 
 import io
 import math
+import re
 import subprocess
 import sys
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ pytest.importorskip("matplotlib")
 from conftest import draw_digits
 from PIL import Image
 
+import numcnn
 from numcnn.data import augmentation
 from numcnn.errors import DataError, ShapeError
 from numcnn.evaluation import plots
@@ -365,6 +368,19 @@ def test_the_sheet_of_changes_shows_a_line_of_pictures_for_each():
     for nothing in ({}, {"rotation": []}):
         with pytest.raises(DataError, match="augmentation_plot: there are no pictures to draw"):
             plots.augmentation_plot(nothing)
+
+
+def test_the_readmes_sheet_is_drawn_as_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(numcnn.__file__).parent / "evaluation" / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert list(names["rows"])[:2] == ["rotation", "scale"] and len(names["rows"]) == 13
+    for name, pictures in names["rows"].items():
+        np.testing.assert_array_equal(pictures[0], names["digits"][0])
+        assert any((pictures[k] != names["digits"][k]).any() for k in range(1, 10)), name
+    assert (tmp_path / "augmentation.png").stat().st_size > 10_000
 
 
 def test_the_picture_of_corruptions_frames_what_is_misread_and_puts_the_best_first():
