@@ -232,8 +232,8 @@ def notes(document: Document) -> list[str]:
             more = "1 more round was" if rounds["left_out"] == 1 else f"{rounds['left_out']} more rounds were"
             lines.append(f"{part}: {more} disturbed by other processes, and left out")
         if rounds["disturbed"]:
-            of_all = f"{rounds['disturbed']} of {rounds['kept']} {_rounds(rounds['kept'])}"
-            lines.append(f"{part}: {of_all} were disturbed; measure again on a quiet machine")
+            count = f"{rounds['disturbed']} of {rounds['kept']}"
+            lines.append(f"{part}: disturbed rounds: {count}; measure again on a quiet machine")
     whole = [document.get("time_to_99"), document["peers"].get("pytorch", {}).get("time_to_99")]
     for name, part in zip(("numcnn", "PyTorch"), whole, strict=True):
         if part:

@@ -302,7 +302,7 @@ def test_tables_fit_into_80_columns(measured):
     under = lines.index("a training step, for one image") + 1
     assert lines[under].split() == ["plain", "fused", "MFLOP", "of"]
     assert lines[under + 1].split() == ["us", "us", "dense", "done", "peak", "kB"]
-    assert "inference: 10 of 10 rounds were disturbed; measure again on a quiet machine" in lines
+    assert "inference: disturbed rounds: 10 of 10; measure again on a quiet machine" in lines
     assert "inference: 1 more round was disturbed by other processes, and left out" in lines
 
 
@@ -346,7 +346,7 @@ def test_notes_name_what_is_missing_has_failed_or_was_disturbed():
         "jax: not installed (jaxlib)",
         "training: keras failed: MemoryError",
         "training: 4 more rounds were disturbed by other processes, and left out",
-        "inference: 20 of 30 rounds were disturbed; measure again on a quiet machine",
+        "inference: disturbed rounds: 20 of 30; measure again on a quiet machine",
         "numcnn: 1 of 1 seed reached 99%",
         "PyTorch: 0 of 1 seed reached 99%",
         "whole runs: other processes disturbed 1 of 2",
