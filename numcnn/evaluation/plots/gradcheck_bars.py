@@ -14,35 +14,35 @@ if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Axes, Figure
 
 
-class CheckedArray(Protocol):
+class _CheckedArray(Protocol):
     """What is drawn of one array.  passed: None where nothing could be checked; analytic and numeric: equal shapes."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
     @property
-    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    def shape(self) -> tuple[int, ...]: ...
     @property
-    def max_error(self) -> float: ...  # noqa: D102
+    def max_error(self) -> float: ...
     @property
-    def passed(self) -> bool | None: ...  # noqa: D102
+    def passed(self) -> bool | None: ...
     @property
-    def analytic(self) -> AnyArray: ...  # noqa: D102
+    def analytic(self) -> AnyArray: ...
     @property
-    def numeric(self) -> AnyArray: ...  # noqa: D102
+    def numeric(self) -> AnyArray: ...
 
 
-class CheckReport(Protocol):
+class _CheckReport(Protocol):
     """What is drawn of a ``gradient_check.GradientReport``."""
 
     @property
-    def rows(self) -> Sequence[CheckedArray]: ...  # noqa: D102
+    def rows(self) -> Sequence[_CheckedArray]: ...
     @property
-    def tolerance(self) -> float: ...  # noqa: D102
+    def tolerance(self) -> float: ...
     @property
-    def title(self) -> str: ...  # noqa: D102
+    def title(self) -> str: ...
 
 
-def gradcheck_plot(report: CheckReport) -> Figure:
+def gradcheck_plot(report: _CheckReport) -> Figure:
     """Draw each array's largest error against the tolerance, and all values that were compared."""
     figure = new_figure(11, max(3.8, 0.34 * len(report.rows) + 1.8))
     bars, scatter = figure.subplots(1, 2, width_ratios=(1.15, 1))
@@ -52,7 +52,7 @@ def gradcheck_plot(report: CheckReport) -> Figure:
     return figure
 
 
-def _error_bars(axes: Axes, report: CheckReport) -> None:
+def _error_bars(axes: Axes, report: _CheckReport) -> None:
     errors = np.array([row.max_error for row in report.rows], dtype=np.float64)
     drawable = np.where(np.isfinite(errors) & (errors > 0), np.clip(errors, 1e-20, 1e20), np.nan)
     known = np.append(drawable[np.isfinite(drawable)], report.tolerance)
@@ -75,7 +75,7 @@ def _error_bars(axes: Axes, report: CheckReport) -> None:
     clean(axes, "Error by array")
 
 
-def _error_text(axes: Axes, row: CheckedArray, end: tuple[float, float], inside: bool) -> None:
+def _error_text(axes: Axes, row: _CheckedArray, end: tuple[float, float], inside: bool) -> None:
     """Write an error beside the end of its bar, or inside the bar where it reaches the right border."""
     text, wrong = f"{row.max_error:.1e}" if row.max_error else "0", row.passed is False
     axes.annotate(
@@ -91,7 +91,7 @@ def _error_text(axes: Axes, row: CheckedArray, end: tuple[float, float], inside:
     )
 
 
-def _agreement(axes: Axes, report: CheckReport) -> None:
+def _agreement(axes: Axes, report: _CheckReport) -> None:
     """Scatter backward against numeric; each array is scaled by its largest value, so that small ones count too."""
     axes.plot((-1.1, 1.1), (-1.1, 1.1), color=LIGHT, linewidth=1, zorder=1)
     for row in sorted(report.rows, key=lambda row: row.passed is False):
