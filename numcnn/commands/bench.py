@@ -38,7 +38,7 @@ from numcnn.benchmark.contestants import PEERS
 from numcnn.benchmark.measure import Settings, make_workload, missing_peers
 from numcnn.benchmark.workload import IMAGES
 from numcnn.commands import add_data_arguments, add_threads_argument, check_output, print_json, say, terminated_cleanly
-from numcnn.data.loading import MIXTURES
+from numcnn.data.dataset import MIXTURES
 from numcnn.errors import ConfigError
 from numcnn.evaluation import plots
 from numcnn.files import atomic_write

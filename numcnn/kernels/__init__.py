@@ -3,7 +3,7 @@
 A *kernel* is a pure function: it reads the arrays it is given, fills the ``out`` arrays it is given, keeps nothing.
 Two modules offer the same kernels under the same names and signatures:
 
-* ``reference``: plain NumPy in the shortest correct form.  It is the specification.
+* ``reference`` (with ``reference_augment``): plain NumPy in the shortest correct form.  It is the specification.
 * ``fast``: Numba and BLAS.  Tests hold every kernel of it against ``reference``.
 
 The contract
@@ -16,6 +16,7 @@ The contract
               Of a gradient only what passes counts: a NaN at a window that ReLU cut off goes nowhere when fused.
 """
 
+import contextlib
 import importlib
 
 from numcnn.errors import ConfigError
@@ -33,8 +34,19 @@ OPS = (
     "conv2d_backward",
     "relu_forward",
     "relu_backward",
+    "leaky_relu_forward",
+    "leaky_relu_backward",
+    "tanh_forward",
+    "tanh_backward",
+    "sigmoid_forward",
+    "sigmoid_backward",
     "maxpool2d_forward",
     "maxpool2d_backward",
+    "averagepool2d_forward",
+    "averagepool2d_backward",
+    "batchnorm_statistics",
+    "batchnorm_forward",
+    "batchnorm_backward",
     "conv_relu_pool_forward",
     "conv_relu_pool_backward",
     "dense_forward",
@@ -50,6 +62,27 @@ OPS = (
     "sgd_step",
     "adam_step",
 )
+
+
+_on_compilation = []  # what to call when the first kernel has to be compiled
+
+
+@contextlib.contextmanager
+def on_compilation(callback):
+    """Call ``callback()`` once, when the first kernel that isn't in the cache is compiled.  Doesn't load Numba."""
+    _on_compilation.append(callback)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # it has been called
+            _on_compilation.remove(callback)
+
+
+def compilation_begins():
+    """Call what waits for the first compilation.  On whichever thread compiles."""
+    with contextlib.suppress(IndexError):
+        while True:
+            _on_compilation.pop()()
 
 
 def name_of(module):

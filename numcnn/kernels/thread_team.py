@@ -134,6 +134,7 @@ def available_threads():
 
 
 _team = None
+_making = threading.Lock()
 _waiting = None
 
 
@@ -148,24 +149,26 @@ def wait_by(waiting):
 def the_team():
     """Return the process's team, made on first use with a thread per processor."""
     if _team is None:
-        set_threads(available_threads())
+        set_threads(available_threads(), unless_made=True)
     return _team
 
 
-def set_threads(count):
-    """Let the fast kernels use ``count`` threads from now on."""
+def set_threads(count, unless_made=False):
+    """Let the fast kernels use ``count`` threads from now on.  ``unless_made``: only if there is no team yet."""
     global _team
-    if _team is not None:
-        if _team.threads == count:
-            return
-        _team.dismiss()
-    _team = Team(count, _waiting)
+    with _making:  # two threads that come first must not make two teams
+        if _team is not None:
+            if unless_made or _team.threads == count:
+                return
+            _team.dismiss()
+        _team = Team(count, _waiting)
 
 
 def _after_fork():
-    """Forget the team: a forked child has none of its parent's threads."""
-    global _team
-    _team = None
+    """Forget the team: a forked child has none of its parent's threads, which may have held locks."""
+    global _team, _making
+    _team, _making = None, threading.Lock()
+    one_blas_thread.renew_lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -196,6 +199,10 @@ class _OneBlasThread:
                 if self._otherwise is not None:
                     self._set(self._otherwise)
 
+    def renew_lock(self):
+        """Forget who holds the lock: in a forked child, a thread that isn't there."""
+        self._lock = threading.Lock()
+
     def otherwise(self, threads):
         """Let BLAS have so many threads when nobody is inside."""
         with self._lock:
@@ -224,7 +231,7 @@ def use_threads(count=None):
     most = available_threads()
     count = most if count is None else count
     if not 1 <= count <= most:
-        raise ConfigError(f"--threads is {count}; wants 1 to {most} on this machine")
+        raise ConfigError(f"`threads` is {count}; wants 1 to {most} on this machine")
     set_threads(count)
     one_blas_thread.otherwise(count)
     return count

@@ -10,7 +10,7 @@ from numcnn.data import augmentation
 from numcnn.data.augmentation import FULL, Augmentation, Changes
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError
-from numcnn.kernels import BACKENDS, get_backend
+from numcnn.kernels import BACKENDS, get_backend, reference_augment
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network
 
@@ -75,13 +75,13 @@ def test_pictures_differ_each_time_and_come_again():
 
 
 def test_random_numbers_are_evenly_spread_and_not_related():
-    u = augmentation.random_numbers(KEY, np.arange(200_000, dtype=np.uint64)).astype(float)
+    u = reference_augment.random_numbers(KEY, np.arange(200_000, dtype=np.uint64)).astype(float)
     assert u.min() >= 0 and u.max() < 1
     counts = np.histogram(u, 50, (0, 1))[0]
     assert (((counts - 4000) ** 2) / 4000).sum() < 95  # chi-squared of 49 degrees: one in ten thousand is above
     for lag in (1, 2, 28, 898):
         assert abs(np.corrcoef(u[:-lag], u[lag:])[0, 1]) < 0.01
-    other = augmentation.random_numbers(augmentation.make_key(4), np.arange(200_000, dtype=np.uint64))
+    other = reference_augment.random_numbers(augmentation.make_key(4), np.arange(200_000, dtype=np.uint64))
     assert abs(np.corrcoef(u, other)[0, 1]) < 0.01
 
 
@@ -120,23 +120,23 @@ def test_a_shear_moves_lines_sideways():
 
 
 def test_the_elastic_displacement_is_as_large_as_it_says_and_smooth():
-    count = augmentation.numbers_each((28, 28))
-    u = augmentation.random_numbers(KEY, np.arange(300 * count, dtype=np.uint64)).reshape(300, count)
-    places = np.array([augmentation.source_places((28, 28), row, Augmentation(elastic=1.5)) for row in u])
+    count = reference_augment.numbers_each((28, 28))
+    u = reference_augment.random_numbers(KEY, np.arange(300 * count, dtype=np.uint64)).reshape(300, count)
+    places = np.array([reference_augment.source_places((28, 28), row, Augmentation(elastic=1.5)) for row in u])
     moves = places - np.stack(np.broadcast_arrays(np.arange(28.0)[:, None], np.arange(28.0)))
     assert np.sqrt((moves**2).mean()) == pytest.approx(1.5, rel=0.05)
     assert np.abs(np.diff(moves, axis=3)).max() < 1.5  # neighbours move together
     for size in (28, 9, 1):
-        np.testing.assert_allclose(augmentation.spline_weights(size).sum(axis=1), 1, rtol=1e-6)
+        np.testing.assert_allclose(reference_augment.spline_weights(size).sum(axis=1), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("pixels", [-1, -0.5, 0.5, 1, 1.5, 2])
 def test_a_pen_grows_and_shrinks_on_both_sides(pixels):
     line = np.zeros((28, 28), np.float32)
     line[:, 10:16] = 200
-    width = augmentation.thicken(line, pixels)[14].sum() / 200
+    width = reference_augment.thicken(line, pixels)[14].sum() / 200
     assert width == pytest.approx(6 + 2 * pixels)
-    assert augmentation.thicken(line, pixels).max() == pytest.approx(200)
+    assert reference_augment.thicken(line, pixels).max() == pytest.approx(200)
 
 
 def test_contrast_and_noise():
@@ -175,14 +175,14 @@ def test_batches_are_changed_alike_on_any_number_of_threads_and_otherwise_in_eac
     n = 200 if COMPILED else 4
     examples = Examples.all_of(images[:n], labels[:n])
     network = Network(make_layers("canonical"), normalisation=(0.13, 0.31), backend=BACKEND)
-    batches = Batches(examples, n, 1, network, FULL)
+    batches = Batches(examples, n, 1, network.pixel_reader, FULL)
     (batch,), (later,), (again,) = batches.epoch(0), batches.epoch(1), batches.epoch(0)
     x, y, z = (b.fill(np.empty((n, 28, 28, 1), np.float32)) for b in (batch, later, again))
     np.testing.assert_array_equal(x, z)
     assert not np.allclose(x.mean(axis=(1, 2, 3)), y.mean(axis=(1, 2, 3)))
     part = batch.fill(np.empty((2, 28, 28, 1), np.float32), 1, 3)
     np.testing.assert_array_equal(part, x[1:3])
-    plain = next(Batches(examples, n, 1, network).epoch(0)).fill(np.empty_like(x))
+    plain = next(Batches(examples, n, 1, network.pixel_reader).epoch(0)).fill(np.empty_like(x))
     assert 0.01 < np.abs(x - plain).mean() < 1
 
 

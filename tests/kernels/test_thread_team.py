@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 from conftest import COMPILED
+from processes import PATIENCE_SECONDS, wait_for
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import thread_team
@@ -26,63 +27,77 @@ def restore_the_team():
     thread_team.set_threads(thread_team.available_threads())
 
 
-# How threads wait for work: asleep, or awake for a while.
-WAITING = [None, spin_wait] if COMPILED else [None]
+# How long a share stays busy that the caller has to wait for: a caller that didn't would be back before it ends.
+BUSY_SECONDS = 0.1
 
 
-@pytest.mark.parametrize("waiting", WAITING)
+@pytest.fixture(params=[None, spin_wait] if COMPILED else [None])
+def make_team(request):
+    """Give a function that makes a team whose threads wait for work asleep, or awake for a while; end them all."""
+    teams = []
+
+    def made(threads):
+        teams.append(thread_team.Team(threads, request.param))
+        return teams[-1]
+
+    yield made
+    for members in teams:
+        members.dismiss()
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "least"), [(0, 1), (1, 1), (7, 1), (7, 4), (1000, 1)])
-def test_shares_cover_everything_once_and_in_order(threads, size, least, waiting):
-    members, shares = thread_team.Team(threads, waiting), []
+def test_shares_cover_everything_once_and_in_order(threads, size, least, make_team):
+    members, shares = make_team(threads), []
     count = members.share(size, lambda *share: shares.append(share), least)
     shares.sort()
     assert count == len(shares) <= threads
     assert [number for number, _, _ in shares] == list(range(count))
     assert [i for _, first, last in shares for i in range(first, last)] == list(range(size))
     assert all(last - first >= least for _, first, last in shares) or count == 1
-    members.dismiss()
 
 
-@pytest.mark.parametrize("waiting", WAITING)
-def test_the_work_is_done_by_several_threads_at_once(waiting):
-    together = threading.Barrier(3, timeout=10)  # passes only if three threads wait at it at the same time
-    members = thread_team.Team(3, waiting)
-    for pause in (0, 0, 0.05, 0, 0.001, 0):
+def test_the_work_is_done_by_several_threads_at_once(make_team):
+    # Passes only if three threads wait at it at the same time.
+    together = threading.Barrier(3, timeout=PATIENCE_SECONDS)
+    members = make_team(3)
+    for pause in (0, 0, 0.05, 0, 0.001, 0):  # threads that still look for work, and such as have gone to sleep
         members.share(3, lambda *share: together.wait())
         time.sleep(pause)
 
 
-@pytest.mark.parametrize("waiting", WAITING)
-def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended(waiting):
-    ended = []
+def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended(make_team):
+    failing, ended = threading.Event(), []
 
     def task(number, first, last):
         if number == 1:
+            failing.set()
             raise ValueError("share 1")
-        time.sleep(0.05)
+        assert failing.wait(PATIENCE_SECONDS)
+        time.sleep(BUSY_SECONDS)
         ended.append(number)
 
     with pytest.raises(ValueError, match="share 1"):
-        thread_team.Team(3, waiting).share(3, task)
+        make_team(3).share(3, task)
     assert sorted(ended) == [0, 2]
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
-@pytest.mark.parametrize("waiting", WAITING)
-def test_when_interrupted_it_returns_after_all_have_ended(waiting):
-    began, ended = threading.Event(), []
+def test_when_interrupted_it_returns_after_all_have_ended(make_team):
+    began, interrupted, ended = threading.Event(), threading.Event(), []
 
     def task(number, first, last):
         if threading.current_thread() is threading.main_thread():
-            began.wait(10)  # so that the other thread has its share
+            assert began.wait(PATIENCE_SECONDS)  # so that the other thread has its share
+            interrupted.set()
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            time.sleep(5)  # is broken off
+            time.sleep(PATIENCE_SECONDS)  # is broken off
         began.set()
-        time.sleep(0.3)
+        assert interrupted.wait(PATIENCE_SECONDS)
+        time.sleep(BUSY_SECONDS)
         ended.append(number)
 
-    members = thread_team.Team(2, waiting)
+    members = make_team(2)
     with pytest.raises(KeyboardInterrupt):
         members.share(2, task)
     assert len(ended) == 1
@@ -91,28 +106,29 @@ def test_when_interrupted_it_returns_after_all_have_ended(waiting):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
-@pytest.mark.parametrize("waiting", WAITING)
-def test_when_interrupted_while_waiting_for_the_others_too(waiting):
-    began, ended = threading.Event(), []
+def test_when_interrupted_while_waiting_for_the_others_too(make_team):
+    caller, began, ended = threading.main_thread().ident, threading.Event(), []
+
+    def waits():
+        return sys._current_frames()[caller].f_code is thread_team._Job.wait.__code__
 
     def task(number, first, last):
         if threading.current_thread() is threading.main_thread():
-            began.wait(10)
+            assert began.wait(PATIENCE_SECONDS)
             return
         began.set()
-        time.sleep(0.2)  # the caller waits now
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        time.sleep(0.3)
+        wait_for(waits, "the caller to wait")
+        signal.pthread_kill(caller, signal.SIGINT)
+        time.sleep(BUSY_SECONDS)
         ended.append(number)
 
     with pytest.raises(KeyboardInterrupt):
-        thread_team.Team(2, waiting).share(2, task)
+        make_team(2).share(2, task)
     assert len(ended) == 1
 
 
-@pytest.mark.parametrize("waiting", WAITING)
-def test_a_team_at_rest_holds_on_to_nothing(waiting):
-    members, kept = thread_team.Team(3, waiting), []
+def test_a_team_at_rest_holds_on_to_nothing(make_team):
+    members, kept = make_team(3), []
 
     class Large:
         pass
@@ -123,10 +139,7 @@ def test_a_team_at_rest_holds_on_to_nothing(waiting):
         members.share(3, lambda number, first, last: large)
 
     use()
-    end = time.monotonic() + 10
-    while kept[0]() is not None and time.monotonic() < end:
-        time.sleep(0.01)
-    assert kept[0]() is None
+    wait_for(lambda: kept[0]() is None, "the threads to let go")
 
 
 @pytest.mark.skipif(not COMPILED, reason="only compiled code waits awake")
@@ -141,12 +154,11 @@ assert team.the_team() is early and early.waiting is fast_wait
 team.set_threads(3)
 assert team.the_team().waiting is fast_wait
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("waiting", WAITING)
-def test_two_threads_may_use_one_team_at_once(waiting):
-    members, sums = thread_team.Team(2, waiting), {}
+def test_two_threads_may_use_one_team_at_once(make_team):
+    members, sums = make_team(2), {}
 
     def use(name):
         for _ in range(200):
@@ -241,7 +253,7 @@ if pid == 0:
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 """
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=PATIENCE_SECONDS)
 
 
 def test_peak_memory_counts_what_was_used():

@@ -1,12 +1,13 @@
-"""Augmentation of whole batches in Numba: the twin of ``augment.py``, picture by picture and number by number."""
+"""Augmentation of whole batches in Numba: ``reference_augment.py`` picture by picture, number by number."""
 
 import dataclasses
 import functools
 
 import numpy as np
 
-from numcnn.data import augmentation as augment
-from numcnn.data.augmentation import (
+from numcnn.kernels.buffers import scratch
+from numcnn.kernels.fast.jit import kernel
+from numcnn.kernels.reference_augment import (
     CONTRAST,
     CUT,
     CUT_X,
@@ -23,9 +24,9 @@ from numcnn.data.augmentation import (
     STRETCH,
     THICKNESS,
     TURN,
+    numbers_each,
+    spline_weights,
 )
-from numcnn.kernels.buffers import scratch
-from numcnn.kernels.fast.jit import kernel
 
 HALF, LOW = np.uint64(32), np.uint64(8)
 UNIT = np.float32(2**-24)
@@ -48,7 +49,7 @@ def _fill_random(key, counter, out):
 
 @kernel
 def _grow(ink, W, H, corners, amount, out):
-    """One step of `augment.thicken`.  ink and out (H+4,W+4), flat: the picture with a border of two around it."""
+    """One step of `reference_augment.thicken`.  ink, out (H+4,W+4), flat: the picture with a border of two pixels."""
     P = W + 4
     for y in range(2, H + 2):
         middle, upper, lower = ink[y * P : (y + 1) * P], ink[(y - 1) * P : y * P], ink[(y + 1) * P : (y + 2) * P]
@@ -62,7 +63,7 @@ def _grow(ink, W, H, corners, amount, out):
 
 @kernel
 def _shrink(ink, W, H, amount, out):
-    """The one step of `augment.thicken` that shrinks."""
+    """The one step of `reference_augment.thicken` that shrinks."""
     P = W + 4
     for y in range(2, H + 2):
         middle, upper, lower = ink[y * P : (y + 1) * P], ink[(y - 1) * P : y * P], ink[(y + 1) * P : (y + 2) * P]
@@ -74,7 +75,7 @@ def _shrink(ink, W, H, amount, out):
 
 @kernel
 def _smooth(lattice, strength, weights_y, weights_x, H, W, along, places):
-    """places (H*W,) = the spline between the lattice's points, times strength: one of `augment.smooth_fields`.
+    """places (H*W,) = strength * the spline between lattice points: one of `reference_augment.smooth_fields`.
 
     weights_y (points,H) and weights_x (points,W) are flat; three in seven of them are zero, but a row at a time that
     costs less than to leave them out.
@@ -97,7 +98,7 @@ def _smooth(lattice, strength, weights_y, weights_x, H, W, along, places):
 
 @kernel
 def _sample(plane, rows, columns, H, W, P, gain, out):
-    """out = ``plane`` at these places, times ``gain`` and at most 255.  See `augment.sample`.
+    """out = ``plane`` at these places, times ``gain`` and at most 255.  See `reference_augment.sample`.
 
     Unsigned places have no way to count from the end: only so LLVM takes many at a time.
     """
@@ -118,7 +119,7 @@ def _sample(plane, rows, columns, H, W, P, gain, out):
 def _augment(
     images, index, numbers, H, W, key, a, weights_y, weights_x, scale, shift, u, ink, along, rows, columns, out
 ):
-    """See `augment.augment_images`.  a: `_strengths`; from u to columns it is scratch."""
+    """See `reference_augment.augment_images`.  a: `_strengths`; from u to columns it is scratch."""
     rotation, scaling, stretch, shearing, shifting, elastic, thick, thin, contrast, light, noise, cutout = a
     points = weights_y.size // H * (weights_x.size // W)
     P, one, two, white = W + 4, np.float32(1), np.float32(2), np.float32(255)
@@ -194,7 +195,7 @@ def _augment(
 
 @functools.cache
 def _weights(size):
-    return augment.spline_weights(size).T.reshape(-1)
+    return spline_weights(size).T.reshape(-1)
 
 
 @functools.cache
@@ -204,9 +205,9 @@ def _strengths(augmentation):
 
 
 def augment_images(images, index, numbers, key, augmentation, scale, shift, out):
-    """See ``augment.augment_images``."""
+    """See ``reference_augment.augment_images``."""
     H, W = images.shape[1:3]
-    count, kind = augment.numbers_each((H, W)), np.float32
+    count, kind = numbers_each((H, W)), np.float32
     ink = scratch("augmented ink", (2, (H + 4) * (W + 4)), kind)  # before and after the pen changed, or the reverse
     ink[...] = 0
     with np.errstate(over="ignore"):  # random numbers wrap around; not compiled, NumPy would warn of it

@@ -11,23 +11,31 @@ import tempfile
 import time
 from pathlib import Path
 
+from numcnn import kernels
+
 # "reassoc" lets LLVM sum in vector lanes, "contract" lets it use fused multiply-add.  Not in the set: "nnan" and
 # "ninf", which would let LLVM assume that NaN and infinity never occur and so swallow them.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
-
 
 # Older versions' kernels that nobody has added to for so many days are thrown away when a new version makes its folder.
 KEEP_DAYS = 30
 
 
-def cache_tag():
-    """Return what Numba's cache key omits, as eight letters: the flags, and the text of all kernels.
+def hashed_files():
+    """Return the files whose text decides what kernels are compiled to: all of this folder, and of those in it.
 
-    (A compiled function's key has the time stamp of its own file alone; what it calls in another file may have changed
-    since: numba #6845.)
+    More than need be: a kernel compiled anew once too often costs seconds, one that is out of date wrong numbers.
     """
-    files = sorted(Path(__file__).parents[1].rglob("*.py"))
-    texts = [path.read_bytes() for path in files]
+    return sorted(Path(__file__).parents[1].rglob("*.py"))
+
+
+def cache_tag():
+    """Return what Numba's cache key omits, as eight letters: the flags, and the text of all ``hashed_files``.
+
+    (A compiled function's key has the time stamp of its own file alone; what it takes from another file, a function or
+    a constant, may have changed since: numba #6845.)
+    """
+    texts = [path.read_bytes() for path in hashed_files()]
     return hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], texts)).encode()).hexdigest()[:8]
 
 
@@ -84,6 +92,7 @@ if "numba" not in sys.modules:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)
 
 import numba  # noqa: E402  (after its cache folder is set)
+from numba.core import event  # noqa: E402
 
 # NUMBA_DISABLE_JIT=1 leaves the kernels what they are as text: slow Python, for those who want to step through them.
 COMPILED = not numba.config.DISABLE_JIT
@@ -101,7 +110,14 @@ def kernel(function):
         return numba.njit(**settings)(function)
 
 
-def cache_is_empty():
-    """Say whether compiling lies ahead, as far as one can tell: no kernel of ours is cached on disk."""
-    folder = numba.config.CACHE_DIR
-    return COMPILED and not (folder and any(Path(folder).rglob("ops.*.nbi")))
+class _Compilations(event.Listener):
+    """Hears of each kernel that is compiled; loading one from the cache is no such event."""
+
+    def on_start(self, event):
+        kernels.compilation_begins()
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", _Compilations())

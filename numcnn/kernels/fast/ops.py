@@ -19,6 +19,7 @@ from numcnn.kernels.buffers import scratch
 from numcnn.kernels.fast import spin_wait
 from numcnn.kernels.fast.conv_relu_pool import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
 from numcnn.kernels.fast.jit import COMPILED, kernel
+from numcnn.kernels.reference import tanh_forward  # noqa: F401  (NumPy's own is vectorised)
 from numcnn.kernels.thread_team import one_blas_thread, the_team, wait_by
 
 if COMPILED:
@@ -179,6 +180,64 @@ def relu_backward(dout, out, dx):
 
 
 @kernel
+def _leaky_relu(x, sign, slope, out):
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for i in range(x.size):
+        out[i] = x[i] * (one if sign[i] > zero else slope)
+
+
+def leaky_relu_forward(x, slope, out):
+    """See ``reference.leaky_relu_forward``."""
+    _leaky_relu(*_flat(x, x), x.dtype.type(slope), *_flat(out))
+
+
+def leaky_relu_backward(dout, out, slope, dx):
+    """See ``reference.leaky_relu_backward``."""
+    _leaky_relu(*_flat(dout, out), dout.dtype.type(slope), *_flat(dx))
+
+
+@kernel
+def _tanh_backward(dout, out, dx):
+    one = dout.dtype.type(1)
+    for i in range(dout.size):
+        dx[i] = dout[i] * (one - out[i] * out[i])
+
+
+def tanh_backward(dout, out, dx):
+    """See ``reference.tanh_backward``."""
+    _tanh_backward(*_flat(dout, out, dx))
+
+
+@kernel
+def _sigmoid_of_exp(x, out):
+    """Turn exp(-abs(x)), which ``out`` holds, into the sigmoid of x."""
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for i in range(x.size):
+        e = out[i]
+        out[i] = (one if x[i] >= zero else e) / (one + e)
+
+
+def sigmoid_forward(x, out):
+    """See ``reference.sigmoid_forward``.  NumPy's exp() is vectorised; Numba's calls the C library for each number."""
+    np.abs(x, out=out)
+    np.negative(out, out=out)
+    np.exp(out, out=out)
+    _sigmoid_of_exp(*_flat(x, out))
+
+
+@kernel
+def _sigmoid_backward(dout, out, dx):
+    one = dout.dtype.type(1)
+    for i in range(dout.size):
+        dx[i] = dout[i] * out[i] * (one - out[i])
+
+
+def sigmoid_backward(dout, out, dx):
+    """See ``reference.sigmoid_backward``."""
+    _sigmoid_backward(*_flat(dout, out, dx))
+
+
+@kernel
 def _dropout(x, u, out, rate, scale):
     zero = x.dtype.type(0)
     for i in range(x.size):
@@ -250,6 +309,121 @@ def maxpool2d_backward(dout, which, dx, window, stride):
 
 
 @kernel
+def _averagepool2d_forward(x, out, PH, PW, SH, SW):
+    """Add up each window's pixels, all channels together."""
+    N, OH, OW, C = out.shape
+    size = x.dtype.type(PH * PW)
+    for n in range(N):
+        for oy in range(OH):
+            for ox in range(OW):
+                total = out[n, oy, ox]
+                total[:] = 0
+                for ky in range(PH):
+                    for kx in range(PW):
+                        pixel = x[n, oy * SH + ky, ox * SW + kx]
+                        for c in range(C):
+                            total[c] += pixel[c]
+                for c in range(C):
+                    total[c] /= size
+
+
+def averagepool2d_forward(x, out, window, stride):
+    """See ``reference.averagepool2d_forward``."""
+    _averagepool2d_forward(x, out, *window, *stride)
+
+
+@kernel
+def _averagepool2d_backward(dout, dx, PH, PW, SH, SW):
+    N, OH, OW, C = dout.shape
+    share = dout.dtype.type(1) / dout.dtype.type(PH * PW)
+    for n in range(N):
+        dx[n] = 0
+        for oy in range(OH):
+            for ox in range(OW):
+                gradient = dout[n, oy, ox]
+                for ky in range(PH):
+                    for kx in range(PW):
+                        dpixel = dx[n, oy * SH + ky, ox * SW + kx]
+                        for c in range(C):
+                            dpixel[c] += gradient[c] * share
+
+
+def averagepool2d_backward(dout, dx, window, stride):
+    """See ``reference.averagepool2d_backward``."""
+    _averagepool2d_backward(dout, dx, *window, *stride)
+
+
+@kernel
+def _add_up_columns(x, total):
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            total[c] += x[m, c]
+
+
+@kernel
+def _add_up_squares(x, mean, total):
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            difference = x[m, c] - mean[c]
+            total[c] += difference * difference
+
+
+def batchnorm_statistics(x, mean, var):
+    """See ``reference.batchnorm_statistics``."""
+    M, C = x.shape
+    totals = np.zeros((2, C))
+    _add_up_columns(x, totals[0])
+    mean[...] = totals[0] / M  # not in the compiled loop: its 1/M would be rounded, and a constant have a variance
+    _add_up_squares(x, mean, totals[1])
+    var[...] = totals[1] / M
+
+
+@kernel
+def _batchnorm_forward(x, mean, scale, beta, out):
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            out[m, c] = (x[m, c] - mean[c]) * scale[c] + beta[c]
+
+
+def batchnorm_forward(x, mean, var, gamma, beta, eps, out):
+    """See ``reference.batchnorm_forward``."""
+    _batchnorm_forward(x, mean, gamma / np.sqrt(var + x.dtype.type(eps)), beta, out)
+
+
+@kernel
+def _batchnorm_sums(dout, x, mean, scale, dgamma, dbeta):
+    M, C = x.shape
+    along_xhat, along_one = np.zeros(C), np.zeros(C)
+    for m in range(M):
+        for c in range(C):
+            along_xhat[c] += dout[m, c] * ((x[m, c] - mean[c]) * scale[c])
+            along_one[c] += dout[m, c]
+    for c in range(C):
+        dgamma[c] = along_xhat[c]
+        dbeta[c] = along_one[c]
+
+
+@kernel
+def _batchnorm_dx(dout, x, mean, scale, gamma, mean_along_xhat, mean_dout, dx):
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            xhat = (x[m, c] - mean[c]) * scale[c]
+            dx[m, c] = gamma[c] * scale[c] * (dout[m, c] - mean_dout[c] - xhat * mean_along_xhat[c])
+
+
+def batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
+    """See ``reference.batchnorm_backward``."""
+    scale = 1 / np.sqrt(var + x.dtype.type(eps))
+    _batchnorm_sums(dout, x, mean, scale, dgamma, dbeta)
+    if dx is not None:
+        _batchnorm_dx(dout, x, mean, scale, gamma, dgamma / len(x), dbeta / len(x), dx)
+
+
+@kernel
 def _softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
     N, C = logits.shape
     one = logits.dtype.type(1)
@@ -315,7 +489,7 @@ def gather_images(images, index, scale, shift, out):
 
 
 def augment_images(*arguments):
-    """See ``augment.augment_images``."""
+    """See ``reference_augment.augment_images``."""
     from numcnn.kernels.fast import augment  # here: who only reads pictures can do without
 
     augment.augment_images(*arguments)

@@ -1,7 +1,8 @@
 """One picture through a network, with as little as possible around the arithmetic: for drawing pads and cameras.
 
 A *stage* is a compiled kernel with all its arguments, so that a picture is read by calling the stages in turn.  Weights
-are turned into the form that the kernels want once, when the stage is made, so a stage doesn't see later changes.
+are turned into the form that the kernels want once (``conv_weights``, ``dense_weights``), so stages don't see later
+changes, and the stages of several threads share them.
 """
 
 import functools
@@ -22,23 +23,35 @@ def gather_stage(images, scale, shift, out):
     return functools.partial(ops._gather_images, *flat, dtype(scale), dtype(shift), out.reshape(1, -1))
 
 
-def conv_relu_pool_stage(x, w, b, out):
+def _aligned(w):
+    weights = zeros(w.shape, w.dtype)
+    weights[...] = w
+    return weights.reshape(-1)
+
+
+def conv_weights(w, windows):
+    """Return what ``conv_relu_pool_stage`` wants of weights (KH,KW,C,F), for so many pooled windows in an image."""
+    if forward_way(w.shape, windows) != "winograd":
+        return _aligned(w)
+    _, _, C, F = w.shape
+    u = zeros((16 * C * F,), w.dtype)
+    conv_relu_pool._transform_weights(w.reshape(-1), u, C, F)
+    return u
+
+
+def conv_relu_pool_stage(x, w_shape, weights, b, out):
     """Return the stage for ``reference.conv_relu_pool_forward`` of one picture, for shapes that suit the block."""
     _, H, W, C = x.shape
-    F = w.shape[3]
+    F = w_shape[3]
     _, PH, PW, _ = out.shape
     which = zeros((out.size,), np.uint8)
-    flat = x.reshape(-1), out.reshape(-1)
-    if forward_way(w.shape, PH * PW) == "winograd":
-        u, v, m = (zeros((16 * n,), w.dtype) for n in (C * F, PH * PW * C, PH * PW * F))
-        conv_relu_pool._transform_weights(w.reshape(-1), u, C, F)
+    arguments = x.reshape(-1), weights, b, out.reshape(-1), which
+    if forward_way(w_shape, PH * PW) == "winograd":
+        v, m = (zeros((16 * PH * PW * n,), x.dtype) for n in (C, F))
         block = conv_relu_pool._winograd(conv_relu_pool._columns(F, conv_relu_pool.WINDOWS))
-        arguments = flat[0], u, b.copy(), flat[1], which, v, m
+        arguments += v, m
     else:
-        weights = zeros(w.shape, w.dtype)
-        weights[...] = w
-        block = conv_relu_pool.direct_kernel(w.shape)
-        arguments = flat[0], weights.reshape(-1), b.copy(), flat[1], which
+        block = conv_relu_pool.direct_kernel(w_shape)
     return functools.partial(block, *arguments, 1, H, W, C, F, PH, PW)
 
 
@@ -81,11 +94,14 @@ def _dense_few(x, w, b, out, relu):
             out[f] = max(out[f], out.dtype.type(0))
 
 
-def dense_stage(x, w, b, out, relu):
+def dense_weights(w):
+    """Return what ``dense_stage`` wants of weights (D,F)."""
+    return _aligned(w)
+
+
+def dense_stage(x, weights, b, out, relu):
     """Return the stage for a dense layer, x (1,D) to out (1,F), with ReLU if ``relu``."""
-    weights = zeros(w.shape, w.dtype)
-    weights[...] = w
-    arguments = x.reshape(-1), weights.reshape(-1), b.copy(), out.reshape(-1)
+    arguments = x.reshape(-1), weights, b, out.reshape(-1)
     columns = next((n for n in (8, 4, 2, 1) if out.size % (n * LANES) == 0), 0)
     if columns:
         return functools.partial(_dense(columns), *arguments, np.zeros(x.size, np.int64), relu)
