@@ -130,7 +130,7 @@ class Timed:
                 for call in ways.values():
                     self._run(call, WARM_UP_CALLS)
 
-    def wait(self) -> Any:  # noqa: ANN401  (a loss is whatever the framework makes of one)
+    def wait(self) -> Any:
         """Return when all submitted work is done: the last loss, where there is one."""
 
     def running(self) -> AbstractContextManager[Any]:

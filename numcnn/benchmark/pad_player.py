@@ -36,7 +36,7 @@ Event = tuple[int, tuple[int, int]]  # kind, position
 class TimedPad(app.Pad):
     """A pad that notes when the events it handles were posted."""
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401  (the pad's own)
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.handled: list[float] = []
 

@@ -87,7 +87,7 @@ class WorkerProcess:
         except OSError:
             raise WorkerFailed(self._how_it_ended()) from None
 
-    def answer(self, seconds: float = PATIENCE_SECONDS) -> Any:  # noqa: ANN401  (whatever JSON holds)
+    def answer(self, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait for the result of the request.  Raises WorkerFailed with the reason."""
         try:
             line = self._answers.get(timeout=seconds)
@@ -100,7 +100,7 @@ class WorkerProcess:
             raise WorkerFailed(answer["error"])
         return answer["result"]
 
-    def call(self, do: str, **arguments: object) -> Any:  # noqa: ANN401  (whatever JSON holds)
+    def call(self, do: str, **arguments: object) -> Any:
         """Send a request and wait for its result."""
         self.ask(do, **arguments)
         return self.answer()
@@ -147,7 +147,7 @@ class Workers:
         """The names of the workers that have not failed."""
         return list(self._alive)
 
-    def call(self, name: str, do: str, **arguments: object) -> Any:  # noqa: ANN401  (whatever JSON holds)
+    def call(self, name: str, do: str, **arguments: object) -> Any:
         """Return the result of one worker's request; None if it fails: it is out then, and ``failed`` says why."""
         try:
             return self._alive[name].call(do, **arguments)
