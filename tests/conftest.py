@@ -22,6 +22,7 @@ def no_real_data(tmp_path_factory):
     So nothing else can depend on whether they are at hand, and .ci/run needn't run it both with them and without.
     """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENBLAS_NUM_THREADS", "1")  # in the processes that tests start, as in ``one_blas_thread`` here
         for name in REAL:
             patch.delenv(name, raising=False)
         # Where downloads are kept.  Compiled kernels aren't: NUMBA_CACHE_DIR has been set by the imports above.

@@ -267,7 +267,7 @@ def test_compiling_is_announced_whenever_something_is_compiled(run_folder, tmp_p
 
     announced()  # now all that it needs is in the cache
     assert announced() == 0
-    removed = list(cache.rglob("fast._gather_images*"))
+    removed = list(cache.rglob("ops._gather_images*"))
     assert removed
     for path in removed:
         path.unlink()
@@ -640,7 +640,7 @@ def test_gradcheck_shows_its_progress_on_a_terminal(options):
 
     leader, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
-    command = [sys.executable, "-m", "numcnn", "gradcheck", *options]
+    command = [sys.executable, "-m", "numcnn", "gradcheck", "--samples", "300", *options]  # more than the second's delay
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal)
     os.close(terminal)
     shown = b""
