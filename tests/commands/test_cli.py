@@ -640,7 +640,8 @@ def test_gradcheck_shows_its_progress_on_a_terminal(options):
 
     leader, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
-    command = [sys.executable, "-m", "numcnn", "gradcheck", "--samples", "300", *options]  # more than the second's delay
+    samples = "200"  # which takes longer than the second that the bar waits for
+    command = [sys.executable, "-m", "numcnn", "gradcheck", "--samples", samples, *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal)
     os.close(terminal)
     shown = b""
