@@ -3,7 +3,9 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -138,6 +140,16 @@ def test_what_takes_long_to_load_has_one_door():
         ), f"{module} loads Numba when it is imported"
         if not module.startswith("benchmark.peers"):
             assert not any(name.startswith("numcnn.benchmark.peers") for name in imported(module)), module
+
+
+def test_ruff_guards_the_same_doors():
+    ruff = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["lint"]
+    assert ruff["flake8-tidy-imports"]["banned-api"].keys() == DOORS.keys()
+    opened = [path for path, rules in ruff["per-file-ignores"].items() if "TID251" in rules]
+    files = {module: f"numcnn/{path.relative_to(ROOT).as_posix()}" for module, path in FILES.items()}
+    doors = tuple(door for some in DOORS.values() for door in some)
+    behind = {module for module in MODULES if f"{module}.".startswith(doors)}
+    assert behind == {module for module in MODULES if any(fnmatch(files[module], pattern) for pattern in opened)}
 
 
 def top_level(module):
