@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import BACKEND, draw_digits
+from conftest import BACKEND, COMPILED, draw_digits
 from PIL import Image
 from processes import ROOT, read_until, running
 
@@ -238,7 +238,9 @@ def measured(digits, tmp_path_factory):
     """The document of a real, very short run of numcnn alone, its table, and the picture's file."""
     folder = tmp_path_factory.mktemp("measured")
     command = [sys.executable, "-m", "numcnn", "bench", "--quick", "--rounds", "1", "--dataset", digits]
-    files = ["--json", folder / "b.json", "--plot", folder / "b.png", "--backend", BACKEND, "--no-peers"]
+    files = ["--json", folder / "b.json", "--plot", folder / "b.png", "--no-peers", "--backend", BACKEND]
+    # Without compiled kernels two BLAS threads would wait for each other by spinning: slow where others work, too.
+    command += [] if COMPILED else ["--threads", "1"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*map(str, command), *map(str, files)], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
