@@ -203,6 +203,6 @@ def test_training_with_it_repeats_itself_and_wants_grey_pictures():
         results.add(network.params.tobytes())
     assert len(results) == 1
     with pytest.raises(
-        ConfigError, match=r"--augment changes grey pictures, \(N, H, W\) uint8; these are \(8, 28, 28\) float64"
+        ConfigError, match=r"`augment` changes grey pictures, \(N, H, W\) uint8; these are \(8, 28, 28\) float64"
     ):
         network.fit(images[:8] / 255, labels[:8], epochs=1, augment=1.0)

@@ -28,7 +28,7 @@ from numcnn import (
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, reference
 from numcnn.nn.gradient_check import GradientWatch
-from numcnn.nn.layers import Layer
+from numcnn.nn.layer import Layer
 from numcnn.nn.models import make_layers
 
 # Unequal sizes everywhere, so that no swap of axes goes unnoticed.

@@ -13,7 +13,7 @@ from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Ne
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.kernels import thread_team
-from numcnn.nn.data_parallel import count_shares
+from numcnn.nn.data_parallel import count_shards
 from numcnn.nn.models import make_layers
 from numcnn.training.config import TrainConfig
 from numcnn.training.loop import Monitor, _is_far_off, fit, state_from_json, state_to_json
@@ -415,7 +415,7 @@ def test_equal_bytes_when_the_work_is_shared(threads):
         results = set()
         for _ in range(2):
             network = Network(make_layers("canonical"), normalisation=(0.13, 0.31))
-            assert count_shares(128, network.flops, network.kernels) == threads
+            assert count_shards(128, network.flops, network.kernels) == threads
             network.fit(images[:384], labels[:384], epochs=2, batch_size=128)
             results.add(network.params.tobytes())
         assert len(results) == 1
