@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""``numcnn bench`` from a checkout: the same arguments, the same function."""
+"""Run ``numcnn bench`` from a checkout, with the same arguments."""
 
 import sys
 from pathlib import Path

@@ -8,8 +8,8 @@ from numcnn.benchmark.numcnn_contestants import NumcnnTraining
 class Talkative(NumcnnTraining):
     """Prints, from Python and from C, where the answers must not be disturbed."""
 
-    def __init__(self, task, threads, backend):
-        super().__init__(task, threads, backend)
+    def __init__(self, workload, threads, backend):
+        super().__init__(workload, threads, backend)
         print('{"result": "not an answer"}')
         os.write(1, b"nor this\n")
 
@@ -17,8 +17,8 @@ class Talkative(NumcnnTraining):
 class Crooked(NumcnnTraining):
     """Has one wrong weight."""
 
-    def __init__(self, task, threads, backend):
-        super().__init__(task, threads, backend)
+    def __init__(self, workload, threads, backend):
+        super().__init__(workload, threads, backend)
         self.network.layers[3].params["w"][1, 2, 3, 4] += 0.5
 
 

@@ -38,8 +38,8 @@ UPWARDS = {("nn.network", "training.loop"), ("nn.network", "training.config")}
 DOORS = {
     "numba": ("kernels.fast.",),
     "llvmlite": ("kernels.fast.",),
-    "pygame": ("pad.", "benchmark.pad_latency"),
-    "matplotlib": ("evaluation.plots",),
+    "pygame": ("pad.", "benchmark.pad_player"),
+    "matplotlib": ("evaluation.plots.style",),
     "PIL": ("imaging.", "pad."),  # imaging/ reads, resizes and paints pictures; the pad writes them
     "requests": ("data.download",),
     "pooch": ("data.download",),

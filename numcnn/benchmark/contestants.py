@@ -1,20 +1,25 @@
-"""Who takes part, and what a contestant is: the base classes that do the timing alike for all of them."""
+"""Who takes part, and the base classes that time all contestants in the same way."""
 
 import gc
 import importlib.util
 import math
 import time
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from numcnn.benchmark.workload import CLASSES, INFERENCE_BATCH
+from numcnn.kernels.arrays import AnyArray, Floats
 
-# Untimed, at the start of a burst: caches are cold and threads asleep after the others' turns.  Two calls at least.
+# Untimed, at the start of a burst: caches are cold and threads asleep after the others' turns.
 WARM_UP_SECONDS, WARM_UP_CALLS = 0.1, 2
-PATIENCE = 3  # times as long as it should take, and a burst is ended: somebody else has the processors
-TRIAL_SECONDS, TRIAL_CALLS = 0.1, 10  # for each variant, when the fastest is chosen: until one of them is reached
+PATIENCE = 3  # a burst ends after this many times its planned duration: other processes have the processors
+TRIAL_SECONDS, TRIAL_CALLS = 0.1, 10  # limits of the trial of a variant, when the fastest is chosen
+
+Call: TypeAlias = Callable[[int], Any]  # does one step; its argument is the number of the call
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,8 @@ class Contestant:
     """An entry of the table below.
 
     where: "module:Class", loaded by the contestant's worker alone.  peer: the framework, None for numcnn itself.
-    packages: what it imports.  threads: None for as many as everybody.  options: arguments for the class.  quick: takes
-    part in a quick run too.
+    packages: what it imports.  threads: None for the number that the benchmark runs with.  options: arguments of the
+    class.  quick: takes part in a quick run too.
     """
 
     name: str
@@ -31,17 +36,18 @@ class Contestant:
     part: str
     where: str
     peer: str | None = None
-    packages: tuple = ()
+    packages: tuple[str, ...] = ()
     threads: int | None = None
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     quick: bool = True
 
-    def missing_packages(self):
-        """Return which of the packages are not installed; nothing is imported to find out."""
+    def missing_packages(self) -> list[str]:
+        """Return which of the packages are not installed, without importing any."""
         return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
 
 _PEERS = "numcnn.benchmark.peers"
+_TRAINING = "numcnn.benchmark.numcnn_contestants:NumcnnTraining"
 NUMCNN = "numcnn"
 ONE_THREAD = "numcnn-one-thread"
 UNFUSED = "numcnn-unfused"
@@ -49,26 +55,10 @@ AUGMENTED = "numcnn-augmented"
 SGEMM = Contestant("sgemm", "sgemm", "training", "numcnn.benchmark.numcnn_contestants:Sgemm", options={"size": 2048})
 
 CONTESTANTS = (
-    Contestant(NUMCNN, "numcnn", "training", "numcnn.benchmark.numcnn_contestants:NumcnnTraining"),
-    Contestant(
-        ONE_THREAD, "numcnn, one thread", "training", "numcnn.benchmark.numcnn_contestants:NumcnnTraining", threads=1
-    ),
-    Contestant(
-        UNFUSED,
-        "numcnn, layer by layer",
-        "training",
-        "numcnn.benchmark.numcnn_contestants:NumcnnTraining",
-        options={"fuse": False},
-        quick=False,
-    ),
-    Contestant(
-        AUGMENTED,
-        "numcnn, augmented",
-        "training",
-        "numcnn.benchmark.numcnn_contestants:NumcnnTraining",
-        options={"augment": 1.0},
-        quick=False,
-    ),
+    Contestant(NUMCNN, "numcnn", "training", _TRAINING),
+    Contestant(ONE_THREAD, "numcnn, one thread", "training", _TRAINING, threads=1),
+    Contestant(UNFUSED, "numcnn, layer by layer", "training", _TRAINING, options={"fuse": False}, quick=False),
+    Contestant(AUGMENTED, "numcnn, augmented", "training", _TRAINING, options={"augment": 1.0}, quick=False),
     Contestant(
         "pytorch-contiguous",
         "PyTorch, contiguous",
@@ -95,12 +85,17 @@ CONTESTANTS = (
         "onnxruntime",
         "ONNX Runtime",
         "inference",
-        f"{_PEERS}.onnx:OnnxRuntimeInference",
+        f"{_PEERS}.onnx_runtime:OnnxRuntimeInference",
         "onnxruntime",
         ("onnxruntime", "onnx"),
     ),
     Contestant(
-        "openvino", "OpenVINO", "inference", f"{_PEERS}.onnx:OpenVinoInference", "openvino", ("openvino", "onnx")
+        "openvino",
+        "OpenVINO",
+        "inference",
+        f"{_PEERS}.openvino:OpenVinoInference",
+        "openvino",
+        ("openvino", "onnx"),
     ),
     Contestant("pytorch", "PyTorch", "inference", f"{_PEERS}.pytorch:TorchInference", "pytorch", ("torch",)),
 )
@@ -110,67 +105,67 @@ PEERS = tuple(dict.fromkeys(contestant.peer for contestant in CONTESTANTS if con
 class Timed:
     """A contestant in its worker.
 
-    ``variants``: action -> {name of a way to do it: function of the call's number}.  ``settle`` keeps the fastest of
-    each action's ways, so that nobody is beaten for want of a setting.
+    ``variants``: action -> {name of a way to do it: function of the call's number}.  ``settle`` keeps the fastest way
+    of each action, so that no framework loses for want of a setting.
     """
 
-    def __init__(self):
-        self.variants = {}
-        self._chosen = {}  # action -> (variant's name, function, calls in a burst)
+    def __init__(self) -> None:
+        self.variants: dict[str, dict[str, Call]] = {}
+        self._chosen: dict[str, tuple[str, Call, int]] = {}  # action -> variant's name, function, calls in a burst
         self._calls = 0
         self._most_seconds = 0.0
 
-    def versions(self):
-        """Return package -> version of what this contestant stands on."""
+    def versions(self) -> dict[str, str]:
+        """Return package -> version of what this contestant runs on."""
         return {}
 
-    def arrays(self):
-        """Return name -> array of the results that must agree with everybody's."""
+    def arrays(self) -> dict[str, AnyArray]:
+        """Return name -> array of the results that must agree among all contestants."""
         return {}
 
-    def warm_up(self):
+    def warm_up(self) -> None:
         """Call every variant, which compiles it."""
         with self.running():
             for ways in self.variants.values():
                 for call in ways.values():
                     self._run(call, WARM_UP_CALLS)
 
-    def wait(self):
-        """Return when all work that was handed over is done; the last loss, where there is one."""
+    def wait(self) -> Any:
+        """Return when all submitted work is done: the last loss, where there is one."""
 
-    def running(self):
+    def running(self) -> AbstractContextManager[Any]:
         """Return the context that calls are made in."""
         return nullcontext()
 
-    def settle(self, seconds):
-        """Choose the fastest variants, and find how many calls fill ``seconds``.  Return the variants' names."""
+    def settle(self, seconds: float) -> dict[str, str]:
+        """Choose the fastest variants, and the number of calls that fills ``seconds``.  Return the variants' names."""
         self._most_seconds = PATIENCE * seconds
         with self.running():
             for action, ways in self.variants.items():
                 times = {name: self._trial(call) for name, call in ways.items()}
-                name = min(times, key=times.get)
+                name = min(times, key=lambda name: times[name])
                 self._chosen[action] = (name, ways[name], max(2, math.ceil(seconds / times[name])))
         return {action: name for action, (name, _, _) in self._chosen.items()}
 
-    def _trial(self, call):
-        """Return the seconds that one call takes: the best of two times some, or of one if it is slow."""
+    def _trial(self, call: Call) -> float:
+        """Return the seconds of one call: the best of a single call and, if it is quick, of two series."""
         once = self._timed(call, 1)
         count = min(TRIAL_CALLS, int(TRIAL_SECONDS / once))
         return min([once, *(self._timed(call, count) / count for _ in range(2) if count)])
 
-    def _run(self, call, count):
+    def _run(self, call: Call, count: int) -> None:
         for _ in range(count):
             call(self._calls)
             self._calls += 1
         self.wait()
 
-    def _timed(self, call, count):
+    def _timed(self, call: Call, count: int) -> float:
         started = time.perf_counter()
         self._run(call, count)
         return time.perf_counter() - started
 
-    def _burst(self, action):
-        """Run one action's share of a burst.  Return seconds a call."""
+    def _burst(self, action: str) -> float:
+        """Repeat one action for the length of a burst.  Return seconds a call."""
         _, call, count = self._chosen[action]
         self._get_going(call)
         started, done = time.perf_counter(), 0
@@ -181,7 +176,7 @@ class Timed:
         self.wait()
         return (time.perf_counter() - started) / done
 
-    def _get_going(self, call):
+    def _get_going(self, call: Call) -> None:
         started = time.perf_counter()
         self._run(call, WARM_UP_CALLS)
         while time.perf_counter() - started < WARM_UP_SECONDS:
@@ -191,7 +186,7 @@ class Timed:
 class Training(Timed):
     """A contestant that trains.  A subclass gives ``variants["step"]``: train on batch number i, in its own order."""
 
-    def burst(self):
+    def burst(self) -> dict[str, Any]:
         """Train for a moment.  Return the seconds of a step, and the loss after the last."""
         with self.running(), _no_collection():
             return {"step_seconds": self._burst("step"), "loss": self.wait()}
@@ -203,8 +198,8 @@ class Inference(Timed):
     Both take the number of a call, and return the logits: an array, or a list of a batch's parts.
     """
 
-    def arrays(self):
-        """Return the logits of the first batch and of the first image alone, got in every way there is."""
+    def arrays(self) -> dict[str, AnyArray]:
+        """Return the logits of the first batch and of the first image alone, by every variant."""
         with self.running():
             logits = {
                 f"{action} logits, {name}": call(0)
@@ -214,7 +209,7 @@ class Inference(Timed):
         parts = {name: x if isinstance(x, list) else [x] for name, x in logits.items()}
         return {name: np.concatenate([np.array(x) for x in some]).reshape(-1, CLASSES) for name, some in parts.items()}
 
-    def burst(self, single_calls):
+    def burst(self, single_calls: int) -> dict[str, Any]:
         """Infer for a moment.  Return the seconds of a batch, and the microseconds of each call for one image."""
         with self.running(), _no_collection():
             batch = self._burst("batch")
@@ -227,15 +222,15 @@ class Inference(Timed):
         return {"batch_seconds": batch, "single_us": (np.diff(ticks) / 1000).tolist()}
 
 
-def chunks(pixels):
+def chunks(pixels: Floats) -> list[Floats]:
     """Cut pixels (M,28,28) into full batches for inference."""
     count = len(pixels) // INFERENCE_BATCH
     return np.split(pixels[: count * INFERENCE_BATCH], count)
 
 
 @contextmanager
-def _no_collection():
-    """Keep Python's garbage collector out of the timing; afterwards it may run again."""
+def _no_collection() -> Iterator[None]:
+    """Keep Python's garbage collector out of the timing."""
     gc.collect()
     gc.disable()
     try:

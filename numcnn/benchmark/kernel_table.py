@@ -1,16 +1,18 @@
-"""Where a training step's time goes: each kernel's arithmetic, bytes and time, by plain layers and fused.
+"""Where the time of a training step goes: arithmetic, bytes and time of each kernel, with plain and with fused layers.
 
-Arithmetic is counted from the shapes.  "dense" is every product of the layer, as a framework computes it; "done" is
-what the fused kernel computes of them.  Bytes are those of the arrays that must be read and written once.
+Arithmetic is counted from the shapes.  "dense": all products of the layer, as a framework computes them; "done": those
+that the fused kernel computes.  Bytes count each array that must be read or written once.
 """
 
 import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from numcnn.benchmark.measure import spread
+from numcnn.benchmark.measure import Settings, quartiles
 from numcnn.benchmark.numcnn_contestants import Sgemm
-from numcnn.benchmark.workload import LEARNING_RATE, TRAINING_BATCH
+from numcnn.benchmark.workload import LEARNING_RATE, TRAINING_BATCH, Workload
 from numcnn.kernels.fused_shapes import DEAD, backward_way, forward_way
 from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.fusion import ConvReluPool
@@ -18,33 +20,34 @@ from numcnn.nn.layers import Conv2D, Dense
 from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.training.optim import Adam
 
-WARM_UP, STEPS = 3, 10  # steps of each network in each round; the first ones aren't timed
+WARM_UP, STEPS = 3, 10  # untimed and timed steps of each network in each round
 PEAK_SIZE = 2048  # of the matrices whose product is the machine's peak
 
+Result = TypeVar("Result")
 
-def measure_kernels(task, settings, sgemm_gflops):
+
+def measure_kernels(workload: Workload, settings: Settings, sgemm_gflops: float | None) -> list[dict[str, Any]]:
     """Take steps with plain and with fused layers in turn, on one thread.  Return a row, a dict, for each kernel.
 
-    sgemm_gflops: the machine's peak on one thread, for the shares of it; None: not measured yet.
+    sgemm_gflops: the machine's peak on one thread; None: measure it first.
     """
     if sgemm_gflops is None:
-        sgemm_gflops = Sgemm(task, 1, settings.backend, PEAK_SIZE).burst()["gflops"]
+        sgemm_gflops = Sgemm(workload, 1, settings.backend, PEAK_SIZE).burst()["gflops"]
     use_threads(1)
-    runs = {True: _Steps(task, settings.backend, True), False: _Steps(task, settings.backend, False)}
+    fused, plain = _Steps(workload, settings.backend, True), _Steps(workload, settings.backend, False)
     for _ in range(settings.rounds):
-        for run in runs.values():
+        for run in (fused, plain):
             run.take(WARM_UP, STEPS)
-    fused, plain = runs[True], runs[False]
     rows = []
     for (name, direction), seconds in fused.seconds.items():
         parts = [key for key in plain.seconds if key[1] == direction and key[0] in name.split("+")]
-        before = sum(np.array(plain.seconds[key]) for key in parts)
+        plain_seconds = np.sum([plain.seconds[key] for key in parts], axis=0)
         dense, done = _products(fused, name, direction)
-        us = spread(1e6 * np.array(seconds) / TRAINING_BATCH)["median"]
+        us = quartiles(1e6 * np.array(seconds) / TRAINING_BATCH)["median"]
         rows.append(
             {
                 "kernel": f"{name.replace('+', ' ')} {direction}".strip(),
-                "plain_us": spread(1e6 * before / TRAINING_BATCH)["median"],
+                "plain_us": quartiles(1e6 * plain_seconds / TRAINING_BATCH)["median"],
                 "us": us,
                 "mflop_dense": dense / 1e6,
                 "mflop_done": done / 1e6,
@@ -56,56 +59,57 @@ def measure_kernels(task, settings, sgemm_gflops):
 
 
 class _Steps:
-    """Training steps whose parts are timed one by one."""
+    """Training steps, each part of which is timed.  seconds: (kernel, direction) -> those of every timed step."""
 
-    def __init__(self, task, backend, fuse):
-        self.task, self.network = task, task.network(backend)
+    def __init__(self, workload: Workload, backend: str, fuse: bool) -> None:
+        self.workload, self.network = workload, workload.network(backend)
         self.network.fuse = fuse
         self.criterion = SoftmaxCrossEntropy(self.network.kernels)
         self.optimizer = Adam(self.network.params, self.network.grads, self.network.kernels)
         self.steps = {step.name: step for step in self.network.steps}
         self.x = np.zeros((TRAINING_BATCH, *self.network.input_shape), self.network.dtype)
-        self.seconds = {}
+        self.seconds: dict[tuple[str, str], list[float]] = {}
         self._next = 0
 
-    def take(self, warm_up, steps):
-        """Take ``steps`` steps and note the seconds of their parts; before them some that aren't noted."""
+    def take(self, warm_up: int, steps: int) -> None:
+        """Take ``warm_up`` untimed steps, then ``steps`` timed ones."""
         with self.network.kernels.computing():
             for i in range(warm_up + steps):
-                self._step(i >= warm_up)
+                self._step(timing=i >= warm_up)
 
-    def _step(self, noted):
-        def timed(name, direction, call, *arguments):
+    def _step(self, timing: bool) -> None:
+        def timed(name: str, direction: str, call: Callable[..., Result], *arguments: object) -> Result:
             started = time.perf_counter()
             result = call(*arguments)
-            if noted:
+            if timing:
                 self.seconds.setdefault((name, direction), []).append(time.perf_counter() - started)
             return result
 
-        rows = (self._next * TRAINING_BATCH + np.arange(TRAINING_BATCH)) % len(self.task.images)
+        rows = (self._next * TRAINING_BATCH + np.arange(TRAINING_BATCH)) % len(self.workload.images)
         self._next += 1
-        h = timed("gather", "", self.network.pixel_reader.read, self.task.images, rows, self.x)
+        h = timed("gather", "", self.network.pixel_reader.read, self.workload.images, rows, self.x)
         for step in self.network.steps:
             h = timed(step.name, "forward", step.forward, h, True)
-        timed("loss", "forward", self.criterion.forward, h, self.task.labels[rows])
+        timed("loss", "forward", self.criterion.forward, h, self.workload.labels[rows])
         gradient = timed("loss", "backward", self.criterion.backward)
         for step in reversed(self.network.steps):
             gradient = timed(step.name, "backward", step.backward, gradient, step is not self.network.steps[0])
         timed("Adam", "", self.optimizer.step, LEARNING_RATE)
 
 
-def _products(run, name, direction):
-    """Return the floating-point operations of a step for one image: if all products are computed, and those done."""
+def _products(run: _Steps, name: str, direction: str) -> tuple[int, int]:
+    """Return the floating-point operations of a kernel for one image: those of all products, and those computed."""
     step = run.steps.get(name)
     if isinstance(step, Dense):
-        return (step.flops() * (1 if direction == "forward" else 2),) * 2
+        flops = step.flops() * (1 if direction == "forward" else 2)
+        return flops, flops
     if not isinstance(step, ConvReluPool):
         return 0, 0
     conv, is_first = step.layers[0], step is run.network.steps[0]
     PH, PW, F = step.out_shape
     w_shape = conv.params["w"].shape
     weights = int(np.prod(w_shape[:3]))  # of each filter
-    used = 2 * 4 * PH * PW * F * weights  # the outputs that the pool reads
+    used = 2 * 4 * PH * PW * F * weights  # for the outputs that the pool reads
     if direction == "forward":
         winograd = forward_way(w_shape, PH * PW) == "winograd"
         return conv.flops(), used * 16 // 36 if winograd else used
@@ -116,13 +120,15 @@ def _products(run, name, direction):
     return passes * conv.flops(), passes * used / 4 * alive
 
 
-def _bytes(run, name, direction):
-    """Return the bytes of a step for one image that have to be read or written, each array once."""
+def _bytes(run: _Steps, name: str, direction: str) -> float:
+    """Return the bytes that a kernel must read or write for one image, each array once."""
     params, step = run.network.params, run.steps.get(name)
     if name == "Adam":
-        return 8 * params.nbytes / TRAINING_BATCH  # reads parameters, gradients, moments, decay; writes all but two
+        return (
+            8 * params.nbytes / TRAINING_BATCH
+        )  # reads parameters, gradients, moments, decay; writes all but gradients and decay
     if name == "gather":
-        return run.x[0].nbytes * 5 / 4  # a quarter of it are the uint8 pixels
+        return run.x[0].nbytes * 5 / 4  # floats, and a quarter as many bytes of uint8 pixels
     if step is None:
         return 0
     outputs = int(np.prod(step.out_shape)) * params.itemsize
@@ -136,7 +142,7 @@ def _bytes(run, name, direction):
     return outputs + winners + (inputs if keeps_input else 0) + dinputs + 2 * weights
 
 
-def kernel_table(rows):
+def kernel_table(rows: Sequence[dict[str, Any]]) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
     """Return the rows as a table: (title, header, rows of texts)."""
     header = ("", "plain us", "fused us", "MFLOP dense", "done", "of peak", "kB")
     texts = []

@@ -1,11 +1,15 @@
-"""What the benchmark says: one document that JSON can hold, and the tables that are made of it."""
+"""The benchmark's report: one document that JSON can hold, and its tables as text and Markdown."""
 
 import datetime
 import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from numcnn.benchmark.contestants import AUGMENTED, CONTESTANTS, NUMCNN, ONE_THREAD, UNFUSED
 from numcnn.benchmark.kernel_table import kernel_table
 from numcnn.benchmark.machine import DISTURBED, describe, is_busy
+from numcnn.benchmark.measure import Contest, Figures
+from numcnn.data import Dataset, title_of
 from numcnn.training.run_folder import versions
 
 # Of a peer's variants the best by these keys stands for it.
@@ -13,9 +17,13 @@ BEST_BY = {"training": "images_per_second", "inference": "batch_images_per_secon
 
 COLUMNS = 80  # of a terminal
 
+Document: TypeAlias = dict[str, Any]
+Row: TypeAlias = tuple[str, ...]
+Table: TypeAlias = tuple[str, Row, Sequence[Row]]  # title, header, rows of texts
 
-def new_document(command, dataset, threads):
-    """Return the document with all that is known before anything is measured."""
+
+def new_document(command: str, dataset: Dataset, threads: int) -> Document:
+    """Return the document with everything that is known before the measurements."""
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": command,
@@ -29,8 +37,8 @@ def new_document(command, dataset, threads):
     }
 
 
-def add_contest(document, part, contest, figures):
-    """Enter what came of the training or the inference contest."""
+def add_contest(document: Document, part: str, contest: Contest, figures: Figures) -> None:
+    """Enter the results of the training or the inference contest."""
     document["versions"].update(contest.versions)
     document["failed"].update({f"{part}: {name}": reason for name, reason in contest.failed.items()})
     rounds = {"kept": len(contest.bursts.get(NUMCNN, ())), "disturbed": contest.disturbed, "left_out": contest.left_out}
@@ -55,9 +63,9 @@ def add_contest(document, part, contest, figures):
 # ----------------------------------------------------------------------------------------------------------- the tables
 
 
-def rows_of(document):
-    """Return the document as tables: (title, header, rows of texts), the terminal's and the README's alike."""
-    makers = {
+def rows_of(document: Document) -> list[Table]:
+    """Return the document as tables, for the terminal and for Markdown."""
+    makers: dict[str, Callable[[Document], list[Table]]] = {
         "training": _training_rows,
         "inference": _inference_rows,
         "kernels": lambda document: [kernel_table(document["kernels"])],
@@ -69,8 +77,8 @@ def rows_of(document):
     return [table for part, maker in makers.items() if part in document for table in maker(document)]
 
 
-def _variants(document, part):
-    """Return a part's rows of figures of all peers, the fastest first."""
+def _variants(document: Document, part: str) -> list[dict[str, Any]]:
+    """Return the figures of all peers' variants in a part, the fastest first."""
     rows = [
         variant
         for peer in document["peers"].values()
@@ -80,14 +88,14 @@ def _variants(document, part):
     return sorted(rows, key=lambda row: -row[BEST_BY[part]])
 
 
-def _training_rows(document):
-    ours = document["training"]
-    rows = [("numcnn", _count(ours["images_per_second"]), _span(ours["images_per_second_quartiles"]), "")]
+def _training_rows(document: Document) -> list[Table]:
+    own = document["training"]
+    rows = [("numcnn", _count(own["images_per_second"]), _span(own["images_per_second_quartiles"]), "")]
     ways = ((ONE_THREAD, "one_thread", "scaling"), (UNFUSED, "unfused", "fusion_ratio"))
     for name, key, times in (*ways, (AUGMENTED, "augmented", "augmentation_ratio")):
-        if times in ours:
+        if times in own:
             label = next(c.label for c in CONTESTANTS if c.name == name)
-            rows.append((label, _count(ours[f"{key}_images_per_second"]), "", _times(ours, times)))
+            rows.append((label, _count(own[f"{key}_images_per_second"]), "", _times(own, times)))
     rows += [
         (
             _label(row, "step"),
@@ -99,33 +107,32 @@ def _training_rows(document):
     ]
     rows.append(
         (
-            f"dense roofline: sgemm at {ours['sgemm_gflops']:.0f} GFLOP/s",
-            _count(ours["roofline_images_per_second"]),
+            f"dense roofline: sgemm at {own['sgemm_gflops']:.0f} GFLOP/s",
+            _count(own["roofline_images_per_second"]),
             "",
-            f"{ours['roofline_ratio']:.2f}x",
+            f"{own['roofline_ratio']:.2f}x",
         )
     )
-    return [(f"training, batches of {ours['batch_size']}", ("", "images/s", "quartiles", "numcnn is"), rows)]
+    return [(f"training, batches of {own['batch_size']}", ("", "images/s", "quartiles", "numcnn is"), rows)]
 
 
-def _inference_rows(document):
-    ours = document["inference"]
+def _inference_rows(document: Document) -> list[Table]:
+    own = {"label": "numcnn", **document["inference"]}
     others = _variants(document, "inference")
-    ours = {"label": "numcnn", **ours}
     batches, singles = [], []
-    for label, row in ((_label(row, "batch"), row) for row in (ours, *others)):
+    for label, row in ((_label(row, "batch"), row) for row in (own, *others)):
         speed = (_count(row["batch_images_per_second"]), _span(row["batch_images_per_second_quartiles"]))
         batches.append((label, *speed, _times(row, "batch_ratio")))
-    for label, row in ((_label(row, "single"), row) for row in (ours, *others)):
+    for label, row in ((_label(row, "single"), row) for row in (own, *others)):
         times = (f"{row['single_us_p50']:.1f}", f"{row['single_us_p95']:.1f}")
         singles.append((label, *times, _times(row, "single_ratio")))
     return [
-        (f"inference, batches of {ours['batch_size']:,}", ("", "images/s", "quartiles", "numcnn is"), batches),
+        (f"inference, batches of {own['batch_size']:,}", ("", "images/s", "quartiles", "numcnn is"), batches),
         ("inference, one image", ("", "p50 us", "p95 us", "numcnn is"), singles),
     ]
 
 
-def _scan_rows(document):
+def _scan_rows(document: Document) -> list[Table]:
     scan = document["scan"]
     batches = [
         (f"{row['batch_size']:,}", f"{row['training_us']:.1f}", f"{row['inference_us']:.1f}")
@@ -138,11 +145,11 @@ def _scan_rows(document):
     ]
 
 
-def _start_up_rows(document):
-    ours, peer = document["start_up"], document["peers"].get("pytorch", {}).get("start_up")
-    header, columns = ("", "numcnn"), [ours]
+def _start_up_rows(document: Document) -> list[Table]:
+    own, peer = document["start_up"], document["peers"].get("pytorch", {}).get("start_up")
+    header, columns = ("", "numcnn"), [own]
     if peer:
-        header, columns = (*header, "PyTorch"), [ours, peer]
+        header, columns = (*header, "PyTorch"), [own, peer]
     lines = (
         ("process start to the second step, the first time ever (s)", "first_run_s", "{:.2f}"),
         ("process start to the second step, later (s)", "later_run_s", "{:.2f}"),
@@ -156,7 +163,7 @@ def _start_up_rows(document):
     return [("start-up and memory", header, rows)]
 
 
-def _pad_rows(document):
+def _pad_rows(document: Document) -> list[Table]:
     cases = []
     for case in document["pad"]["cases"]:
         panels = "".join(f", {panel}" for panel in case["panels"])
@@ -173,48 +180,48 @@ def _pad_rows(document):
     return [("pad, from mouse events to new bars", header, cases), ("pad", ("", "numcnn"), rows)]
 
 
-def _time_to_99_rows(document):
-    ours, peer = document["time_to_99"], document["peers"].get("pytorch", {}).get("time_to_99")
+def _time_to_99_rows(document: Document) -> list[Table]:
+    own, peer = document["time_to_99"], document["peers"].get("pytorch", {}).get("time_to_99")
     rows = []
-    for label, row in (("numcnn", ours), ("PyTorch, the same recipe", peer)):
+    for label, row in (("numcnn", own), ("PyTorch, the same recipe", peer)):
         if row:
             seconds = f"{row['seconds']:.2f}" + (
                 f" ± {row['seconds_std']:.2f}" if row["seconds_std"] is not None else ""
             )
             rows.append((label, seconds, _accuracy(row), str(len(row["runs"]))))
     if peer:
-        rows.append(("numcnn's share of PyTorch's time", f"{ours['share_of_pytorch']:.3f}", "", ""))
+        rows.append(("numcnn's share of PyTorch's time", f"{own['share_of_pytorch']:.3f}", "", ""))
     title = "whole runs: process start to test accuracy, kernels compiled already"
     return [(title, ("", "seconds", "test accuracy", "seeds"), rows)]
 
 
-def _accuracy(row):
+def _accuracy(row: dict[str, Any]) -> str:
     several = row["test_accuracy_std"] is not None
     return f"{row['test_accuracy']:.2%}" + (f" ± {100 * row['test_accuracy_std']:.2f}" if several else "")
 
 
-def _label(row, action):
-    """Return a contestant's label, with the variant it settled on where that says more."""
+def _label(row: dict[str, Any], action: str) -> str:
+    """Return a contestant's label, with the variant it settled on where that adds something."""
     chosen = row["settled_on"].get(action, "")
     known = chosen in ("", "run", "jit", "logits") or chosen in row["label"]
     return row["label"] if known else f"{row['label']}, {chosen}"
 
 
-def _count(value):
-    """Return a number of images with three digits that count."""
+def _count(value: float) -> str:
+    """Return a number of images with three significant digits."""
     return f"{float(f'{value:.3g}'):,.0f}"
 
 
-def _span(quartiles):
+def _span(quartiles: Sequence[float]) -> str:
     return f"{_count(quartiles[0])} to {_count(quartiles[1])}"
 
 
-def _times(row, key):
+def _times(row: dict[str, Any], key: str) -> str:
     return f"{row[key]:.2f}x" if key in row else ""
 
 
-def notes(document):
-    """Return the lines that belong under the tables: who is missing, who failed, how much all agree."""
+def notes(document: Document) -> list[str]:
+    """Return the lines below the tables: who is missing or failed, how well results agree, what was disturbed."""
     lines = [f"{peer}: not installed ({', '.join(packages)})" for peer, packages in document["missing"].items()]
     lines += [f"{name} failed: {reason}" for name, reason in document["failed"].items()]
     worst = [max(document[part]["agreement"].values()) for part in BEST_BY if document.get(part, {}).get("agreement")]
@@ -225,10 +232,8 @@ def notes(document):
             more = "1 more round was" if rounds["left_out"] == 1 else f"{rounds['left_out']} more rounds were"
             lines.append(f"{part}: {more} disturbed by other processes, and left out")
         if rounds["disturbed"]:
-            lines.append(
-                f"{part}: others disturbed {rounds['disturbed']} of {rounds['kept']} {_rounds(rounds['kept'])}; "
-                "measure again on a quiet machine"
-            )
+            count = f"{rounds['disturbed']} of {rounds['kept']}"
+            lines.append(f"{part}: disturbed rounds: {count}; measure again on a quiet machine")
     whole = [document.get("time_to_99"), document["peers"].get("pytorch", {}).get("time_to_99")]
     for name, part in zip(("numcnn", "PyTorch"), whole, strict=True):
         if part:
@@ -239,16 +244,15 @@ def notes(document):
     if disturbed:
         lines.append(f"whole runs: other processes disturbed {disturbed} of {len(runs)}")
     if is_busy(document["machine"]):
-        lines.append(
-            f"other work was under way: the load average was {document['machine']['load_average']} at the start"
-        )
+        load = document["machine"]["load_average"]
+        lines.append(f"other processes were busy: the load average was {load} at the start")
     others = document["machine"].get("other_work") or 0
     if others > DISTURBED and {"scan", "start_up"} & set(document):
         lines.append(f"other processes took {others:.0%} of the machine meanwhile; measure again on a quiet one")
     return lines
 
 
-def heading(document):
+def heading(document: Document) -> list[str]:
     """Return the lines above the tables: machine, versions, date, data, rounds."""
     computer, found = document["machine"], document["versions"]
     vectors = f", {computer['vectors']}" if computer["vectors"] else ""
@@ -262,18 +266,16 @@ def heading(document):
     ]
 
 
-def to_text(document):
-    """Return the document as a table for the terminal."""
-    from numcnn.data import title_of
-
+def to_text(document: Document) -> str:
+    """Return the document as tables for the terminal."""
     lines = _folded(heading({**document, "dataset": title_of(document["dataset"])}))
     for table in rows_of(document):
         lines += ["", *_table_lines(*table)]
     return "\n".join([*lines, "", *_folded(notes(document))])
 
 
-def _table_lines(title, header, rows):
-    """Return a table's lines.  Where it would be too wide its title stands alone, and the columns' names are folded."""
+def _table_lines(title: str, header: Row, rows: Sequence[Row]) -> list[str]:
+    """Return a table's lines.  A table that would be too wide has its title on a line and its column names folded."""
     lines, heads = [], [(title, *header[1:])]
     widths = _widths([*heads, *rows])
     if sum(widths) + 2 * len(widths[1:]) > COLUMNS:
@@ -284,26 +286,26 @@ def _table_lines(title, header, rows):
     return [*lines, *(_aligned(row, widths) for row in heads), rule, *(_aligned(row, widths) for row in rows)]
 
 
-def _widths(rows):
+def _widths(rows: Iterable[Row]) -> list[int]:
     return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
-def _aligned(row, widths):
+def _aligned(row: Row, widths: Sequence[int]) -> str:
     cells = [f"{row[0]:<{widths[0]}}", *(f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))]
     return "  ".join(cells).rstrip()
 
 
-def _folded(lines):
-    options = {"subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False}
-    return [part for line in lines for part in textwrap.wrap(line, COLUMNS, **options)]
+def _folded(lines: Iterable[str]) -> list[str]:
+    wrapper = textwrap.TextWrapper(COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return [part for line in lines for part in wrapper.wrap(line)]
 
 
-def _rounds(count):
+def _rounds(count: int) -> str:
     return "round" if count == 1 else "rounds"
 
 
-def to_markdown(document):
-    """Return the document as Markdown, for a README."""
+def to_markdown(document: Document) -> str:
+    """Return the document as Markdown."""
     lines = []
     for title, header, rows in rows_of(document):
         lines += [f"| {' | '.join((title, *header[1:]))} |", "|---" + "|---:" * (len(header) - 1) + "|"]
@@ -312,5 +314,5 @@ def to_markdown(document):
     return "\n".join([*lines, " · ".join([*heading(document), *notes(document)])])
 
 
-def _bold(row):
-    return [f"**{text}**" if text else "" for text in row] if row[0] in ("numcnn", "numcnn, reader") else row
+def _bold(row: Row) -> Row:
+    return tuple(f"**{text}**" if text else "" for text in row) if row[0] in ("numcnn", "numcnn, reader") else row

@@ -1,4 +1,4 @@
-"""Whole training runs as a user starts them, timed from outside: start-up, memory, and the time to a test accuracy."""
+"""Whole training runs as users start them, timed from outside: start-up, memory, and the time to a test accuracy."""
 
 import contextlib
 import importlib.util
@@ -9,20 +9,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from numcnn.benchmark import BenchmarkError
+from numcnn.benchmark import BenchmarkError, Say
 from numcnn.benchmark.machine import OtherWork
-from numcnn.benchmark.measure import missing_peers, spread
+from numcnn.benchmark.measure import Settings, missing_peers, quartiles
 from numcnn.benchmark.processes import PYTHON_MODULE, environment
-from numcnn.data import idx, mnist
+from numcnn.data import Dataset, idx, mnist
 
 FIRST_RUNS, LATER_RUNS = 3, 7
 GOAL = 0.99
 
-# Starts the command that follows, and prints the most memory that it ever had.
+# Starts the command that follows, and prints its peak memory.
 STARTER = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
@@ -30,58 +32,63 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 """
 
-# What `numcnn train` is told for the time to 99%; what PyTorch is told comes from its run card.
+# The options of `numcnn train` for the time to 99%; PyTorch's settings come from its run card.
 RECIPE = ("--preset", "fast")
 
 
-def start_up(settings, dataset_arguments, report):
-    """Measure process start to the second training step: the first run ever, compiling, and later ones.
+def start_up(
+    settings: Settings, dataset_arguments: Sequence[str], say: Say
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Measure process start to the second training step, compiling and later, and the peak memory of one epoch.
 
-    Also the most memory that one epoch on the whole data set takes, compiling and later.  PyTorch beside it, if it
-    takes part.
+    Return numcnn's figures and PyTorch's (None if it takes no part).
     """
-    result = {"steps": 2, "first_run_s": [], "later_run_s": []}
+    first, later, memory = [], [], {}
     train = _numcnn("train", *dataset_arguments, "--threads", settings.threads, "--backend", settings.backend)
-    report("start-up: the first run ever, compiling; then later ones")
+    say("start-up: the first run ever, compiling; then later ones")
     with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as scratch:
+        cache = Path(scratch)
         for number in range(FIRST_RUNS):
             cache = Path(scratch) / f"cache{number}"
             cache.mkdir()
-            result["first_run_s"].append(_until_dry_run([*train, "--dry-run"], settings, cache))
+            first.append(_until_dry_run([*train, "--dry-run"], settings, cache))
         for _ in range(LATER_RUNS):
-            result["later_run_s"].append(_until_dry_run([*train, "--dry-run"], settings, cache))
-        report("start-up: the memory of one epoch")
+            later.append(_until_dry_run([*train, "--dry-run"], settings, cache))
+        say("start-up: the memory of one epoch")
         one_epoch = [*train, "--epochs", "1", "--quiet", "--json"]
-        # The first compiles what two steps had no use for.
+        # The first compiles the kernels that two steps did not use.
         for key in ("peak_memory_first_mb", "peak_memory_mb"):
-            result[key] = _peak_memory([*one_epoch, "--out", f"{scratch}/{key}"], settings, cache)
+            memory[key] = _peak_memory([*one_epoch, "--out", f"{scratch}/{key}"], settings, cache)
         peer = _pytorch_start_up(settings, dataset_arguments, scratch)
-    for key in ("first_run_s", "later_run_s"):
-        result[key] = spread(result[key])["median"]
-    return result, peer
+    times = {"first_run_s": quartiles(first)["median"], "later_run_s": quartiles(later)["median"]}
+    return {"steps": 2, **times, **memory}, peer
 
 
-def _pytorch_start_up(settings, dataset_arguments, scratch):
+def _pytorch_start_up(settings: Settings, dataset_arguments: Sequence[str], scratch: str) -> dict[str, Any] | None:
     """Return the same figures of PyTorch, which compiles nothing; None if it takes no part."""
     if not takes_part("pytorch", settings):
         return None
     run = _pytorch(settings, dataset_arguments, {"epochs": 1})
     later = [_until_dry_run([*run, "--dry-run"], settings) for _ in range(FIRST_RUNS)]
     memory = _peak_memory([*run, "--out", f"{scratch}/card.json"], settings)
-    return {"later_run_s": spread(later)["median"], "peak_memory_mb": memory}
+    return {"later_run_s": quartiles(later)["median"], "peak_memory_mb": memory}
 
 
-def takes_part(peer, settings):
-    """Say whether a peer is asked and installed."""
+def takes_part(peer: str, settings: Settings) -> bool:
+    """Return whether a peer is named and installed."""
     return peer in settings.peers and not missing_peers([peer])
 
 
-def time_to_accuracy(settings, dataset_arguments, seeds, report):
-    """Time whole runs, process start to test accuracy, for seeds 0 ...: numcnn and PyTorch in turn, with one recipe.
+def time_to_accuracy(
+    settings: Settings, dataset_arguments: Sequence[str], seeds: int, say: Say
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Time whole runs from process start to test accuracy: numcnn and PyTorch in turn, with one recipe.
 
-    Return numcnn's figures and PyTorch's (None if it takes no part).  The cache of compiled kernels is warm.
+    The seeds are 0 to seeds - 1; the cache of compiled kernels is warm.  Return numcnn's figures and PyTorch's (None if
+    it takes no part).
     """
-    runs = {"numcnn": [], "pytorch": []}
+    runs: dict[str, list[dict[str, Any]]] = {"numcnn": [], "pytorch": []}
+    config: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="numcnn-bench-") as scratch:
         warm_up = _numcnn("train", *dataset_arguments, "--backend", settings.backend, "--dry-run")
         _until_dry_run(warm_up, settings)  # so that the kernels are compiled
@@ -92,17 +99,17 @@ def time_to_accuracy(settings, dataset_arguments, seeds, report):
                 run = _pytorch(settings, dataset_arguments, config)
                 card = Path(scratch) / f"pytorch{seed}.json"
                 runs["pytorch"].append(_timed_run([*run, "--out", card], settings, card, tuned=True) | {"seed": seed})
-            told = [f"{name} {r[-1]['seconds']:.2f} s {r[-1]['test_accuracy']:.2%}" for name, r in runs.items() if r]
-            report(f"time to {GOAL:.0%}: seed {seed}: {', '.join(told)}")
-    ours, theirs = (_summary(runs[name]) for name in ("numcnn", "pytorch"))
-    ours["config"] = config
-    if theirs:
+            lines = [f"{name} {r[-1]['seconds']:.2f} s {r[-1]['test_accuracy']:.2%}" for name, r in runs.items() if r]
+            say(f"time to {GOAL:.0%}: seed {seed}: {', '.join(lines)}")
+    own, peer = _summary(runs["numcnn"]) | {"config": config}, None
+    if runs["pytorch"]:
+        peer = _summary(runs["pytorch"])
         pairs = [a["seconds"] / b["seconds"] for a, b in zip(runs["numcnn"], runs["pytorch"], strict=True)]
-        ours["share_of_pytorch"] = round(float(np.mean(pairs)), 4)
-    return ours, theirs
+        own["share_of_pytorch"] = round(float(np.mean(pairs)), 4)
+    return own, peer
 
 
-def _numcnn_run(settings, dataset_arguments, seed, scratch):
+def _numcnn_run(settings: Settings, dataset_arguments: Sequence[str], seed: int, scratch: Path) -> dict[str, Any]:
     """Time one run of numcnn; see ``_timed_run``."""
     out = scratch / f"numcnn{seed}"
     recipe = [*RECIPE, "--seed", seed, "--threads", settings.threads, "--backend", settings.backend]
@@ -110,10 +117,8 @@ def _numcnn_run(settings, dataset_arguments, seed, scratch):
     return _timed_run(command, settings, out / "run.json")
 
 
-def _summary(runs):
-    """Return means and spreads over the seeds; None for no runs."""
-    if not runs:
-        return None
+def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return means and spreads over the seeds of one run or more."""
     seconds, accuracies = (np.array([run[key] for run in runs]) for key in ("seconds", "test_accuracy"))
     several = len(runs) > 1
     return {
@@ -126,19 +131,25 @@ def _summary(runs):
     }
 
 
-def _numcnn(*arguments):
+def _numcnn(*arguments: object) -> list[str]:
     return [*PYTHON_MODULE, "numcnn", *map(str, arguments)]
 
 
-def _pytorch(settings, dataset_arguments, config):
+def _pytorch(settings: Settings, dataset_arguments: Sequence[str], config: dict[str, Any]) -> list[str]:
     module = "numcnn.benchmark.peers.pytorch_recipe"
     options = ["--threads", str(settings.threads), "--config", json.dumps(config)]
     return [*PYTHON_MODULE, module, *dataset_arguments, *options]
 
 
 @contextlib.contextmanager
-def _process(command, settings, cache=None, tuned=False, starter=()):
-    """Start a process of a user's kind; end it if something goes wrong here.
+def _process(
+    command: Sequence[object],
+    settings: Settings,
+    cache: Path | None = None,
+    tuned: bool = False,
+    starter: Sequence[str] = (),
+) -> "Iterator[subprocess.Popen[str]]":
+    """Start a process as users would; kill it if something goes wrong here.
 
     cache: its own cache folder.  starter: a command that starts the command.
     """
@@ -146,57 +157,60 @@ def _process(command, settings, cache=None, tuned=False, starter=()):
     if cache:
         env = {**env, "XDG_CACHE_HOME": str(cache)}
         env.pop("NUMBA_CACHE_DIR", None)
-    with tempfile.TemporaryFile("w+") as complaints:
+    with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [*starter, *map(str, command)],
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=errors,
             env=env,
             text=True,
             encoding="utf-8",
             start_new_session=True,
         )
+        assert process.stdout
         try:
             yield process
             process.stdout.read()
             if process.returncode is None:
                 process.wait()
             if process.returncode:
-                complaints.seek(0)
-                raise BenchmarkError(_reason(command, process.returncode, complaints.read()))
+                errors.seek(0)
+                raise BenchmarkError(_reason(command, process.returncode, errors.read()))
         finally:
             if process.returncode is None:
-                if hasattr(os, "killpg"):  # whatever it has started too
+                if hasattr(os, "killpg"):  # also ends what it has started
                     os.killpg(process.pid, signal.SIGKILL)
                 process.kill()
                 process.wait()
             process.stdout.close()
 
 
-def _reason(command, code, complaints):
-    lines = complaints.strip().splitlines() or ["it said nothing"]
+def _reason(command: Sequence[object], code: int, errors: str) -> str:
+    lines = errors.strip().splitlines() or ["it printed no error"]
     return f"{' '.join(map(str, command[3:5]))} ... ended with code {code}: {lines[-1]}"
 
 
-def _until_dry_run(command, settings, cache=None):
+def _until_dry_run(command: Sequence[str], settings: Settings, cache: Path | None = None) -> float:
     """Return the seconds from process start until the dry run's steps are done."""
     started = time.perf_counter()
     with _process(command, settings, cache) as process:
-        for line in process.stdout:
+        for line in process.stdout or ():
             if line.startswith("dry run: all is well"):
                 return time.perf_counter() - started
-    raise BenchmarkError(f"{' '.join(command[3:5])} ... --dry-run did not say that all is well")
+    raise BenchmarkError(f'{" ".join(command[3:5])} ... --dry-run did not print "dry run: all is well"')
 
 
-def _timed_run(command, settings, path, tuned=False):
-    """Run a training; its card appears at ``path``.  Return a dict: seconds from process start until it is there, test
-    accuracy, the settings that were used, and the share of the machine that others took meanwhile.
+def _timed_run(command: Sequence[object], settings: Settings, path: Path, tuned: bool = False) -> dict[str, Any]:
+    """Run a training that writes its run card to ``path``.
+
+    Return a dict: seconds from process start until the card exists, test accuracy, the settings of the run, and the
+    share of the machine that other processes took meanwhile.
     """
     others, started, seconds = OtherWork(), time.perf_counter(), None
     with _process(command, settings, tuned=tuned) as process:
         while seconds is None and process.poll() is None:
             time.sleep(0.005)
-            if path.exists():  # it is written whole or not at all
+            if path.exists():  # it is written completely or not at all
                 seconds = time.perf_counter() - started
     card = json.loads(path.read_text(encoding="utf-8"))
     return {
@@ -207,28 +221,29 @@ def _timed_run(command, settings, path, tuned=False):
     }
 
 
-def _peak_memory(command, settings, cache=None):
-    """Return the most resident memory (MB) that a process ever had; None where the system doesn't say.
+def _peak_memory(command: Sequence[str], settings: Settings, cache: Path | None = None) -> float | None:
+    """Return the peak resident memory (MB) of a process; None where the system doesn't say.
 
-    Linux counts in what the process had that started it, before it became another program.  So a small one starts it.
+    Linux includes the memory of the process that forked it, before it became another program: a small one starts it.
     """
     if importlib.util.find_spec("resource") is None:  # Windows
         return None
     with _process(command, settings, cache, starter=(sys.executable, "-S", "-c", STARTER)) as process:
-        printed = process.stdout.read().split()
+        printed = process.stdout.read().split() if process.stdout else []
     return round(int(printed[-1]) / (1e6 if sys.platform == "darwin" else 1e6 / 1024), 1)
 
 
-def arguments_for(dataset, arguments, folder):
-    """Return the ``--dataset`` and ``--data-dir`` with which a process gets the same data, and at once.
+def dataset_arguments(dataset: Dataset, option: str, data_dir: str | None, folder: str) -> list[str]:
+    """Return the ``--dataset`` and ``--data-dir`` with which a process gets the same data, without delay.
 
-    Generated digits are written to ``folder``, so that drawing them is not part of what is timed.
+    option, data_dir: those of this process.  Generated digits are written to ``folder``, so that drawing them is not
+    part of what is timed.
     """
-    if dataset.is_mnist and arguments.dataset in ("auto", "mnist"):
-        place = arguments.data_dir or os.environ.get("NUMCNN_DATA") or mnist.cache_folder()
+    if dataset.is_mnist and option in ("auto", "mnist"):
+        place = data_dir or os.environ.get("NUMCNN_DATA") or mnist.cache_folder()
         return ["--dataset", "mnist", "--data-dir", str(place)]
     if dataset.name != "generated":
-        return ["--dataset", arguments.dataset]
+        return ["--dataset", option]
     place = Path(folder) / "generated-digits"
     place.mkdir()
     for role, file in mnist.FILES.items():

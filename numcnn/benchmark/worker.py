@@ -1,8 +1,8 @@
 """One contestant's process: ``python -m numcnn.benchmark.worker FOLDER NAME``.
 
-Requests come as lines of JSON on stdin, ``{"do": "burst", ...}``, answers go as lines of JSON to stdout:
-``{"result": ...}`` or ``{"error": "..."}``.  Between them it is blocked on reading, and so disturbs nobody; when stdin
-ends, it ends.  Arrays go through files in FOLDER.
+Requests are lines of JSON on stdin, ``{"do": "burst", ...}``, answers lines of JSON on stdout: ``{"result": ...}`` or
+``{"error": "..."}``.  Between requests it blocks on reading, and so takes no time from the others; it ends when stdin
+ends.  Arrays go through files in FOLDER.
 """
 
 import importlib
@@ -11,29 +11,31 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from numcnn.benchmark.workload import Task
+from numcnn.benchmark.workload import Workload
 
-TASK_FILE = "task.npz"
+WORKLOAD_FILE = "workload.npz"
 
 
 class Worker:
-    """Carries out requests: a public method each."""
+    """Carries out requests: each public method is one."""
 
-    def __init__(self, folder, name):
-        self._folder, self._name, self._contestant = Path(folder), name, None
+    def __init__(self, folder: str | os.PathLike[str], name: str) -> None:
+        self._folder, self._name = Path(folder), name
+        self._contestant: Any = None  # made by ``load``
 
-    def load(self, where, threads, options):
-        """Import the contestant's class and make it, with the task.  Return the versions of what it stands on."""
+    def load(self, where: str, threads: int, options: dict[str, Any]) -> dict[str, str]:
+        """Import the contestant's class and construct it with the workload.  Return the versions it runs on."""
         module, _, name = where.partition(":")
         kind = getattr(importlib.import_module(module), name)
-        self._contestant = kind(Task.load(self._folder / TASK_FILE), threads, **options)
+        self._contestant = kind(Workload.load(self._folder / WORKLOAD_FILE), threads, **options)
         return self._contestant.versions()
 
-    def agree(self):
-        """Write what must agree with the others' to a file, then warm up.  Return the file's name; None: nothing."""
+    def agree(self) -> str | None:
+        """Write the results that must agree to a file, then warm up.  Return the file's name; None: no results."""
         arrays = self._contestant.arrays()
         file = f"{self._name}.npz"
         if arrays:
@@ -41,19 +43,19 @@ class Worker:
         self._contestant.warm_up()
         return file if arrays else None
 
-    def settle(self, **arguments):
+    def settle(self, seconds: float) -> dict[str, str]:
         """Choose the fastest variants.  Return their names by action."""
-        return self._contestant.settle(**arguments)
+        return self._contestant.settle(seconds)
 
-    def burst(self, **arguments):
-        """Work for a moment.  Return what it took, with the processor time of all threads."""
+    def burst(self, **arguments: object) -> dict[str, Any]:
+        """Work for a moment.  Return what was measured, with the processor time of all threads."""
         began = time.process_time()
         return {**self._contestant.burst(**arguments), "processor_seconds": time.process_time() - began}
 
 
-def main(folder, name):
-    """Answer requests until there are no more."""
-    # A framework that prints must not disturb the answers: they have their own way out, and prints go to stderr.
+def main(folder: str, name: str) -> None:
+    """Answer requests until stdin ends."""
+    # What a framework prints must not mix with the answers: they get a descriptor of their own, prints go to stderr.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     worker = Worker(folder, name)
@@ -61,7 +63,7 @@ def main(folder, name):
         request = json.loads(line)
         try:
             answer = {"result": getattr(worker, request.pop("do"))(**request)}
-        except Exception as error:  # whatever a framework raises is the parent's to report
+        except Exception as error:  # the parent reports whatever a framework raises
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -2,10 +2,10 @@
 OpenVINO, as far as they are installed: training and inference of the same
 network on the same batches, in turn, in one run.
 
-Losses, gradients and logits are compared first; what doesn't agree is not
-timed. The machine's own peak, NumPy's product of large matrices, is measured
-in the same rounds: it says what a step would take at best if every product of
-the network were computed.
+Losses, gradients and logits are compared first; nothing is timed unless they
+agree. The machine's peak, NumPy's product of large matrices, is measured in
+the same rounds: it bounds the speed of a step that computes every product of
+the network.
 """
 
 EXAMPLES = """examples:
@@ -13,10 +13,10 @@ EXAMPLES = """examples:
   numcnn bench --quick                training and inference, under a minute
   numcnn bench --json b.json --plot b.png
   numcnn bench --parts time-to-99 --seeds 10
-  pip install torch onnxruntime onnx  gives it somebody to compare with
+  pip install torch onnxruntime onnx  installs two peers to compare with
 
 parts:
-  training     images a second, by everybody and by one thread of numcnn
+  training     images a second, of all and of one thread of numcnn
   inference    one image at a time, and batches of 1,000
   kernels      each kernel's arithmetic, bytes and time, plain and fused
   scan         numcnn's cost for an image by batch and data set size
@@ -25,21 +25,43 @@ parts:
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
 """
 
+import argparse
 import importlib.metadata
+import json
 import tempfile
+from dataclasses import dataclass
+from typing import Any
 
+from numcnn import data
+from numcnn.benchmark import kernel_table, machine, measure, pad_latency, report, whole_runs
+from numcnn.benchmark.contestants import PEERS
+from numcnn.benchmark.measure import Settings, make_workload, missing_peers
+from numcnn.benchmark.workload import IMAGES
 from numcnn.commands import add_data_arguments, add_threads_argument, check_output, print_json, say, terminated_cleanly
+from numcnn.data.dataset import MIXTURES
 from numcnn.errors import ConfigError
+from numcnn.evaluation import plots
+from numcnn.files import atomic_write
+from numcnn.kernels.thread_team import available_threads
 
 PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "time-to-99")
 DEFAULT, QUICK = PARTS[:-1], PARTS[:2]
 ROUNDS, QUICK_ROUNDS = 15, 4
 
 
-def add_arguments(parser):
-    """Add this command's options."""
-    from numcnn.benchmark.contestants import PEERS
+@dataclass(frozen=True)
+class Run:
+    """One run of the benchmark.  document: the report, which every part adds to; folder: for temporary files."""
 
+    document: report.Document
+    settings: Settings
+    dataset: data.Dataset
+    arguments: argparse.Namespace
+    folder: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; training and inference only")
     parser.add_argument(
         "--parts",
@@ -49,7 +71,10 @@ def add_arguments(parser):
     parser.add_argument("--peers", metavar="A,B", help=f"whom to compare with (default: {','.join(PEERS)})")
     parser.add_argument("--no-peers", action="store_true", help="measure numcnn alone")
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help=f"of everybody in turn (default: {ROUNDS}, with --quick {QUICK_ROUNDS})"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help=f"rounds of all in turn (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
     )
     parser.add_argument("--seeds", type=int, default=10, metavar="N", help="runs for time-to-99 (default: %(default)s)")
     add_data_arguments(parser)
@@ -62,30 +87,28 @@ def add_arguments(parser):
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Measure, print, write.  Return the exit code."""
-    from numcnn.benchmark import machine, report
-    from numcnn.benchmark.measure import missing_peers
-
     parts, settings = _parts(arguments), _settings(arguments)
     _check_files(arguments)
     missing = missing_peers(settings.peers)
     if arguments.peers:
-        _tell_of_missing(missing, settings.peers)
+        _name_missing(missing, settings.peers)
     dataset = _load_data(arguments, parts)
     document = report.new_document(arguments.command_line, dataset, settings.threads)
     document["missing"] = missing
     if machine.is_busy(document["machine"]):
-        say(f"warning: other work is under way (load average {document['machine']['load_average']})")
+        say(f"warning: other processes are busy (load average {document['machine']['load_average']})")
     others = machine.OtherWork()
     with terminated_cleanly("bench"), tempfile.TemporaryDirectory(prefix="numcnn-bench-") as folder:
-        _measure(document, parts, settings, dataset, arguments, folder)
+        for part in parts:
+            _measure(Run(document, settings, dataset, arguments, folder), part)
     document["machine"]["other_work"] = others.share()
     _write(document, arguments)
     return 0
 
 
-def _parts(arguments):
+def _parts(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Return the parts to measure, in their order."""
     if arguments.parts is None:
         return QUICK if arguments.quick else DEFAULT
@@ -96,7 +119,7 @@ def _parts(arguments):
     return tuple(part for part in PARTS if part in asked)
 
 
-def _tell_of_missing(missing, asked):
+def _name_missing(missing: dict[str, list[str]], asked: tuple[str, ...]) -> None:
     """Say which of the peers that were named are not installed; raises ConfigError if none of them is."""
     if missing:
         line = f"not installed: {', '.join(missing)}; to install: pip install -e '.[bench]'"
@@ -105,11 +128,7 @@ def _tell_of_missing(missing, asked):
         say(line)
 
 
-def _settings(arguments):
-    from numcnn.benchmark.contestants import PEERS
-    from numcnn.benchmark.measure import Settings
-    from numcnn.kernels.thread_team import available_threads
-
+def _settings(arguments: argparse.Namespace) -> Settings:
     most = available_threads()
     threads = most if arguments.threads is None else arguments.threads
     if not 1 <= threads <= most:
@@ -118,23 +137,27 @@ def _settings(arguments):
     for name, value in (("rounds", rounds), ("seeds", arguments.seeds)):
         if value < 1:
             raise ConfigError(f"--{name} is {value}; wants 1 or more")
-    if arguments.peers is not None and arguments.no_peers:
-        raise ConfigError("--peers and --no-peers contradict each other")
-    peers = PEERS if arguments.peers is None else tuple(filter(None, arguments.peers.split(",")))
-    unknown = sorted(set(peers) - set(PEERS))
-    if unknown or not peers:
-        raise ConfigError(f"--peers is {arguments.peers}; wants some of {','.join(PEERS)}")
     return Settings(
         threads=threads,
         rounds=rounds,
         seconds=0.12 if arguments.quick else 0.4,
-        peers=() if arguments.no_peers else peers,
+        peers=_peers(arguments),
         backend=arguments.backend,
         quick=arguments.quick,
     )
 
 
-def _check_files(arguments):
+def _peers(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the frameworks to compare with, installed or not."""
+    if arguments.peers is not None and arguments.no_peers:
+        raise ConfigError("--peers and --no-peers contradict each other")
+    peers = PEERS if arguments.peers is None else tuple(filter(None, arguments.peers.split(",")))
+    if set(peers) - set(PEERS) or not peers:
+        raise ConfigError(f"--peers is {arguments.peers}; wants some of {','.join(PEERS)}")
+    return () if arguments.no_peers else peers
+
+
+def _check_files(arguments: argparse.Namespace) -> None:
     """Refuse a file that can't be written before anything takes time."""
     if arguments.plot:
         check_output("--plot", arguments.plot, ".png")
@@ -144,65 +167,55 @@ def _check_files(arguments):
         raise ConfigError("--markdown and --json - would both go to stdout; name a file for the JSON")
 
 
-def _load_data(arguments, parts):
-    """Return the data set; where only a part of it is needed, digits are drawn no more than that.
+def _load_data(arguments: argparse.Namespace, parts: tuple[str, ...]) -> data.Dataset:
+    """Return the data set, with no more generated digits than the parts need.
 
     Raises ConfigError for the pad's mixture.
     """
-    from numcnn import data
-    from numcnn.benchmark.workload import IMAGES
-    from numcnn.data.dataset import MIXTURES
-
     if arguments.dataset in MIXTURES:
         raise ConfigError(
-            f"--dataset {arguments.dataset} has pictures of no digit, which the peers know no label for; name another"
+            f"--dataset {arguments.dataset} contains non-digits, which the peers have no label for; name another"
         )
     whole = set(parts) - {*QUICK, "kernels", "pad"}
-    few = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
+    few: dict[str, Any] = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
 
 
-def _measure(document, parts, settings, dataset, arguments, folder):
-    """Measure part by part, and enter the figures in the document."""
-    from numcnn.benchmark import measure, report, whole_runs
-
-    for part in parts:
-        if part in QUICK:
-            task = measure.make_task(dataset)
-            report.add_contest(document, part, *getattr(measure, part)(task, settings, folder, say))
-        elif part == "kernels":
-            from numcnn.benchmark.kernel_table import measure_kernels
-
-            say("kernels: plain and fused layers in turn")
-            peak = document.get("training", {}).get("sgemm_gflops_one_thread")
-            document["kernels"] = measure_kernels(measure.make_task(dataset), settings, peak)
-        elif part == "pad":
-            from numcnn.benchmark import pad_latency
-
-            document["pad"] = pad_latency.measure(settings.quick, say)
-        elif part == "scan":
-            whole = measure.make_task(dataset, most=None)
-            document["scan"] = measure.scan(whole, settings, folder, say)
-        else:
-            same = whole_runs.arguments_for(dataset, arguments, tempfile.mkdtemp(dir=folder))
-            if part == "start-up":
-                ours, peer = whole_runs.start_up(settings, same, say)
-            else:
-                ours, peer = whole_runs.time_to_accuracy(settings, same, arguments.seeds, say)
-            key = part.replace("-", "_")
-            document[key] = ours
-            if peer:
-                document["peers"].setdefault("pytorch", {})[key] = peer
-                document["versions"]["torch"] = importlib.metadata.version("torch")
+def _measure(run: Run, part: str) -> None:
+    """Measure a part, and enter its figures in the document."""
+    document, settings = run.document, run.settings
+    if part in QUICK:
+        contest = measure.training if part == "training" else measure.inference
+        report.add_contest(document, part, *contest(make_workload(run.dataset), settings, run.folder, say))
+    elif part == "kernels":
+        say("kernels: plain and fused layers in turn")
+        peak = document.get("training", {}).get("sgemm_gflops_one_thread")
+        document["kernels"] = kernel_table.measure_kernels(make_workload(run.dataset), settings, peak)
+    elif part == "pad":
+        document["pad"] = pad_latency.measure(settings.quick, say)
+    elif part == "scan":
+        document["scan"] = measure.scan(make_workload(run.dataset, most=None), settings, run.folder, say)
+    else:
+        _measure_whole_runs(run, part)
 
 
-def _write(document, arguments):
+def _measure_whole_runs(run: Run, part: str) -> None:
+    document, settings = run.document, run.settings
+    scratch = tempfile.mkdtemp(dir=run.folder)
+    same = whole_runs.dataset_arguments(run.dataset, run.arguments.dataset, run.arguments.data_dir, scratch)
+    if part == "start-up":
+        own, peer = whole_runs.start_up(settings, same, say)
+    else:
+        own, peer = whole_runs.time_to_accuracy(settings, same, run.arguments.seeds, say)
+    key = part.replace("-", "_")
+    document[key] = own
+    if peer:
+        document["peers"].setdefault("pytorch", {})[key] = peer
+        document["versions"]["torch"] = importlib.metadata.version("torch")
+
+
+def _write(document: report.Document, arguments: argparse.Namespace) -> None:
     """Write the files, and print the tables."""
-    import json
-
-    from numcnn.benchmark import report
-    from numcnn.files import atomic_write
-
     if arguments.json == "-":
         print_json(document)
     else:
@@ -212,7 +225,5 @@ def _write(document, arguments):
             file.write((json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
         say(f"wrote {arguments.json}")
     if arguments.plot:
-        from numcnn.evaluation import plots
-
         plots.save(plots.benchmark_plot(document), arguments.plot)
         say(f"wrote {arguments.plot}")

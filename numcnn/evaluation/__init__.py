@@ -1,1 +1,1 @@
-"""How good a network is: figures, calibrated probabilities, plots."""
+"""How good a network is: figures of merit, calibrated probabilities, plots."""

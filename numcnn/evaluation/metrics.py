@@ -1,15 +1,19 @@
-"""How good predictions are: accuracy with its interval, loss, precision and recall by class, confusion, robustness."""
+"""Figures of merit: accuracy with its interval, loss, precision and recall by class, confusion, robustness."""
 
 import html
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import DataError, ShapeError
+from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
 
 Z95 = 1.959963984540054  # 97.5% point of the normal distribution: two-sided 95%
-# The same of Student's distribution with 1, 2, 3 ... degrees of freedom; with more than these it is hardly smaller.
+# The same of Student's distribution with 1, 2, 3 ... degrees of freedom; beyond these it hardly falls any further.
 T95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
     2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
@@ -31,7 +35,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """The answers with a probability from ``low`` to ``high``: how many, how sure on average, how often right."""
+    """The answers with a probability from ``low`` to ``high``: count, mean probability, accuracy."""
 
     low: float
     high: float
@@ -42,23 +46,23 @@ class CalibrationBin:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an evaluation found.  accuracy 0..1 with its 95% interval (low, high); confusion (C,C), rows are true.
+    """The result of an evaluation.  accuracy 0..1 with its 95% interval (low, high); confusion (C,C), rows are true.
 
-    calibration: the bins, and calibration_error (0..1) what they come to.  probabilities (N,C): what was judged.
+    calibration: the bins in use; calibration_error (0..1): expected calibration error; probabilities (N,C): the input.
     """
 
     accuracy: float
     n: int
     loss: float
     interval: tuple[float, float]
-    confusion: np.ndarray
+    confusion: Ints
     per_class: list[ClassScores]
     calibration: list[CalibrationBin]
     calibration_error: float
-    probabilities: np.ndarray
+    probabilities: Floats
 
-    def to_json(self):
-        """Return a dict of plain Python values; a loss that is not finite becomes None, as JSON has no word for it."""
+    def to_json(self) -> dict[str, Any]:
+        """Return a dict of plain Python values; a loss that is not finite becomes None, as JSON can't hold it."""
         return {
             "accuracy": self.accuracy,
             "n": self.n,
@@ -70,29 +74,29 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
         }
 
-    def to_text(self):
+    def to_text(self) -> str:
         """Return a table of at most 80 columns; the confusion matrix is left out where it would be wider."""
         low, high = self.interval
         correct = int(np.trace(self.confusion))
         parts = [
             f"accuracy  {self.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%}; {correct:,} of {self.n:,} right)\n"
             f"loss      {self.loss:.4f}\n"
-            f"sureness  off by {self.calibration_error:.2%} on average (expected calibration error, {BINS} bins)",
+            f"ECE       {self.calibration_error:.2%}  (expected calibration error of the probabilities, {BINS} bins)",
             _scores_table(self.per_class),
             _confusion_table(self.confusion),
             _confusions_line(self.confusion),
         ]
         return "\n\n".join(part for part in parts if part)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.to_text()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         low, high = self.interval
         rate = f"accuracy {self.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
         return f"<Evaluation of {self.n:,} images: {rate}, loss {self.loss:.4f}>"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """Return the headline, the scores of each class and the confusion matrix as HTML, which notebooks show."""
         scores = [
             (one.label, f"{one.precision:.2%}", f"{one.recall:.2%}", f"{one.f1:.2%}", f"{one.support:,}")
@@ -108,14 +112,14 @@ class Evaluation:
         )
 
 
-def _html_table(head, rows):
+def _html_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>"]
     lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
     return f"<table>{''.join(lines)}</table>"
 
 
 @dataclass(frozen=True)
-class Share:
+class Rate:
     """An accuracy, 0..1, with its 95% interval (low, high)."""
 
     accuracy: float
@@ -124,37 +128,37 @@ class Share:
 
 @dataclass(frozen=True)
 class Robustness:
-    """How many of n images are read right as they are (clean) and under each corruption, by name; and the mean."""
+    """Accuracy on n images as they are (clean), under each corruption by name, and the mean over the corruptions."""
 
     n: int
-    clean: Share
-    corruptions: dict[str, Share]
-    mean: Share
+    clean: Rate
+    corruptions: dict[str, Rate]
+    mean: Rate
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """Return a dict of plain Python values."""
         return asdict(self)
 
-    def to_text(self):
+    def to_text(self) -> str:
         """Return a table of at most 80 columns."""
         rows = {"clean": self.clean, **self.corruptions, f"mean of {len(self.corruptions)}": self.mean}
         lines = [f"corruption      accuracy   95% interval  ({self.n:,} images each)"]
-        for name, share in rows.items():
-            low, high = share.interval
-            lines.append(f"{name.replace('_', ' '):<15} {share.accuracy:8.2%}   {low:.2%} to {high:.2%}")
+        for name, rate in rows.items():
+            low, high = rate.interval
+            lines.append(f"{name.replace('_', ' '):<15} {rate.accuracy:8.2%}   {low:.2%} to {high:.2%}")
         return "\n".join(lines)
 
 
-def percent(share):
-    """Write a probability in per cent; what is only almost certain or impossible is never rounded to 100 or 0."""
-    return ">99.9%" if share > 0.9995 else "<0.1%" if share < 0.0005 else f"{share:.1%}"
+def percent(probability: float) -> str:
+    """Format a probability in per cent, without rounding it to 100% or 0%."""
+    return ">99.9%" if probability > 0.9995 else "<0.1%" if probability < 0.0005 else f"{probability:.1%}"
 
 
-def evaluation(labels, probabilities, loss=None):
+def evaluation(labels: npt.ArrayLike, probabilities: npt.ArrayLike, loss: float | None = None) -> Evaluation:
     """Compare labels (N,) with probabilities (N,C) and return an ``Evaluation``.
 
-    Without ``loss`` it is the mean of -log(probability of the true class), a probability of 0 counting as the smallest
-    positive number of its dtype.  Raises ShapeError for shapes and dtypes, DataError for values out of range.
+    The default ``loss`` is the mean of -log(probability of the true class), where a probability of 0 counts as the
+    smallest positive number of its dtype.  Raises ShapeError for shapes and dtypes, DataError for values out of range.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if probabilities.ndim != 2 or probabilities.dtype.kind != "f":
@@ -169,7 +173,7 @@ def evaluation(labels, probabilities, loss=None):
     if loss is None:
         of_truth = probabilities[np.arange(len(labels)), labels]
         smallest = np.finfo(probabilities.dtype).tiny
-        loss = -np.mean(np.log(np.maximum(of_truth, smallest)), dtype=np.float64)
+        loss = -float(np.mean(np.log(np.maximum(of_truth, smallest)), dtype=np.float64))
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     bins = calibration_bins(labels, probabilities)
     n, correct = len(labels), int(np.trace(confusion))
@@ -186,44 +190,44 @@ def evaluation(labels, probabilities, loss=None):
     )
 
 
-def mistakes(labels, probabilities):
-    """Return which of N examples are misread (k,), the surest first.  labels (N,), probabilities (N,C)."""
+def mistakes(labels: Ints, probabilities: Floats) -> Ints:
+    """Return which of N examples are misread (k,), the most confident first.  labels (N,), probabilities (N,C)."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
 
 
-def robustness(clean, corrupted):
-    """Return a ``Robustness`` from what was read right.  clean (N,) bool, corrupted: name -> (N,) bool, same images.
+def robustness(clean: Bools, corrupted: Mapping[str, Bools]) -> Robustness:
+    """Return a ``Robustness``.  clean (N,): which images were read correctly; corrupted: name -> the same (N,).
 
-    The mean's interval is of the images' own shares, for one that is hard under one corruption is so under others.
-    Raises DataError if there are no images or no corruptions.
+    The mean's interval comes from each image's mean over the corruptions, since an image that is hard under one
+    corruption is hard under others.  Raises DataError if there are no images or no corruptions.
     """
     n = len(clean)
     if not n or not corrupted:
         raise DataError(f"robustness: got {n} images and {len(corrupted)} corruptions; wants 1 or more")
-    shares = np.mean(list(corrupted.values()), axis=0)
-    mean, half = float(shares.mean()), Z95 * float(shares.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
+    by_image = np.mean(list(corrupted.values()), axis=0)
+    mean, half = float(by_image.mean()), Z95 * float(by_image.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
     return Robustness(
         n=n,
-        clean=_share(clean),
-        corruptions={name: _share(right) for name, right in corrupted.items()},
-        mean=Share(mean, (max(0.0, mean - half), min(1.0, mean + half))),
+        clean=_rate(clean),
+        corruptions={name: _rate(right) for name, right in corrupted.items()},
+        mean=Rate(mean, (max(0.0, mean - half), min(1.0, mean + half))),
     )
 
 
-def _share(right):
+def _rate(right: Bools) -> Rate:
     correct = int(np.sum(right))
-    return Share(correct / len(right), accuracy_interval(correct, len(right)))
+    return Rate(correct / len(right), accuracy_interval(correct, len(right)))
 
 
-def calibration_bins(labels, probabilities, count=BINS):
-    """Sort answers by their probability into ``count`` equal bins of 0..1.  Return those in use, ``CalibrationBin``.
+def calibration_bins(labels: Ints, probabilities: Floats, count: int = BINS) -> list[CalibrationBin]:
+    """Sort answers by their probability into ``count`` equal bins of 0..1.  Return the bins that have any.
 
-    labels (N,), probabilities (N,C).  The mean distance between accuracy and confidence, weighted with n, is the
+    labels (N,), probabilities (N,C).  The mean distance between accuracy and confidence, weighted by n, is the
     expected calibration error (Naeini et al. 2015, Guo et al. 2017).
     """
     confidence, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels
-    place = np.clip(np.ceil(confidence * count).astype(int) - 1, 0, count - 1)  # a border belongs to the bin below it
+    place = np.clip(np.ceil(confidence * count).astype(int) - 1, 0, count - 1)  # a boundary belongs to the bin below it
     return [
         CalibrationBin(
             low=k / count,
@@ -237,7 +241,7 @@ def calibration_bins(labels, probabilities, count=BINS):
     ]
 
 
-def confusion_matrix(labels, predicted, classes=10):
+def confusion_matrix(labels: npt.ArrayLike, predicted: npt.ArrayLike, classes: int = 10) -> Ints:
     """Count how often class i was read as j.  labels, predicted (N,) integers 0..C-1 -> int64 (C,C), rows true.
 
     Raises ShapeError for unequal lengths, another rank or dtype, and DataError for no examples or labels out of range.
@@ -253,15 +257,15 @@ def confusion_matrix(labels, predicted, classes=10):
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def classification_report(confusion):
-    """Return ``ClassScores`` for each class.  confusion (C,C), rows true -> list of C.
+def classification_report(confusion: npt.ArrayLike) -> list[ClassScores]:
+    """Return the ``ClassScores`` of each class.  confusion (C,C), rows true -> list of C.
 
-    precision = right / predicted as this class, recall = right / truly this class, F1 = their harmonic mean.  Where one
-    of these divides by zero it is 0, as in scikit-learn.
+    precision = right / predicted as this class, recall = right / truly this class, F1 = their harmonic mean.  A ratio
+    with denominator 0 is 0, as in scikit-learn.
     """
-    confusion = _check_confusion(confusion)
-    right = np.diag(confusion)
-    predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
+    counts = _check_confusion(confusion)
+    right = np.diag(counts)
+    predicted, support = counts.sum(axis=0), counts.sum(axis=1)
     precision = right / np.maximum(predicted, 1)
     recall = right / np.maximum(support, 1)
     f1 = 2 * right / np.maximum(predicted + support, 1)  # = 2 precision recall / (precision + recall)
@@ -269,11 +273,11 @@ def classification_report(confusion):
     return [ClassScores(label, *scores) for label, scores in enumerate(zip(*columns, strict=True))]
 
 
-def accuracy_interval(correct, n):
+def accuracy_interval(correct: float, n: float) -> tuple[float, float]:
     """Return the 95% Wilson score interval (low, high) of an accuracy of ``correct`` out of ``n``, both within 0..1.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).  Unlike
-    accuracy +- 1.96 standard errors it stays inside 0..1 and keeps its level near 100%, where digit readers are.
+    accuracy +- 1.96 standard errors it stays inside 0..1 and keeps its level near 100%, where digit classifiers are.
     Raises DataError unless 0 <= correct <= n and n >= 1.
     """
     if not (n >= 1 and 0 <= correct <= n):
@@ -287,13 +291,13 @@ def accuracy_interval(correct, n):
     return low, high
 
 
-def spread(values, most=np.inf):
-    """Return mean, standard deviation, least and largest of two or more results, and the mean's 95% interval.
+def spread(results: npt.ArrayLike, most: float = math.inf) -> dict[str, Any]:
+    """Return mean, standard deviation, minimum and maximum of two or more results, and the mean's 95% interval.
 
-    The interval is Student's (1908), for few results of a normal distribution, cut to 0..most: what the results can be.
+    The interval is Student's (1908), for few results of a normal distribution, cut to the possible range 0..most.
     Raises DataError for fewer than two.
     """
-    values = np.asarray(values, float)
+    values = np.asarray(results, np.float64)
     n = len(values)
     if n < 2:
         raise DataError(f"spread: got {n} values; wants 2 or more")
@@ -309,8 +313,8 @@ def spread(values, most=np.inf):
     }
 
 
-def top_confusions(confusion, k):
-    """Return the k most frequent mistakes as (true, predicted, count), most frequent first; or all, if fewer."""
+def top_confusions(confusion: npt.ArrayLike, k: int) -> list[tuple[int, int, int]]:
+    """Return the k most frequent mistakes, or all if fewer, as (true, predicted, count), most frequent first."""
     mistakes = _check_confusion(confusion).copy()
     np.fill_diagonal(mistakes, 0)
     order = np.argsort(-mistakes, axis=None, kind="stable")[: max(0, k)]
@@ -320,7 +324,7 @@ def top_confusions(confusion, k):
     return [triple for triple in triples if triple[2] > 0]
 
 
-def _check_classes(name, values, classes):
+def _check_classes(name: str, values: AnyArray, classes: int) -> None:
     if values.ndim != 1 or values.dtype.kind not in "ui":
         raise ShapeError(f"{name}: got {values.dtype} {values.shape}; wants whole numbers (N,)")
     if values.size == 0:
@@ -331,18 +335,18 @@ def _check_classes(name, values, classes):
         )
 
 
-def _check_confusion(confusion):
-    confusion = np.asarray(confusion)
-    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1] or confusion.dtype.kind not in "ui":
-        raise ShapeError(f"confusion: got {confusion.dtype} {confusion.shape}; wants whole numbers (C, C)")
-    return confusion.astype(np.int64)
+def _check_confusion(confusion: npt.ArrayLike) -> Ints:
+    counts = np.asarray(confusion)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "ui":
+        raise ShapeError(f"confusion: got {counts.dtype} {counts.shape}; wants whole numbers (C, C)")
+    return counts.astype(np.int64)
 
 
-def _scores_table(per_class):
+def _scores_table(per_class: Sequence[ClassScores]) -> str:
     lines = ["class  precision   recall       F1    images"]
     for scores in per_class:
         rates = f"{scores.precision:9.2%}  {scores.recall:7.2%}  {scores.f1:7.2%}"
-        if scores.support == 0:  # nothing can be said of a class that isn't there
+        if scores.support == 0:  # a class without images has no scores
             rates = f"{'-':>9}  {'-':>7}  {'-':>7}"
         lines.append(f"{scores.label:5d}  {rates}  {scores.support:8,}")
     present = [scores for scores in per_class if scores.support]
@@ -352,7 +356,7 @@ def _scores_table(per_class):
     return "\n".join(lines)
 
 
-def _confusion_table(confusion):
+def _confusion_table(confusion: Ints) -> str:
     width = max(5, len(str(confusion.max())) + 1)
     lines = ["true" + "".join(f"{label:{width}d}" for label in range(len(confusion)))]
     for label, row in enumerate(confusion):
@@ -362,6 +366,6 @@ def _confusion_table(confusion):
     return "\n".join(["confusion: a row for each true class, a column for what it was read as", *lines])
 
 
-def _confusions_line(confusion):
+def _confusions_line(confusion: Ints) -> str:
     mistakes = [f"{true} as {read} ({count:,})" for true, read, count in top_confusions(confusion, 5)]
     return "most frequent: " + ", ".join(mistakes) if mistakes else ""

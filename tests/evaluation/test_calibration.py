@@ -1,4 +1,4 @@
-"""The temperature: the likeliest one is found, kept with the weights, and changes no answer; and when to refuse."""
+"""The fitted temperature minimises the loss, is kept with the weights and changes no answer; the refusal threshold."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from conftest import BACKEND, draw_digits
 import numcnn
 from numcnn import Dense, Flatten, Network
 from numcnn.errors import CheckpointError, ConfigError, DataError
-from numcnn.evaluation.calibration import LEAST, MOST, fit_temperature, refusal_threshold, refused
+from numcnn.evaluation.calibration import HIGHEST, LOWEST, fit_temperature, refusal_threshold, refused
 from numcnn.nn import checkpoint
 from numcnn.nn.losses import softmax
 
@@ -37,8 +37,8 @@ def test_no_other_makes_the_labels_likelier():
 
 def test_it_stays_within_bounds():
     logits = np.eye(3)[[0, 1, 2]]
-    assert fit_temperature(logits, np.array([0, 1, 2])) == pytest.approx(LEAST)  # always right: as sure as can be
-    assert fit_temperature(logits, np.array([1, 2, 0])) == pytest.approx(MOST)
+    assert fit_temperature(logits, np.array([0, 1, 2])) == pytest.approx(LOWEST)  # always right: as certain as allowed
+    assert fit_temperature(logits, np.array([1, 2, 0])) == pytest.approx(HIGHEST)
     for wrong in (np.zeros((0, 3)), np.full((3, 3), np.nan)):
         with pytest.raises(DataError, match=r"temperature: got logits \(\d, 3\); wants finite ones"):
             fit_temperature(wrong, np.zeros(len(wrong), int))
@@ -87,13 +87,13 @@ def test_the_threshold_is_the_largest_that_refuses_few_enough(share, n):
     assert refused(confidence, threshold) <= share < refused(confidence, np.nextafter(threshold, 1))
 
 
-def test_many_answers_that_are_equally_sure_are_all_kept():
+def test_equally_certain_answers_are_all_kept():
     assert refusal_threshold(np.ones(5), 0.5) == 1 and refused(np.ones(5), 1.0) == 0
     assert refused([0.2, 0.4, 0.9], 0.4) == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("confidence", [[], [0.5, np.nan], [-0.1], [1.2], [[0.5]]])
-def test_what_is_no_confidence_is_refused(confidence):
+def test_values_outside_0_to_1_are_refused(confidence):
     for call in (refusal_threshold, lambda values: refused(values, 0.5)):
         with pytest.raises(DataError, match="one answer or more, each from 0 to 1"):
             call(confidence)

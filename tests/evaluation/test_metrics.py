@@ -45,7 +45,7 @@ def test_calibration_by_hand():
     found = evaluation(labels, probabilities)
     assert found.calibration_error == pytest.approx((0.4 + 0.35 + 2 * 0.4 + 0) / 5)  # with 15 bins too
     assert found.to_json()["calibration_error"] == found.calibration_error
-    assert "sureness  off by 31.00% on average" in found.to_text()
+    assert "ECE       31.00%  (expected calibration error of the probabilities, 15 bins)" in found.to_text()
     low, high = found.interval
     assert (
         repr(found) == f"<Evaluation of 5 images: accuracy 80.00% (95% interval {low:.2%} to {high:.2%}), loss 0.6699>"

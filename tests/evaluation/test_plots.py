@@ -2,10 +2,12 @@
 
 import io
 import math
+import re
 import subprocess
 import sys
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ pytest.importorskip("matplotlib")
 from conftest import draw_digits
 from PIL import Image
 
+import numcnn
+from numcnn.data import augmentation
 from numcnn.errors import DataError, ShapeError
 from numcnn.evaluation import plots
 from numcnn.evaluation.metrics import CalibrationBin, classification_report, robustness
@@ -27,7 +31,7 @@ class Row:
     name: str
     shape: tuple
     max_error: float
-    passed: bool
+    passed: bool | None
     analytic: np.ndarray = field(default_factory=lambda: np.linspace(-2, 3, 20))
     numeric: np.ndarray = field(default_factory=lambda: np.linspace(-2, 3, 20))
     worst_index: tuple = (0,)
@@ -257,6 +261,15 @@ def test_gradcheck_bars_are_the_errors_and_failures_stand_out():
     pixels(figure)
 
 
+def test_an_array_that_was_not_checked_has_no_bar_and_is_not_wrong():
+    nothing = np.zeros(0)
+    rows = [Row("x", (5,), 3e-9, True), Row("w", (3,), math.nan, None, nothing, nothing)]
+    bars, scatter = plots.gradcheck_plot(Report(rows)).axes
+    assert texts(bars) == ["3.0e-09", "not checked"]
+    assert [patch.get_width() for patch in bars.patches][1] == 0
+    assert [text.get_text() for text in scatter.get_legend().get_texts()] == ["arrays that agree"]
+
+
 @pytest.mark.parametrize("error", [math.nan, math.inf, 1e300, 5e-324])
 def test_gradcheck_plot_survives_any_error(error):
     rows = [
@@ -337,19 +350,37 @@ def test_a_benchmark_without_figures_is_refused():
 # contact sheet
 
 
-def test_the_picture_of_changes_grows_from_the_digit_itself():
+def test_the_sheet_of_changes_shows_a_line_of_pictures_for_each():
     images, _ = draw_digits(600, 11)
-    figure = plots.augmentation_plot(images[:5])
+    strengths = ("rotation", "contrast", None)
+    rows = {
+        name or "everything": [augmentation.growing(image, name, 5, number=k)[k] for k, image in enumerate(images[:5])]
+        for name in strengths
+    }
+    figure = plots.augmentation_plot(rows)
     (axes,) = figure.axes
-    names = [text.get_text() for text in axes.texts]
-    assert names[0] == "rotation" and names[-1] == "everything" and len(names) == 13
+    assert texts(axes) == ["rotation", "contrast", "everything"]
     drawn = [np.asarray(image.get_array()) for image in axes.images]
-    assert len(drawn) == 5 * len(names)
-    for row, name in enumerate(names):
-        line = drawn[5 * row : 5 * row + 5]
-        np.testing.assert_array_equal(line[0], images[0])
-        assert any((line[k] != images[k]).any() for k in range(1, 5)), name
+    np.testing.assert_array_equal(drawn, np.concatenate([*rows.values()]))
+    np.testing.assert_array_equal(drawn[::5], [images[0]] * 3)  # strength 0
+    assert [image.get_extent()[3] for image in axes.images[::5]] == pytest.approx([0, 1.12, 2.24])  # top
     assert pixels(figure).std() > 10
+    for nothing in ({}, {"rotation": []}):
+        with pytest.raises(DataError, match="augmentation_plot: there are no pictures to draw"):
+            plots.augmentation_plot(nothing)
+
+
+def test_the_readmes_sheet_is_drawn_as_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(numcnn.__file__).parent / "evaluation" / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert list(names["rows"])[:2] == ["rotation", "scale"] and len(names["rows"]) == 13
+    for name, pictures in names["rows"].items():
+        np.testing.assert_array_equal(pictures[0], names["digits"][0])
+        assert any((pictures[k] != names["digits"][k]).any() for k in range(1, 10)), name
+    assert (tmp_path / "augmentation.png").stat().st_size > 10_000
 
 
 def test_the_picture_of_corruptions_frames_what_is_misread_and_puts_the_best_first():

@@ -1,4 +1,4 @@
-"""The frameworks that numcnn is compared with, each in the way that its own users would call well tuned.
+"""The frameworks that numcnn is compared with, each as its own users would tune it.
 
-Only ``worker`` loads these modules, by name, in a process of their own.
+Only ``worker`` loads these modules, by name, each in a process of its own.
 """

@@ -1,6 +1,7 @@
 """Keras on TensorFlow: a Keras model and Keras's Adam in one tf.function, with and without XLA."""
 
 import os
+from collections.abc import Callable
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # read when Keras is imported
 
@@ -8,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from numcnn.benchmark.contestants import Training
-from numcnn.benchmark.workload import LEARNING_RATE
+from numcnn.benchmark.contestants import Call, Training
+from numcnn.benchmark.workload import LEARNING_RATE, Workload
+from numcnn.kernels.arrays import AnyArray
 
 LAYERS = ("conv1", "conv2", "dense1", "dense2")  # those with parameters, in order
 
@@ -17,7 +19,7 @@ LAYERS = ("conv1", "conv2", "dense1", "dense2")  # those with parameters, in ord
 class KerasTraining(Training):
     """A train step as Keras's guides write it.  The weights' layout is numcnn's."""
 
-    def __init__(self, task, threads):
+    def __init__(self, workload: Workload, threads: int) -> None:
         super().__init__()
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -35,13 +37,13 @@ class KerasTraining(Training):
             ]
         )
         self.names = [f"{layer}.{kind}" for layer in LAYERS for kind in "wb"]
-        self.model.set_weights([task.params[name] for name in self.names])
+        self.model.set_weights([workload.params[name] for name in self.names])
         self.optimizer = keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8)
         self.optimizer.build(self.model.trainable_variables)
         self.criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        pixels, labels = task.training_batches()
+        pixels, labels = workload.training_batches()
         self.x, self.labels = [tf.constant(x[..., None]) for x in pixels], [tf.constant(y) for y in labels]
-        self._loss = None
+        self._loss: tf.Tensor | None = None
         self.variants = {
             "step": {
                 "tf.function": self._caller(tf.function(self._step)),
@@ -49,28 +51,28 @@ class KerasTraining(Training):
             }
         }
 
-    def _loss_and_gradients(self, x, labels):
+    def _loss_and_gradients(self, x: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             loss = self.criterion(labels, self.model(x, training=True))
         return loss, tape.gradient(loss, self.model.trainable_variables)
 
-    def _step(self, x, labels):
+    def _step(self, x: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         loss, gradients = self._loss_and_gradients(x, labels)
         self.optimizer.apply(gradients)
         return loss
 
-    def _caller(self, step):
-        def call(i):
+    def _caller(self, step: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Call:
+        def call(i: int) -> None:
             batch = i % len(self.x)
             self._loss = step(self.x[batch], self.labels[batch])
 
         return call
 
-    def versions(self):
+    def versions(self) -> dict[str, str]:
         """See ``Timed``."""
         return {"keras": keras.__version__, "tensorflow": tf.__version__}
 
-    def arrays(self):
+    def arrays(self) -> dict[str, AnyArray]:
         """Return the loss of the first batch, and every parameter's gradient, with and without XLA."""
         found = {}
         for way, jit in (("tf.function", False), ("jit_compile", True)):
@@ -80,6 +82,6 @@ class KerasTraining(Training):
             found |= {f"d{name}, {way}": g.numpy() for name, g in zip(self.names, gradients, strict=True)}
         return found
 
-    def wait(self):
+    def wait(self) -> float | None:
         """See ``Timed``."""
         return None if self._loss is None else float(self._loss)

@@ -1,18 +1,23 @@
 """PyTorch: the network as its tutorials write it, trained with fused Adam."""
 
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from numcnn.benchmark.contestants import Inference, Training, chunks
+from numcnn.benchmark.contestants import Call, Inference, Training, chunks
 from numcnn.benchmark.peers.weight_layout import channels_first, channels_last
-from numcnn.benchmark.workload import INFERENCE_BATCH, LEARNING_RATE
+from numcnn.benchmark.workload import INFERENCE_BATCH, LEARNING_RATE, Workload
+from numcnn.kernels.arrays import AnyArray, Floats
 
-LAYERS = {"conv1": 0, "conv2": 3, "dense1": 7, "dense2": 9}  # numcnn's names, and the places in the Sequential
+LAYERS = {"conv1": 0, "conv2": 3, "dense1": 7, "dense2": 9}  # numcnn's names, and their indices in the Sequential
 
 
-def make_model(params):
+def make_model(params: Mapping[str, Floats]) -> nn.Sequential:
     """Return the canonical network with numcnn's parameters in it."""
     model = nn.Sequential(
         nn.Conv2d(1, 32, 3),
@@ -33,17 +38,17 @@ def make_model(params):
     return model
 
 
-def parameters_of(model):
+def parameters_of(model: nn.Sequential) -> dict[str, nn.Parameter]:
     """Return name -> parameter, under numcnn's names."""
     return {
-        f"{name}.{ours}": getattr(model[place], theirs)
+        f"{name}.{short}": getattr(model[place], attribute)
         for name, place in LAYERS.items()
-        for ours, theirs in (("w", "weight"), ("b", "bias"))
+        for short, attribute in (("w", "weight"), ("b", "bias"))
     }
 
 
-def use_threads(threads):
-    """Compute with so many threads."""
+def use_threads(threads: int) -> None:
+    """Compute with this many threads."""
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
 
@@ -51,56 +56,53 @@ def use_threads(threads):
 class TorchTraining(Training):
     """Eager training: contiguous (NCHW), or channels_last."""
 
-    def __init__(self, task, threads, channels_last=False):
+    def __init__(self, workload: Workload, threads: int, channels_last: bool = False) -> None:
         super().__init__()
         use_threads(threads)
         form = torch.channels_last if channels_last else torch.contiguous_format
-        pixels, labels = task.training_batches()
+        pixels, labels = workload.training_batches()
         self.x = [torch.from_numpy(x)[:, None].contiguous(memory_format=form) for x in pixels]
         self.labels = [torch.from_numpy(y) for y in labels]
-        self.model = make_model(task.params).to(memory_format=form)
+        self.model = make_model(workload.params).to(memory_format=form)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE, fused=True)
-        self._loss = None
+        self._loss: torch.Tensor | None = None
         self.variants = {"step": {"channels_last" if channels_last else "contiguous": self._step}}
 
-    def versions(self):
+    def versions(self) -> dict[str, str]:
         """See ``Timed``."""
         return {"torch": torch.__version__}
 
-    def arrays(self):
+    def arrays(self) -> dict[str, AnyArray]:
         """Return the loss of the first batch, and every parameter's gradient."""
         loss = functional.cross_entropy(self.model(self.x[0]), self.labels[0])
         loss.backward()
         gradients = {name: p.grad.numpy() for name, p in parameters_of(self.model).items()}
         return {"loss": loss.detach().numpy(), **{f"d{name}": g for name, g in channels_last(gradients).items()}}
 
-    def _step(self, i):
+    def _step(self, i: int) -> None:
         self.optimizer.zero_grad()
         batch = i % len(self.x)
         self._loss = functional.cross_entropy(self.model(self.x[batch]), self.labels[batch])
         self._loss.backward()
         self.optimizer.step()
 
-    def wait(self):
+    def wait(self) -> float | None:
         """See ``Timed``."""
         return None if self._loss is None else self._loss.item()
 
 
 class TorchInference(Inference):
-    """Inference mode, in both memory formats: eager, traced and frozen, and optimised for inference besides.
+    """Inference in both memory formats: eager, frozen, and optimised for inference; one image also on one thread."""
 
-    Threads as everybody's; for one image also a single thread.
-    """
-
-    def __init__(self, task, threads):
+    def __init__(self, workload: Workload, threads: int) -> None:
         super().__init__()
         use_threads(threads)
-        pixels = task.pixels()
+        pixels = workload.pixels()
         self.variants = {"batch": {}, "single": {}}
         for name, form in (("channels_last", torch.channels_last), ("contiguous", torch.contiguous_format)):
             batches = [_tensor(x, form) for x in chunks(pixels)]
             singles = [_tensor(pixels[i : i + 1], form) for i in range(INFERENCE_BATCH)]
-            model = make_model(task.params).to(memory_format=form).eval()
+            model = make_model(workload.params).to(memory_format=form).eval()
             frozen = torch.jit.freeze(torch.jit.trace(model, batches[0]))
             optimised = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model, batches[0])))
             for way, run in (("eager", model), ("frozen", frozen), ("optimised", optimised)):
@@ -108,22 +110,22 @@ class TorchInference(Inference):
                 self.variants["single"][f"{way}, {name}"] = _caller(run, singles, threads)
                 self.variants["single"][f"{way}, {name}, one thread"] = _caller(run, singles, 1)
 
-    def versions(self):
+    def versions(self) -> dict[str, str]:
         """See ``Timed``."""
         return {"torch": torch.__version__}
 
-    def running(self):
+    def running(self) -> AbstractContextManager[Any]:
         """See ``Timed``."""
         return torch.inference_mode()
 
 
-def _tensor(pixels, form):
+def _tensor(pixels: Floats, form: torch.memory_format) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels))[:, None].contiguous(memory_format=form)
 
 
-def _caller(model, inputs, threads):
-    def call(i):
-        torch.set_num_threads(threads)  # a microsecond
+def _caller(model: Callable[[torch.Tensor], torch.Tensor], inputs: Sequence[torch.Tensor], threads: int) -> Call:
+    def call(i: int) -> torch.Tensor:
+        torch.set_num_threads(threads)  # takes a microsecond
         return model(inputs[i % len(inputs)])
 
     return call

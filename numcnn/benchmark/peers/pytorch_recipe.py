@@ -1,7 +1,7 @@
 """The whole training run in PyTorch, with the recipe of a ``numcnn train``: from process start to the test accuracy.
 
-The same settings, first weights, order of images and schedule; honestly tuned for PyTorch: channels_last, fused Adam,
-the data as one uint8 tensor from which batches are gathered and standardised.
+The settings, initial weights, order of images and schedule are the same; the rest is tuned for PyTorch: channels_last,
+fused Adam, the data as one uint8 tensor from which batches are gathered and standardised.
 """
 
 import argparse
@@ -26,16 +26,15 @@ from numcnn.training.schedules import make_schedule
 EVALUATION_BATCH = 1000
 DRY_RUN_STEPS = 2
 
-# The settings that this run follows, and those that only say how numcnn computes.  It refuses any other that isn't at
-# its default.
+# The settings that this run follows, and those that only say how numcnn computes.  Others must have their defaults.
 FOLLOWED = {
     "epochs", "batch_size", "optimizer", "lr", "schedule", "warmup", "weight_decay", "clip", "label_smoothing", "val",
     "limit", "seed", "backend", "fuse",
 }  # fmt: skip
 
 
-def main():
-    """Train as the arguments say, and write a card: test accuracy and steps."""
+def main() -> None:
+    """Train as the arguments say, and write a run card with the test accuracy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--data-dir")
@@ -58,24 +57,24 @@ def main():
         file.write(json.dumps(card).encode())
 
 
-def _check(config):
-    """Refuse a recipe that this run would not follow, rather than compare two different ones."""
+def _check(config: TrainConfig) -> None:
+    """Refuse a recipe that this run would not follow: it would compare two different ones.  Raises BenchmarkError."""
     plain = TrainConfig()
-    strange = [
+    unknown = [
         field.name
         for field in fields(config)
         if field.name not in FOLLOWED and getattr(config, field.name) != getattr(plain, field.name)
     ]
     if config.optimizer == "sgd":
-        strange.append("optimizer")
-    if strange:
-        raise BenchmarkError(f"the run in PyTorch doesn't know these settings: {', '.join(strange)}")
+        unknown.append("optimizer")
+    if unknown:
+        raise BenchmarkError(f"the run in PyTorch doesn't know these settings: {', '.join(unknown)}")
 
 
 class Run:
     """The model, the data as tensors, and the loop."""
 
-    def __init__(self, dataset, config):
+    def __init__(self, dataset: data.Dataset, config: TrainConfig) -> None:
         self.config = config
         self.train_index, self.val_index = dataset.split(config.val, config.seed)
         self.normalisation = Examples(dataset.train_images, dataset.train_labels, self.train_index).normalisation()
@@ -96,8 +95,8 @@ class Run:
         self.schedule = make_schedule(config.schedule, config.peak_lr, total, self.steps_per_epoch, config.warmup)
         self.steps = 0
 
-    def train(self):
-        """Train all epochs; keep the best on validation, if there is any.  Return the accuracy on the test set."""
+    def train(self) -> float:
+        """Train all epochs; keep the best in validation, if there is any.  Return the accuracy on the test set."""
         best, kept = -1.0, None
         for epoch in range(self.config.epochs):
             self.train_epoch(epoch)
@@ -110,8 +109,8 @@ class Run:
             self.model.load_state_dict(kept)
         return self.accuracy(self.test_images, self.test_labels)
 
-    def train_epoch(self, epoch, steps=None):
-        """Train for one epoch, or its first ``steps``, in the order that numcnn takes."""
+    def train_epoch(self, epoch: int, steps: int | None = None) -> None:
+        """Train one epoch, or its first ``steps``, in the same order as numcnn."""
         config = self.config
         rng = np.random.default_rng([config.seed, ORDER, epoch])
         order = torch.from_numpy(rng.permutation(self.train_index))
@@ -127,14 +126,14 @@ class Run:
             self.optimizer.step()
             self.steps += 1
 
-    def standardised(self, images):
+    def standardised(self, images: torch.Tensor) -> torch.Tensor:
         """Return uint8 pictures (n,28,28) as the model's input."""
         mean, std = self.normalisation
         return images.float().mul_(1 / (255 * std)).sub_(mean / std)[:, None]
 
     @torch.inference_mode()
-    def accuracy(self, images, labels):
-        """Return the share of pictures that are read right."""
+    def accuracy(self, images: torch.Tensor, labels: torch.Tensor) -> float:
+        """Return the share of pictures that are read correctly."""
         right = 0
         for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
             right += int((self.model(self.standardised(x)).argmax(dim=1) == y).sum())

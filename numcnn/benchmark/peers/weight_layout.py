@@ -1,11 +1,18 @@
-"""numcnn's layout of weights and the one of PyTorch and ONNX: (F, C, KH, KW), (out, in), flattened channels first."""
+"""Converts weights between numcnn's layout and that of PyTorch and ONNX.
+
+Theirs is (F,C,KH,KW) and (out,in), with pictures flattened channels first.
+"""
+
+from collections.abc import Mapping
 
 import numpy as np
+
+from numcnn.kernels.arrays import Floats
 
 POOLED = (5, 5, 64)  # the shape of an image where it is flattened
 
 
-def channels_first(params):
+def channels_first(params: Mapping[str, Floats]) -> dict[str, Floats]:
     """Return the weights as PyTorch and ONNX lay them out, under the same names."""
     converted = {}
     for name, values in params.items():
@@ -19,7 +26,7 @@ def channels_first(params):
     return converted
 
 
-def channels_last(params):
+def channels_last(params: Mapping[str, Floats]) -> dict[str, Floats]:
     """Return the weights, or their gradients, as numcnn lays them out: the inverse of ``channels_first``."""
     H, W, C = POOLED
     converted = {}

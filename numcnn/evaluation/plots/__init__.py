@@ -1,0 +1,28 @@
+"""Pictures of results.  Every function is given what it draws and returns a matplotlib Figure, which ``save`` writes.
+
+matplotlib is imported when the first figure is made, without pyplot: no display is needed, and the caller's own
+plots stay as they are.
+"""
+
+from numcnn.evaluation.plots.benchmark_bars import benchmark_plot
+from numcnn.evaluation.plots.contact_sheet import augmentation_plot, digit_grid, gallery
+from numcnn.evaluation.plots.curves import HEALTHY_UPDATE, gradient_watch, learning_curves
+from numcnn.evaluation.plots.gradcheck_bars import gradcheck_plot
+from numcnn.evaluation.plots.scores import confusion_plot, corruption_plot, per_class_plot, reliability_plot
+from numcnn.evaluation.plots.style import save
+
+__all__ = [
+    "HEALTHY_UPDATE",
+    "augmentation_plot",
+    "benchmark_plot",
+    "confusion_plot",
+    "corruption_plot",
+    "digit_grid",
+    "gallery",
+    "gradcheck_plot",
+    "gradient_watch",
+    "learning_curves",
+    "per_class_plot",
+    "reliability_plot",
+    "save",
+]
