@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -80,10 +80,7 @@ def prepare(picture: Picture) -> Bytes:
     """
     if isinstance(picture, (str, os.PathLike)):
         return prepare_file(os.fspath(picture))
-    if is_pil_image(picture):
-        grey = grey_of_image(picture, "picture")
-    else:
-        grey = grey_of_array(np.asarray(picture))
+    grey = grey_of_image(picture, "picture") if is_pil_image(picture) else grey_of_array(np.asarray(picture))
     ink = separate_ink(as_grey(grey))
     box = area_average(square_crop(ink))
     return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
@@ -98,7 +95,7 @@ def prepare_file(path: str | Path) -> Bytes:
         raise (error if text.startswith(str(path)) else DataError(f"{path}: {text}")) from None
 
 
-def is_pil_image(thing: object) -> bool:
+def is_pil_image(thing: object) -> TypeGuard[Image.Image]:
     """Say whether this is a PIL image, without loading PIL: where nobody has, there is none."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(thing, module.Image)
@@ -127,7 +124,7 @@ def as_grey(picture: npt.ArrayLike) -> Floats:
     picture = np.asarray(picture)
     if picture.ndim != 2 or picture.size == 0:
         raise ShapeError(
-            f"picture: got shape {picture.shape}; wants one grey picture (H, W), or RGB or RGBA (H, W, 3 or 4), not empty"
+            f"picture: got shape {picture.shape}; wants one grey picture (H, W), or (H, W, 3 or 4) in colour, not empty"
         )
     if picture.dtype.kind not in "buif":
         raise ShapeError(f"picture: got dtype {picture.dtype}; wants bool, whole numbers 0..255 or float 0..1")
@@ -266,7 +263,7 @@ def load_picture(path: str | Path) -> Bytes | Floats:
         return grey_of_image(image, str(path), in_place=True)
 
 
-def grey_of_image(image: Any, name: str, in_place: bool = False) -> Bytes | Floats:
+def grey_of_image(image: Image.Image, name: str, in_place: bool = False) -> Bytes | Floats:
     """Convert a PIL image to grey, upright: see ``load_picture``.  Raises DataError, which begins with ``name``.
 
     in_place: the image may be turned itself, which copies only pictures that need it.

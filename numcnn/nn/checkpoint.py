@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -117,10 +117,11 @@ class Checkpoint:
         try:
             if self._archive.getinfo("meta.json").file_size > MAX_META_BYTES:
                 raise self._damaged(f"its meta.json is larger than {MAX_META_BYTES} bytes")
-            meta = json.loads(self._archive.read("meta.json"))
+            parsed = json.loads(self._archive.read("meta.json"))
         except (OSError, *_DAMAGE) as error:
             raise self._damaged(f"its meta.json cannot be read ({error})") from error
-        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        meta = cast(dict[str, Any], parsed) if isinstance(parsed, dict) else {}
+        if meta.get("format") != FORMAT:
             raise self._damaged("it isn't a numcnn weights file")
         if meta.get("version") != VERSION:
             raise CheckpointError(
@@ -137,7 +138,7 @@ class Checkpoint:
         try:
             with self._archive.open(member) as file:
                 found, dtype = self._read_header(file)
-                if found != tuple(shape) or dtype not in (np.float32, np.float64):
+                if found != tuple(shape) or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
                     raise self._damaged(
                         f"array {name} is {dtype} {found}; its architecture wants floats {tuple(shape)}"
                     )

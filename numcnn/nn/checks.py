@@ -2,12 +2,13 @@
 
 import math
 import numbers
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import ConfigError, ShapeError
-from numcnn.kernels.arrays import Pair
+from numcnn.kernels.arrays import AnyArray, Pair
 from numcnn.nn.initializers import INITIALIZERS, Initializer
 
 # Arguments of layers
@@ -15,7 +16,7 @@ from numcnn.nn.initializers import INITIALIZERS, Initializer
 
 def whole_number(what: str, value: object, least: int = 1, wants: str = "a whole number, 1 or more") -> int:
     """Return ``value`` as an int; ConfigError unless it is a whole number, ``least`` or more (and not a bool)."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
         raise ConfigError(f"{what} is {value!r}; wants {wants}")
     return int(value)
 
@@ -33,8 +34,10 @@ def pair(what: str, value: object) -> Pair:
 
 def real_number(what: str, value: object, least: float, most: float, wants: str, least_too: bool = False) -> float:
     """Return ``value`` as a float; ConfigError unless least < value < most, or least <= value with ``least_too``."""
-    if isinstance(value, numbers.Real) and least <= value < most and (least_too or value > least):
-        return float(value)
+    if isinstance(value, numbers.Real):
+        number = float(value)
+        if least < number < most or (least_too and number == least):
+            return number
     raise ConfigError(f"{what} is {value!r}; wants {wants}")
 
 
@@ -73,19 +76,23 @@ def window_positions(layer: str, image: Pair, window: Pair, stride: Pair) -> Pai
     return (image[0] - window[0]) // stride[0] + 1, (image[1] - window[1]) // stride[1] + 1
 
 
+def _is_array(thing: object) -> TypeGuard[AnyArray]:
+    return isinstance(thing, np.ndarray)
+
+
 def check_array(layer: str, what: str, array: object, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> None:
     """Raise ShapeError unless ``array`` is (N, *shape) for some N, of ``dtype``.  what: "input" or "gradient"."""
-    if isinstance(array, np.ndarray) and array.ndim and array.shape[1:] == shape and array.dtype == dtype:
+    if _is_array(array) and array.ndim and array.shape[1:] == shape and array.dtype == dtype:
         return
-    got = f"shape {array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+    got = f"shape {array.shape}, {array.dtype}" if _is_array(array) else f"a {type(array).__name__}"
     raise ShapeError(f"{layer}: {what} is {got}; wants shape {batch_of(shape)}, {dtype}")
 
 
 def check_result(layer: str, method: str, array: object, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> None:
     """Raise ShapeError unless what ``method`` ("Tanh._forward") returned is what ``_build`` promised."""
-    if isinstance(array, np.ndarray) and array.shape == shape and array.dtype == dtype:
+    if _is_array(array) and array.shape == shape and array.dtype == dtype:
         return
-    got = f"{array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+    got = f"{array.shape}, {array.dtype}" if _is_array(array) else f"a {type(array).__name__}"
     promised = "for its input" if method.endswith("_backward") else "for its output"
     raise ShapeError(f"{layer}: {method} returned {got}; _build promised {shape}, {dtype}, {promised}")
 
@@ -93,13 +100,13 @@ def check_result(layer: str, method: str, array: object, shape: tuple[int, ...],
 # Arguments of networks
 
 
-def checked_dtype(dtype: Any) -> "np.dtype[Any]":
+def checked_dtype(dtype: npt.DTypeLike) -> "np.dtype[Any]":
     """Return float32 or float64 as a dtype; ConfigError for another."""
     try:
         checked = np.dtype(dtype)
     except TypeError:
         checked = None
-    if checked is None or checked not in (np.float32, np.float64):
+    if checked is None or checked not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ConfigError(f"dtype is {dtype!r}; wants float32 or float64")
     return checked
 

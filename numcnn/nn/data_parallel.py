@@ -11,8 +11,8 @@ Inference runs on replicas, too: each caller borrows one, so any number of threa
 import contextlib
 import copy
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Protocol, Self, runtime_checkable
 
 from numcnn.kernels.arrays import Floats, Ints
 from numcnn.kernels.buffers import zeros
@@ -52,7 +52,7 @@ class DrawsNumbers(Protocol):
         """Draw the random numbers of a training forward of n images, and use them in the next one."""
         ...
 
-    def take_drawn(self, layer: Any, first: int, last: int) -> None:
+    def take_drawn(self, layer: Self, first: int, last: int) -> None:
         """Use in the next forward the numbers that ``layer`` drew for the images from ``first`` to ``last``."""
         ...
 
@@ -150,7 +150,7 @@ class Readers:
         self._idle: deque[Replica] = deque(maxlen=MOST_IDLE)
 
     @contextlib.contextmanager
-    def borrow(self, kernels: Kernels) -> Iterator[Replica]:
+    def borrow(self, kernels: Kernels) -> Generator[Replica, None, None]:
         """Lend a replica that runs on ``kernels``, an idle or a new one."""
         try:
             replica = self._idle.pop()
@@ -218,9 +218,10 @@ class Replicas:
 
     def _merge_state(self, n: int, count: int) -> None:
         """Set the state to the mean of the shards' next states, in the order of the shards."""
-        merged: Any = 0
+        merged = zeros(self._flat.state.shape, self._flat.dtype)
         for number, replica in enumerate(self._all[:count]):
             first, last = _shard(n, count, number)
+            assert replica.next_state is not None
             merged = merged + (last - first) / n * replica.next_state
         self._flat.state[...] = merged
 

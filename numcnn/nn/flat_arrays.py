@@ -19,7 +19,9 @@ class FlatArrays:
     Also ``decay`` (P,), 1 where weight decay applies, and ``slices``: "conv1.w" -> where it lies in the flat arrays.
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: tuple[int, ...], dtype: "np.dtype[Any]", most: int):
+    def __init__(
+        self, layers: Sequence[Layer], input_shape: tuple[int, ...], dtype: "np.dtype[Any]", most: int
+    ) -> None:
         """Allocate zeros for layers, which are built, and bind the layers to them.
 
         input_shape: of one image.  Raises ConfigError for more than ``most`` parameters, before they are made.

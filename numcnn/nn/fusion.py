@@ -17,7 +17,7 @@ from numcnn.nn.layers import Conv2D, MaxPool2D, ReLU
 
 
 def fuse(layers: Sequence[Layer]) -> list[Layer]:
-    """Return the steps that compute ``layers``, which are built: a ConvReluPool for three that qualify, else a layer."""
+    """Return the steps that compute ``layers``, which are built: a ConvReluPool for three that qualify."""
     steps: list[Layer] = []
     i = 0
     while i < len(layers):

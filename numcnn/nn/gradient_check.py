@@ -19,9 +19,9 @@ from numcnn.nn.network import Network
 # Differences over a smaller step miss more kinks but keep fewer correct digits.
 STEP_SHRINKS = (1.0, 0.5, 0.25, 0.125)
 
-# An entry that seems wrong is measured again with steps so much smaller.  Differences that disagree among themselves, as
-# where the function bends sharply or where they are all rounding, prove nothing beyond that: a batch normalisation of
-# two values does so, and a bias before one, whose true gradient is zero.  A wrong backward leaves them in agreement.
+# An entry that seems wrong is measured again with steps so much smaller.  Differences that disagree among themselves
+# prove nothing beyond that: where the function bends sharply, as batch normalisation of two values does, or where they
+# are all rounding, as for a bias before one, whose true gradient is zero.  A wrong backward leaves them in agreement.
 SECOND_LOOKS = (1 / 8, 1 / 64)
 
 # Entries tried for each one wanted, before an array whose every entry lies near a kink is given up.
@@ -167,7 +167,7 @@ def _loss_to_check(
     return _Subject(title, probe, {"logits": (logits, twin.backward().copy())})
 
 
-def _twin(subject: Any, input_shape: Sequence[int] | None, backend: str | Kernels) -> Network:
+def _twin(subject: object, input_shape: Sequence[int] | None, backend: str | Kernels) -> Network:
     """Return a float64 Network with the subject's parameters that can be perturbed freely."""
     if isinstance(subject, Network):
         return subject.copy(dtype=np.float64, backend=backend)
@@ -278,7 +278,7 @@ class _Probe:
         finally:
             array[index] = value
 
-    def _central_difference(self, array: Floats, index: Any, value: float, step: float) -> float | None:
+    def _central_difference(self, array: Floats, index: tuple[np.intp, ...], value: float, step: float) -> float | None:
         """Return the difference quotient over value +- step; None across a kink."""
         outputs: list[Floats] = []
         for moved in (value + step, value - step):
@@ -307,7 +307,7 @@ def _row(measured: _Measured, probe: _Probe, floor: float, tolerance: float) -> 
         name=name,
         shape=array.shape,
         max_error=float(error[worst]),
-        worst_index=tuple(int(i) for i in np.unravel_index(entries[worst], array.shape)),
+        worst_index=tuple(int(i) for i in np.unravel_index(int(entries[worst]), array.shape)),
         worst_analytic=float(analytic[worst]),
         worst_numeric=float(numeric[worst]),
         kinks=kinks,

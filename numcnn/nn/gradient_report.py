@@ -4,11 +4,14 @@ import html
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numcnn.kernels.arrays import AnyArray, Float64s
+
+if TYPE_CHECKING:
+    from numcnn.evaluation.plots.style import Figure
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class GradientReport:
             "arrays": rows,
         }
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Return a matplotlib Figure of the report; also write it to ``path`` (.png) if given."""
         from numcnn.evaluation import plots  # noqa: PLC0415  (loads matplotlib)
 

@@ -6,7 +6,7 @@ one with ``register_initializer``.
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,14 @@ from numcnn.errors import ConfigError
 from numcnn.kernels.arrays import Float64s, Floats
 
 Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], Floats]
+
+
+class _Named(Protocol):
+    """A class or a function."""
+
+    __name__: str
+    __qualname__: str
+    __module__: str
 
 
 def fan_in_out(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -57,7 +65,7 @@ def register_initializer(function: Initializer) -> Initializer:
     return function
 
 
-def register(table: dict[str, Any], item: Any, what: str) -> None:
+def register(table: dict[str, Any], item: _Named, what: str) -> None:
     """Put a class or function into ``table`` under its ``__name__``, also in place of an earlier run of its code.
 
     Raises ConfigError when something else has that name.

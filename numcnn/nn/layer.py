@@ -9,9 +9,10 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import ConfigError, ShapeError
 from numcnn.kernels.arrays import AnyArray, Floats
@@ -124,7 +125,7 @@ class Layer(ABC):
 
     # What a network calls
 
-    def build(self, in_shape: Iterable[int], dtype: Any, name: str | None = None) -> Shape:
+    def build(self, in_shape: Iterable[int], dtype: npt.DTypeLike, name: str | None = None) -> Shape:
         """Fix the geometry for images of ``in_shape``, and the dtype.  Return the shape of one output."""
         self.name = name or self.name
         self.in_shape, self.dtype = tuple(in_shape), np.dtype(dtype)
@@ -166,7 +167,7 @@ class Layer(ABC):
 
     # Memory for a subclass
 
-    def buffer(self, purpose: str, shape: Shape, dtype: Any = None) -> AnyArray:
+    def buffer(self, purpose: str, shape: Shape, dtype: npt.DTypeLike | None = None) -> AnyArray:
         """Return the first ``shape[0]`` rows of the array kept for ``purpose``, allocated again only when too small."""
         array = self._buffers.get(purpose)
         if array is None or len(array) < shape[0] or array.shape[1:] != shape[1:]:
@@ -185,11 +186,14 @@ class Layer(ABC):
         return f"{type(self).__name__}({arguments})"
 
 
-def _checked_build(kind: type[Layer], built: Any) -> tuple[Shape, list[ParamSpec], list[StateSpec]]:
+def _checked_build(
+    kind: type[Layer],
+    built: object,
+) -> tuple[Shape, list[ParamSpec], list[StateSpec]]:
     """Return output shape, parameters and state apart, of what ``_build`` returned; raise ConfigError."""
     method = f"{kind.__name__}._build"
     try:
-        shape, specs = built
+        shape, specs = cast(Any, built)
         shape, specs = tuple(int(size) for size in shape), list(specs)
     except (TypeError, ValueError):
         raise ConfigError(

@@ -4,7 +4,7 @@ More layers are in ``activations``, ``pooling`` and ``batchnorm``; what every la
 """
 
 import math
-from typing import Any
+from typing import Self
 
 import numpy as np
 
@@ -260,8 +260,9 @@ class Dropout(Layer):
         # float32 or float64, as Generator.random takes them
         self.rng.random(out=self._drawn, dtype=self.dtype)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
-    def take_drawn(self, layer: Any, first: int, last: int) -> None:
+    def take_drawn(self, layer: Self, first: int, last: int) -> None:
         """Take for the next forward the numbers that ``layer`` drew for the images from ``first`` to ``last``."""
+        assert layer._drawn is not None
         self._drawn = layer._drawn[first:last]
 
     def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:

@@ -1,7 +1,5 @@
 """The loss that training minimises."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -55,7 +53,7 @@ class SoftmaxCrossEntropy:
         """Return a loss of the same kind with memory of its own."""
         return type(self)(self.kernels, self.smoothing, self.outliers)
 
-    def forward(self, logits: Floats, labels: Any, of: int | None = None) -> float:
+    def forward(self, logits: Floats, labels: npt.ArrayLike, of: int | None = None) -> float:
         """Return the mean loss of logits (N,C) against integer labels (N,) in 0..C-1, or C for an outlier.
 
         of: the number of images of the whole batch, if these are only a shard: returns their part of its mean.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,7 @@ class Network:
         layers: Iterable[Layer],
         input_shape: Iterable[int] = (28, 28, 1),
         *,
-        dtype: Any = np.float32,
+        dtype: npt.DTypeLike = np.float32,
         backend: str | Kernels = "auto",
         seed: int | None = 0,
         normalisation: tuple[float, float] = (0.0, 1.0),
@@ -300,7 +300,7 @@ class Network:
         images = self.check_images(images)
         if len(images) == 0:
             raise DataError("there are no images to evaluate on; wants 1 or more")
-        labels = checked_labels("evaluate", labels, len(images), *self.output_shape)
+        labels = checked_labels("evaluate", labels, len(images), self.output_shape[0])
         logits = self.logits(images)
         criterion = SoftmaxCrossEntropy(self._kernels_for(len(images)))
         loss = criterion.forward(self._tempered(logits), labels)
@@ -312,7 +312,7 @@ class Network:
         images, labels: ones that were not trained on.  No answer changes.  See ``calibration.fit_temperature``.
         """
         images = self.check_images(images)
-        labels = checked_labels("calibrate", labels, len(images), *self.output_shape)
+        labels = checked_labels("calibrate", labels, len(images), self.output_shape[0])
         logits = self.logits(images)
         self.temperature = fit_temperature(logits, labels)
         return self.probabilities(logits)
@@ -348,7 +348,7 @@ class Network:
         *,
         validation: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         monitor: Monitor | None = None,
-        **settings: Any,
+        **settings: object,
     ) -> TrainState:
         """Train on images and labels (N,); validation: (images, labels).  Return a ``TrainState``, with the history.
 
@@ -363,7 +363,7 @@ class Network:
                 raise ConfigError(
                     f"fit takes no {name}: the network, the images and validation=... decide that already"
                 )
-        return fit(self, (images, labels), validation, TrainConfig(**settings), monitor=monitor)
+        return fit(self, (images, labels), validation, TrainConfig(**cast(dict[str, Any], settings)), monitor=monitor)
 
     # Description and disk
 
@@ -387,7 +387,7 @@ class Network:
         """
         return summary.architecture(self.layers)
 
-    def copy(self, dtype: Any = None, backend: str | Kernels | None = None) -> Network:
+    def copy(self, dtype: npt.DTypeLike | None = None, backend: str | Kernels | None = None) -> Network:
         """Return a twin with the same parameters, in another dtype or on another back-end if given."""
         twin = Network.__new__(Network)
         twin.__setstate__(self.__getstate__(), dtype=dtype, backend=backend)
@@ -411,9 +411,11 @@ class Network:
             "temperature": self.temperature,
         }
 
-    def __setstate__(self, state: dict[str, Any], *, dtype: Any = None, backend: str | Kernels | None = None) -> None:
+    def __setstate__(
+        self, state: dict[str, Any], *, dtype: npt.DTypeLike | None = None, backend: str | Kernels | None = None
+    ) -> None:
         layers = [kind(**config) for kind, config in state["layers"]]
-        changes = {"dtype": dtype, "backend": backend}
+        changes: dict[str, Any] = {"dtype": dtype, "backend": backend}
         settings = {**state["settings"], **{name: value for name, value in changes.items() if value is not None}}
         self.__init__(layers, seed=None, **settings)
         self.params[...], self.state[...] = state["params"], state["state"]

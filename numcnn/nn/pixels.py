@@ -1,4 +1,4 @@
-"""From the pictures people have to the numbers a network reads: which shapes and dtypes are taken, and normalisation."""
+"""From pictures to the numbers a network reads: which shapes and dtypes are taken, and normalisation."""
 
 import os
 from typing import Any, Protocol, TypeAlias
@@ -21,7 +21,7 @@ _READ_AS_IT_IS = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64)
 PREPARED = (preprocess.SIDE, preprocess.SIDE, 1)  # the shape that ``preprocess.prepare`` makes
 
 
-def as_pictures(images: Any, input_shape: tuple[int, ...]) -> AnyArray:
+def as_pictures(images: Pictures, input_shape: tuple[int, ...]) -> AnyArray:
     """Return pictures as (N,H,W) or (N,H,W,C), for a network of ``input_shape`` (H,W,C).
 
     Arrays of that shape, (H,W), (N,H,W), (H,W,C) or (N,H,W,C), are the network's input as they are.  A path, a PIL
@@ -29,13 +29,10 @@ def as_pictures(images: Any, input_shape: tuple[int, ...]) -> AnyArray:
     ``preprocess.prepare`` makes the input of it.  Raises ShapeError for any other shape, and for values out of range;
     DataError, with the path, for what is no picture.
     """
-    is_picture = isinstance(images, (str, os.PathLike)) or preprocess.is_pil_image(images)
-    if not is_picture:
-        images = np.asarray(images)
-        shape = images.shape
-        is_picture = not _fits(shape, input_shape) and len(shape) == 3 and shape[2] in (3, 4)
-    if not is_picture:
-        return check_images(images, input_shape)
+    if not (isinstance(images, (str, os.PathLike)) or preprocess.is_pil_image(images)):
+        array = np.asarray(images)
+        if _fits(array.shape, input_shape) or array.ndim != 3 or array.shape[2] not in (3, 4):
+            return check_images(array, input_shape)
     if input_shape != PREPARED:
         raise ShapeError(
             f"a picture file, PIL image or colour picture becomes {PREPARED}, but this network reads {input_shape}; "

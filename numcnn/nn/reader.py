@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import ShapeError
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.kernels.buffers import zeros
+from numcnn.kernels.protocol import Kernels
 from numcnn.nn.data_parallel import MOST_IDLE
 from numcnn.nn.fusion import ConvReluPool
 from numcnn.nn.layer import Layer
@@ -29,18 +31,30 @@ class ReadsPictures(Protocol):
     params: Floats
 
     @property
-    def fuse(self) -> bool: ...
+    def fuse(self) -> bool:
+        """See ``Network``."""
+        ...
 
     @property
-    def steps(self) -> list[Layer]: ...
+    def steps(self) -> list[Layer]:
+        """See ``Network``."""
+        ...
 
-    def check_reads_pictures(self) -> None: ...
+    def check_reads_pictures(self) -> None:
+        """See ``Network``."""
+        ...
 
-    def copy(self, dtype: Any = None, backend: Any = None) -> ReadsPictures: ...
+    def copy(self, dtype: npt.DTypeLike | None = None, backend: str | Kernels | None = None) -> ReadsPictures:
+        """See ``Network``."""
+        ...
 
-    def logits(self, images: Any) -> Floats: ...
+    def logits(self, images: AnyArray) -> Floats:
+        """See ``Network``."""
+        ...
 
-    def probabilities(self, logits: Floats) -> Floats: ...
+    def probabilities(self, logits: Floats) -> Floats:
+        """See ``Network``."""
+        ...
 
 
 class _Stages(NamedTuple):
