@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from numcnn.data.augmentation import Augmentation, Changes
 from numcnn.kernels.arrays import AnyArray, Floats, Ints
-from numcnn.nn.pixels import PixelReader
 
 # Which of a seed's streams of random numbers decides the order of images; ``network`` names the others.
 ORDER = 3
+
+
+class PixelReader(Protocol):
+    """What writes pictures to a network's input: a ``nn.pixels.PixelReader``."""
+
+    def read(self, images: AnyArray, rows: Ints, x: Floats) -> Floats:
+        """Fill x (n, *input_shape) with images[rows], normalised, and return it."""
+        ...
+
+    def read_augmented(self, images: AnyArray, rows: Ints, changes: Changes, x: Floats) -> Floats:
+        """Fill x (n, H, W, 1) with images[rows], changed and normalised, and return it."""
+        ...
 
 
 @dataclass(frozen=True)

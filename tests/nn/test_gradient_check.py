@@ -95,6 +95,32 @@ def test_a_small_network_passes_on_every_entry_with_fast_kernels():
     assert report.passed, str(report)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_batch_norm_of_two_values_is_no_false_alarm(seed):
+    """It nearly forgets how far its two values are apart: gradients are tiny and the function bends sharply."""
+    network = Network([Dense(5), BatchNorm(), ReLU(), Dense(3)], (7,), seed=seed)
+    report = gradcheck(network, seed=seed, samples=None)
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_biases_before_batch_norm_whose_gradient_is_zero_are_no_false_alarm(seed):
+    layers = [
+        Conv2D(8, 3),
+        BatchNorm(),
+        ReLU(),
+        MaxPool2D(2),
+        Conv2D(8, 3),
+        BatchNorm(),
+        ReLU(),
+        MaxPool2D(2),
+        Flatten(),
+    ]
+    network = Network([*layers, Dense(16), BatchNorm(), ReLU(), Dense(10)], (20, 20, 1), seed=seed)
+    report = gradcheck(network, samples=20, seed=seed)
+    assert report.passed, str(report)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_batch_norm_of_flat_inputs_passes(backend):
     report = gradcheck(BatchNorm(), input_shape=(7,), n=6, samples=None, backend=backend)
