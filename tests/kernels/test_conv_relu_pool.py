@@ -442,8 +442,8 @@ def canonical_blocks_agree():
 
 def elsewhere(**environment):
     """Return what ``canonical_blocks_agree`` prints with these environment variables: lanes, threads, registers."""
-    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    code = "import test_blocks; test_blocks.canonical_blocks_agree()"
+    path = os.pathsep.join([*map(str, Path(__file__).parents[:2]), os.environ.get("PYTHONPATH", "")])
+    code = "import test_conv_relu_pool; test_conv_relu_pool.canonical_blocks_agree()"
     env = {**os.environ, "PYTHONPATH": path, **environment}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The team of threads: every share done once, errors passed on, results that depend on the number of threads alone."""
+"""The thread team: every part runs once, errors are passed on, results depend on the number of threads alone."""
 
 import os
 import signal
@@ -26,73 +26,73 @@ def restore_the_team():
     thread_team.set_threads(thread_team.available_threads())
 
 
-# How threads wait for work: asleep, or awake for a while.
-WAITING = [None, spin_wait] if COMPILED else [None]
+# How threads wait for work: asleep, or spinning for a while first.
+SPINS = [None, spin_wait] if COMPILED else [None]
 
 
-@pytest.mark.parametrize("waiting", WAITING)
+@pytest.mark.parametrize("spin", SPINS)
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "least"), [(0, 1), (1, 1), (7, 1), (7, 4), (1000, 1)])
-def test_shares_cover_everything_once_and_in_order(threads, size, least, waiting):
-    members, shares = thread_team.Team(threads, waiting), []
-    count = members.share(size, lambda *share: shares.append(share), least)
-    shares.sort()
-    assert count == len(shares) <= threads
-    assert [number for number, _, _ in shares] == list(range(count))
-    assert [i for _, first, last in shares for i in range(first, last)] == list(range(size))
-    assert all(last - first >= least for _, first, last in shares) or count == 1
+def test_parts_cover_everything_once_and_in_order(threads, size, least, spin):
+    members, parts = thread_team.ThreadTeam(threads, spin), []
+    count = members.run_parallel(size, lambda *part: parts.append(part), least)
+    parts.sort()
+    assert count == len(parts) <= threads
+    assert [number for number, _, _ in parts] == list(range(count))
+    assert [i for _, first, last in parts for i in range(first, last)] == list(range(size))
+    assert all(last - first >= least for _, first, last in parts) or count == 1
     members.dismiss()
 
 
-@pytest.mark.parametrize("waiting", WAITING)
-def test_the_work_is_done_by_several_threads_at_once(waiting):
+@pytest.mark.parametrize("spin", SPINS)
+def test_the_work_is_done_by_several_threads_at_once(spin):
     together = threading.Barrier(3, timeout=10)  # passes only if three threads wait at it at the same time
-    members = thread_team.Team(3, waiting)
+    members = thread_team.ThreadTeam(3, spin)
     for pause in (0, 0, 0.05, 0, 0.001, 0):
-        members.share(3, lambda *share: together.wait())
+        members.run_parallel(3, lambda *part: together.wait())
         time.sleep(pause)
 
 
-@pytest.mark.parametrize("waiting", WAITING)
-def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended(waiting):
+@pytest.mark.parametrize("spin", SPINS)
+def test_an_error_in_any_part_reaches_the_caller_after_all_have_ended(spin):
     ended = []
 
     def task(number, first, last):
         if number == 1:
-            raise ValueError("share 1")
+            raise ValueError("part 1")
         time.sleep(0.05)
         ended.append(number)
 
-    with pytest.raises(ValueError, match="share 1"):
-        thread_team.Team(3, waiting).share(3, task)
+    with pytest.raises(ValueError, match="part 1"):
+        thread_team.ThreadTeam(3, spin).run_parallel(3, task)
     assert sorted(ended) == [0, 2]
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
-@pytest.mark.parametrize("waiting", WAITING)
-def test_when_interrupted_it_returns_after_all_have_ended(waiting):
+@pytest.mark.parametrize("spin", SPINS)
+def test_when_interrupted_it_returns_after_all_have_ended(spin):
     began, ended = threading.Event(), []
 
     def task(number, first, last):
         if threading.current_thread() is threading.main_thread():
-            began.wait(10)  # so that the other thread has its share
+            began.wait(10)  # so that the other thread has its part
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             time.sleep(5)  # is broken off
         began.set()
         time.sleep(0.3)
         ended.append(number)
 
-    members = thread_team.Team(2, waiting)
+    members = thread_team.ThreadTeam(2, spin)
     with pytest.raises(KeyboardInterrupt):
-        members.share(2, task)
+        members.run_parallel(2, task)
     assert len(ended) == 1
-    assert members.share(2, lambda *share: ended.append(share)) == 2
+    assert members.run_parallel(2, lambda *part: ended.append(part)) == 2
     assert len(ended) == 3
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
-@pytest.mark.parametrize("waiting", WAITING)
-def test_when_interrupted_while_waiting_for_the_others_too(waiting):
+@pytest.mark.parametrize("spin", SPINS)
+def test_when_interrupted_while_waiting_for_the_others_too(spin):
     began, ended = threading.Event(), []
 
     def task(number, first, last):
@@ -106,13 +106,13 @@ def test_when_interrupted_while_waiting_for_the_others_too(waiting):
         ended.append(number)
 
     with pytest.raises(KeyboardInterrupt):
-        thread_team.Team(2, waiting).share(2, task)
+        thread_team.ThreadTeam(2, spin).run_parallel(2, task)
     assert len(ended) == 1
 
 
-@pytest.mark.parametrize("waiting", WAITING)
-def test_a_team_at_rest_holds_on_to_nothing(waiting):
-    members, kept = thread_team.Team(3, waiting), []
+@pytest.mark.parametrize("spin", SPINS)
+def test_a_team_at_rest_holds_on_to_nothing(spin):
+    members, kept = thread_team.ThreadTeam(3, spin), []
 
     class Large:
         pass
@@ -120,7 +120,7 @@ def test_a_team_at_rest_holds_on_to_nothing(waiting):
     def use():
         large = Large()
         kept.append(weakref.ref(large))
-        members.share(3, lambda number, first, last: large)
+        members.run_parallel(3, lambda number, first, last: large)
 
     use()
     end = time.monotonic() + 10
@@ -129,24 +129,24 @@ def test_a_team_at_rest_holds_on_to_nothing(waiting):
     assert kept[0]() is None
 
 
-@pytest.mark.skipif(not COMPILED, reason="only compiled code waits awake")
-def test_the_processs_team_waits_awake_whenever_it_was_made():
+@pytest.mark.skipif(not COMPILED, reason="only compiled code spins")
+def test_the_processs_team_spins_whenever_it_was_made():
     code = """
 from numcnn.kernels.thread_team import use_threads
 from numcnn.kernels import thread_team as team
 use_threads()
 early = team.the_team()
-from numcnn.kernels.fast import ops as fast, spin_wait as fast_wait
-assert team.the_team() is early and early.waiting is fast_wait
+from numcnn.kernels.fast import ops, spin_wait
+assert team.the_team() is early and early.spin is spin_wait
 team.set_threads(3)
-assert team.the_team().waiting is fast_wait
+assert team.the_team().spin is spin_wait
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("waiting", WAITING)
-def test_two_threads_may_use_one_team_at_once(waiting):
-    members, sums = thread_team.Team(2, waiting), {}
+@pytest.mark.parametrize("spin", SPINS)
+def test_two_threads_may_use_one_team_at_once(spin):
+    members, sums = thread_team.ThreadTeam(2, spin), {}
 
     def use(name):
         for _ in range(200):
@@ -155,7 +155,7 @@ def test_two_threads_may_use_one_team_at_once(waiting):
             def task(number, first, last, parts=parts):
                 parts[number] = sum(range(first, last))
 
-            members.share(100, task)
+            members.run_parallel(100, task)
             sums.setdefault(name, []).append(sum(parts))
 
     threads = [threading.Thread(target=use, args=(name,)) for name in range(4)]

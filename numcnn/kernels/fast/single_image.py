@@ -1,32 +1,36 @@
-"""One picture through a network, with as little as possible around the arithmetic: for drawing pads and cameras.
+"""One picture through a network with minimal overhead around the arithmetic: for drawing pads and cameras.
 
-A *stage* is a compiled kernel with all its arguments, so that a picture is read by calling the stages in turn.  Weights
-are turned into the form that the kernels want once, when the stage is made, so a stage doesn't see later changes.
+A *stage* is a compiled kernel with all its arguments bound: calling the stages in turn reads a picture.  Weights
+are converted to the kernels' layout once, when the stage is made, so a stage doesn't see later changes.
 """
 
 import functools
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
+from numcnn.kernels.arrays import AnyArray, Floats, Ints
 from numcnn.kernels.buffers import zeros
 from numcnn.kernels.fast import conv_relu_pool, ops
 from numcnn.kernels.fast.jit import kernel
 from numcnn.kernels.fast.simd import LANES, load, multiply_add, store
 from numcnn.kernels.fused_shapes import forward_way
 
+Stage: TypeAlias = Callable[[], None]
 
-def gather_stage(images, scale, shift, out):
+
+def gather_stage(images: AnyArray, scale: float, shift: float, out: Floats) -> Stage:
     """Return the stage that writes images (1,H,W) * scale + shift to out (1,H,W,1)."""
     dtype = out.dtype.type
     flat = images.reshape(1, -1), np.zeros(1, np.intp)
     return functools.partial(ops._gather_images, *flat, dtype(scale), dtype(shift), out.reshape(1, -1))
 
 
-def conv_relu_pool_stage(x, w, b, out):
-    """Return the stage for ``reference.conv_relu_pool_forward`` of one picture, for shapes that suit the block."""
-    _, H, W, C = x.shape
-    F = w.shape[3]
-    _, PH, PW, _ = out.shape
+def conv_relu_pool_stage(x: Floats, w: Floats, b: Floats, out: Floats) -> Stage:
+    """Return the stage for ``reference.conv_relu_pool_forward`` of one picture, for shapes that the kernel supports."""
+    shape = conv_relu_pool.geometry(x, w.shape, out)
+    _, _, _, C, _, _, F, PH, PW = shape
     which = zeros((out.size,), np.uint8)
     flat = x.reshape(-1), out.reshape(-1)
     if forward_way(w.shape, PH * PW) == "winograd":
@@ -39,18 +43,18 @@ def conv_relu_pool_stage(x, w, b, out):
         weights[...] = w
         block = conv_relu_pool.direct_kernel(w.shape)
         arguments = flat[0], weights.reshape(-1), b.copy(), flat[1], which
-    return functools.partial(block, *arguments, 1, H, W, C, F, PH, PW)
+    return functools.partial(block, *arguments, shape)
 
 
 @functools.cache
-def _dense(columns):
+def _dense(columns: int) -> Callable[..., None]:
     """Return the kernel that takes ``columns`` registers of outputs at a time."""
 
     @kernel
-    def dense(x, w, b, out, alive, relu):
-        """out = x w + b, and ReLU of it if ``relu``.  x (D,), w (D*F,), out (F,); alive (D,) is for the places of x."""
+    def dense(x: Floats, w: Floats, b: Floats, out: Floats, alive: Ints, relu: bool) -> None:
+        """out = x w + b, and ReLU of it if ``relu``.  x (D,), w (D*F,), out (F,); alive (D,): scratch for indices."""
         F = out.size
-        # About half of what a ReLU lets through is zero: the weights that would be multiplied by it aren't even read.
+        # About half of a ReLU's outputs are zero: their weights aren't even read.
         count = 0
         for i in range(x.size):
             alive[count] = i
@@ -58,7 +62,8 @@ def _dense(columns):
         for f in range(0, F, columns * LANES):
             total = load(b, f, columns)
             for j in range(count):
-                total = multiply_add(total, x[alive[j]], load(w, alive[j] * F + f, columns))
+                i: int = alive[j]
+                total = multiply_add(total, x[i], load(w, i * F + f, columns))
             store(out, f, total)
         if relu:
             for f in range(F):
@@ -68,8 +73,8 @@ def _dense(columns):
 
 
 @kernel
-def _dense_few(x, w, b, out, relu):
-    """The same for a few outputs that fill no registers."""
+def _dense_few(x: Floats, w: Floats, b: Floats, out: Floats, relu: bool) -> None:
+    """Do as ``dense``, for outputs that don't fill registers."""
     F = out.size
     for f in range(F):
         out[f] = b[f]
@@ -81,7 +86,7 @@ def _dense_few(x, w, b, out, relu):
             out[f] = max(out[f], out.dtype.type(0))
 
 
-def dense_stage(x, w, b, out, relu):
+def dense_stage(x: Floats, w: Floats, b: Floats, out: Floats, relu: bool) -> Stage:
     """Return the stage for a dense layer, x (1,D) to out (1,F), with ReLU if ``relu``."""
     weights = zeros(w.shape, w.dtype)
     weights[...] = w
