@@ -11,14 +11,31 @@ Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame wait 
 import importlib
 
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError
+from numcnn.nn.activations import LeakyReLU, Sigmoid, Tanh
+from numcnn.nn.batchnorm import BatchNorm
 from numcnn.nn.gradient_check import gradcheck
-from numcnn.nn.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU
+from numcnn.nn.initializers import register_initializer
+from numcnn.nn.layers import (
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2D,
+    ParamSpec,
+    ReLU,
+    StateSpec,
+    register_layer,
+)
 from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.nn.network import Network, load
+from numcnn.nn.pooling import AveragePool2D, GlobalAveragePool2D
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AveragePool2D",
+    "BatchNorm",
     "CheckpointError",
     "ConfigError",
     "Conv2D",
@@ -27,16 +44,24 @@ __all__ = [
     "DivergedError",
     "Dropout",
     "Flatten",
+    "GlobalAveragePool2D",
     "Layer",
+    "LeakyReLU",
     "MaxPool2D",
     "Network",
     "NumcnnError",
+    "ParamSpec",
     "ReLU",
     "ShapeError",
+    "Sigmoid",
     "SoftmaxCrossEntropy",
+    "StateSpec",
+    "Tanh",
     "__version__",
     "gradcheck",
     "load",
+    "register_initializer",
+    "register_layer",
 ]
 
 # Modules that are public under a short name, loaded when they are first asked for.

@@ -1,16 +1,22 @@
 """The command line: ``numcnn COMMAND ...``.  Each is a module in ``commands``; only the one asked for is loaded.
 
+``numcnn`` alone lists the commands and exits with 0, as pip and cargo do.
+
 Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import shlex
 import sys
+import textwrap
 
 from numcnn.benchmark import BenchmarkError
+from numcnn.commands import announce_compilation
 from numcnn.errors import ConfigError, DivergedError, NumcnnError
+from numcnn.kernels import on_compilation
 
 COMMANDS = {
     "train": "train a network on MNIST, generated digits or a data set of your own",
@@ -25,10 +31,20 @@ COMMANDS = {
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leave descriptions as they are, and break the lines of an option's help at spaces only: not in "one-cycle"."""
+
+    def _split_lines(self, text, width):
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
+
+
 def main(argv=None):
     """Run one command; ``argv`` defaults to the process's arguments.  Return the exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if not argv or argv[0] not in COMMANDS:
+    if not argv:
+        _overview().print_help()
+        return 0
+    if argv[0] not in COMMANDS:
         _overview().parse_args(argv)  # answers --help and --version, refuses the rest
         _overview().error("name a command")
     name = argv[0]
@@ -37,7 +53,7 @@ def main(argv=None):
         prog=f"numcnn {name}",
         description=command.__doc__,
         epilog=getattr(command, "EXAMPLES", None),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
@@ -49,11 +65,14 @@ def _run(name, command, arguments):
     """Run the command; turn what it raises into one line on stderr and an exit code."""
     try:
         _refuse_empty(arguments)
-        code = command.run(arguments) or 0
+        with on_compilation(announce_compilation) if _may_announce(name, arguments) else contextlib.nullcontext():
+            code = command.run(arguments) or 0
         sys.stdout.flush()
         return code
     except NumcnnError as error:
-        print(f"numcnn {name}: {error}", file=sys.stderr)
+        from numcnn.training.config import in_options
+
+        print(f"numcnn {name}: {in_options(str(error))}", file=sys.stderr)
         return EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError)) else EXIT_USAGE
     except KeyboardInterrupt:
         print(f"numcnn {name}: interrupted", file=sys.stderr)
@@ -69,6 +88,11 @@ def _run(name, command, arguments):
         place = f" {error.filename}" if error.filename else ""
         print(f"numcnn {name}: the system refused{place}: {error.strerror or error}", file=sys.stderr)
         return EXIT_FAILED
+
+
+def _may_announce(name, arguments):
+    """Say whether a line about compiling disturbs nobody: not with a window, --quiet, or a reader of --progress."""
+    return name != "draw" and not getattr(arguments, "quiet", False) and not getattr(arguments, "progress", False)
 
 
 def _refuse_empty(arguments):
@@ -89,7 +113,7 @@ def _overview():
         description="Handwritten digits read by a convolutional network written from scratch.\n\ncommands:\n"
         + "\n".join(lines),
         epilog="numcnn COMMAND --help explains each of them.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"numcnn {numcnn.__version__}")
     parser.add_argument("command", choices=COMMANDS, help=argparse.SUPPRESS)

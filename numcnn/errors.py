@@ -1,4 +1,8 @@
-"""All errors that numcnn raises.  A message says what was wrong, where, and what to do about it."""
+"""All errors that numcnn raises.  A message says what was wrong, where, and what to do about it.
+
+It names a setting in backquotes, as in `lr` or `keep='last'`; the command line prints the option instead: --lr,
+--keep last.  See ``training.config.in_options``.
+"""
 
 
 class NumcnnError(Exception):
@@ -22,4 +26,4 @@ class CheckpointError(NumcnnError):
 
 
 class DivergedError(NumcnnError):
-    """Training stopped because the loss is no longer a finite number."""
+    """Training stopped: the loss is not finite, or the network is useless and will stay so."""

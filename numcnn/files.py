@@ -1,18 +1,40 @@
-"""Write files so that a reader sees the old one or the whole new one, never a half-written one."""
+"""Write files so that a reader sees the old one or the whole new one, never a half-written one; name what fails."""
 
 import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from numcnn.errors import DataError, NumcnnError
+
+CHECK_SPACE = "check the folder and the space left"
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def named_errors(
+    path: str | os.PathLike[str],
+    advice: str = CHECK_SPACE,
+    *,
+    action: str = "use",
+    error_class: type[NumcnnError] = DataError,
+) -> Iterator[None]:
+    """Turn an OSError of the block into an ``error_class``: "cannot <action> <path>: <reason>; <advice>"."""
+    try:
+        yield
+    except OSError as error:
+        raise error_class(f"cannot {action} {path}: {error.strerror or error}; {advice}") from error
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Give a binary file to write to; move it to ``path`` when the block ends, or leave nothing when it raises.
 
-    The temporary file lies in the same folder (a rename doesn't cross file systems) and is flushed to the disk first.
-    A symbolic link stays one: the file that it names is written.  A device or a pipe is written to as it is.
+    The temporary file is in the same folder (a rename doesn't cross file systems) and is flushed to the disk first.
+    A symbolic link stays one: the file that it names is written.  A device or a pipe is written to directly.
+    Raises OSError with ``path``, not with the name of the temporary file.
     """
     path = Path(path)
     temporary = None
@@ -34,13 +56,13 @@ def atomic_write(path):
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         if isinstance(error, OSError):
-            raise _about(error, path) from error
+            raise _with_path(error, path) from error
         raise
     _sync_folder(target.parent)
 
 
-def check_writable(path):
-    """Raise the OSError that ``atomic_write`` would, as far as it can be known beforehand; write nothing."""
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise the OSError that ``atomic_write`` would, as far as that is known beforehand; write nothing."""
     path = Path(path)
     if path.is_dir() or (_is_stream(path) and not os.access(path, os.W_OK)):
         number = errno.EISDIR if path.is_dir() else errno.EACCES
@@ -49,27 +71,27 @@ def check_writable(path):
         try:
             descriptor, temporary = _temporary_beside(Path(os.path.realpath(path)))
         except OSError as error:
-            raise _about(error, path) from error
+            raise _with_path(error, path) from error
         os.close(descriptor)
         os.unlink(temporary)
 
 
-def _is_stream(path):
-    """Say whether there is something that a rename would destroy: a device, a pipe, but no file and no folder."""
+def _is_stream(path: Path) -> bool:
+    """Say whether a rename would destroy something that is neither a file nor a folder: a device, a pipe."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _temporary_beside(path):
+def _temporary_beside(path: Path) -> tuple[int, str]:
     return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
 
 
-def _about(error, path):
-    """Return the error with the name that people know, not the temporary one."""
+def _with_path(error: OSError, path: Path) -> OSError:
+    """Return the error with the path that the user knows instead of the temporary one."""
     return type(error)(error.errno, error.strerror or str(error), str(path))
 
 
-def _sync_folder(folder):
-    """Make the rename itself last through a power cut; not every system can open a folder."""
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut; not every system can open a folder."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,10 +1,13 @@
 """Fixtures that several test files share."""
 
+import gc
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
+from processes import wait_for
 
 from numcnn.data import generated, idx, mnist
 from numcnn.kernels import thread_team
@@ -56,6 +59,29 @@ def home(tmp_path, monkeypatch):
     """The folder of the pad's user, which is nobody's own and need not exist: no test can touch another."""
     monkeypatch.setenv("NUMCNN_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    """Fail a test that leaves a process behind, or a thread that Python would wait for at its end."""
+    before = set(threading.enumerate())
+    yield
+
+    def left():
+        return [thread for thread in set(threading.enumerate()) - before if not thread.daemon]
+
+    wait_for(lambda: not left(), "threads to end")
+    if hasattr(os, "waitid"):
+        with pytest.raises(ChildProcessError):  # there is none
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
+@pytest.fixture
+def no_collection():
+    """No garbage is collected: a finalizer that runs where a recursion has come to its limit fails, and so the test."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """What the tests of the pad's window share: a small network, posted events, and looks at the screen."""
 
-import time
-
 import numpy as np
 import pygame
 from PIL import Image
+from processes import wait_for
 
 from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU
 
 SIZE = (900, 600)
-PATIENCE_SECONDS = 300
 
 
 def small(classes=10, seed=0):
@@ -48,13 +46,8 @@ def click(pad, rect):
 
 
 def settle(pad):
-    """Let time pass until nothing moves and no errand is under way."""
-    began = time.perf_counter()
-    while time.perf_counter() - began < PATIENCE_SECONDS:
-        assert pad.step()
-        if not pad.moving and not pad.keeper.busy:
-            return
-    raise AssertionError("the pad doesn't come to rest")
+    """Let time pass until nothing moves and no task is running."""
+    wait_for(lambda: pad.step() and not pad.moving and not pad.tasks.busy, "the pad to come to rest")
 
 
 def region(surface, rect):

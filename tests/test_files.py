@@ -5,8 +5,10 @@ import stat
 import threading
 
 import pytest
+from processes import PATIENCE_SECONDS
 
-from numcnn.files import atomic_write, check_writable
+from numcnn.errors import CheckpointError, DataError
+from numcnn.files import atomic_write, check_writable, named_errors
 
 
 def write(path, content=b"new"):
@@ -30,10 +32,10 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path, by_link):
     target = link if by_link else pipe
     check_writable(target)
     received = []
-    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
     reader.start()
     write(target)
-    reader.join(timeout=10)
+    reader.join(PATIENCE_SECONDS)
     assert received == [b"new"]
     assert stat.S_ISFIFO(pipe.stat().st_mode) and link.is_symlink() and len(os.listdir(tmp_path)) == 2
 
@@ -67,3 +69,23 @@ def test_what_can_t_be_written_is_told_before_too(tmp_path, name, error):
             attempt(tmp_path / name)
         assert caught.value.filename == str(tmp_path / name)
     assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("error_class", [DataError, CheckpointError])
+def test_an_error_of_the_system_becomes_one_that_names_the_path_and_what_to_do(tmp_path, error_class):
+    path = tmp_path / "no folder" / "file"
+    text = f"cannot write {path}: No such file or directory; name another file"
+    with (
+        pytest.raises(error_class) as caught,
+        named_errors(path, "name another file", action="write", error_class=error_class),
+    ):
+        write(path)
+    assert str(caught.value) == text and isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_an_error_without_the_system_s_words_keeps_its_own_and_others_pass_through():
+    with pytest.raises(DataError) as caught, named_errors("a"):
+        raise OSError("cut off")
+    assert str(caught.value) == "cannot use a: cut off; check the folder and the space left"
+    with pytest.raises(ZeroDivisionError), named_errors("a"):
+        raise ZeroDivisionError

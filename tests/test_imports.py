@@ -18,11 +18,11 @@ FLOORS = (
     "errors",
     "files",
     "kernels",
-    "walkthrough",
     "evaluation",
     "imaging",
     "nn",
     "data",
+    "walkthrough",
     "training",
     "recognition",
     "pad",
@@ -40,9 +40,10 @@ DOORS = {
     "llvmlite": ("kernels.fast.",),
     "pygame": ("pad.", "benchmark.pad_latency"),
     "matplotlib": ("evaluation.plots",),
-    "PIL": ("imaging.preprocess", "pad."),
-    "requests": ("data.",),
-    "pooch": ("data.",),
+    "PIL": ("imaging.", "pad."),  # imaging/ reads, resizes and paints pictures; the pad writes them
+    "requests": ("data.download",),
+    "pooch": ("data.download",),
+    "urllib3": ("data.download",),
 }
 PEERS = {"torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "openvino"}
 NEVER = {"tests", "scripts", "scipy", "tkinter"}

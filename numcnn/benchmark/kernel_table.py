@@ -61,7 +61,6 @@ class _Steps:
     def __init__(self, task, backend, fuse):
         self.task, self.network = task, task.network(backend)
         self.network.fuse = fuse
-        self.network.use_kernels_for()
         self.criterion = SoftmaxCrossEntropy(self.network.kernels)
         self.optimizer = Adam(self.network.params, self.network.grads, self.network.kernels)
         self.steps = {step.name: step for step in self.network.steps}
@@ -85,7 +84,7 @@ class _Steps:
 
         rows = (self._next * TRAINING_BATCH + np.arange(TRAINING_BATCH)) % len(self.task.images)
         self._next += 1
-        h = timed("gather", "", self.network.gather, self.task.images, rows, self.x)
+        h = timed("gather", "", self.network.pixel_reader.read, self.task.images, rows, self.x)
         for step in self.network.steps:
             h = timed(step.name, "forward", step.forward, h, True)
         timed("loss", "forward", self.criterion.forward, h, self.task.labels[rows])

@@ -29,7 +29,8 @@ class NumcnnTraining(Training):
         self.criterion = SoftmaxCrossEntropy(self.network.kernels)
         self.optimizer = Adam(self.network.params, self.network.grads, self.network.kernels)
         examples = Examples.all_of(task.images, task.labels)
-        batches = Batches(examples, TRAINING_BATCH, 0, self.network, TrainConfig(augment=augment).augmentation)
+        augmentation = TrainConfig(augment=augment).augmentation
+        batches = Batches(examples, TRAINING_BATCH, 0, self.network.pixel_reader, augmentation)
         self._stream = itertools.chain.from_iterable(batches.epoch(number) for number in itertools.count())
         self._loss = None
         self.variants = {"step": {self.network.backend_name: self._step}}
@@ -58,7 +59,7 @@ class NumcnnTraining(Training):
 
 def loss_and_gradients(network, criterion, images, rows, labels):
     """Return the loss of the batch images[rows] and every parameter's gradient, by name."""
-    loss, _ = network.backpropagate(Batch(images, rows, labels, network), criterion)
+    loss, _ = network.backpropagate(Batch(images, rows, labels, network.pixel_reader), criterion)
     gradients = network.named_arrays(network.grads)
     return {"loss": np.array(loss), **{f"d{name}": values.copy() for name, values in gradients.items()}}
 
@@ -142,7 +143,8 @@ class Scan(Timed):
             return 1e6 * self._timed(call, count) / count / size
 
     def _trainer(self, size):
-        batches = Batches(Examples.all_of(self.task.images, self.task.labels), size, 0, self.network)
+        examples = Examples.all_of(self.task.images, self.task.labels)
+        batches = Batches(examples, size, 0, self.network.pixel_reader)
         full = len(self.task.images) // size
         stream = (pair for number in itertools.count() for pair in itertools.islice(batches.epoch(number), full))
 

@@ -23,6 +23,13 @@ def say(line):
     print(line, file=sys.stderr, flush=True)
 
 
+def announce_compilation():
+    """Say why nothing seems to happen, should kernels have to be compiled."""
+    from tqdm import tqdm
+
+    tqdm.write("compiling the fast kernels for this machine: once, some seconds", file=sys.stderr)  # above any bar
+
+
 @contextlib.contextmanager
 def terminated_cleanly(command):
     """Let SIGTERM end the process as Ctrl-C does: workers, files and temporary folders are seen to first."""

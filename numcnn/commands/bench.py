@@ -151,7 +151,7 @@ def _load_data(arguments, parts):
     """
     from numcnn import data
     from numcnn.benchmark.workload import IMAGES
-    from numcnn.data.loading import MIXTURES
+    from numcnn.data.dataset import MIXTURES
 
     if arguments.dataset in MIXTURES:
         raise ConfigError(

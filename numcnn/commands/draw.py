@@ -1,17 +1,17 @@
-"""Open the drawing pad: draw digits, and see while you draw how they are read."""
+"""Open the drawing pad: draw digits, and watch the network read them as you draw."""
 
 EXAMPLES = """examples:
   numcnn draw
   numcnn draw --theme dark --size 1280x800
-  numcnn draw --strokes four.json                         begin with a drawing
+  numcnn draw --strokes four.json                         start with a drawing
   numcnn draw --strokes four.json --screenshot four.png   no window: a picture
   numcnn draw --strokes four.json --screenshot in.png --inside
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
-downwards, in any unit: the drawing is scaled to fit the sheet, with room around
-it.  Without one the pad brings the last drawing back.  H shows all keys.
+downwards, in any unit: the drawing is scaled to fit the sheet, with a margin.
+Without one the pad restores the last drawing.  H shows all keys.
 
-The pad keeps the drawing, your digits and what it has learnt of them in your
+The pad keeps the drawing, your digits and the weights learnt from them in your
 data folder: on Linux ~/.local/share/numcnn; NUMCNN_HOME names another.
 """
 
@@ -21,43 +21,49 @@ from pathlib import Path
 
 from numcnn.commands import add_weights_argument, check_output, say, terminated_cleanly, warn_if_generated
 from numcnn.errors import ConfigError
-from numcnn.files import check_writable
+from numcnn.files import check_writable, named_errors
+from numcnn.nn.network import load
+from numcnn.pad import store
+from numcnn.pad.canvas import read_strokes
 
 SMALLEST, LARGEST = 480, 8192
 SIZE = (1100, 700)
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     add_weights_argument(parser, "pad")
-    parser.add_argument("--strokes", metavar="FILE", help="strokes to begin with (JSON)")
+    parser.add_argument("--strokes", metavar="FILE", help="strokes to start with (JSON)")
     parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="of the window (default: 1100x700)")
     parser.add_argument(
-        "--theme", choices=("light", "dark"), help="(default: as you left it; at first, and on a screenshot, light)"
+        "--theme", choices=("light", "dark"), help="(default: the last one; at first, and for a screenshot, light)"
     )
     parser.add_argument("--save-dir", metavar="DIR", help="where S saves drawings (default: the current folder)")
     parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the pad and exit; needs no display")
-    parser.add_argument("--inside", action="store_true", help="on the screenshot, show the network's inside")
-    parser.add_argument("--saliency", action="store_true", help="on the screenshot, show what spoke for the answer")
+    parser.add_argument("--inside", action="store_true", help="in the screenshot, show the inside of the network")
+    parser.add_argument(
+        "--saliency", action="store_true", help="in the screenshot, show which ink speaks for the answer"
+    )
 
 
-def run(arguments):
-    """Open the pad, or write its picture.  Return the exit code."""
-    from numcnn.nn.network import load
-    from numcnn.pad.canvas import read_strokes
-
+def run(arguments: argparse.Namespace) -> int:
+    """Open the pad, or write a screenshot.  Return the exit code."""
     if arguments.screenshot:
         check_output("--screenshot", arguments.screenshot, ".png")
     elif arguments.inside or arguments.saliency:
         raise ConfigError("--inside and --saliency are for --screenshot FILE; in the window press F and W")
     if arguments.save_dir:
-        _check_save_dir(arguments.save_dir)
+        # Now, not when there is a drawing to save.
+        with named_errors(
+            f"--save-dir {arguments.save_dir}", "name a folder that exists", action="write to", error_class=ConfigError
+        ):
+            check_writable(Path(arguments.save_dir) / "drawing.png")
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
     weights = arguments.weights or "pad"
     network = load(weights, backend="reference")
     warn_if_generated(network)
 
-    from numcnn.pad import app  # after what can fail: it loads pygame
+    from numcnn.pad import app, background  # noqa: PLC0415 - they load pygame: after everything that can fail
 
     if arguments.screenshot:
         panels = {"inside": arguments.inside, "why": arguments.saliency}
@@ -65,40 +71,27 @@ def run(arguments):
         app.screenshot(network, arguments.screenshot, arguments.size, strokes, theme=theme, **panels)
         say(f"wrote {arguments.screenshot}")
     else:
-        keeper = _keeper(network, weights, arguments)
-        network = (None if arguments.weights else keeper.own_network()) or network
+        autosave = None if arguments.strokes else store.Autosave()  # a given drawing doesn't replace the saved one
+        save_dir = arguments.save_dir or "."
+        tasks = background.BackgroundTasks(
+            store.OwnSet(), autosave, save_dir, network, weights, settings=store.Settings()
+        )
+        network = (None if arguments.weights else tasks.own_network()) or network
         try:
             with terminated_cleanly("draw"):
-                app.run(network, arguments.size, strokes, theme=arguments.theme, keeper=keeper)
+                app.run(network, arguments.size, strokes, theme=arguments.theme, tasks=tasks)
         finally:
-            for problem in keeper.lost:
+            for problem in tasks.lost:
                 say(f"numcnn draw: {problem}")
-        return 1 if keeper.lost else 0
+        return 1 if tasks.lost else 0
     return 0
 
 
-def _check_save_dir(folder):
-    """Refuse a folder where S could save nothing: better now than when something is drawn.  Raises ConfigError."""
-    try:
-        check_writable(Path(folder) / "drawing.png")
-    except OSError as error:
-        raise ConfigError(
-            f"--save-dir is {folder}, where nothing can be written: {error.strerror}; name a folder that exists"
-        ) from error
-
-
-def _keeper(network, weights, arguments):
-    """Return what takes care of the pad's files."""
-    from numcnn.pad import store
-    from numcnn.pad.background import Keeper
-
-    autosave = None if arguments.strokes else store.Autosave()
-    return Keeper(store.OwnSet(), autosave, arguments.save_dir or ".", network, weights, store.Settings())
-
-
-def _size(text):
+def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    size = tuple(map(int, match.groups())) if match else (0, 0)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
     if not SMALLEST <= min(size) <= max(size) <= LARGEST:
-        raise argparse.ArgumentTypeError(f"{text!r}: wants WIDTHxHEIGHT in pixels, {SMALLEST} to {LARGEST}, as 900x600")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: must be WIDTHxHEIGHT in pixels, {SMALLEST} to {LARGEST}, as 900x600"
+        )
     return size

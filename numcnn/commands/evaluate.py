@@ -187,5 +187,5 @@ def _own(arguments):
     if arguments.dataset != "auto" or arguments.data_dir:
         raise ConfigError("--own is a test set by itself; leave out --dataset and --data-dir")
     path = None if arguments.own is True else arguments.own
-    images, labels = handwriting.drawn_plainly(as_people(read_own(path)), arguments.backend)
+    images, labels = handwriting.render_plain(as_people(read_own(path)), arguments.backend)
     return Dataset("your own digits", images[:0], labels[:0], images, labels, str(OwnSet(path).path))

@@ -2,7 +2,8 @@
 differences in float64.
 
 Prints a table: per array the largest relative error, where it is, and both
-values there. Exit code 0 when all agree, 1 when one doesn't.
+values there. Exit code 0 when all that could be checked agree, 1 when one
+doesn't or nothing could be checked.
 """
 
 EXAMPLES = """examples:
@@ -11,10 +12,13 @@ EXAMPLES = """examples:
   numcnn gradcheck --out gradcheck.png    also draw it
 """
 
+import contextlib
 import dataclasses
 
 from numcnn.commands import check_output, print_json
 from numcnn.nn.models import MODELS
+
+BAR = "checking {desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} entries, {remaining} left"
 
 
 def add_arguments(parser):
@@ -46,7 +50,8 @@ def run(arguments):
         network = Network(models.make_layers(arguments.model), backend="reference", seed=arguments.seed)
     network.fuse = arguments.fuse
     options = {"samples": arguments.samples, "backend": arguments.backend, "seed": arguments.seed}
-    whole = gradcheck(network, **options)
+    with _bar(quiet=arguments.json) as progress:
+        whole = gradcheck(network, **options, progress=progress)
     loss = gradcheck(SoftmaxCrossEntropy(kernels.get_backend(arguments.backend), 0.1), **options)
     rows = [*whole.rows, *(dataclasses.replace(row, name=f"loss.{row.name}") for row in loss.rows)]
     report = GradientReport(whole.title, rows, whole.tolerance)
@@ -57,3 +62,19 @@ def run(arguments):
     else:
         print(report)
     return 0 if report.passed else 1
+
+
+@contextlib.contextmanager
+def _bar(quiet):
+    """Give what ``gradcheck`` calls to show its progress: a bar on a terminal, after a second; nothing elsewhere."""
+    from tqdm import tqdm
+
+    # disable=None: no bar where stderr isn't a terminal.
+    with tqdm(unit=" entries", disable=quiet or None, leave=False, delay=1, bar_format=BAR) as bar:
+
+        def progress(name, done, total):
+            bar.total = total
+            bar.set_description(name, refresh=False)
+            bar.update(done - bar.n)
+
+        yield progress

@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 
 from numcnn.commands import add_data_arguments, add_threads_argument, print_json, say
-from numcnn.errors import ConfigError, DataError
+from numcnn.errors import ConfigError, DataError, DivergedError
 from numcnn.training.config import add_config_arguments, config_from_arguments, flag, given_settings
 
 DRY_RUN_STEPS = 2
@@ -105,7 +105,6 @@ def _train(arguments, readings=None):
         say(f"data: {dataset.source}")
         images = "1 image" if len(train_set) == 1 else f"{len(train_set):,} images"
         say(f"{dataset.name}: {images} to train on, {len(val_set):,} to validate")
-        _announce_compilation(config)
     if arguments.dry_run:
         return _dry_run(arguments, network, train_set, config)
 
@@ -126,7 +125,9 @@ def _train(arguments, readings=None):
         with _stop_after_this_batch(monitor):
             state, moments = (earlier.state, earlier.moments) if earlier else (None, None)
             state = fit(network, train_set, val_set, config, monitor=monitor, state=state, moments=moments)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, DivergedError):
+            monitor.discard_useless_best()
         with contextlib.suppress(OSError):
             folder.rmdir()  # which works only if the run has written nothing
         raise
@@ -321,15 +322,6 @@ def _new_network(dataset, train_set, config):
     )
 
 
-def _announce_compilation(config):
-    """Say why nothing seems to happen the very first time."""
-    if config.backend == "fast":
-        from numcnn.kernels.fast import jit
-
-        if jit.cache_is_empty():
-            say("compiling the fast kernels for this machine: once, some seconds")
-
-
 def _dry_run(arguments, network, train_set, config):
     """Take a few steps to see that all is well; write nothing."""
     from numcnn.data.batches import Examples
@@ -346,7 +338,7 @@ def _dry_run(arguments, network, train_set, config):
 
 def _dataset_argument(arguments, dataset):
     """Return what --dataset must be to get the same data again, from any folder."""
-    from numcnn.data.loading import KEYWORDS
+    from numcnn.data.dataset import KEYWORDS
 
     if arguments.dataset in KEYWORDS:
         return dataset.name

@@ -40,9 +40,12 @@ class Examples:
 class Batch:
     """Some examples: labels (n,), and images that whoever wants them has written to an array of his own."""
 
-    def __init__(self, images, rows, labels, network, augmented=None):
-        """rows (n,): which of ``images``.  augmented: how they are changed, a ``Changes``; None: not at all."""
-        self._images, self._rows, self.labels, self._network = images, rows, labels, network
+    def __init__(self, images, rows, labels, pixels, augmented=None):
+        """rows (n,): which of ``images``.  pixels: a ``PixelReader``.
+
+        augmented: how the images are changed, a ``Changes``; None: not at all.
+        """
+        self._images, self._rows, self.labels, self._pixels = images, rows, labels, pixels
         self._augmented = augmented
 
     def __len__(self):
@@ -52,8 +55,8 @@ class Batch:
         """Write the images from ``first`` to ``last``, normalised, to x (last - first, *input_shape); return it."""
         rows = self._rows[first:last]
         if self._augmented is None:
-            return self._network.gather(self._images, rows, x)
-        return self._network.gather_augmented(self._images, rows, self._augmented, x)
+            return self._pixels.read(self._images, rows, x)
+        return self._pixels.read_augmented(self._images, rows, self._augmented, x)
 
 
 class Batches:
@@ -62,9 +65,12 @@ class Batches:
     So a run can go on from any batch of any epoch without having seen the ones before.  The last batch may be short.
     """
 
-    def __init__(self, examples, batch_size, seed, network, augmentation=None):
-        """augmentation: an ``augment.Augmentation``, for pictures that differ each time; None: as they are."""
-        self._examples, self._size, self._seed, self._network = examples, batch_size, seed, network
+    def __init__(self, examples, batch_size, seed, pixels, augmentation=None):
+        """pixels: the ``PixelReader`` that fills a batch's input.
+
+        augmentation: an ``augment.Augmentation``, for pictures that differ each time; None: as they are.
+        """
+        self._examples, self._size, self._seed, self._pixels = examples, batch_size, seed, pixels
         self._augmentation = augmentation
         self._labels = np.empty(min(batch_size, len(examples)), examples.labels.dtype)
 
@@ -78,4 +84,4 @@ class Batches:
         for first in range(start * self._size, len(order), self._size):
             rows = order[first : first + self._size]
             labels = np.take(self._examples.labels, rows, out=self._labels[: len(rows)])
-            yield Batch(self._examples.images, rows, labels, self._network, augmented)
+            yield Batch(self._examples.images, rows, labels, self._pixels, augmented)

@@ -1,24 +1,26 @@
-"""Digits written by hand, by program: the ways people write 0-9 as pen strokes, and the ways they vary them.
+"""Generated digits: the ways people write 0-9 as pen strokes, and how their hands vary them.
 
 `GLYPHS` holds the ways of writing as control points, `_Writers` the ways in which people differ.
-Drawing them, and preparing them like MNIST, is `raster.mnist_images`.  No picture of anybody's data is in here.
+`raster.mnist_images` draws them and prepares them like MNIST.  Nothing here is copied from anybody's data.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
+from numcnn.kernels.arrays import Bools, Bytes, Float64s, Ints
 
-CHUNK = 2000  # images drawn from one random stream, so that image i is the same however many are asked for
+CHUNK = 2000  # images drawn from one random stream, so that image i does not depend on how many there are
 THICKNESS = 0.25  # standard deviation of the pen width's logarithm
 LEAST_PEN, MOST_PEN = 1.4, 4.6  # pixels, around raster.PEN_WIDTH
 SAMPLES = 7  # points along the curve from one control point to the next
 
 
 class Glyph(NamedTuple):
-    """One way of writing a digit: how common it is among that digit's ways, and its strokes as control points.
+    """One way of writing a digit: its weight among that digit's ways, and its strokes as control points.
 
     The box is 100 x 100, y downwards.  "x,y" is a point on a smooth curve, "x,y!" a corner, "/" lifts the pen.
     """
@@ -28,9 +30,9 @@ class Glyph(NamedTuple):
     weight: float
     path: str
 
-    def strokes(self):
+    def strokes(self) -> list[tuple[Float64s, Bools]]:
         """Return per stroke its control points (n,2) and which of them are corners (n,)."""
-        strokes = []
+        strokes: list[tuple[Float64s, Bools]] = []
         for part in self.path.split("/"):
             points = part.split()
             xy = [point.rstrip("!").split(",") for point in points]
@@ -128,11 +130,11 @@ GLYPHS = (
 )
 
 
-def generate(n, seed, *, backend="fast"):
+def generate(n: int, seed: int, *, backend: str = "fast") -> tuple[Bytes, Bytes]:
     """Generate digits, prepared like MNIST -> images (n,28,28) uint8, labels (n,) uint8.
 
     Every ten in a row hold each digit once, in random order.  The same seed, a whole number from 0, gives the same
-    bytes whatever the number of threads, and image i does not depend on n.  backend is that of `raster.mnist_images`.
+    bytes with any number of threads, and image i does not depend on n.  backend is that of `raster.mnist_images`.
     Raises ConfigError.
     """
     for name, value in (("n", n), ("seed", seed)):
@@ -150,18 +152,15 @@ def generate(n, seed, *, backend="fast"):
     return images, labels
 
 
-def digit_strokes(label, rng):
+def digit_strokes(label: int, rng: np.random.Generator) -> list[Float64s]:
     """Write one digit -> list of strokes (n,2): x,y with y downwards, about 1 high, around 0.  Raises ConfigError."""
     if label not in range(10):
         raise ConfigError(f"label is {label!r}: it must be a digit, 0 to 9")
     return _write_labels(np.array([label]), rng)[0][0]
 
 
-def _write_labels(labels, rng):
-    """Write digits (N,) -> N lists of strokes, and pen widths (N,) in pixels of MNIST.
-
-    Each digit's way of writing is drawn first.
-    """
+def _write_labels(labels: Ints, rng: np.random.Generator) -> tuple[list[list[Float64s]], Float64s]:
+    """Write digits (N,) -> N lists of strokes, and pen widths (N,) in MNIST's pixels, in randomly drawn ways."""
     way = np.empty(len(labels), int)
     for digit in np.unique(labels):
         ways = [i for i, glyph in enumerate(GLYPHS) if glyph.digit == digit]
@@ -171,17 +170,17 @@ def _write_labels(labels, rng):
     return write(GLYPHS, way, rng)
 
 
-def pen_widths(count, rng):
-    """Draw pen widths (count,) in pixels, spread as MNIST's are."""
+def pen_widths(count: int, rng: np.random.Generator) -> Float64s:
+    """Draw random pen widths (count,) in pixels, distributed like MNIST's."""
     return np.clip(raster.PEN_WIDTH * np.exp(THICKNESS * rng.standard_normal(count)), LEAST_PEN, MOST_PEN)
 
 
-def write(glyphs, which, rng):
-    """Let people write glyphs[i] for each i of ``which`` (N,) -> N lists of strokes, pen widths (N,) in MNIST's pixels.
+def write(glyphs: Sequence[Glyph], which: Ints, rng: np.random.Generator) -> tuple[list[list[Float64s]], Float64s]:
+    """Write glyphs[i] for each i of ``which`` (N,), each in another hand -> N lists of strokes, pen widths (N,).
 
-    All that are of one glyph are written at once, which makes it fast.
+    The widths are in MNIST's pixels.  For speed, all digits of one glyph are written together.
     """
-    written = [None] * len(which)
+    written: list[list[Float64s]] = [[] for _ in which]
     pens = np.empty(len(which))
     for i in np.unique(which):
         mine = np.flatnonzero(which == i)
@@ -192,12 +191,12 @@ def write(glyphs, which, rng):
 
 
 class _Writers:
-    """So many people, each with a habit of hand, drawn at random.  Lengths are in heights of a digit."""
+    """``count`` people, each with random habits of writing.  Lengths are in heights of a digit."""
 
-    def __init__(self, count, rng):
+    def __init__(self, count: int, rng: np.random.Generator) -> None:
         self.count, self.rng = count, rng
         # Of the pen's path.
-        self.care = 0.027 * np.exp(self.spread(0.4, 1, 1))  # how far control points stray
+        self.care = 0.027 * np.exp(self.spread(0.4, 1, 1))  # how far control points are off
         self.roundness = 1 + self.spread(0.2, 1)  # of curves: 1 is Catmull-Rom
         self.corner_roundness = rng.uniform(0, 0.7, (count, 1))
         # Of the whole digit.
@@ -211,12 +210,12 @@ class _Writers:
         self.turn = self.spread(0.08, 1)  # radians, clockwise
         self.pen = np.exp(self.spread(0.26))
 
-    def spread(self, deviation, *shape):
-        """Draw normal numbers (count, *shape) of this standard deviation."""
+    def spread(self, deviation: float, *shape: int) -> Float64s:
+        """Draw normally distributed numbers (count, *shape) with this standard deviation."""
         return deviation * self.rng.standard_normal((self.count, *shape))
 
-    def bend(self, points):
-        """Bend the plane that the digit lies in, so that strokes that touch still do.  points (count,P,2) in 0..1."""
+    def bend(self, points: Float64s) -> Float64s:
+        """Bend the digit's plane, so that strokes that touch still do.  points (count,P,2) in 0..1."""
         x, y = points[..., 0] - 0.5, points[..., 1] - 0.5
         for along_x, along_y, phase, by_x, by_y in self.waves:
             wave = np.sin(along_x * x + along_y * y + phase)
@@ -228,20 +227,20 @@ class _Writers:
         cos, sin = np.cos(self.turn), np.sin(self.turn)
         return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
-    def pen_widths(self, digit):
-        """Return pen widths (count,) in pixels: MNIST's spread, but none so thick that it fills the digit's loops."""
+    def pen_widths(self, digit: int) -> Float64s:
+        """Return pen widths (count,) in pixels: MNIST's spread, but none that fills the digit's loops."""
         if digit == 1:
             return np.clip(2.5 * self.pen * np.exp(self.spread(0.15)), 1.2, 7)
         across = (self.width / np.hypot(1, self.slant))[:, 0]
         return np.clip(np.minimum(2.5 * self.pen, 6 * across), 1.2, 6)
 
 
-def _write(glyph, writers):
-    """Let each writer write the glyph -> one array (count, points, 2) per stroke, and pen widths (count,)."""
-    strokes = []
+def _write(glyph: Glyph, writers: _Writers) -> tuple[list[Float64s], Float64s]:
+    """Write the glyph in each writer's hand -> one array (count, points, 2) per stroke, and pen widths (count,)."""
+    strokes: list[Float64s] = []
     for points, corners in glyph.strokes():
         control = points + writers.care * writers.spread(1, *points.shape)
-        if strokes:  # the pen was lifted, and comes down a little off
+        if strokes:  # the pen was lifted, and lands a little off
             control += writers.spread(0.03, 1, 2)
         for end, inner in ((0, 1), (-1, -2)):  # strokes begin and end early or late
             control[:, end] += (0.02 + writers.spread(0.08, 1)) * (control[:, end] - control[:, inner])
@@ -250,8 +249,8 @@ def _write(glyph, writers):
     return strokes, writers.pen_widths(glyph.digit)
 
 
-def curve(control, roundness):
-    """Draw a smooth curve through control points (N,K,2) -> (N, (K-1)*SAMPLES+1, 2).
+def curve(control: Float64s, roundness: Float64s) -> Float64s:
+    """Return a smooth curve through control points (N,K,2) -> (N, (K-1)*SAMPLES+1, 2).
 
     Cubic Hermite pieces; the tangents are Catmull-Rom's times roundness (N,K), 0 makes a corner.
     """
@@ -268,7 +267,7 @@ def curve(control, roundness):
     return np.concatenate([pieces.reshape(len(control), -1, 2), control[:, -1:]], axis=1)
 
 
-def _tremor(length, writers):
+def _tremor(length: int, writers: _Writers) -> Float64s:
     """Return a tremor of the hand (count,length,2): a few sine waves along the stroke, the slow ones larger."""
     along = np.arange(length)[:, None] / SAMPLES
     tremor = np.zeros((writers.count, length, 2))

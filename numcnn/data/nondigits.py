@@ -1,27 +1,29 @@
-"""Things that are no digit, prepared as digits are: a network that has seen some can say that it isn't sure.
+"""Non-digits, prepared as digits are: a network trained on some can say that it isn't sure.
 
-Letters and signs, printed and written by hand, scribbles, figures, blots.  What the part that is ``held_out`` shows, in
-which fonts too, training never does: it tells how often the network refuses what nobody has thought of.
+Letters and signs, printed and handwritten, scribbles, figures, blots.  The kinds, characters and fonts that are
+``held_out`` are never trained on: they measure how often the network refuses what it has not seen.
 """
 
-import functools
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.data import generated
 from numcnn.data.generated import Glyph
-from numcnn.errors import ConfigError, DataError
-from numcnn.imaging import preprocess, raster
+from numcnn.errors import ConfigError
+from numcnn.imaging import painting, preprocess, raster
+from numcnn.kernels.arrays import Bytes, Float64s
 
 STREAM = 1001  # which of a seed's streams of random numbers chooses the kinds; the next one draws them
-NO_DIGIT = 10  # the label of what is none of the ten
-LETTER_SIDE = 48  # pixels that a printed letter is high, about
-MOST_PEN = 3.0  # pixels; thicker ones fill what is between the lines of a figure
-SHEET = 72  # pixels that a picture is wide and high before it is prepared
+NO_DIGIT = 10  # the label of non-digits
+MOST_PEN = 3.0  # pixels; thicker ones fill the gaps of a figure
 
-# Characters that many would read as a digit, in some hand or some font.  They are in neither part: to refuse them would
-# be as wrong as to accept them.  Nor is a bare line, which is a 1.
+Rng = np.random.Generator
+Make = Callable[[int, Rng, str], Bytes]  # makes n pictures of one kind: count, random numbers, back-end -> (n,28,28)
+
+# Characters that many would read as a digit, in some hand or font.  Neither part has them: refusing them would be as
+# wrong as accepting them.  The same goes for a bare line, which is a 1.
 LOOKALIKES = {
     0: "OoDQCcUuaΘθΦφ°",  # C, U and a: an oval that isn't closed
     1: "IiLlJj|!/\\()[]{}'.,;:-_~t†",  # L and t: a 1 with a foot or a bar
@@ -35,7 +37,7 @@ LOOKALIKES = {
     9: "qgPp¶♪",  # P and p: mirrored, but beginners write so
 }
 
-# Fonts that come with matplotlib, and what is printed in them.
+# Fonts that come with matplotlib, and the characters printed in them.
 FONTS = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-BoldOblique"),
     *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
@@ -49,7 +51,7 @@ HELD_OUT_LETTERS = "KVkvd"
 HELD_OUT_SIGNS = "ΣΨλ≈≡♠♦∀‡✓★⇑⋈↔⇌∴⊗⊥¥€≠±"
 
 
-def _glyphs(**paths):
+def _glyphs(**paths: str) -> tuple[Glyph, ...]:
     return tuple(Glyph(NO_DIGIT, name, 1, path) for name, path in paths.items())
 
 
@@ -105,56 +107,59 @@ HELD_OUT_WRITTEN_SIGNS = _glyphs(
 )
 
 
-def generate(n, seed, *, held_out=False, backend="fast"):
-    """Draw n things that are no digit, of each kind its share, mixed -> images (n,28,28) uint8.
+def generate(n: int, seed: int, *, held_out: bool = False, backend: str = "fast") -> Bytes:
+    """Draw n non-digits, a random mix of all kinds -> images (n,28,28) uint8.
 
-    held_out: of the kinds that nothing is trained on.  The same seed gives the same bytes.  backend is that of
+    held_out: of the kinds that are never trained on.  The same seed gives the same bytes.  backend is that of
     `raster.mnist_images`.
     """
     kinds = HELD_OUT_KINDS if held_out else KINDS
-    shares = np.array([share for share, _ in kinds.values()])
-    which = np.random.default_rng([seed, STREAM]).choice(len(kinds), n, p=shares / shares.sum())
+    weights = np.array([weight for weight, _ in kinds.values()])
+    which = np.random.default_rng([seed, STREAM]).choice(len(kinds), n, p=weights / weights.sum())
     images = np.empty((n, raster.SIDE, raster.SIDE), np.uint8)
     for number, kind in enumerate(kinds):
         mine = which == number
-        images[mine] = generate_kind(kind, np.count_nonzero(mine), seed, backend=backend)
+        images[mine] = generate_kind(kind, int(np.count_nonzero(mine)), seed, backend=backend)
     return images
 
 
-def generate_kind(kind, n, seed, *, backend="fast"):
-    """Draw n things of one kind, a key of KINDS or HELD_OUT_KINDS -> (n,28,28) uint8.  Raises ConfigError."""
+def generate_kind(kind: str, n: int, seed: int, *, backend: str = "fast") -> Bytes:
+    """Draw n non-digits of one kind, a key of KINDS or HELD_OUT_KINDS -> (n,28,28) uint8.  Raises ConfigError."""
     names = [*KINDS, *HELD_OUT_KINDS]
     if kind not in names:
-        raise ConfigError(f"there is no kind {kind!r} of things that are no digit; choose one of {', '.join(names)}")
+        raise ConfigError(f"there is no kind {kind!r} of non-digits; choose one of {', '.join(names)}")
     _, make = (KINDS | HELD_OUT_KINDS)[kind]
     return make(n, np.random.default_rng([seed, STREAM + 1, names.index(kind)]), backend)
 
 
-# ------------------------------------------------------------------------------------------- what a kind is made from
+# ------------------------------------------------------------------------------------------- how kinds are made
 
 
-def _printed(fonts, characters):
-    """Return what makes pictures of characters in these fonts, turned, slanted and fattened a little."""
+def _printed(fonts: Sequence[str], characters: str) -> Make:
+    """Return a function that prints characters in these fonts."""
 
-    def make(n, rng, backend):
-        return _prepared([_letter(str(rng.choice(fonts)), str(rng.choice(list(characters))), rng) for _ in range(n)])
+    def make(n: int, rng: Rng, backend: str) -> Bytes:
+        def printed() -> Bytes:
+            return painting.print_character(str(rng.choice(fonts)), str(rng.choice(list(characters))), rng)
+
+        return _prepared([printed() for _ in range(n)])
 
     return make
 
 
-def _written(glyphs):
-    """Return what makes pictures of glyphs, written by hand as `strokes.generate` writes digits."""
+def _written(glyphs: Sequence[Glyph]) -> Make:
+    """Return a function that writes glyphs by hand, as `generated.generate` writes digits."""
 
-    def make(n, rng, backend):
+    def make(n: int, rng: Rng, backend: str) -> Bytes:
         return raster.mnist_images(*generated.write(glyphs, rng.integers(0, len(glyphs), n), rng), backend)
 
     return make
 
 
-def _drawn(*figures):
-    """Return what makes pictures of figures: functions of a random generator to strokes, in any unit."""
+def _drawn(*figures: Callable[[Rng], list[Float64s]]) -> Make:
+    """Return a function that draws figures with a pen; each figure returns strokes, in any unit."""
 
-    def make(n, rng, backend):
+    def make(n: int, rng: Rng, backend: str) -> Bytes:
         drawings = [figures[i](rng) for i in rng.integers(0, len(figures), n)]
         pens = np.minimum(generated.pen_widths(n, rng), MOST_PEN)
         return raster.mnist_images(drawings, pens, backend)
@@ -162,74 +167,41 @@ def _drawn(*figures):
     return make
 
 
-def _painted(*shapes):
-    """Return what makes pictures of shapes: functions of a random generator to a grey picture, ink high."""
+def _painted(*shapes: Callable[[Rng], Bytes]) -> Make:
+    """Return a function that paints shapes; each shape returns a grey picture, ink high."""
 
-    def make(n, rng, backend):
+    def make(n: int, rng: Rng, backend: str) -> Bytes:
         return _prepared([shapes[i](rng) for i in rng.integers(0, len(shapes), n)])
 
     return make
 
 
-def _prepared(pictures):
+def _prepared(pictures: list[Bytes]) -> Bytes:
     return np.array([preprocess.prepare(picture) for picture in pictures], np.uint8).reshape(
         -1, raster.SIDE, raster.SIDE
     )
 
 
-@functools.cache
-def _glyph_mask(font, character, fatter):
-    """Return a printed character, so many pixels fatter, as a Pillow picture, ink high.  Raises DataError."""
-    import matplotlib
-    from PIL import Image, ImageDraw, ImageFilter, ImageFont
-
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
-    try:
-        face = ImageFont.truetype(str(path), LETTER_SIDE)
-    except OSError as error:
-        raise DataError(f"{path}: the font can't be read ({error}); install matplotlib again") from error
-    sheet = Image.new("L", (SHEET, SHEET))
-    left, top, right, bottom = face.getbbox(character)
-    at = (SHEET - left - right) / 2, (SHEET - top - bottom) / 2
-    ImageDraw.Draw(sheet).text(at, character, fill=255, font=face)
-    return sheet.filter(ImageFilter.MaxFilter(2 * fatter + 1)) if fatter else sheet
-
-
-def _letter(font, character, rng):
-    """Print a character -> (SHEET,SHEET) uint8."""
-    from PIL import Image
-
-    slant, turn, wide = rng.normal(0, (0.12, 0.12, 0.12))
-    cos, sin = np.cos(turn), np.sin(turn)
-    # From the place on the sheet to that in the printed letter, both from their middles.
-    matrix = np.array([[1 / np.exp(wide), slant], [0, 1]]) @ np.array([[cos, sin], [-sin, cos]]) * 1.15
-    middle = np.full(2, SHEET / 2)
-    shift = middle - matrix @ middle
-    coefficients = (*matrix[0], shift[0], *matrix[1], shift[1])
-    mask = _glyph_mask(font, character, int(rng.integers(0, 2 if "Bol" in font else 3)))
-    return np.asarray(mask.transform((SHEET, SHEET), Image.Transform.AFFINE, coefficients, Image.BILINEAR))
-
-
 # -------------------------------------------------------------------------------------------------- drawn with a pen
 
 
-def _smooth(points):
-    """Return one stroke along points (n,2)."""
+def _smooth(points: Float64s) -> Float64s:
+    """Return a smooth stroke through points (n,2)."""
     return generated.curve(points[None], np.ones((1, len(points))))[0]
 
 
-def _turned(drawing, rng, most=np.pi):
-    """Turn strokes by up to ``most`` radians, and let the hand shake."""
+def _turned(drawing: list[Float64s], rng: Rng, most: float = np.pi) -> list[Float64s]:
+    """Turn strokes by up to ``most`` radians, and add the shaking of a hand."""
     turn = rng.uniform(-most, most)
     cos, sin = np.cos(turn), np.sin(turn)
     return [stroke @ [[cos, sin], [-sin, cos]] + 0.012 * rng.standard_normal(stroke.shape) for stroke in drawing]
 
 
-def _scribble(rng):
+def _scribble(rng: Rng) -> list[Float64s]:
     return [_smooth(rng.uniform(-0.5, 0.5, (rng.integers(7, 16), 2))) for _ in range(rng.integers(1, 3))]
 
 
-def _zigzag(rng):
+def _zigzag(rng: Rng) -> list[Float64s]:
     corners = rng.integers(7, 10)  # fewer make a Z, turned a 3
     x = np.linspace(-0.5, 0.5, corners) + rng.normal(0, 0.03, corners)
     y = rng.uniform(0.25, 0.5) * (-1.0) ** np.arange(corners) * rng.uniform(0.6, 1, corners)
@@ -237,14 +209,14 @@ def _zigzag(rng):
     return _turned([_smooth(path) if rng.random() < 0.4 else path], rng)
 
 
-def _spiral(rng):
+def _spiral(rng: Rng) -> list[Float64s]:
     turns = rng.uniform(2.4, 5)
     angle = np.linspace(0, 2 * np.pi * turns, int(20 * turns)) * rng.choice([-1, 1])
     radius = np.linspace(0, 0.5, len(angle))
     return _turned([np.column_stack([radius * np.cos(angle), rng.uniform(0.6, 1) * radius * np.sin(angle)])], rng)
 
 
-def _loops(rng):
+def _loops(rng: Rng) -> list[Float64s]:
     turns = rng.integers(3, 6)
     angle = np.linspace(0, 2 * np.pi * turns, 16 * turns)
     size = rng.uniform(0.8, 2)
@@ -252,7 +224,7 @@ def _loops(rng):
     return _turned([path / np.ptp(path, axis=0).max()], rng)
 
 
-def _line(start, end, rng):
+def _line(start: npt.ArrayLike, end: npt.ArrayLike, rng: Rng) -> Float64s:
     """Return a line drawn by hand, (6,2)."""
     along = np.linspace(0, 1, 6)[:, None]
     bend = rng.normal(0, 0.02, 2) * np.sin(np.pi * along)
@@ -264,32 +236,32 @@ def _line(start, end, rng):
     )
 
 
-def _parallels(rng):
+def _parallels(rng: Rng) -> list[Float64s]:
     count = rng.integers(2, 6)
     offsets = rng.uniform(0.22, 0.4) * (np.arange(count) - count / 2)  # closer ones might grow into one thick line
     return _turned([_line((-0.5, y), (0.5, y), rng) for y in offsets], rng)
 
 
-def _cross(rng):
+def _cross(rng: Rng) -> list[Float64s]:
     count = rng.integers(2, 5)
     angles = np.arange(count) * np.pi / count + rng.normal(0, 0.08, count)
     ends = 0.5 * np.column_stack([np.cos(angles), np.sin(angles)])
     return _turned([_line(-end, end, rng) for end in ends], rng)
 
 
-def _grid(rng):
+def _grid(rng: Rng) -> list[Float64s]:
     across, down = (np.linspace(-0.4, 0.4, rng.integers(3, 6)) for _ in range(2))
     lines = [_line((x, -0.5), (x, 0.5), rng) for x in across] + [_line((-0.5, y), (0.5, y), rng) for y in down]
     return _turned(lines, rng, most=0.8)
 
 
-def _outline(corners, rng):
+def _outline(corners: npt.ArrayLike, rng: Rng) -> Float64s:
     """Return the closed line around corners (n,2)."""
-    corners = np.asarray(corners, float) + rng.normal(0, 0.02, np.shape(corners))
-    return np.concatenate([corners, corners[:1]])
+    drawn = np.asarray(corners, float) + rng.normal(0, 0.02, np.shape(corners))
+    return np.concatenate([drawn, drawn[:1]])
 
 
-def _boxes(rng):
+def _boxes(rng: Rng) -> list[Float64s]:
     boxes = []
     for _ in range(rng.integers(4, 7)):
         (left, top), (wide, high) = rng.uniform(-0.5, 0.2, 2), rng.uniform(0.15, 0.6, 2)
@@ -297,152 +269,42 @@ def _boxes(rng):
     return boxes
 
 
-def _crossed_box(rng):
+def _crossed_box(rng: Rng) -> list[Float64s]:
     x, y = 0.5, rng.uniform(0.3, 0.6)
     box = [(-x, -y), (x, -y), (x, y), (-x, y)]
     diagonals = [_line(box[0], box[2], rng), _line(box[1], box[3], rng)][: rng.integers(1, 3)]
     return _turned([_outline(box, rng), *diagonals], rng, most=0.3)
 
 
-def _triangle(rng):
+def _triangle(rng: Rng) -> list[Float64s]:
     return _turned([_outline([(0, -0.5), (rng.uniform(0.35, 0.6), 0.4), (-rng.uniform(0.35, 0.6), 0.4)], rng)], rng)
 
 
-def _hatching(rng):
+def _hatching(rng: Rng) -> list[Float64s]:
     lines = [_line((x, -0.5), (x, 0.5), rng) for x in np.linspace(-0.5, 0.5, rng.integers(7, 11))]
     return _turned(lines, rng)
 
 
-def _dots(rng):
+def _dots(rng: Rng) -> list[Float64s]:
     places = rng.uniform(-0.5, 0.5, (rng.integers(3, 10), 2))
     return [place + 0.02 * rng.standard_normal((3, 2)) for place in places]
 
 
-def _waves(rng):
+def _waves(rng: Rng) -> list[Float64s]:
     x = np.linspace(-0.5, 0.5, 40)
     rate, phase, high = rng.uniform(8, 20), rng.uniform(0, 6), rng.uniform(0.03, 0.08)
     offsets = np.linspace(-0.3, 0.3, rng.integers(2, 5))
     return _turned([np.column_stack([x, y + high * np.sin(rate * x + phase)]) for y in offsets], rng, most=0.4)
 
 
-def _rings(rng):
+def _rings(rng: Rng) -> list[Float64s]:
     angle = np.linspace(0, 2 * np.pi, 30)
     ring = np.column_stack([np.cos(angle), np.sin(angle)])
     return _turned([radius * ring for radius in np.linspace(0.5, 0.1, rng.integers(3, 5))], rng)
 
 
-# --------------------------------------------------------------------------------------------------------- painted
-
-
-def _canvas():
-    """Return an empty sheet and what draws on it."""
-    from PIL import Image, ImageDraw
-
-    sheet = Image.new("L", (SHEET, SHEET))
-    return sheet, ImageDraw.Draw(sheet)
-
-
-def _on_sheet(points):
-    """Turn points (n,2), about -0.5..0.5, into places on the sheet."""
-    return [tuple(place) for place in (np.asarray(points) * 0.8 + 0.5) * SHEET]
-
-
-def _blot(rng):
-    sheet, pen = _canvas()
-    angle = np.linspace(0, 2 * np.pi, 60)
-    for _ in range(rng.integers(1, 4)):
-        radius = np.ones(60)
-        for wave in range(2, 7):
-            radius += rng.normal(0, 0.4 / wave) * np.cos(wave * angle + rng.uniform(0, 6))
-        radius = np.maximum(radius, 0.1) * rng.uniform(0.12, 0.3)
-        shape = np.column_stack([radius * np.cos(angle) * rng.uniform(0.8, 1.5), radius * np.sin(angle)])
-        pen.polygon(_on_sheet(shape + rng.uniform(-0.2, 0.2, 2)), fill=int(rng.integers(120, 256)))
-    return np.asarray(sheet)
-
-
-def _slabs(rng):
-    sheet, pen = _canvas()
-    for _ in range(rng.integers(1, 5)):
-        middle, half = rng.uniform(-0.25, 0.25, 2), rng.uniform((0.18, 0.12), 0.25)  # a tall one might be a 1
-        pen.rectangle(_on_sheet([middle - half, middle + half])[0] + _on_sheet([middle + half])[0], fill=255)
-    return np.asarray(sheet)
-
-
-def _texture(rng):
-    """Paint a patch of uneven grey, as a photo is."""
-    from PIL import Image
-
-    coarse = rng.integers(0, 256, rng.integers(3, 9, 2)).astype(np.uint8)
-    size = tuple(int(side) for side in rng.integers(SHEET // 2, SHEET - 12, 2))
-    sheet = Image.new("L", (SHEET, SHEET))
-    sheet.paste(Image.fromarray(coarse).resize(size, Image.BICUBIC), ((SHEET - size[0]) // 2, (SHEET - size[1]) // 2))
-    return np.asarray(sheet)
-
-
-# Silhouettes of clothes: the right half from top to bottom, x to the right of the middle; the left is its mirror image.
-CLOTHES = {
-    "T-shirt": "0,-42 10,-46 18,-46 46,-30 40,-10 26,-18 26,46 0,46",
-    "pullover": "0,-42 10,-46 18,-46 40,-34 48,38 38,40 28,-6 26,46 0,46",
-    "trousers": "0,-48 20,-48 26,46 8,46 2,-20 0,-20",
-    "dress": "0,-34 8,-48 14,-48 14,-20 8,-8 30,46 0,46",
-    "bag": "0,-28 12,-28 14,-44 20,-44 20,-26 46,-22 42,40 0,40",
-    "coat": "0,-46 14,-46 34,-36 42,30 34,32 28,-8 30,48 2,48 2,-30 0,-30",
-}
-SHOES = ("-48,10 -44,-24 -24,-28 -8,-8 28,4 48,16 48,30 -48,30", "-30,-46 0,-46 2,8 40,20 46,44 -30,44")
-
-
-def _points(path):
-    return np.array([point.split(",") for point in path.split()], float) / 100
-
-
-def _clothes(rng):
-    which = rng.integers(0, len(CLOTHES) + len(SHOES))
-    if which < len(CLOTHES):
-        half = _points(list(CLOTHES.values())[which])
-        half = half + 0.02 * rng.standard_normal(half.shape) * (half[:, :1] > 0)
-        shape = np.concatenate([half, (half * (-1, 1))[::-1]])
-    else:
-        shape = _points(SHOES[which - len(CLOTHES)])
-        shape = (shape + 0.02 * rng.standard_normal(shape.shape)) * (rng.choice([-1, 1]), 1)
-    sheet, pen = _canvas()
-    pen.polygon(_on_sheet(shape * rng.uniform(0.8, 1.1, 2)), fill=255)
-    return _shaded(np.asarray(sheet), rng)
-
-
-def _shaded(picture, rng):
-    """Give an evenly filled shape stripes, or a slope of light, or nothing.  (H,W) -> (H,W) uint8."""
-    along = np.linspace(0, 1, len(picture))
-    across = np.linspace(0, 1, len(picture))[:, None]
-    light = rng.choice([0.0, 0.25, 0.5]) * (np.cos(rng.uniform(0, 40) * along + rng.uniform(0, 40) * across) + 1) / 2
-    return (picture * (1 - light)).astype(np.uint8)
-
-
-def _animal(rng):
-    """Paint body, neck, head, legs and tail: a horse, a dog, a sheep ..."""
-    sheet, pen = _canvas()
-    long, high, leg = rng.uniform(0.22, 0.34), rng.uniform(0.09, 0.17), rng.uniform(0.15, 0.35)
-    neck, lean = rng.uniform(0.05, 0.3), rng.uniform(0, 0.15)
-    head = np.array([long + lean, -high / 2 - neck])
-    width = int(rng.integers(3, 7))
-
-    def oval(middle, half):
-        pen.ellipse(_on_sheet([middle - half])[0] + _on_sheet([middle + half])[0], fill=255)
-
-    def limb(start, end):
-        pen.line(_on_sheet([start, end]), fill=255, width=width)
-
-    oval(np.zeros(2), np.array([long, high]))
-    limb((long * 0.8, 0), head)
-    limb((long * 0.6, -high / 2), head)
-    oval(head + np.array([rng.uniform(0.02, 0.08), 0]), np.array([rng.uniform(0.07, 0.12), rng.uniform(0.05, 0.08)]))
-    for at in (-0.85, -0.6, 0.6, 0.85):
-        limb((at * long, 0), (at * long + rng.normal(0, 0.05), high + leg))
-    limb((-long, -high / 3), (-long - rng.uniform(0.03, 0.15), rng.uniform(-0.2, 0.25)))
-    return np.asarray(sheet if rng.random() < 0.5 else sheet.transpose(0))  # 0: from left to right
-
-
-# Each kind's share, and what makes its pictures.
-KINDS = {
+# Each kind's weight in the mix, and the function that makes its pictures.
+KINDS: dict[str, tuple[float, Make]] = {
     "printed letters": (5, _printed(FONTS, LETTERS)),
     "printed signs": (2, _printed(SIGN_FONTS, SIGNS)),
     "written letters": (5, _written(WRITTEN_LETTERS)),
@@ -450,15 +312,15 @@ KINDS = {
     "scribbles": (3, _drawn(_scribble, _zigzag, _spiral, _loops)),
     "lines": (2, _drawn(_parallels, _cross, _grid)),
     "figures": (1.5, _drawn(_boxes, _crossed_box, _triangle)),
-    "blots": (1.5, _painted(_blot, _slabs, _texture)),
+    "blots": (1.5, _painted(painting.blot, painting.slabs, painting.texture)),
 }
-HELD_OUT_KINDS = {
+HELD_OUT_KINDS: dict[str, tuple[float, Make]] = {
     "other printed letters": (2, _printed(HELD_OUT_FONTS, HELD_OUT_LETTERS)),
     "other printed signs": (2, _printed(HELD_OUT_SIGN_FONTS, HELD_OUT_SIGNS)),
     "other written letters": (2, _written(HELD_OUT_WRITTEN_LETTERS)),
     "other written signs": (2, _written(HELD_OUT_WRITTEN_SIGNS)),
     "hatching": (1, _drawn(_hatching, _rings)),
     "dots and waves": (1, _drawn(_dots, _waves)),
-    "clothes": (1, _painted(_clothes)),
-    "animals": (1, _painted(_animal)),
+    "clothes": (1, _painted(painting.clothes)),
+    "animals": (1, _painted(painting.animal)),
 }

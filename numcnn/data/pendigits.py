@@ -1,8 +1,8 @@
-"""Digits that thirty people drew with a pen on a tablet, as strokes: UCI's pen digits, found here or downloaded.
+"""Pen strokes of digits that thirty people drew on a tablet: UCI's pen digits, from this machine or downloaded.
 
 E. Alpaydin and F. Alimoglu, "Pen-Based Recognition of Handwritten Digits", UCI Machine Learning Repository, 1996,
-https://doi.org/10.24432/C5MG6K (CC BY 4.0): the original training file, whose strokes nobody has normalised.  It counts
-by the SHA-256 of its text, however that is packed.
+https://doi.org/10.24432/C5MG6K (CC BY 4.0): the original training file, whose strokes are not normalised.  The SHA-256
+of its text identifies it, however that is packed.
 """
 
 import dataclasses
@@ -11,18 +11,20 @@ import hashlib
 import io
 import os
 import re
-import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from numcnn.data import mnist
-from numcnn.data.idx import GZIP_MAGIC
+from numcnn.data.download import MirrorFailed, Report, download_bytes, to_stderr, user_cache
+from numcnn.data.idx import GET_AGAIN, GZIP_MAGIC, is_web_page
 from numcnn.errors import DataError
 from numcnn.files import atomic_write
+from numcnn.imaging.raster import Strokes
+from numcnn.kernels.arrays import Bytes, Float64s, Ints
 
 NAME = "pendigits-orig.tra"
 SUFFIXES = ("", ".gz", ".Z", ".zip")
@@ -35,14 +37,14 @@ _HEAD = re.compile(r'\s+DIGIT\s+\S+\s+\?\s+"(\d)"\s+\.COMMENT\s+\d\s+(\d+)')
 
 
 class Origin(NamedTuple):
-    """Where the file comes from, and the SHA-256 of its text.  The defaults are the real one's; tests have others."""
+    """Where the file comes from, and the SHA-256 of its text.  The defaults are the real one's; tests use their own."""
 
     sha256: str = "a66225d68d7d68591e62944df1ad33b3f5aa608e2df2505844b41f5568a80da4"
-    urls: tuple = (
+    urls: Sequence[str] = (
         f"https://archive.ics.uci.edu/ml/machine-learning-databases/pendigits/{NAME}.Z",
         "https://archive.ics.uci.edu/static/public/81/pen+based+recognition+of+handwritten+digits.zip",
     )
-    cache: Path | None = None  # by default the user's
+    cache: str | Path | None = None  # by default the user's
     seconds: float = 10.0  # waiting for a server to answer, and for the next bytes
 
 
@@ -53,47 +55,48 @@ OFFICIAL = Origin()
 class PenDigits:
     """Digits as strokes: per digit a list of arrays (n,2) x,y with y downwards; labels and writers (N,) uint8."""
 
-    strokes: list
-    labels: np.ndarray
-    writers: np.ndarray
+    strokes: Sequence[Strokes]
+    labels: Bytes
+    writers: Bytes
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def of(self, writers):
-        """Return the digits of these writers only."""
+    def of(self, writers: Collection[int]) -> "PenDigits":
+        """Return the digits of some writers."""
         return self.at(np.flatnonzero(np.isin(self.writers, list(writers))))
 
-    def at(self, rows):
+    def at(self, rows: Ints) -> "PenDigits":
         """Return the digits in these rows (n,)."""
         return PenDigits([self.strokes[row] for row in rows], self.labels[rows], self.writers[rows])
 
 
-def load(path=None, *, origin=OFFICIAL, report=mnist.to_stderr):
+def load(path: str | Path | None = None, *, origin: Origin = OFFICIAL, report: Report = to_stderr) -> PenDigits:
     """Read the pen digits -> PenDigits, writers numbered from 1 to 30.
 
     path: the file, or a folder with it: plain text, .gz, .Z, or UCI's .zip.  By default ``NUMCNN_PENDIGITS``, else the
     user's cache, into which it is downloaded if it isn't there.
-    report: called with each line that a person should see.
+    report: called with each line that people should see.
     Raises DataError for a file that is missing, damaged or another one.
     """
     named = path or os.environ.get(VARIABLE)
     if named:
-        found = _find(Path(named).expanduser())
-        return parse(_checked(found, found.read_bytes, origin.sha256), found)
-    folder = Path(origin.cache or mnist.cache_folder().parent / "pendigits")
+        return _read(_find(Path(named).expanduser()), origin.sha256)
+    folder = Path(origin.cache or user_cache() / "pendigits")
     cached = folder / NAME
     if cached.is_file():
         try:
-            return parse(_checked(cached, cached.read_bytes, origin.sha256), cached)
+            return _read(cached, origin.sha256)
         except DataError as error:
             report(f"{error} Downloading it again.")
     return parse(_download(cached, origin, report), cached)
 
 
-def parse(text, path=NAME):
-    """Read UNIPEN text as bytes -> PenDigits.  Raises DataError, with ``path``, where it is not as it should be."""
-    strokes, labels, writers = [], [], []
+def parse(text: bytes, path: str | Path = NAME) -> PenDigits:
+    """Read UNIPEN text as bytes -> PenDigits.  Raises DataError, with ``path``, for any digit that is malformed."""
+    strokes: list[list[Float64s]] = []
+    labels: list[int] = []
+    writers: list[int] = []
     for number, segment in enumerate(text.decode("ascii", "replace").split(".SEGMENT")[1:]):
         head = _HEAD.match(segment)
         drawn = [block.split(".PEN_UP")[0].split() for block in segment.split(".PEN_DOWN")[1:]]
@@ -102,21 +105,19 @@ def parse(text, path=NAME):
                 raise ValueError
             points = [np.array(numbers, np.float64).reshape(-1, 2) for numbers in drawn]
         except ValueError:
-            raise DataError(f"{path}: digit {number} has no label, no writer or no points x y. {_GET_AGAIN}") from None
+            raise DataError(f"{path}: digit {number} has no label, no writer or no points x y. {GET_AGAIN}") from None
         strokes.append([np.column_stack([xy[:, 0], HEIGHT - xy[:, 1]]) for xy in points])
         labels.append(int(head[1]))
         writers.append(int(head[2]))
     if not labels:
-        raise DataError(f"{path} holds no digits: it has no line that begins with .SEGMENT. {_GET_AGAIN}")
+        raise DataError(f"{path} holds no digits: it has no line that begins with .SEGMENT. {GET_AGAIN}")
     return PenDigits(strokes, np.array(labels, np.uint8), np.array(writers, np.uint8))
 
 
 # ------------------------------------------------------------------------------------------ finding and unpacking
 
-_GET_AGAIN = "Delete it and download it, or copy it, again."
 
-
-def _find(path):
+def _find(path: Path) -> Path:
     """Return the file that ``path`` is, or the one in the folder that it is.  Raises DataError."""
     if path.is_file():
         return path
@@ -128,30 +129,37 @@ def _find(path):
     raise DataError(f"{path} has no {NAME} (nor with {', '.join(SUFFIXES[1:])}).")
 
 
-def _checked(path, read, sha256):
-    """Return the text (bytes) in the file's content, which ``read()`` gives.  Raises DataError if it is another."""
+def _read(path: Path, sha256: str) -> PenDigits:
+    """Read a file -> PenDigits.  Raises DataError."""
     try:
-        text = _unpacked(read(), path)
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}.") from error
-    except (EOFError, ValueError, IndexError, zlib.error, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged or cut off: {error}. {_GET_AGAIN}") from error
+    return parse(_verified(path, data, sha256), path)
+
+
+def _verified(path: str | Path, data: bytes, sha256: str) -> bytes:
+    """Return the text (bytes) that the content of a file unpacks to.  Raises DataError if it is another file's."""
+    try:
+        text = _unpacked(data, path)
+    except (OSError, EOFError, ValueError, IndexError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged or cut off: {error}. {GET_AGAIN}") from error
     found = hashlib.sha256(text).hexdigest()
     if found == sha256:
         return text
     if not text:
-        told = "is empty."
-    elif text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        told = "is a web page: a download that was answered with an error page."
+        problem = "is empty."
+    elif is_web_page(text):
+        problem = "is a web page: a download that was answered with an error page."
     elif b".SEGMENT" in text:
-        told = f"is cut off, damaged or another file: the SHA-256 of its text is {found}, it should be {sha256}."
+        problem = f"is cut off, damaged or another file: the SHA-256 of its text is {found}, it should be {sha256}."
     else:
-        told = "is not UNIPEN text (no line begins with .SEGMENT)."
-    raise DataError(f"{path} {told} {NAME} of UCI's pen digits is wanted. {_GET_AGAIN}")
+        problem = "is not UNIPEN text (no line begins with .SEGMENT)."
+    raise DataError(f"{path} {problem} {NAME} of UCI's pen digits is wanted. {GET_AGAIN}")
 
 
-def _unpacked(data, path):
-    """Return the uncompressed bytes: what packed them is told by content, not by name."""
+def _unpacked(data: bytes, path: str | Path) -> bytes:
+    """Return the uncompressed bytes; the content, not the name, says how they are packed."""
     if len(data) > MOST_BYTES:
         raise DataError(f"{path} has {len(data):,} bytes, far more than {NAME}: it is another file.")
     if data.startswith(GZIP_MAGIC):
@@ -168,10 +176,10 @@ def _unpacked(data, path):
     return data
 
 
-def _unlzw(what):
-    """Return the function that undoes Unix compress, which Python's library can't.  Raises DataError without it."""
+def _unlzw(what: str | Path) -> Callable[[bytes], bytes]:
+    """Return the function that undoes Unix compress, which is not in Python's library.  Raises DataError without it."""
     try:
-        from unlzw3 import unlzw
+        from unlzw3 import unlzw  # noqa: PLC0415  (optional: only for files packed by Unix compress)
     except ImportError:
         raise DataError(
             f"{what} is packed by Unix compress, for which the library unlzw3 is needed: pip install 'numcnn[pad]'"
@@ -182,36 +190,23 @@ def _unlzw(what):
 # ------------------------------------------------------------------------------------------------------ downloading
 
 
-def _download(cached, origin, report):
+def _download(cached: Path, origin: Origin, report: Report) -> bytes:
     """Download the file from the first address that has it; keep its text, and return it.  Raises DataError."""
-    import pooch
-    import requests
-
-    _unlzw("what UCI offers")  # before anything is downloaded in vain
-
-    def transfer(url, output_file, _):
-        with requests.get(url, stream=True, timeout=origin.seconds) as answer:
-            answer.raise_for_status()
-            with open(output_file, "wb") as output:
-                output.writelines(answer.iter_content(mnist.CHUNK))
-
+    _unlzw("the file that UCI offers")  # raises before anything is downloaded in vain
     failures = []
     for url in origin.urls:
         report(f"Downloading {url}.")
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cached.parent) as folder, mnist.quiet(pooch.get_logger()):
-                fetched = Path(pooch.retrieve(url, None, NAME, path=folder, downloader=transfer))
-                text = _checked(url, fetched.read_bytes, origin.sha256)
+            data = download_bytes(url, origin.seconds, MOST_BYTES)
+            text = _verified(url, data, origin.sha256)
             with atomic_write(cached) as file:
                 file.write(text)
             return text
-        except requests.RequestException as error:
-            answer = error.response  # None where nobody answered
-            told = mnist.reason_of(error, origin.seconds)
-            failures.append(f"{url} {told if answer is None else f'answered {answer.status_code} {answer.reason}'}")
+        except MirrorFailed as error:
+            failures.append(f"{url} {error}")
         except DataError as error:
-            failures.append(str(error).removesuffix(f" {_GET_AGAIN}").rstrip("."))
+            failures.append(str(error).removesuffix(f" {GET_AGAIN}").rstrip("."))
         except OSError as error:
             failures.append(f"cannot write to the cache folder {cached.parent} ({error.strerror or error})")
             break

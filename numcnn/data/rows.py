@@ -1,6 +1,11 @@
-"""Rows of digits side by side, as people write them, made of single ones: what the pad must take apart again."""
+"""Rows of digits side by side, composed of single ones: test data for the pad, which must separate them again."""
+
+from collections.abc import Sequence
 
 import numpy as np
+
+from numcnn.imaging.raster import Strokes
+from numcnn.kernels.arrays import Float64s
 
 SIZE, BASELINE = 0.08, 0.05  # standard deviations of a digit's height (of its logarithm) and of where it stands
 CLOSEST, FARTHEST = -0.05, 0.5  # gaps between the boxes of neighbours, which may overlap a little
@@ -8,14 +13,19 @@ FLATTEST = 1.5  # a digit wider than this many heights is scaled by its width
 LATE_BARS = (4, 5, 7)  # digits whose last stroke may come after the next digit
 
 
-def make_row(digits, rng, late=0.0):
+def make_row(
+    digits: Sequence[tuple[Strokes, int]], rng: np.random.Generator, late: float = 0.0
+) -> tuple[list[Float64s], list[int], list[int]]:
     """Write digits side by side -> strokes, labels, owners.  digits: list of (strokes, label), from left to right.
 
     strokes are (n,2), y downwards, in the order of writing; stroke i belongs to digit owners[i].  Digits are about 1
     high and stand near y = 0.  Gaps reach from -0.05 to 0.5; the middle half lies between 0.12 and 0.26.  With
     probability `late` the last of several strokes of a 4, 5 or 7 is written after the next digit.
     """
-    strokes, times, owners, right = [], [], [], 0.0
+    strokes: list[Float64s] = []
+    times: list[float] = []
+    owners: list[int] = []
+    right = 0.0
     for k, (own, label) in enumerate(digits):
         points = np.concatenate(own)
         low, high = points.min(axis=0), points.max(axis=0)

@@ -1,5 +1,6 @@
 """How good predictions are: accuracy with its interval, loss, precision and recall by class, confusion, robustness."""
 
+import html
 import math
 from dataclasses import asdict, dataclass
 
@@ -85,6 +86,32 @@ class Evaluation:
 
     def __str__(self):
         return self.to_text()
+
+    def __repr__(self):
+        low, high = self.interval
+        rate = f"accuracy {self.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
+        return f"<Evaluation of {self.n:,} images: {rate}, loss {self.loss:.4f}>"
+
+    def _repr_html_(self):
+        """Return the headline, the scores of each class and the confusion matrix as HTML, which notebooks show."""
+        scores = [
+            (one.label, f"{one.precision:.2%}", f"{one.recall:.2%}", f"{one.f1:.2%}", f"{one.support:,}")
+            for one in self.per_class
+        ]
+        labels = range(len(self.confusion))
+        confusion = [(label, *(f"{count:,}" for count in row)) for label, row in enumerate(self.confusion)]
+        return (
+            f"<p>{html.escape(repr(self)[1:-1])}</p>"
+            f"{_html_table(('class', 'precision', 'recall', 'F1', 'images'), scores)}"
+            f"<p>a row for each true class, a column for what it was read as</p>"
+            f"{_html_table(('true', *labels), confusion)}"
+        )
+
+
+def _html_table(head, rows):
+    lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>"]
+    lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
+    return f"<table>{''.join(lines)}</table>"
 
 
 @dataclass(frozen=True)

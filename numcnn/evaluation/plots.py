@@ -204,22 +204,23 @@ def _error_bars(axes, report):
     high = low * (known.max() / low) ** 1.4  # the longest bar leaves 2/7 of the width to its number
     # An exact 0 is a sliver at the left end, a NaN or infinite error runs to the right end; the number says which.
     ends = np.where(errors == 0, low * 1.15, np.where(np.isfinite(drawable), drawable, high))
-    colors = [BLUE if row.passed else WARNING for row in report.rows]
+    ends[[row.passed is None for row in report.rows]] = low  # not checked: no bar
+    colors = [WARNING if row.passed is False else BLUE for row in report.rows]
     places = np.arange(len(ends))
     axes.barh(places, ends - low, left=low, color=colors, height=0.62)
     for place, end, row in zip(places, ends, report.rows, strict=True):
         text = f"{row.max_error:.1e}" if row.max_error else "0"
-        inside = end == high
+        inside, wrong = end == high, row.passed is False
         axes.annotate(
-            text if row.passed else f"{text}  wrong",
+            "not checked" if row.passed is None else f"{text}  wrong" if wrong else text,
             (end, place),
             xytext=(-5 if inside else 5, 0),
             textcoords="offset points",
             ha="right" if inside else "left",
             va="center",
             size=8.5,
-            color="white" if inside else INK if row.passed else WARNING,
-            weight="normal" if row.passed else "bold",
+            color="white" if inside else WARNING if wrong else INK,
+            weight="bold" if wrong else "normal",
         )
     axes.axvline(report.tolerance, color=INK, linestyle="--", linewidth=1.2)
     axes.set_xscale("log")

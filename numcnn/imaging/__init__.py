@@ -1,1 +1,1 @@
-"""What makes or changes a picture: the brush, preprocessing, corruptions, misused input."""
+"""Making and changing pictures: the brush, preprocessing, corruptions, misused input, painted non-digits."""

@@ -1,18 +1,27 @@
-"""Any picture -> the 28x28 that MNIST's makers would have made of it: the one copy, used by predict, pad and generator.
+"""Turn any picture of a digit into the 28x28 that MNIST's makers would have made of it.
 
 MNIST's pictures come from bilevel scans (facebookresearch/qmnist, `making_qmnist/xnist.lsh`): tight ink box, widened to
-a square, resized to 20x20 by area averaging, then centred in 28x28 by its centre of mass.  The same steps are taken
-here, after a search for the ink: a user's picture has paper of any tone, noise and shades.
+a square, resized to 20x20 by area averaging, then centred in 28x28 by its centre of mass.  Here the same steps follow a
+search for the ink: a user's picture has paper of any tone, noise and shades.  Commands, pad and generator all use this.
 """
+
+from __future__ import annotations
 
 import math
 import os
 import stat
 import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import DataError, ShapeError
+from numcnn.kernels.arrays import AnyArray, Bytes, Float64s, Floats
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDE = 28  # a finished picture
 BOX = 20  # the digit's square inside it
@@ -21,19 +30,19 @@ MIN_CONTRAST = 10  # of 255 levels; less is the shade of a blank sheet
 NOISE_REACH = 4  # sigmas of the paper's noise that are cut off: all but one pixel in 30,000
 LEAST_NOISE = 6  # sigmas of the paper's noise that ink must exceed: more than 16 million blank pixels reach (5.3)
 LEAST_SHADE = 5  # times the border's unevenness that ink must exceed; an even slope of light reaches 2
-QUARTILE = 0.25  # what the quarter of values nearest to paper shows is paper, even where a tight crop cuts through ink
+QUARTILE = 0.25  # of the border's values, nearest to paper: they are paper even if a tight crop cuts through ink
 MAX_FAINT = 0.45  # faint per clear ink pixel: at most 0.38 in 99.9% of MNIST, at least 0.53 in 99% of JPEG copies
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that runs a program, as EPS does
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that runs a program, like EPS
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 million; RGB of this size takes 192 MB
 WORKING_SIDE = 2048  # larger pictures are averaged down by a whole number: 20 of these pixels make a digit
 
 
-def centre_in_28(box20):
-    """Bring the centre of mass to the middle.  (20,20) -> (28,28) or (N,20,20) -> (N,28,28); ink is high.
+def centre_in_28(box20: AnyArray) -> AnyArray:
+    """Move the centre of mass to the middle.  (20,20) -> (28,28) or (N,20,20) -> (N,28,28); ink is high.
 
     The rule of MNIST's makers: with barycentre b, pixel centres at i + 0.5, the box moves down and right by the whole
-    number int(15 - b), so that the centre of mass comes to index 13.5 to 14.5 (not 13.5).  Clamped to 0..8, which keeps
+    number int(15 - b), so that the centre of mass gets index 13.5 to 14.5 (not 13.5).  Clamped to 0..8, which keeps
     the box inside.  The dtype is kept; uint8 is exact, float sums may round differently at the edge of a whole number.
     Raises ShapeError for another shape and DataError for a box without ink.
     """
@@ -56,7 +65,7 @@ def centre_in_28(box20):
     return out.reshape(*box20.shape[:-2], SIDE, SIDE)
 
 
-def prepare(picture):
+def prepare(picture: npt.ArrayLike) -> Bytes:
     """Turn a grey picture of one digit into an MNIST picture.  (H,W) -> (28,28) uint8, ink high, strongest pixel 255.
 
     Takes bool, 0..255 in any whole-number dtype, uint16 up to 65535, or float 0..1; dark ink on light paper or light on
@@ -67,7 +76,7 @@ def prepare(picture):
     return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
 
 
-def prepare_file(path):
+def prepare_file(path: str | Path) -> Bytes:
     """Turn a picture file of one digit into an MNIST picture.  -> (28,28) uint8.  Raises DataError with the path."""
     try:
         return prepare(load_picture(path))
@@ -76,10 +85,10 @@ def prepare_file(path):
         raise (error if text.startswith(str(path)) else DataError(f"{path}: {text}")) from None
 
 
-def as_grey(picture):
-    """Check a picture and bring it to the range 0..255.  (H,W) -> (H,W) float32.  Raises ShapeError, DataError.
+def as_grey(picture: npt.ArrayLike) -> Floats:
+    """Check a picture and scale it to the range 0..255.  (H,W) -> (H,W) float32.  Raises ShapeError, DataError.
 
-    In this range 8-bit greys are whole numbers, so that a picture and its negative come out the same to the last bit.
+    In this range 8-bit greys are whole numbers, so that a picture and its negative give the same bits.
     """
     picture = np.asarray(picture)
     if picture.ndim != 2 or picture.size == 0:
@@ -95,22 +104,22 @@ def as_grey(picture):
     return picture.astype(np.float32) / np.float32(full / 255)
 
 
-def border(grey):
-    """Return the values of the outermost ring, 2% of the shorter side wide: paper, as a rule.  (H,W) -> (K,)."""
+def border(grey: Floats) -> Floats:
+    """Return the values of the outermost ring, 2% of the shorter side wide: usually paper.  (H,W) -> (K,)."""
     width = max(1, round(0.02 * min(grey.shape)))
     ring = np.ones(grey.shape, bool)
     ring[width:-width, width:-width] = False
     return grey[ring]
 
 
-def separate_ink(grey):
-    """Tell ink from paper.  grey (H,W) float 0..255 -> ink (H,W) float >= 0, paper exactly 0.
+def separate_ink(grey: Floats) -> Floats:
+    """Separate ink from paper.  grey (H,W) float 0..255 -> ink (H,W) float >= 0, paper exactly 0.
 
     Paper is the border's median.  Ink is what differs from it to the side, darker or lighter, with the larger sum of
     cubed differences: a few strong marks outweigh much faint shade.  Raises DataError when nothing stands out.
     """
     if grey.min() == grey.max():
-        raise DataError("the picture is all one shade; a digit wants lines that are darker or lighter than the paper")
+        raise DataError("the picture is all one shade; a digit needs lines that are darker or lighter than the paper")
     ring = border(grey)
     paper = np.median(ring)
     ink = grey - paper
@@ -119,20 +128,20 @@ def separate_ink(grey):
     peak = float(ink.max())
     shade = float(np.quantile(np.abs(ring - paper), QUARTILE))
     sigma = noise_sigma(grey)
-    wanted = max(MIN_CONTRAST, LEAST_SHADE * shade, LEAST_NOISE * sigma)
-    if peak < wanted:
+    needed = max(MIN_CONTRAST, LEAST_SHADE * shade, LEAST_NOISE * sigma)
+    if peak < needed:
         raise DataError(
             f"no ink found: the strongest mark differs from the paper by {peak:.0f} of 255 levels, too little beside "
-            "the paper's own shades and noise; the digit wants stronger lines, or even paper on all sides of it"
+            "the paper's own shades and noise; the digit needs stronger lines, or even paper on all sides of it"
         )
     return drop_paper(np.maximum(ink, 0), NOISE_REACH * sigma)
 
 
-def noise_sigma(grey):
-    """Estimate the standard deviation of the paper's noise; shade and ink hardly count.  (H,W) -> float.
+def noise_sigma(grey: Floats) -> float:
+    """Estimate the standard deviation of the paper's noise, hardly affected by shade and ink.  (H,W) -> float.
 
     From the lower quartile of neighbours' absolute differences: 0.3186 sqrt(2) sigma for Gaussian noise.  64 to 127
-    rows tell enough.
+    rows are enough.
     """
     if grey.shape[1] < 2:
         return 0.0
@@ -140,8 +149,8 @@ def noise_sigma(grey):
     return float(np.quantile(np.abs(np.diff(rows, axis=1)), QUARTILE)) / (0.3186 * math.sqrt(2))
 
 
-def drop_paper(ink, noise):
-    """Set what is not ink to 0.  ink (H,W) >= 0; noise: the strength paper may show -> (H,W) >= 0.
+def drop_paper(ink: Floats, noise: float) -> Floats:
+    """Set paper to 0.  ink (H,W) >= 0; noise: the strength paper may show -> (H,W) >= 0.
 
     Strokes have about twice the strength t that Otsu's method finds.  In a large picture, marks below t/2 or the noise
     are paper and the greys run from there to full at the same distance above t: nearly the bilevel scan MNIST was made
@@ -160,7 +169,7 @@ def drop_paper(ink, noise):
     return np.where(ink > min(max(faint, noise), strongest_paper), ink, 0)
 
 
-def otsu_threshold(values):
+def otsu_threshold(values: Floats) -> float:
     """Return the level that best splits values >= 0, not all 0, in two: most variance between classes (Otsu 1979).
 
     Where a range of levels splits equally well, as between the two tones of a clean scan, it is the middle of it.
@@ -177,24 +186,24 @@ def otsu_threshold(values):
     return float(1 + best.mean()) / 255 * peak
 
 
-def tight_box(ink):
-    """Return the view of ink that its rows and columns with ink span.  (H,W) -> (h,w)."""
+def tight_box(ink: AnyArray) -> AnyArray:
+    """Return the smallest box, a view, that holds all ink.  (H,W) -> (h,w)."""
     rows = np.flatnonzero(ink.any(axis=1))
     columns = np.flatnonzero(ink.any(axis=0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def square_crop(ink):
-    """Cut out the tight box and widen its shorter side to a square, the same on both sides.  (H,W) -> (S,S)."""
+def square_crop(ink: Floats) -> Floats:
+    """Cut out the tight box and pad its shorter side to a square, evenly on both sides.  (H,W) -> (S,S)."""
     box = tight_box(ink)
     missing = [max(box.shape) - side for side in box.shape]
     return np.pad(box, [(gap // 2, gap - gap // 2) for gap in missing])
 
 
-def area_average(square):
+def area_average(square: Floats) -> Float64s:
     """Resize by exact area averaging.  (S,S) -> (20,20) float64; the identity for S = 20.
 
-    A new pixel is the mean of what it covers, with pixels it covers in part counted by area.  MNIST's makers doubled
+    A new pixel is the mean of the pixels that it covers, weighted by the covered area.  MNIST's makers doubled
     the pixels of crops under 20 px first; an exact average is the same with and without that.
     """
     size = len(square)
@@ -206,19 +215,20 @@ def area_average(square):
     return weights @ square.astype(np.float64) @ weights.T
 
 
-def load_picture(path):
+def load_picture(path: str | Path) -> Bytes | Floats:
     """Read a picture file as grey.  -> (H,W) uint8, or float32 0..1 from files with more than 8 bits.
 
-    Colour becomes luminance; transparency is laid on white, or on black where white would hide everything; the camera's
-    rotation mark is obeyed; an animation counts by its first frame; sides over 2048 are averaged down by whole numbers.
+    Colour becomes luminance; transparency is laid on white, or on black if white would hide everything; the camera's
+    rotation mark is applied; of an animation, the first frame counts; sides over 2048 are averaged
+    down by whole numbers.
     Raises DataError, with the path, for a file that is missing, damaged, too large or in no known picture format.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415  (loads slowly)
 
     check_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, and of a size that MAX_PIXELS refuses anyway
+            warnings.simplefilter("ignore")  # about odd metadata, and about sizes that MAX_PIXELS refuses anyway
             with Image.open(path, formats=FORMATS) as image:
                 check_size(path, image.size)
                 ImageOps.exif_transpose(image, in_place=True)  # copies only pictures that are turned
@@ -230,11 +240,11 @@ def load_picture(path):
         raise DataError(f"{path}: not a picture in a known format ({formats}); save it as PNG") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path}: the picture declares more than {MAX_PIXELS:,} pixels; make it smaller") from None
-    except Exception as error:  # whatever damaged bytes lead decoders to: OSError, SyntaxError, struct.error ...
+    except Exception as error:  # damaged bytes can raise anything: OSError, SyntaxError, struct.error ...
         raise DataError(f"{path}: damaged or incomplete picture ({error}); save it again as PNG") from None
 
 
-def check_file(path):
+def check_file(path: str | Path) -> None:
     """Raise DataError unless path is a readable regular file with something in it; a pipe could block for ever."""
     try:
         status = os.stat(path)
@@ -251,24 +261,24 @@ def check_file(path):
         raise DataError(f"{path}: no permission to read it; change the file's mode or owner")
 
 
-def check_size(path, size):
+def check_size(path: str | Path, size: tuple[int, int]) -> None:
     """Raise DataError if a picture declares more than MAX_PIXELS, before its data is decoded."""
     width, height = size
     if width * height > MAX_PIXELS:
         raise DataError(f"{path}: {width} x {height} pixels are more than {MAX_PIXELS:,}; make the picture smaller")
 
 
-def grey_of(image):
-    """Turn a Pillow image of any mode into grey.  -> (H,W) uint8, or float32 0..1 from 16- and 32-bit greys."""
-    from PIL import Image
+def grey_of(image: Image.Image) -> Bytes | Floats:
+    """Convert a Pillow image of any mode to grey.  -> (H,W) uint8, or float32 0..1 from 16- and 32-bit greys."""
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
 
     deep = image.mode.startswith(("I", "F"))
     transparent = image.has_transparency_data and not deep
-    wanted = "RGBA" if transparent else "L"
+    mode = "RGBA" if transparent else "L"
     if deep:
         image = deep_grey(np.asarray(image))
-    elif image.mode != wanted:
-        image = image.convert(wanted)
+    elif image.mode != mode:
+        image = image.convert(mode)
     factor = math.ceil(max(image.size) / WORKING_SIDE)
     if factor > 1:
         image = image.reduce(factor)
@@ -282,15 +292,15 @@ def grey_of(image):
     return on_black if hidden else on_white
 
 
-def deep_grey(values):
-    """Scale greys of more than 8 bits by the full range they fit in: 1, 255 or 65535.  (H,W) -> Pillow image, 0..1.
+def deep_grey(values: AnyArray) -> Image.Image:
+    """Scale greys of more than 8 bits by the smallest range they fit: 1, 255 or 65535.  (H,W) -> Pillow image, 0..1.
 
     Pillow's own conversion to 8 bits clips at 255, which turns a 16-bit scan white.  Raises ValueError beyond 65535.
     """
-    from PIL import Image
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
 
     low, high = values.min(), values.max()
-    if not (low >= 0 and high <= 65535):  # also when one of them is NaN
+    if not (low >= 0 and high <= 65535):  # also if one of them is NaN
         raise ValueError(f"greys run from {low} to {high}; wants 0 to 65535 at most")
     fits = (1, 255, 65535) if values.dtype.kind == "f" else (65535,)
     full = next(limit for limit in fits if high <= limit)

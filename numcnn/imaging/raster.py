@@ -1,16 +1,23 @@
-"""Strokes to a grey image: the one brush of this project, for the pad and for generated digits.
+"""Draw strokes as a grey image: the one brush of this project, for the pad and for generated digits.
 
 A stroke is an (n,2) array of x,y points, y downwards; a digit is a list of strokes.  Pixel [row, col] covers the unit
-square with its centre at (col + 0.5, row + 0.5).  Here is the specification, in plain NumPy; ``kernels/fast_raster.py``
+square with its centre at (col + 0.5, row + 0.5).  Here is the specification, in plain NumPy; ``kernels/fast/brush.py``
 is its compiled twin for whole batches.
 """
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.imaging.preprocess import BOX, SIDE, centre_in_28
+from numcnn.kernels.arrays import AnyArray, Bytes, Float64s
+
+Strokes: TypeAlias = Sequence[Float64s]  # one digit: per stroke its points (n,2)
+AnyStrokes: TypeAlias = Sequence[npt.ArrayLike]  # the same, as users may write it: [[(0, 0), (50, 80)], ...]
 
 LARGEST = 1e100  # coordinate; squares of larger ones, and of quotients by less than TINY, could overflow
 TINY = 1 / LARGEST
@@ -19,12 +26,12 @@ PEN_WIDTH = 2.6  # MNIST's median stroke width, in pixels of the 20x20 box
 RUN_LENGTH, RUN_SEGMENTS = 8, 256  # pixels and segments drawn at once, for speed
 
 
-def draw(strokes, shape=(28, 28), width=PEN_WIDTH):
+def draw(strokes: AnyStrokes, shape: tuple[int, int] = (28, 28), width: float = PEN_WIDTH) -> Float64s:
     """Draw strokes with a round pen.  strokes list of (n,2), width in pixels -> (H,W) float64, coverage 0..1.
 
-    A stroke of one point is a dot, one of no points draws nothing, and what lies outside of the image is cut off.
-    Strokes unite by their maximum.  Raises ShapeError, DataError (a coordinate is NaN or infinite), ConfigError (the
-    pen's width).
+    A stroke of one point is a dot, one of no points draws nothing, and anything outside the image is cut off.
+    Where strokes overlap, the maximum counts.  Raises ShapeError, DataError (a coordinate is NaN or infinite),
+    ConfigError (the pen's width).
     """
     strokes = check_strokes(strokes)
     radius = _check_pen(width) / 2
@@ -37,19 +44,19 @@ def draw(strokes, shape=(28, 28), width=PEN_WIDTH):
     return coverage(np.sqrt(nearest), radius)
 
 
-def coverage(distance, radius):
-    """Return how much of a pixel a line of this radius covers whose middle passes at this distance, 0..1.
+def coverage(distance: AnyArray, radius: float) -> AnyArray:
+    """Return how much of a pixel (0..1) is covered by a line of this radius whose middle is at this distance.
 
     Exact for a straight line along the pixel's grid: the overlap of the pixel [d - 1/2, d + 1/2] with [-r, r].
     """
     return np.clip(radius + 0.5 - distance, 0, min(1, 2 * radius))
 
 
-def _runs(starts, ends, length):
-    """Return pairs first, last of segments (n,2), (n,2) to be drawn together: runs not much longer than `length`.
+def _runs(starts: Float64s, ends: Float64s, length: float) -> Iterable[tuple[int, int]]:
+    """Return pairs first, last of segments (n,2), (n,2) to draw together: runs not much longer than `length`.
 
     A mouse leaves many points per pixel of a small picture.  Then a run's box is hardly larger than each segment's, and
-    one call of NumPy does for all.
+    one call of NumPy handles all of them.
     """
     lengths = np.hypot(*(ends - starts).T)
     new = np.arange(len(lengths)) % RUN_SEGMENTS == 0
@@ -57,7 +64,7 @@ def _runs(starts, ends, length):
     return pairwise([*np.flatnonzero(new).tolist(), len(lengths)])
 
 
-def _approach(nearest, starts, ends, reach):
+def _approach(nearest: Float64s, starts: Float64s, ends: Float64s, reach: float) -> None:
     """Lower `nearest` (H,W) to the squared distance from segments (k,2), (k,2), in their box widened by `reach`."""
     height, width = nearest.shape
     low = np.minimum(starts, ends).min(axis=0) - reach
@@ -66,7 +73,7 @@ def _approach(nearest, starts, ends, reach):
     top, bottom = (int(v) for v in np.clip([np.floor(low[1]), np.ceil(high[1])], 0, height))
     columns, rows = np.arange(left, right) + 0.5, np.arange(top, bottom)[:, None] + 0.5
     segments = np.ascontiguousarray(starts.T), np.ascontiguousarray((ends - starts).T)
-    axis = 0 if len(starts) < right - left else -1  # the longer goes last, for NumPy's innermost loop
+    axis = 0 if len(starts) < right - left else -1  # the longer axis goes last, for NumPy's innermost loop
     if axis == 0:
         (start_x, start_y), (along_x, along_y) = (values[..., None, None] for values in segments)
     else:
@@ -83,7 +90,7 @@ def _approach(nearest, starts, ends, reach):
     np.minimum(window, distance2.min(axis=axis), out=window)
 
 
-def fit(strokes, pen_width=PEN_WIDTH, box=BOX):
+def fit(strokes: AnyStrokes, pen_width: float = PEN_WIDTH, box: float = BOX) -> list[Float64s]:
     """Scale and move strokes so that their ink, pen included, fills a box x box square, aspect kept and centred.
 
     The longer side of the ink is then exactly `box` pixels.  Strokes of no extent become a dot in the middle.
@@ -100,7 +107,7 @@ def fit(strokes, pen_width=PEN_WIDTH, box=BOX):
     return [(stroke - middle) * scale + box / 2 for stroke in strokes]
 
 
-def mnist_image(strokes, pen_width=PEN_WIDTH):
+def mnist_image(strokes: AnyStrokes, pen_width: float = PEN_WIDTH) -> Bytes:
     """Prepare strokes as MNIST prepared its scans.  strokes list of (n,2), in any unit -> (28,28) uint8, ink high.
 
     The ink fits a 20x20 box, the strongest pixel is 255, and `centre_in_28` does the rest.  pen_width counts pixels of
@@ -109,11 +116,11 @@ def mnist_image(strokes, pen_width=PEN_WIDTH):
     return _centre_those_with_ink(_box_image(strokes, pen_width)[None])[0]
 
 
-def mnist_images(digits, pen_width=PEN_WIDTH, backend="fast"):
+def mnist_images(digits: Sequence[AnyStrokes], pen_width: npt.ArrayLike = PEN_WIDTH, backend: str = "fast") -> Bytes:
     """Prepare many digits as `mnist_image` does.  N lists of strokes, pen_width one or (N,) -> (N,28,28) uint8.
 
     backend "fast" is compiled and parallel and differs from "reference" by at most one grey level; the number of
-    threads changes nothing.  Raises as `mnist_image` does.
+    threads doesn't matter.  Raises as `mnist_image` does.
     """
     pen_widths = np.broadcast_to(np.asarray(pen_width, np.float64), (len(digits),))
     boxes = np.empty((len(digits), BOX, BOX), np.uint8)
@@ -121,7 +128,7 @@ def mnist_images(digits, pen_width=PEN_WIDTH, backend="fast"):
         for box, strokes, width in zip(boxes, digits, pen_widths, strict=True):
             box[...] = _box_image(strokes, width)
     elif backend == "fast":
-        from numcnn.kernels.fast import brush  # here, because it loads Numba
+        from numcnn.kernels.fast import brush  # noqa: PLC0415  (loads Numba)
 
         for width in pen_widths:
             _check_pen(width, BOX)
@@ -135,8 +142,8 @@ def mnist_images(digits, pen_width=PEN_WIDTH, backend="fast"):
     return _centre_those_with_ink(boxes)
 
 
-def check_strokes(strokes):
-    """Return strokes as a list of (n,2) float64 arrays.  Raises ShapeError, DataError (no numbers, NaN, infinity)."""
+def check_strokes(strokes: Iterable[npt.ArrayLike]) -> list[Float64s]:
+    """Return strokes as a list of (n,2) float64 arrays.  Raises ShapeError, DataError (not numbers, NaN, infinity)."""
     checked = [_as_points(i, stroke) for i, stroke in enumerate(strokes)]
     for i, points in enumerate(checked):
         if points.size == 0:
@@ -150,26 +157,26 @@ def check_strokes(strokes):
     return checked
 
 
-def _as_points(i, stroke):
+def _as_points(i: int, stroke: npt.ArrayLike) -> Float64s:
     try:
         return np.asarray(stroke, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"stroke {i} is no list of x,y points, as in [(0, 0), (50, 80)]: {error}") from error
 
 
-def _check_pen(width, limit=np.inf):
+def _check_pen(width: float, limit: float = np.inf) -> float:
     if not THINNEST <= width < limit:
         raise ConfigError(f"the pen's width is {width} pixels: it must be at least {THINNEST} and below {limit:g}")
     return float(width)
 
 
-def _box_image(strokes, pen_width):
+def _box_image(strokes: AnyStrokes, pen_width: float) -> Bytes:
     """Draw strokes into the 20x20 box -> (20,20) uint8, strongest pixel 255."""
     ink = draw(fit(strokes, pen_width), (BOX, BOX), pen_width)
     return np.rint(255 / (ink.max() or 1) * ink).astype(np.uint8)
 
 
-def _centre_those_with_ink(boxes):
+def _centre_those_with_ink(boxes: Bytes) -> Bytes:
     """Centre (N,20,20) -> (N,28,28); a box without ink has no barycentre and stays empty."""
     images = np.zeros((len(boxes), SIDE, SIDE), np.uint8)
     with_ink = boxes.any(axis=(1, 2))

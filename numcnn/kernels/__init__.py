@@ -18,9 +18,10 @@ The contract
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import reference
+from numcnn.kernels.compilation import on_compilation
 from numcnn.kernels.protocol import OPS, Kernels
 
-__all__ = ["BACKENDS", "OPS", "Kernels", "get_backend", "name_of"]
+__all__ = ["BACKENDS", "OPS", "Kernels", "get_backend", "name_of", "on_compilation"]
 
 BACKENDS = ("reference", "fast")
 

@@ -2,7 +2,7 @@
 
 ``self.kernels`` of a layer is a module that implements ``Kernels``; the type checker holds both back-ends to it.
 Dimensions: N images, H x W pixels, C channels, F filters, KH x KW kernel, OH x OW outputs, PH x PW pooled outputs;
-D features; P parameters.
+D features; M rows (images and positions) of batch normalisation; P parameters.
 """
 
 from collections.abc import Callable
@@ -56,12 +56,69 @@ class Kernels(Protocol):
         """Send dout back to dx through ``out``, which relu_forward filled; all of one shape."""
         ...
 
+    def leaky_relu_forward(self, x: Floats, slope: float, out: Floats) -> None:
+        """Multiply negative values by ``slope``, above 0.  x, out: any shape, the same."""
+        ...
+
+    def leaky_relu_backward(self, dout: Floats, out: Floats, slope: float, dx: Floats) -> None:
+        """Send dout back to dx through ``out``, which leaky_relu_forward filled; all of one shape."""
+        ...
+
+    def tanh_forward(self, x: Floats, out: Floats) -> None:
+        """Fill out = tanh(x).  x, out: any shape, the same."""
+        ...
+
+    def tanh_backward(self, dout: Floats, out: Floats, dx: Floats) -> None:
+        """Send dout back to dx through ``out``, which tanh_forward filled; all of one shape."""
+        ...
+
+    def sigmoid_forward(self, x: Floats, out: Floats) -> None:
+        """Fill out = 1 / (1 + exp(-x)).  x, out: any shape, the same."""
+        ...
+
+    def sigmoid_backward(self, dout: Floats, out: Floats, dx: Floats) -> None:
+        """Send dout back to dx through ``out``, which sigmoid_forward filled; all of one shape."""
+        ...
+
     def maxpool2d_forward(self, x: Floats, out: Floats, which: AnyArray | None, window: Pair, stride: Pair) -> None:
         """Keep the largest value of each window.  x (N,H,W,C) -> out, which (N,OH,OW,C); which: unsigned integers."""
         ...
 
     def maxpool2d_backward(self, dout: Floats, which: AnyArray, dx: Floats, window: Pair, stride: Pair) -> None:
         """Send dout (N,OH,OW,C) back to each window's winner -> dx (N,H,W,C)."""
+        ...
+
+    def averagepool2d_forward(self, x: Floats, out: Floats, window: Pair, stride: Pair) -> None:
+        """Take the mean of each window.  x (N,H,W,C) -> out (N,OH,OW,C)."""
+        ...
+
+    def averagepool2d_backward(self, dout: Floats, dx: Floats, window: Pair, stride: Pair) -> None:
+        """Spread each window's gradient evenly.  dout (N,OH,OW,C) -> dx (N,H,W,C)."""
+        ...
+
+    def batchnorm_statistics(self, x: Floats, mean: Floats, var: Floats) -> None:
+        """Fill mean and var (C,) with those of the columns of x (M,C)."""
+        ...
+
+    def batchnorm_forward(
+        self, x: Floats, mean: Floats, var: Floats, gamma: Floats, beta: Floats, eps: float, out: Floats
+    ) -> None:
+        """Normalise, scale and shift x (M,C) -> out (M,C).  mean, var, gamma, beta (C,)."""
+        ...
+
+    def batchnorm_backward(
+        self,
+        dout: Floats,
+        x: Floats,
+        mean: Floats,
+        var: Floats,
+        gamma: Floats,
+        eps: float,
+        dx: Floats | None,
+        dgamma: Floats,
+        dbeta: Floats,
+    ) -> None:
+        """Send dout (M,C) back -> dx (M,C), dgamma, dbeta (C,).  mean, var (C,): those of x itself."""
         ...
 
     def conv_relu_pool_forward(self, x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes) -> None:

@@ -100,6 +100,40 @@ def relu_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     np.multiply(dout, out > 0, out=dx)
 
 
+def leaky_relu_forward(x: Floats, slope: float, out: Floats) -> None:
+    """Scale negative values down: out = x where x > 0, else slope * x (Maas et al. 2013).  x, out: any shape."""
+    np.multiply(x, np.where(x > 0, x.dtype.type(1), x.dtype.type(slope)), out=out)
+
+
+def leaky_relu_backward(dout: Floats, out: Floats, slope: float, dx: Floats) -> None:
+    """Send dout back to dx: slope 1 where x > 0, else ``slope``.  The sign of ``out`` is that of x: slope > 0."""
+    np.multiply(dout, np.where(out > 0, dout.dtype.type(1), dout.dtype.type(slope)), out=dx)
+
+
+def tanh_forward(x: Floats, out: Floats) -> None:
+    """Squash values to -1..1: out = tanh(x).  x, out: any shape, the same."""
+    np.tanh(x, out=out)
+
+
+def tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """Send dout back to dx: the slope of tanh is 1 - tanh^2, and ``out`` is tanh(x)."""
+    np.multiply(dout, 1 - out * out, out=dx)
+
+
+def sigmoid_forward(x: Floats, out: Floats) -> None:
+    """Squash values to 0..1: out = 1 / (1 + exp(-x)).  x, out: any shape, the same.
+
+    For x < 0 it is computed as exp(x) / (1 + exp(x)): exp() of a negative number can't overflow.
+    """
+    e = np.exp(-np.abs(x))
+    np.divide(np.where(x >= 0, x.dtype.type(1), e), 1 + e, out=out)
+
+
+def sigmoid_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """Send dout back to dx: the slope of the sigmoid s is s (1 - s), and ``out`` is s(x)."""
+    np.multiply(dout, out * (1 - out), out=dx)
+
+
 def maxpool2d_forward(x: Floats, out: Floats, which: AnyArray | None, window: Pair, stride: Pair) -> None:
     """Keep the largest value of each window.  x (N,H,W,C) -> out, which (N,OH,OW,C).
 
@@ -124,6 +158,70 @@ def maxpool2d_backward(dout: Floats, which: AnyArray, dx: Floats, window: Pair, 
     dx[...] = 0
     for ky, kx, dpixels in _taps(dx, window, stride, OH, OW):
         dpixels += np.where(which == ky * PW + kx, dout, 0)
+
+
+def averagepool2d_forward(x: Floats, out: Floats, window: Pair, stride: Pair) -> None:
+    """Take the mean of each window.  x (N,H,W,C) -> out (N,OH,OW,C)."""
+    _, OH, OW, _ = out.shape
+    out[...] = 0
+    for _, _, pixels in _taps(x, window, stride, OH, OW):
+        out += pixels
+    out /= window[0] * window[1]
+
+
+def averagepool2d_backward(dout: Floats, dx: Floats, window: Pair, stride: Pair) -> None:
+    """Spread each window's gradient evenly over its pixels.  dout (N,OH,OW,C) -> dx (N,H,W,C).
+
+    Where windows overlap, a pixel's gradients add up.
+    """
+    _, OH, OW, _ = dout.shape
+    dx[...] = 0
+    for _, _, dpixels in _taps(dx, window, stride, OH, OW):
+        dpixels += dout / (window[0] * window[1])
+
+
+def batchnorm_statistics(x: Floats, mean: Floats, var: Floats) -> None:
+    """Fill mean and var (C,) with those of each column of x (M,C); var is the biased one.  Sums are in float64."""
+    mean[...] = x.mean(axis=0, dtype=np.float64)
+    var[...] = np.square(x - mean).mean(axis=0, dtype=np.float64)
+
+
+def batchnorm_forward(
+    x: Floats, mean: Floats, var: Floats, gamma: Floats, beta: Floats, eps: float, out: Floats
+) -> None:
+    """Normalise, then scale and shift: out = gamma * (x - mean) / sqrt(var + eps) + beta (Ioffe & Szegedy 2015).
+
+    x (M,C); mean, var, gamma, beta (C,) -> out (M,C).
+    """
+    np.multiply(x - mean, gamma / np.sqrt(var + x.dtype.type(eps)), out=out)
+    out += beta
+
+
+def batchnorm_backward(
+    dout: Floats,
+    x: Floats,
+    mean: Floats,
+    var: Floats,
+    gamma: Floats,
+    eps: float,
+    dx: Floats | None,
+    dgamma: Floats,
+    dbeta: Floats,
+) -> None:
+    """Send dout (M,C) back to dx (M,C), dgamma and dbeta (C,).  mean, var: those of x itself.  dx None: it isn't
+    needed.
+
+    With s = sqrt(var + eps) and xhat = (x - mean) / s: out = gamma xhat + beta gives dgamma = sum(dout xhat) and
+    dbeta = sum(dout).  x also changes mean and var, which subtracts the parts of dout along 1 and along xhat:
+    dx = gamma / s * (dout - sum(dout) / M - xhat sum(dout xhat) / M).
+    """
+    scale = 1 / np.sqrt(var + x.dtype.type(eps))
+    xhat = (x - mean) * scale
+    dgamma[...] = (dout * xhat).sum(axis=0, dtype=np.float64)
+    dbeta[...] = dout.sum(axis=0, dtype=np.float64)
+    if dx is not None:
+        M = len(x)
+        np.multiply(gamma * scale, dout - dbeta / M - xhat * (dgamma / M), out=dx)
 
 
 def _read_by_pool(x: Floats, w: Floats, out: Floats) -> Floats:

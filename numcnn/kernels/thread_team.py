@@ -155,6 +155,7 @@ def available_threads() -> int:
 
 
 _team: ThreadTeam | None = None
+_making = threading.Lock()
 _spin: SpinWait | None = None
 
 
@@ -168,23 +169,25 @@ def set_spin_wait(spin: SpinWait) -> None:
 
 def the_team() -> ThreadTeam:
     """Return the process's team, made on first use with a thread per processor."""
-    return _team or set_threads(available_threads())
+    return _team or set_threads(available_threads(), unless_made=True)
 
 
-def set_threads(count: int) -> ThreadTeam:
-    """Let the fast kernels use ``count`` threads from now on.  Return the process's team."""
+def set_threads(count: int, unless_made: bool = False) -> ThreadTeam:
+    """Let the fast kernels use ``count`` threads from now on.  ``unless_made``: only if there is no team yet."""
     global _team
-    if _team is None or _team.threads != count:
-        if _team is not None:
-            _team.dismiss()
-        _team = ThreadTeam(count, _spin)
-    return _team
+    with _making:  # two threads that come first must not make two teams
+        if _team is None or (_team.threads != count and not unless_made):
+            if _team is not None:
+                _team.dismiss()
+            _team = ThreadTeam(count, _spin)
+        return _team
 
 
 def _after_fork() -> None:
-    """Forget the team: a forked child has none of its parent's threads."""
-    global _team
-    _team = None
+    """Forget the team: a forked child has none of its parent's threads, which may have held locks."""
+    global _team, _making
+    _team, _making = None, threading.Lock()
+    one_blas_thread.renew_lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -218,6 +221,10 @@ class _OneBlasThread:
                 if self._otherwise is not None:
                     self._set(self._otherwise)
 
+    def renew_lock(self) -> None:
+        """Replace the lock: in a forked child, the thread that holds it may not exist."""
+        self._lock = threading.Lock()
+
     def otherwise(self, threads: int) -> None:
         """Let BLAS use ``threads`` threads outside the context."""
         with self._lock:
@@ -243,7 +250,7 @@ def use_threads(count: int | None = None) -> int:
     most = available_threads()
     count = most if count is None else count
     if not 1 <= count <= most:
-        raise ConfigError(f"--threads is {count}; wants 1 to {most} on this machine")
+        raise ConfigError(f"`threads` is {count}; wants 1 to {most} on this machine")
     set_threads(count)
     one_blas_thread.otherwise(count)
     return count

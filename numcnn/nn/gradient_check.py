@@ -1,5 +1,6 @@
 """Gradients one can see: check backward against numeric differences, and watch gradients while a network trains."""
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,11 @@ STEP_SHRINKS = (1.0, 0.5, 0.25, 0.125)
 # Entries tried for each one wanted, before an array whose every entry lies near a kink is given up.
 TRIES = 5
 
-# An entry's error is relative to its own size, or to this share of the array's largest entry where that is larger:
-# below it the rounding of the differences, about 1e-12, would be all that one sees.
+# An entry's error is relative to its own size, or to a share of the largest entry of its array or of the whole report
+# where that is larger.  Below these the rounding of the differences, about 1e-12 of the network's largest gradient, is
+# all that one sees: so for a bias before a batch normalisation, whose true gradient is zero.
 SMALL_ENTRY = 1e-3
+SMALL_ARRAY = 1e-5
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class GradientRow:
     """The check of one array: ``analytic`` and ``numeric`` (1-D) hold the two values of every entry that was checked.
 
     ``worst_index`` points into the array; ``kinks`` counts entries left out because the function has a corner there.
+    ``passed`` is None where no entry could be checked, and then ``max_error`` is NaN.
     """
 
     name: str
@@ -35,9 +39,26 @@ class GradientRow:
     worst_analytic: float
     worst_numeric: float
     kinks: int
-    passed: bool
+    passed: bool | None
     analytic: np.ndarray
     numeric: np.ndarray
+
+    @property
+    def verdict(self):
+        """The row's result in a word: "ok", "WRONG" or "not checked"."""
+        return {True: "ok", False: "WRONG", None: "not checked"}[self.passed]
+
+    def cells(self):
+        """Return the row's texts, one for each name in ``COLUMNS``."""
+        checked = str(len(self.analytic)) + (f" (-{self.kinks})" if self.kinks else "")
+        found = ("-", "-", "-", "-")
+        if self.passed is not None:
+            at = ",".join(map(str, self.worst_index))
+            found = (f"{self.max_error:.1e}", at, f"{self.worst_analytic:+.3e}", f"{self.worst_numeric:+.3e}")
+        return self.name, "x".join(map(str, self.shape)), checked, *found, self.verdict
+
+
+COLUMNS = ("array", "shape", "checked", "max error", "at", "backward", "numeric", "")
 
 
 @dataclass(frozen=True)
@@ -50,31 +71,40 @@ class GradientReport:
 
     @property
     def passed(self):
-        """Whether every array's largest relative error is within the tolerance."""
-        return all(row.passed for row in self.rows)
+        """Whether no array is wrong and at least one was checked; ``unchecked`` names those that say nothing."""
+        return any(row.passed for row in self.rows) and not any(row.passed is False for row in self.rows)
+
+    @property
+    def unchecked(self):
+        """The names of the arrays of which no entry could be checked."""
+        return [row.name for row in self.rows if row.passed is None]
 
     @property
     def max_error(self):
-        """The largest relative error of all arrays."""
-        return max(row.max_error for row in self.rows)
+        """The largest relative error of all arrays checked, NaN if one of them is NaN or none was checked."""
+        return float(np.max([row.max_error for row in self.rows if row.passed is not None] or [np.nan]))
+
+    def conclusion(self):
+        """Return the lines that sum up the table."""
+        unchecked = ", ".join(self.unchecked)
+        if all(row.passed is None for row in self.rows):
+            return ["nothing could be checked: try another seed or input, or more samples"]
+        if not self.passed:
+            verdict = "backward is WRONG where marked"
+        elif unchecked:
+            verdict = "every gradient that could be checked agrees"
+        else:
+            verdict = "every gradient agrees"
+        lines = [f"{verdict}: largest relative error {self.max_error:.1e}, tolerance {self.tolerance:.0e}"]
+        if unchecked:
+            lines.append(f"not checked: {unchecked}; try another seed or input, or more samples")
+        if any(row.kinks for row in self.rows):
+            lines.append("(-n): n entries passed over, where a ReLU or max-pool changes its mind nearby")
+        return lines
 
     def __str__(self):
-        head = ("array", "shape", "checked", "max error", "at", "backward", "numeric", "")
-        table = [head]
-        for row in self.rows:
-            table.append(
-                (
-                    row.name,
-                    "x".join(map(str, row.shape)),
-                    str(len(row.analytic)) + (f" (-{row.kinks})" if row.kinks else ""),
-                    f"{row.max_error:.1e}",
-                    ",".join(map(str, row.worst_index)),
-                    f"{row.worst_analytic:+.3e}",
-                    f"{row.worst_numeric:+.3e}",
-                    "ok" if row.passed else "WRONG",
-                )
-            )
-        widths = [max(len(line[i]) for line in table) for i in range(len(head))]
+        table = [COLUMNS, *(row.cells() for row in self.rows)]
+        widths = [max(len(line[i]) for line in table) for i in range(len(COLUMNS))]
         left = (0, 7)
         lines = [
             " ".join(
@@ -82,11 +112,20 @@ class GradientReport:
             )
             for row in table
         ]
-        verdict = "every gradient agrees" if self.passed else "backward is WRONG where marked"
-        closing = [f"{verdict}: largest relative error {self.max_error:.1e}, tolerance {self.tolerance:.0e}"]
-        if any(row.kinks for row in self.rows):
-            closing.append("(-n): n entries passed over, where a ReLU or max-pool changes its mind nearby")
-        return "\n".join([self.title, *(line.rstrip() for line in lines), *closing])
+        return "\n".join([self.title, *(line.rstrip() for line in lines), *self.conclusion()])
+
+    def _repr_html_(self):
+        """Return the table as HTML, for a notebook."""
+
+        def line(tag, cells):
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        rows = "".join(line("td", row.cells()) for row in self.rows)
+        foot = "<br>".join(map(html.escape, self.conclusion()))
+        return (
+            f"<table><caption>{html.escape(self.title)}</caption>"
+            f"<thead>{line('th', COLUMNS)}</thead><tbody>{rows}</tbody></table><p>{foot}</p>"
+        )
 
     def to_json(self):
         """Return the report as a dict that JSON can hold, without the single values."""
@@ -104,8 +143,13 @@ class GradientReport:
             }
             for row in self.rows
         ]
-        worst = _finite(max((row.max_error for row in self.rows), key=lambda error: (error != error, error)))
-        return {"passed": self.passed, "max_error": worst, "tolerance": self.tolerance, "arrays": rows}
+        return {
+            "passed": self.passed,
+            "max_error": _finite(self.max_error),
+            "tolerance": self.tolerance,
+            "unchecked": self.unchecked,
+            "arrays": rows,
+        }
 
     def plot(self, path=None):
         """Return a matplotlib Figure of the report; also write it to ``path`` (.png) if given."""
@@ -123,7 +167,17 @@ def _finite(value):
 
 
 def gradcheck(
-    subject, x=None, *, input_shape=None, n=2, samples=200, eps=1e-3, tolerance=1e-7, backend="reference", seed=0
+    subject,
+    x=None,
+    *,
+    input_shape=None,
+    n=2,
+    samples=200,
+    eps=1e-3,
+    tolerance=1e-7,
+    backend="reference",
+    seed=0,
+    progress=None,
 ):
     """Compare backward with central differences in float64, for input and every parameter.  Return a GradientReport.
 
@@ -135,6 +189,7 @@ def gradcheck(
     x: an input (N, *shape); by default ``n`` images of ``input_shape`` (default: the one the subject was built for),
     a shuffled sequence of distinct values, so that no max-pool sees a tie.
     samples: entries checked per array, drawn at random where it has more; None: all of them.
+    progress: called after each entry with the array's name, the number of entries dealt with and that of all.
     """
     if samples is not None and samples < 1:
         raise ConfigError(f"gradcheck samples is {samples}; wants 1 or more")
@@ -144,7 +199,36 @@ def gradcheck(
         )
     rng = np.random.default_rng(seed)
     if isinstance(subject, SoftmaxCrossEntropy):
-        return _check_loss(subject, x, input_shape or (10,), n, samples, eps, tolerance, backend, rng)
+        title, probe, arrays = _loss_to_check(subject, x, input_shape or (10,), n, eps, backend, rng)
+    else:
+        title, probe, arrays = _network_to_check(subject, x, input_shape, n, eps, backend, rng)
+
+    wanted = {name: array.size if samples is None else min(samples, array.size) for name, (array, _) in arrays.items()}
+    total, before, found = sum(wanted.values()), 0, []
+    for name, (array, gradient) in arrays.items():
+        entries = _compare(probe, array, wanted[name], rng)
+        checked, numeric, kinks = [], [], 0
+        for i, slope in entries:
+            if slope is None:
+                kinks += 1
+            else:
+                checked.append(i)
+                numeric.append(slope)
+            if progress:
+                progress(name, before + len(checked), total)
+        before += wanted[name]
+        found.append(
+            (name, array.shape, np.array(checked, int), gradient.reshape(-1)[checked], np.array(numeric), kinks)
+        )
+    if progress:
+        progress(name, total, total)
+    # The scale of the numeric values alone: a wrong backward must not raise the floor for the others.
+    floor = SMALL_ARRAY * max((np.abs(numeric).max() for *_, numeric, _ in found if len(numeric)), default=0.0)
+    return GradientReport(title, [_row(*one, floor, tolerance) for one in found], tolerance)
+
+
+def _network_to_check(subject, x, input_shape, n, eps, backend, rng):
+    """Return the report's title, the ``_Probe`` and name -> (array, gradient) of a network or layer."""
     network = _twin(subject, input_shape if x is None else np.shape(x)[1:], backend)
     if x is None:
         x = _distinct_values(rng, (n, *network.input_shape))
@@ -158,17 +242,17 @@ def gradcheck(
     def decisions():
         return [choice.copy() for step in network.steps for choice in step.decisions()]
 
-    dout = rng.standard_normal(forward().shape)
+    dout, state = rng.standard_normal(forward().shape), network.state.copy()
     dx = network.backward(dout, need_dx=True).copy()
+    network.state[...] = state  # backward has updated it, but the differences are of the function it started from
     params, grads = network.named_arrays(network.params), network.named_arrays(network.grads.copy())
-    rows = [_check("x", x, dx, forward, decisions, dout, samples, eps, tolerance, rng)]
-    rows += [_check(k, params[k], grads[k], forward, decisions, dout, samples, eps, tolerance, rng) for k in params]
+    arrays = {"x": (x, dx), **{name: (params[name], grads[name]) for name in params}}
     title = f"{type(subject).__name__}: backward against central differences, float64, {network.backend_name} kernels"
-    return GradientReport(title, rows, tolerance)
+    return title, _Probe(forward, decisions, dout, eps), arrays
 
 
-def _check_loss(loss, logits, shape, n, samples, eps, tolerance, backend, rng):
-    """Check dlogits of the mean loss, with random labels."""
+def _loss_to_check(loss, logits, shape, n, eps, backend, rng):
+    """Return the report's title, the ``_Probe`` and name -> (array, gradient) of the mean loss, with random labels."""
     logits = 2 * rng.standard_normal((n, *shape)) if logits is None else np.array(logits, np.float64)
     labels = rng.integers(0, logits.shape[1], len(logits))
     twin = SoftmaxCrossEntropy(get_backend(backend), loss.smoothing)
@@ -177,10 +261,8 @@ def _check_loss(loss, logits, shape, n, samples, eps, tolerance, backend, rng):
         return np.array(twin.forward(logits, labels))
 
     forward()
-    dlogits = twin.backward().copy()
-    row = _check("logits", logits, dlogits, forward, list, np.ones(()), samples, eps, tolerance, rng)
     title = f"softmax cross-entropy, smoothing {loss.smoothing:g}: backward against central differences, float64"
-    return GradientReport(title, [row], tolerance)
+    return title, _Probe(forward, list, np.ones(()), eps), {"logits": (logits, twin.backward().copy())}
 
 
 def _twin(subject, input_shape, backend):
@@ -198,6 +280,8 @@ def _twin(subject, input_shape, backend):
     network = Network([layer], shape, dtype=np.float64, backend=backend)
     for name, values in subject.params.items():
         layer.params[name][...] = values
+    for name, values in subject.state.items():
+        layer.state[name][...] = values
     return network
 
 
@@ -207,70 +291,73 @@ def _distinct_values(rng, shape):
     return rng.permutation(np.linspace(-1, 1, size + size % 2)[:size]).reshape(shape)
 
 
-def _check(name, array, gradient, forward, decisions, dout, samples, eps, tolerance, rng):
-    """Compare entries of ``gradient`` with differences of the forward pass around ``array``, perturbed in place."""
-    wanted = array.size if samples is None else min(samples, array.size)
-    forward()
-    base = decisions()
-    checked, numeric, kinks = [], [], 0
+def _compare(probe, array, wanted, rng):
+    """Yield (entry, slope) for entries of ``array`` until ``wanted`` of them have a slope; None across a kink."""
+    probe.start()
     candidates = np.arange(array.size) if wanted == array.size else rng.permutation(array.size)[: TRIES * wanted]
     for i in candidates:
-        slope = _slope(array, np.unravel_index(i, array.shape), forward, decisions, base, dout, eps)
-        if slope is None:
-            kinks += 1
-        else:
-            checked.append(i)
-            numeric.append(slope)
-        if len(checked) == wanted:
-            break
-    analytic = gradient.reshape(-1)[checked]
-    return _row(name, array.shape, np.array(checked, int), analytic, np.array(numeric), kinks, tolerance)
+        slope = probe.slope(array, np.unravel_index(i, array.shape))
+        yield i, slope
+        wanted -= slope is not None
+        if not wanted:
+            return
 
 
-def _slope(array, index, forward, decisions, base, dout, eps):
-    """Return the slope of sum(dout * output) at one entry, or None where a ReLU or pool changes its mind nearby.
+class _Probe:
+    """Measures slopes of sum(dout * forward()), a function of arrays that it perturbs in place."""
 
-    Around such a kink a difference is no derivative.  A smaller step may stay clear of it.
-    """
-    value = array[index]
+    def __init__(self, forward, decisions, dout, eps):
+        self._forward, self._decisions, self._dout, self._eps = forward, decisions, dout, eps
 
-    def central_difference(step):
-        """Return the difference quotient over +-step; None across a kink."""
+    def start(self):
+        """Remember which way each ReLU and max-pool decides, unperturbed."""
+        self._forward()
+        self._base = self._decisions()
+
+    def slope(self, array, index):
+        """Return the slope at one entry, or None where a ReLU or pool changes its mind nearby.
+
+        Around such a kink a difference is no derivative.  A smaller step may stay clear of it.
+        """
+        value = array[index]
+        try:
+            for shrink in STEP_SHRINKS:
+                step = self._eps * shrink
+                whole, half = (self._central_difference(array, index, value, h) for h in (step, step / 2))
+                if whole is not None and half is not None:
+                    # The error of a central difference is a step^2 + b step^4 + ...; together they are rid of the
+                    # first term (Richardson 1911), so that the step can be large and rounding small.
+                    return (4 * half - whole) / 3
+            return None
+        finally:
+            array[index] = value
+
+    def _central_difference(self, array, index, value, step):
+        """Return the difference quotient over value +- step; None across a kink."""
         outputs = []
         for moved in (value + step, value - step):
             array[index] = moved
-            outputs.append(forward().copy())
-            if not all(np.array_equal(a, b) for a, b in zip(decisions(), base, strict=True)):
+            outputs.append(self._forward().copy())
+            if not all(np.array_equal(a, b) for a, b in zip(self._decisions(), self._base, strict=True)):
                 return None
         taken = (value + step) - (value - step)  # 2 * step as it was rounded
-        return float(((outputs[0] - outputs[1]) * dout).sum() / taken)
-
-    try:
-        for shrink in STEP_SHRINKS:
-            whole, half = central_difference(eps * shrink), central_difference(eps * shrink / 2)
-            if whole is not None and half is not None:
-                # The error of a central difference is a step^2 + b step^4 + ...; together they are rid of the first
-                # term (Richardson 1911), so that the step can be large and rounding small.
-                return (4 * half - whole) / 3
-        return None
-    finally:
-        array[index] = value
+        return float(((outputs[0] - outputs[1]) * self._dout).sum() / taken)
 
 
-def _row(name, shape, checked, analytic, numeric, kinks, tolerance):
-    if len(checked) == 0:  # nothing could be compared: that is no pass
+def _row(name, shape, checked, analytic, numeric, kinks, floor, tolerance):
+    """Return the GradientRow of entries ``checked``; floor: the size below which an error is not relative any more."""
+    if len(checked) == 0:
         nothing = np.zeros(0)
-        return GradientRow(name, shape, np.inf, (), np.nan, np.nan, kinks, False, nothing, nothing)
-    small = SMALL_ENTRY * np.abs(numeric).max()
+        return GradientRow(name, shape, np.nan, (), np.nan, np.nan, kinks, None, nothing, nothing)
+    small = max(SMALL_ENTRY * np.abs(numeric).max(), floor)
     size = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), small)
     error = np.abs(analytic - numeric) / np.where(size > 0, size, 1)
     worst = int(np.argmax(error))  # a NaN counts as the worst
-    at = tuple(int(i) for i in np.unravel_index(checked[worst], shape))
     return GradientRow(
         name=name,
         shape=shape,
         max_error=float(error[worst]),
-        worst_index=at,
+        worst_index=tuple(int(i) for i in np.unravel_index(checked[worst], shape)),
         worst_analytic=float(analytic[worst]),
         worst_numeric=float(numeric[worst]),
         kinks=kinks,

@@ -1,8 +1,14 @@
-"""First values of parameters.  Each is ``f(rng, shape) -> float64 array``; shape is that of a weight or bias array."""
+"""First values of parameters.  Each is ``f(rng, shape) -> float64 array``; shape is that of a weight or bias array.
+
+A layer takes a name in ``INITIALIZERS`` or such a function.  A weights file holds the name: ``register_initializer``
+gives a function of your own one.
+"""
 
 import math
 
 import numpy as np
+
+from numcnn.errors import ConfigError
 
 
 def fan_in_out(shape):
@@ -29,4 +35,54 @@ def zeros(rng, shape):
     return np.zeros(shape)
 
 
-INITIALIZERS = {f.__name__: f for f in (he_normal, glorot_uniform, zeros)}
+def ones(rng, shape):
+    """Return ones: scales start neutral."""
+    return np.ones(shape)
+
+
+INITIALIZERS = {f.__name__: f for f in (he_normal, glorot_uniform, zeros, ones)}
+
+
+def register_initializer(function):
+    """Let weights files call ``function(rng, shape)`` by its ``__name__``; return it, so this is a decorator too.
+
+    Raises ConfigError when another initialiser has that name.
+    """
+    return register(INITIALIZERS, function, "initialiser")
+
+
+def register(table, item, what):
+    """Put a class or function into ``table`` under its ``__name__``, also in the place of an earlier run of its code.
+
+    Raises ConfigError when something else has that name.
+    """
+    name = item.__name__
+    there = table.setdefault(name, item)
+    if (there.__module__, there.__qualname__) != (item.__module__, item.__qualname__):
+        raise ConfigError(f"{what} {name!r} is taken by {there.__module__}.{there.__qualname__}; choose another name")
+    table[name] = item
+    return item
+
+
+def draw(init, rng, spec_name, shape):
+    """Return first values of ``shape`` from an initialiser, given by name or as a function.
+
+    spec_name: whose they are ("dense1.w"), for the ConfigError when a function returns another shape.
+    """
+    values = np.asarray((init if callable(init) else INITIALIZERS[init])(rng, shape))
+    if values.shape != tuple(shape):
+        raise ConfigError(f"{spec_name}: the initialiser {init!r} returned shape {values.shape}; wants {tuple(shape)}")
+    return values
+
+
+def name_of(init, whose):
+    """Return what a weights file calls an initialiser; ConfigError for a function that isn't registered."""
+    if not callable(init):
+        return init
+    name = getattr(init, "__name__", None)
+    if name not in INITIALIZERS or INITIALIZERS[name] is not init:
+        raise ConfigError(
+            f"{whose}: init is {init!r}, a function that weights files have no name for; give it one with "
+            "numcnn.register_initializer, here and where the file is loaded"
+        )
+    return name

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from numcnn.nn.layers import Conv2D, Dense, Dropout, MaxPool2D, ReLU
-from numcnn.nn.losses import softmax
 
 MAPS, POOLED, DENSE = "maps", "pooled", "dense"
 _KINDS = {Conv2D: MAPS, MaxPool2D: POOLED, Dense: DENSE}
@@ -45,44 +44,24 @@ class Insight:
 
 def look(network, image):
     """Return the ``Insight`` into how a network reads a picture: see ``Network.logits`` for what that may be."""
-    layers = _active(network)
-    x, stages = _input(network, image), []
-    for i, layer in enumerate(layers):
-        x = layer.forward(x)
-        maker = layers[i - 1] if type(layer) is ReLU and i > 0 else layer
-        following = layers[i + 1 : i + 2]
-        if type(maker) in _KINDS and following and type(following[0]) is not ReLU:
-            stages.append(Stage(_KINDS[type(maker)], maker, x[0].copy()))
-    logits = x.copy()
-    probabilities = softmax(logits / network.dtype.type(network.temperature))
-    return Insight(np.asarray(image), tuple(stages), logits[0], probabilities[0])
+    walk = [(layer, out[0]) for layer, out in network.activations(image) if type(layer) is not Dropout]
+    kinds = [type(layer) for layer, _ in walk]
+    stages = []
+    for i, (layer, out) in enumerate(walk):
+        maker = walk[i - 1][0] if kinds[i] is ReLU and i > 0 else layer
+        if type(maker) in _KINDS and i + 1 < len(walk) and kinds[i + 1] is not ReLU:
+            stages.append(Stage(_KINDS[type(maker)], maker, out))
+    logits = walk[-1][1]
+    return Insight(np.asarray(image), tuple(stages), logits, network.probabilities(logits[None])[0])
 
 
 def saliency(network, image, answer, other):
     """Return how much each pixel, counted 0..1, pushes one answer ahead of another: (H,W), positive where for it.
 
     The gradient of logit ``answer`` minus logit ``other`` by the picture, from the layers' own backward pass.  Where
-    it is positive more ink speaks for ``answer``, where negative for ``other``.  Overwrites the network's ``grads``.
+    it is positive more ink speaks for ``answer``, where negative for ``other``.
     """
-    layers = _active(network)
-    x = _input(network, image)
-    for layer in layers:
-        x = layer.forward(x, training=True)
-    gradient = np.zeros_like(x)
-    gradient[0, answer] += 1
-    gradient[0, other] -= 1
-    for layer in reversed(layers):
-        gradient = layer.backward(gradient)
-    return gradient[0].sum(axis=2) / network.normalisation[1]
-
-
-def _active(network):
-    """Return the layers that do something when a picture is read: all but dropout."""
-    return [layer for layer in network.layers if type(layer) is not Dropout]
-
-
-def _input(network, image):
-    """Return a picture as the first layer wants it, (1,H,W,C)."""
-    images = network.check_images(image)
-    network.use_kernels_for(len(images))
-    return network.gather(images, np.arange(1), np.empty((1, *network.input_shape), network.dtype))
+    dlogits = np.zeros(network.output_shape, network.dtype)
+    dlogits[answer] += 1
+    dlogits[other] -= 1
+    return network.input_gradient(image, dlogits).sum(axis=2)

@@ -10,13 +10,14 @@ import inspect
 import math
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from numcnn.errors import ConfigError, ShapeError
 from numcnn.kernels.buffers import zeros
-from numcnn.nn.initializers import INITIALIZERS
+from numcnn.nn.initializers import INITIALIZERS, register
 
 
 @dataclass(frozen=True)
@@ -25,30 +26,54 @@ class ParamSpec:
 
     name: str
     shape: tuple
-    init: str
+    init: str | Callable  # a name in INITIALIZERS, or f(rng, shape) -> array
     decay: bool
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """One array that a layer learns otherwise than by gradients, such as a running mean; it starts at ``initial``.
+
+    It is saved, loaded and copied like a parameter.
+    """
+
+    name: str
+    shape: tuple
+    initial: float = 0.0
 
 
 class Layer(ABC):
     """What every layer is.  A subclass writes ``_build``, ``_forward`` and ``_backward``.
 
     Attributes: ``name`` ("conv1"), ``in_shape`` and ``out_shape`` (of one image), ``dtype``, ``specs`` (a list of
-    ParamSpec), ``params`` and ``grads`` (dicts of arrays), ``kernels`` (the back-end's module), ``rng`` (for dropout).
+    ParamSpec), ``params`` and ``grads`` (dicts of arrays), ``state_specs`` (a list of StateSpec), ``state`` and
+    ``next_state`` (dicts of arrays), ``kernels`` (the back-end's module), ``rng`` (for dropout).
+
+    State goes like parameters and gradients: a forward pass only reads ``state``; a training forward may write what is
+    to become of it into ``next_state``, which begins as a copy.  The network takes it over at the end of the backward
+    pass.  When a batch is cut into shares, every share has a ``next_state`` of its own and the new state is their mean,
+    weighted with their numbers of images: choose state that may be averaged.
     """
 
-    specs = ()
+    # The first layer of a kind is called so in a network, with a 1; None: the class's name in lower case.
+    short_name = None
+    specs = state_specs = ()
+    in_network = False  # a layer keeps the memory of one network, so it can't be in two
 
     def __init__(self):
         self.name = type(self).__name__
         self.in_shape = self.out_shape = self.dtype = self.kernels = self.rng = None
-        self.params, self.grads = {}, {}
-        self._buffers, self._saved, self._n = {}, None, 0
+        self.params, self.grads, self.state, self.next_state = {}, {}, {}, {}
+        self._buffers, self._saved, self._n = {}, None, None
 
     # What a subclass writes
 
     @abstractmethod
     def _build(self, in_shape):
-        """Return the output's shape and the list of ParamSpec for an input of ``in_shape``; raise ShapeError."""
+        """Return the output's shape and a list of ParamSpec and StateSpec, for an input of ``in_shape``.
+
+        Shapes are of one image.  Raise ShapeError for an input that doesn't suit.
+        """
 
     @abstractmethod
     def _forward(self, x, training):
@@ -76,13 +101,13 @@ class Layer(ABC):
         """Fix the geometry for images of ``in_shape``, and the dtype.  Return the shape of one output."""
         self.name = name or self.name
         self.in_shape, self.dtype = tuple(in_shape), np.dtype(dtype)
-        self.out_shape, self.specs = self._build(self.in_shape)
-        self._buffers, self._saved = {}, None
+        self.out_shape, self.specs, self.state_specs = self._checked_build(self._build(self.in_shape))
+        self.forget()
         return self.out_shape
 
-    def bind(self, params, grads):
-        """Take the arrays that hold the parameters and their gradients: views into a network's flat buffers."""
-        self.params, self.grads = params, grads
+    def bind(self, params, grads, state, next_state):
+        """Take the arrays of parameters, gradients, state and next state: views into a network's flat buffers."""
+        self.params, self.grads, self.state, self.next_state = params, grads, state, next_state
 
     def forward(self, x, training=False):
         """Compute the output (N, *out_shape) of x (N, *in_shape).  ``training`` remembers what backward needs.
@@ -94,25 +119,37 @@ class Layer(ABC):
         self.check_input(x)
         if training:
             self._n = len(x)
-        return self._forward(np.ascontiguousarray(x), training)
+            for name, values in self.state.items():
+                self.next_state[name][...] = values
+        out = self._forward(np.ascontiguousarray(x), training)
+        self._check_result("_forward", out, (len(x), *self.out_shape))
+        return out
 
     def backward(self, dout, need_dx=True):
         """Turn dout (N, *out_shape) into dx (N, *in_shape) and overwrite ``grads``.  Follows a training forward."""
-        if self._saved is None:
+        if self._n is None:
             raise ShapeError(f"{self.name}: backward needs a forward(x, training=True) before it")
         self.check_gradient(dout, self._n)
-        return self._backward(np.ascontiguousarray(dout), need_dx)
+        dx = self._backward(np.ascontiguousarray(dout), need_dx)
+        if need_dx:
+            self._check_result("_backward", dx, (self._n, *self.in_shape))
+        return dx
 
     def forget(self):
         """Forget the last forward, and let go of all buffers: a backward needs another forward first."""
-        self._buffers, self._saved = {}, None
+        self._buffers, self._saved, self._n = {}, None, None
 
     # What a network asks of them that has several threads; see ``sharing``
 
-    def replica(self, grads):
-        """Return a layer over the same parameters, with gradients and memory of its own."""
+    def replica(self, grads, next_state=None):
+        """Return a layer over the same parameters and state, with gradients, next state and memory of its own.
+
+        next_state: None for a replica whose next state nobody asks for.
+        """
         twin = copy.copy(self)
-        twin._buffers, twin._saved, twin.grads = {}, None, grads
+        twin.grads = grads
+        twin.next_state = {k: v.copy() for k, v in self.state.items()} if next_state is None else next_state
+        twin.forget()
         return twin
 
     def draw(self, n):
@@ -159,21 +196,79 @@ class Layer(ABC):
             )
             raise ShapeError(f"{self.name}: {what} is {got}; wants shape {_batch_of(shape)}, {self.dtype}")
 
+    def _check_result(self, method, array, shape):
+        """Raise ShapeError unless what a subclass's method returned is what its ``_build`` promised."""
+        if isinstance(array, np.ndarray) and array.shape == shape and array.dtype == self.dtype:
+            return
+        got = f"{array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+        promised = "for its input" if method == "_backward" else "for its output"
+        raise ShapeError(
+            f"{self.name}: {type(self).__name__}.{method} returned {got}; _build promised {shape}, {self.dtype}, "
+            f"{promised}"
+        )
+
+    def _checked_build(self, built):
+        """Return output shape, parameters and state apart, of what ``_build`` returned; raise ConfigError."""
+        method = f"{type(self).__name__}._build"
+        try:
+            shape, specs = built
+            shape, specs = tuple(int(size) for size in shape), list(specs)
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"{method} returned {built!r}; wants the output's shape and a list of ParamSpec and StateSpec"
+            ) from None
+        params = [spec for spec in specs if isinstance(spec, ParamSpec)]
+        state = [spec for spec in specs if isinstance(spec, StateSpec)]
+        if len(params) + len(state) < len(specs):
+            raise ConfigError(f"{method} returned {specs!r}; wants a list of ParamSpec and StateSpec")
+        names = [spec.name for spec in specs]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"{method} gives a name twice: {', '.join(names)}")
+        return shape, params, state
+
     def config(self):
-        """Return the constructor's arguments as a dict that JSON can hold: ``type(self)(**config)`` makes a twin."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        """Return the constructor's arguments as a dict that JSON can hold: ``type(self)(**config)`` makes a twin.
+
+        An initialiser that is a function stays one here; ``Network.save`` writes its name.
+        """
+        names = inspect.signature(type(self)).parameters
+        missing = [name for name in names if not hasattr(self, name)]
+        if missing:
+            raise ConfigError(
+                f"{type(self).__name__} takes {missing[0]} but has no attribute {missing[0]}; keep it in __init__ "
+                f"(self.{missing[0]} = {missing[0]}) or write config()"
+            )
+        return {name: getattr(self, name) for name in names}
 
     def __repr__(self):
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
         return f"{type(self).__name__}({arguments})"
 
 
+# What a weights file calls the layers, and which class each is.  Other modules of the package add theirs.
+LAYERS = {}
+
+
+def register_layer(cls):
+    """Let ``load`` find a Layer subclass by its name in a weights file; return it, so this is a class decorator too.
+
+    Raises ConfigError when another layer has that name.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, Layer)):
+        raise ConfigError(f"register_layer got {cls!r}; wants a subclass of numcnn.Layer")
+    return register(LAYERS, cls, "layer")
+
+
+@register_layer
 class Conv2D(Layer):
     """Slide ``filters`` kernels over the image.  (N,H,W,C) -> (N,OH,OW,filters).
 
     kernel_size and stride are an int or a pair (rows, columns); padding is "valid" (none), "same" (output is
     ceil(input / stride), as in Keras) or an int, zeros on every side.  Cross-correlation, as in all frameworks.
+    init: how the weights start, a name in ``initializers`` or a function f(rng, shape).
     """
+
+    short_name = "conv"
 
     def __init__(self, filters, kernel_size, stride=1, padding="valid", init="he_normal"):
         super().__init__()
@@ -186,7 +281,7 @@ class Conv2D(Layer):
         self.init = _known_init("Conv2D", init)
 
     def _build(self, in_shape):
-        H, W, C = _image_shape(self, in_shape)
+        H, W, C = image_shape(self, in_shape)
         self._pads = [self._pad(size, k, s) for size, k, s in zip((H, W), self.kernel_size, self.stride, strict=True)]
         (top, bottom), (left, right) = self._pads
         self.padded_shape = (H + top + bottom, W + left + right, C)
@@ -247,21 +342,28 @@ class Conv2D(Layer):
         return self.unpad(dpadded, self.buffer)
 
 
-class MaxPool2D(Layer):
-    """Keep the largest value of each window.  (N,H,W,C) -> (N,OH,OW,C).
+class Pool2D(Layer):
+    """What pools share: how windows lie.  (N,H,W,C) -> (N,OH,OW,C).
 
     pool_size and stride (default: pool_size) are an int or a pair.  Rows and columns that fill no window are left out.
     """
 
     def __init__(self, pool_size=2, stride=None):
         super().__init__()
-        self.pool_size = _pair("MaxPool2D pool_size", pool_size)
-        self.stride = self.pool_size if stride is None else _pair("MaxPool2D stride", stride)
+        self.pool_size = _pair(f"{type(self).__name__} pool_size", pool_size)
+        self.stride = self.pool_size if stride is None else _pair(f"{type(self).__name__} stride", stride)
 
     def _build(self, in_shape):
-        H, W, C = _image_shape(self, in_shape)
+        H, W, C = image_shape(self, in_shape)
         OH, OW = _window_positions(self, (H, W), self.pool_size, self.stride)
         return (OH, OW, C), []
+
+
+@register_layer
+class MaxPool2D(Pool2D):
+    """Keep the largest value of each window.  (N,H,W,C) -> (N,OH,OW,C).  Arguments: see ``Pool2D``."""
+
+    short_name = "pool"
 
     def decisions(self):
         """See ``Layer``: which position won each window."""
@@ -284,8 +386,11 @@ class MaxPool2D(Layer):
         return dx
 
 
+@register_layer
 class ReLU(Layer):
     """Cut off what is negative: max(x, 0).  Any shape."""
+
+    short_name = "relu"
 
     def _build(self, in_shape):
         return in_shape, []
@@ -309,23 +414,27 @@ class ReLU(Layer):
         return dx
 
 
+@register_layer
 class Flatten(Layer):
     """See each image as one row of numbers.  (N,H,W,C) -> (N,H*W*C).  Nothing is copied."""
+
+    short_name = "flatten"
 
     def _build(self, in_shape):
         return (math.prod(in_shape),), []
 
     def _forward(self, x, training):
-        if training:
-            self._saved = True
         return x.reshape(len(x), *self.out_shape)
 
     def _backward(self, dout, need_dx):
         return dout.reshape(len(dout), *self.in_shape) if need_dx else None
 
 
+@register_layer
 class Dense(Layer):
     """Take ``units`` weighted sums of all inputs.  (N,D) -> (N,units)."""
+
+    short_name = "dense"
 
     def __init__(self, units, init="he_normal"):
         super().__init__()
@@ -356,8 +465,11 @@ class Dense(Layer):
         return dx
 
 
+@register_layer
 class Dropout(Layer):
     """While training, drop each value with probability ``rate`` (0 <= rate < 1) and scale up the rest.  Any shape."""
+
+    short_name = "dropout"
 
     def __init__(self, rate):
         super().__init__()
@@ -397,12 +509,6 @@ class Dropout(Layer):
         return dx
 
 
-LAYERS = {cls.__name__: cls for cls in (Conv2D, MaxPool2D, ReLU, Flatten, Dense, Dropout)}
-
-# How the first of each kind is called in a network: conv1, pool1, ...
-SHORT_NAMES = {"Conv2D": "conv", "MaxPool2D": "pool"}
-
-
 # Checks of arguments and shapes
 
 
@@ -432,8 +538,10 @@ def _pair(what, value):
 
 
 def _known_init(what, init):
-    if init not in INITIALIZERS:
-        raise ConfigError(f"{what} init is {init!r}; wants one of {', '.join(INITIALIZERS)}")
+    if not callable(init) and init not in INITIALIZERS:
+        raise ConfigError(
+            f"{what} init is {init!r}; wants one of {', '.join(INITIALIZERS)}, or a function (rng, shape)"
+        )
     return init
 
 
@@ -441,7 +549,8 @@ def _batch_of(shape):
     return f"({', '.join(['N', *map(str, shape)])})"
 
 
-def _image_shape(layer, in_shape):
+def image_shape(layer, in_shape):
+    """Return ``in_shape``, (H, W, C); ShapeError, which names the layer, if it isn't that of an image."""
     if len(in_shape) != 3:
         raise ShapeError(f"{layer.name}: input is {_batch_of(in_shape)}; wants images (N, H, W, C)")
     return in_shape

@@ -13,6 +13,19 @@ def softmax(logits):
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
+def checked_labels(where, labels, n, classes, outliers=False):
+    """Return labels as an array (n,) of integers from 0 to classes - 1, or to classes with outliers, else ShapeError.
+
+    where: what the error begins with.
+    """
+    labels = np.asarray(labels)
+    largest = classes if outliers else classes - 1
+    in_range = labels.dtype.kind in "ui" and (labels.size == 0 or 0 <= labels.min() <= labels.max() <= largest)
+    if labels.shape != (n,) or not in_range:
+        raise ShapeError(f"{where}: labels are {_describe(labels)}; wants shape ({n},), integers from 0 to {largest}")
+    return labels
+
+
 class SoftmaxCrossEntropy:
     """Softmax and cross-entropy in one, with label smoothing s: the target is (1-s) on the label plus s/C everywhere.
 
@@ -43,11 +56,7 @@ class SoftmaxCrossEntropy:
         of: when these are only some images of a batch, how many that has: their part in its mean is returned.
         """
         N, C = logits.shape
-        labels = np.asarray(labels)
-        largest = C if self.outliers else C - 1
-        in_range = labels.dtype.kind in "ui" and (N == 0 or 0 <= labels.min() <= labels.max() <= largest)
-        if labels.shape != (N,) or not in_range:
-            raise ShapeError(f"loss: labels are {_describe(labels)}; wants shape ({N},), integers from 0 to {largest}")
+        labels = checked_labels("loss", labels, N, C, self.outliers)
         kept = self._log_probs
         if kept is None or len(kept) < N or kept.shape[1] != C or kept.dtype != logits.dtype:
             self._log_probs, self._dlogits = np.empty_like(logits), np.empty_like(logits)

@@ -1,4 +1,4 @@
-"""The drawing pad: ``canvas`` keeps strokes, ``view`` draws, ``app`` is the window.  Only the last two load pygame."""
+"""The drawing pad: ``canvas`` keeps strokes, ``drawing`` draws, ``app`` is the window.  Only these two load pygame."""
 
 import os
 

@@ -4,100 +4,134 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pygame
 
 from numcnn.errors import DataError, NumcnnError
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import BOX
+from numcnn.kernels.arrays import Float64s
 from numcnn.kernels.thread_team import one_blas_thread
-from numcnn.pad import background
+from numcnn.nn.network import Network
+from numcnn.pad.background import BackgroundTasks, TaskResult, write_png
 from numcnn.pad.canvas import Canvas
-from numcnn.pad.drawing.layout import layout, place
+from numcnn.pad.drawing.layout import Layout, Place, layout, place
 from numcnn.pad.drawing.overlays import Toast
 from numcnn.pad.drawing.theme import THEMES
 from numcnn.pad.drawing.view import Scene, View
-from numcnn.recognition.reading import Mind
+from numcnn.recognition.reading import Reading, Recognizer
 
-SHEET = 560  # width and height of the canvas; more of it is visible in a window that isn't square
-FRAME = 1 / 160  # seconds: no frame begins sooner after another
-PANELS = 1 / 25  # seconds: while one draws, feature maps and saliency come no sooner after another
-WAIT = 0.5  # seconds until a wait for events ends, so that Ctrl-C in the terminal is heard
-EASE = 0.04  # seconds: a bar goes two thirds of its way in this time, nearly all of it in three times that
-CLOSE_ENOUGH = 0.002  # of the full length: then the bar is there
-TOAST_SECONDS, LETTERS_A_SECOND = 3.0, 12  # a message stays for as long as it takes to read it
-PEN, PENS = 0.032, (0.012, 0.15)  # the brush, its thinnest and its thickest, in sides of the sheet
-THICKER = 1.15  # for a turn of the wheel
-ERASER = 0.9  # its radius, in the brush's widths
+SIZE = (1100, 700)  # of a new window
+SHEET = 560  # width and height of the canvas; a window that isn't square shows more than that
+FRAME = 1 / 160  # seconds: least time from one frame to the next
+PANELS = 1 / 25  # seconds: least time between updates of feature maps and saliency while the user draws
+WAIT = 0.5  # seconds: longest wait for events, so that Ctrl-C in the terminal takes effect
+EASE = 0.04  # seconds: time constant of the bars
+CLOSE_ENOUGH = 0.002  # of the full length: the bar has arrived
+TOAST_SECONDS, LETTERS_A_SECOND = 3.0, 12  # a message stays until it can have been read
+PEN, PENS = 0.032, (0.012, 0.15)  # width of the brush, its smallest and largest, in sides of the sheet
+THICKER = 1.15  # factor for one step of the wheel
+ERASER = 0.9  # radius, in widths of the brush
 
+# What keys do, by the names in ``Pad.actions``.
 KEYS = {
     pygame.K_c: "clear", pygame.K_SPACE: "clear", pygame.K_e: "erase", pygame.K_f: "inside", pygame.K_TAB: "inside",
     pygame.K_w: "why", pygame.K_t: "learn", pygame.K_b: "swap", pygame.K_s: "save", pygame.K_d: "theme",
     pygame.K_h: "help", pygame.K_F1: "help", pygame.K_u: "unlabel", pygame.K_LEFTBRACKET: "thinner",
     pygame.K_RIGHTBRACKET: "thicker",
 }  # fmt: skip
-CHARACTERS = {"?": "help", "[": "thinner", "]": "thicker"}  # where a layout has them on other keys
+CHARACTERS = {"?": "help", "[": "thinner", "]": "thicker"}  # for keyboard layouts that have them on other keys
 DIGITS = {key: digit for digit in range(10) for key in (pygame.K_0 + digit, getattr(pygame, f"K_KP{digit}"))}
 
 
 class Pad:
-    """The open window.  Call `step` until it returns False, then `close`; better, call `run`.
+    """The open window.  Call `step` until it returns False, then `close`; or simply call `run`.
 
-    Attributes: canvas, mind (what reads it), scene (what there is to see), moving (whether bars are on their way).
+    Attributes: canvas, recognizer, tasks, scene (everything that is shown), actions (what keys and buttons do, by
+    name), moving (whether bars are still moving).
     """
 
-    def __init__(self, network, size=(1100, 700), strokes=(), *, theme=None, keeper=None):
-        """Open a window.  strokes are in any unit, and fill the sheet.  Raises NumcnnError without a display.
+    def __init__(
+        self,
+        network: Network,
+        size: tuple[int, int] = SIZE,
+        strokes: Sequence[npt.ArrayLike] = (),
+        *,
+        theme: str | None = None,
+        tasks: BackgroundTasks | None = None,
+    ) -> None:
+        """Open a window.  strokes, in any unit, are scaled to the sheet.  Raises NumcnnError without a display.
 
         theme: None takes the one that was chosen last, at first "light".
-        keeper: an ``errands.Keeper``, what takes care of files; None: nothing is kept.
+        tasks: what reads and writes files; None: nothing is saved.
         """
-        self.mind = Mind(network)
-        self.keeper = keeper or background.Keeper()
+        self.recognizer = Recognizer(network)
+        self.tasks = tasks or BackgroundTasks()
         self.canvas = fitted_canvas(strokes)
-        settings, self._changed = checked_settings(self.keeper.last_settings()), {}  # here, and not yet kept
+        settings = checked_settings(self.tasks.last_settings())
+        self._changed: dict[str, Any] = {}  # settings that were changed here and are not yet saved
         pen = suited_pen(self.canvas) if self.canvas.strokes else settings.get("pen", PEN)
         self.scene = Scene(self.canvas, theme=theme or settings.get("theme", "light"), pen=pen)
-        self._read = self._place = self._layout = None  # revision that was read; where the canvas is; what for
+        self._read: int | None = None  # the canvas's revision that was read last
+        self._placed: tuple[pygame.Rect, int, Place] | None = None  # for which sheet and revision, and the place
         self._toast_ends = self._frame_at = self._panels_at = 0.0
         self.moving = True
+        self.actions: dict[str, Callable[[], None]] = {
+            "undo": self._undo,
+            "redo": self._redo,
+            "clear": self._clear,
+            "erase": self._toggle_eraser,
+            "inside": self._toggle_inside,
+            "why": self._toggle_why,
+            "theme": self._change_theme,
+            "help": self._toggle_help,
+            "thinner": self._thinner,
+            "thicker": self._thicker,
+            "save": self._save,
+            "learn": self.tasks.learn,
+            "swap": self.tasks.swap,
+            "unlabel": self.tasks.take_back,
+        }
         open_window(size)
         self.view = View()
         if not self.canvas.strokes:
-            self._bring_back()
+            self._restore_drawing()
 
-    def step(self):
-        """Wait for events, at most 0.5 s, act on them, and show what changed.  Return False when it is time to quit."""
+    def step(self) -> bool:
+        """Wait for events, at most 0.5 s, handle them, and show what has changed.  Return False to quit."""
         if self._frame_at:
-            events = [pygame.event.wait(max(1, round(1000 * self._patience())))]
+            events = [pygame.event.wait(max(1, round(1000 * self._longest_wait())))]
             early = self._frame_at + FRAME - time.perf_counter()
             if events[0].type != pygame.NOEVENT and early > 0.001:
                 time.sleep(early)
             for event in (*events, *pygame.event.get()):
-                if not self._survive(event):
+                if not self._handle_safely(event):
                     return False
-        for done in self.keeper.done():
-            self._told(done)
+        for result in self.tasks.results():
+            self._on_task_done(result)
         self._show()
         return True
 
-    def close(self):
-        """Close the window, and keep the drawing and the settings."""
-        self._keep_settings()
-        self.keeper.close(self.canvas.strokes)
+    def close(self) -> None:
+        """Close the window; save the drawing and the settings."""
+        self._save_settings()
+        self.tasks.close(self.canvas.strokes)
         pygame.font.quit()
         pygame.display.quit()
 
-    def _keep_settings(self):
-        """Keep what was set here since the last time; another pad may have set the rest."""
+    def _save_settings(self) -> None:
+        """Save the settings that were changed here; another pad may have changed the others."""
         if self._changed:
-            self.keeper.keep_settings(self._changed)
+            self.tasks.keep_settings(self._changed)
             self._changed = {}
 
-    def _bring_back(self):
-        """Take up the drawing that was there when the pad was last open."""
-        strokes, problem = self.keeper.last_drawing()
+    def _restore_drawing(self) -> None:
+        """Restore the drawing from when the pad was open last."""
+        strokes, problem = self.tasks.last_drawing()
         for points in strokes:
             self.canvas.stroke(points)
         if problem:
@@ -105,16 +139,16 @@ class Pad:
         elif strokes:
             self.say("your last drawing is back; C clears the sheet")
 
-    def _patience(self):
-        """Return how long a wait for events may take, in seconds."""
+    def _longest_wait(self) -> float:
+        """Return how long to wait for events, in seconds."""
         if self.moving:
             return max(0.001, self._frame_at + 1 / 60 - time.perf_counter())
-        return 0.1 if self.keeper.progress else 0.02 if self.keeper.busy else WAIT
+        return 0.1 if self.tasks.progress else 0.02 if self.tasks.busy else WAIT
 
     # Events
 
-    def _survive(self, event):
-        """Act on an event; what goes wrong becomes a message in the window.  Return False when it is time to quit."""
+    def _handle_safely(self, event: pygame.event.Event) -> bool:
+        """Handle an event; an error becomes a message in the window.  Return False to quit."""
         try:
             return self._handle(event)
         except NumcnnError as error:
@@ -122,33 +156,33 @@ class Pad:
             self.say(f"{error}", "bad")
             return True
 
-    def _handle(self, event):
+    def _handle(self, event: pygame.event.Event) -> bool:
         kind = event.type
         if kind == pygame.QUIT:
             return False
         if kind == pygame.KEYDOWN:
             return self._press(event)
         if kind in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP, pygame.MOUSEMOTION):
-            # A finger comes as a mouse too.  Its own events are left alone, so no stroke is drawn twice.
+            # SDL reports fingers as a mouse too.  Finger events are ignored, so no stroke is drawn twice.
             self._mouse(event)
         elif kind == pygame.MOUSEWHEEL:
-            self._brush(event.y)
+            self._change_brush(event.y)
         elif kind in (pygame.WINDOWFOCUSLOST, pygame.WINDOWLEAVE):
             self.scene.pointer = self.scene.hovered = None
             if kind == pygame.WINDOWFOCUSLOST:
                 self._lift()
         elif kind == pygame.DROPFILE:
-            self.keeper.open_picture(event.file)
+            self.tasks.open_picture(event.file)
         elif kind == pygame.DROPTEXT:
             self.say("that is a text; drop a picture file of a digit", "bad")
         elif kind in (pygame.WINDOWEXPOSED, pygame.VIDEOEXPOSE):
             self.view.forget()
         return True
 
-    def _mouse(self, event):
+    def _mouse(self, event: pygame.event.Event) -> None:
         position = event.pos
         if not all(map(math.isfinite, position)):
-            raise DataError(f"the mouse is at {position}, which is no place; move it again")
+            raise DataError(f"the mouse position {position} is not finite; move the mouse again")
         if event.type == pygame.MOUSEMOTION:
             self._move(position, getattr(event, "touch", False))
         elif event.type == pygame.MOUSEBUTTONUP:
@@ -158,58 +192,60 @@ class Pad:
             self._put_down(position, self.scene.erasing)
         elif event.button == pygame.BUTTON_RIGHT:
             self._put_down(position, erase=True)
-            self._ring(position)
+            self._show_ring(position)
 
-    def _click(self, position):
-        """Act on a click beside the sheet, or above it.  Return whether it was one."""
-        scene, places = self.scene, self.places()
-        if scene.help:
-            scene.help = False
+    def _click(self, position: tuple[int, int]) -> bool:
+        """Handle a click on a button or an overlay.  Return whether it was one."""
+        if self.scene.help:
+            self.scene.help = False
         elif self.view.toast_button and self.view.toast_button.collidepoint(position):
             self.act("unlabel")
-        elif name := places.button_at(position):
+        elif name := self.places().button_at(position):
             self.act(name)
         else:
             return False
         return True
 
-    def _put_down(self, position, erase):
-        """Begin a stroke or an erasure, if the place is on the sheet."""
+    def _put_down(self, position: tuple[int, int], erase: bool) -> None:
+        """Begin a stroke or an erasure, if the position is on the sheet."""
         if not self.places().sheet.collidepoint(position) or self.scene.help:
             return
         self._drop_picture()
-        self._heeded()
-        point = self.where().to_canvas(position)
+        self._dismiss_hint()
+        x, y = self.where().to_canvas(position)
         if erase:
-            self.canvas.begin_erase(*point, self._eraser())
+            self.canvas.begin_erase(x, y, self._eraser_radius())
         else:
-            self.canvas.begin(*point)
+            self.canvas.begin(x, y)
 
-    def _move(self, position, touch):
+    def _move(self, position: tuple[int, int], touch: bool) -> None:
         scene, places = self.scene, self.places()
         if self.canvas.drawing or self.canvas.erasing:
             self.canvas.extend(*self.where().to_canvas(position))
         else:
             scene.hovered = None if touch else places.button_at(position)
-            for i, reading in enumerate(scene.readings if scene.picture is None else ()):
-                if self.where().rect(reading.box).inflate(places.text, places.text).collidepoint(position):
+            for i, reading in enumerate(scene.readings):
+                around = reading.box and self.where().rect(reading.box).inflate(places.text, places.text)
+                if around and around.collidepoint(position):
                     scene.focus = i
-        self._ring(None if touch else position)
+        self._show_ring(None if touch else position)
 
-    def _ring(self, position):
-        """Show the eraser as a ring around the mouse, where it is one."""
+    def _show_ring(self, position: tuple[int, int] | None) -> None:
+        """Show the eraser as a ring around the mouse, while it is chosen or down."""
         erasing = self.scene.erasing or self.canvas.erasing
-        shown = erasing and position and self.places().sheet.collidepoint(position)
-        self.scene.pointer = (*position, round(self._eraser() * self.where().scale)) if shown else None
+        if erasing and position and self.places().sheet.collidepoint(position):
+            self.scene.pointer = *position, round(self._eraser_radius() * self.where().scale)
+        else:
+            self.scene.pointer = None
 
-    def _lift(self):
+    def _lift(self) -> None:
         """Lift pen and eraser."""
         self.canvas.end()
         if not self.scene.erasing:
             self.scene.pointer = None
 
-    def _press(self, event):
-        """Act on a key.  Return False when it is time to quit."""
+    def _press(self, event: pygame.event.Event) -> bool:
+        """Handle a key.  Return False to quit."""
         control, shift = event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META), event.mod & pygame.KMOD_SHIFT
         if event.key == pygame.K_ESCAPE:
             return self._escape()
@@ -229,8 +265,8 @@ class Pad:
                 self._label(int(character) if digit is None else digit)
         return True
 
-    def _escape(self):
-        """Close what lies above the rest, one thing at a time; return False when there is nothing left but to quit."""
+    def _escape(self) -> bool:
+        """Close the topmost overlay, picture or panel; return False, to quit, if there is none."""
         scene = self.scene
         if scene.help:
             scene.help = False
@@ -244,189 +280,176 @@ class Pad:
             return False
         return True
 
-    # What keys and buttons do
+    # Actions of keys and buttons
 
-    def act(self, name):
-        """Do what a button or a key is for, by its name; see ``layout.BUTTONS``."""
-        getattr(self, f"_{name}")()
+    def act(self, name: str) -> None:
+        """Run an action by its name: see ``actions``, ``KEYS`` and ``layout.BUTTONS``."""
+        self.actions[name]()
 
-    def say(self, words, kind="note", button=""):
+    def say(self, words: str, kind: str = "note", button: str = "") -> None:
         """Show a message for a while."""
         self.scene.toast = Toast(words, kind, button)
         self._toast_ends = time.perf_counter() + TOAST_SECONDS + len(words) / LETTERS_A_SECOND
 
-    def _heeded(self):
-        """Take away a message that told what to do next, now that something is done; what went wrong stays."""
+    def _dismiss_hint(self) -> None:
+        """Remove a message that said what to do next; messages about errors stay."""
         if self.scene.toast and self.scene.toast.kind == "note":
             self.scene.toast = None
 
-    def _undo(self):
+    def _undo(self) -> None:
         if not self._drop_picture():
             self.canvas.undo()
 
-    def _redo(self):
+    def _redo(self) -> None:
         if not self._drop_picture():
             self.canvas.redo()
 
-    def _clear(self):
-        self._heeded()
+    def _clear(self) -> None:
+        self._dismiss_hint()
         if not self._drop_picture():
             self.canvas.clear()
 
-    def _erase(self):
+    def _toggle_eraser(self) -> None:
         self.scene.erasing = not self.scene.erasing
-        self._ring(pygame.mouse.get_pos() if self.scene.erasing else None)
+        self._show_ring(pygame.mouse.get_pos() if self.scene.erasing else None)
 
-    def _inside(self):
+    def _toggle_inside(self) -> None:
         self.scene.inside = not self.scene.inside
 
-    def _why(self):
+    def _toggle_why(self) -> None:
         scene = self.scene
-        self._read_again()
+        self._read_canvas()
         if scene.why is not None:
             scene.why = None
         elif scene.picture is not None:
             self.say("a picture can't be explained, only strokes: draw the digit")
         elif scene.reading is None:
-            self.say("draw a digit first: then its ink is painted by what it spoke for")
+            self.say("draw a digit first: then its ink is coloured by what it speaks for")
         else:
-            scene.why = self.mind.why(scene.reading, self.canvas)
+            scene.why = self.recognizer.explain(scene.reading, self.canvas)
 
-    def _theme(self):
+    def _change_theme(self) -> None:
         self.scene.theme = self._changed["theme"] = "dark" if self.scene.theme == "light" else "light"
-        self._keep_settings()
+        self._save_settings()
 
-    def _help(self):
+    def _toggle_help(self) -> None:
         self.scene.help = not self.scene.help
 
-    def _thinner(self):
-        self._brush(-1)
+    def _thinner(self) -> None:
+        self._change_brush(-1)
 
-    def _thicker(self):
-        self._brush(1)
+    def _thicker(self) -> None:
+        self._change_brush(1)
 
-    def _brush(self, turns):
-        """Make the brush on the screen thicker or thinner; what the network sees has a pen of its own."""
-        self.scene.pen = self._changed["pen"] = min(max(self.scene.pen * THICKER**turns, PENS[0]), PENS[1])
+    def _change_brush(self, steps: int) -> None:
+        """Make the brush on the screen thicker, or thinner for negative steps; the network's pen stays the same."""
+        self.scene.pen = self._changed["pen"] = min(max(self.scene.pen * THICKER**steps, PENS[0]), PENS[1])
         if self.scene.pointer:
-            self._ring(self.scene.pointer[:2])
+            self._show_ring(self.scene.pointer[:2])
 
-    def _save(self):
+    def _save(self) -> None:
         if self.scene.picture is not None:
             self.say("that is a picture already; draw to save a drawing")
         elif self.canvas.strokes:
-            self.keeper.save_drawing(self.view.drawing())
+            self.tasks.export(self.view.drawing())
         else:
             self.say("there is nothing to save yet")
 
-    def _label(self, digit):
-        """Keep the digit in focus as one of the user's own."""
-        self._read_again()  # for something may have been drawn since the last frame
+    def _label(self, digit: int) -> None:
+        """Save the digit in focus as one of the user's own."""
+        self._read_canvas()  # it may have changed since the last frame
         reading = self.scene.reading
         if self.scene.picture is not None:
             self.say("a picture can't be labelled, only strokes are kept: draw the digit")
         elif reading is None:
             self.say(f"draw a digit first: then {digit} says what it should be")
         else:
-            self.keeper.keep(digit, [list(self.canvas.strokes[i]) for i in reading.strokes])
+            self.tasks.keep(digit, [list(self.canvas.strokes[i]) for i in reading.strokes])
 
-    def _unlabel(self):
-        self.keeper.take_back()
-
-    def _learn(self):
-        self.keeper.learn()
-
-    def _swap(self):
-        self.keeper.swap()
-
-    def _drop_picture(self):
-        """Take the picture off the sheet, and what was read from it: it has no place on the canvas.
-
-        Return whether there was one.
-        """
+    def _drop_picture(self) -> bool:
+        """Remove the picture from the sheet, with its reading.  Return whether there was one."""
         if self.scene.picture is None:
             return False
         self.scene.picture = self._read = None
-        self._look(())
+        self._set_readings(())
         return True
 
-    def _told(self, done):
-        """Act on what came of an errand."""
-        if done.picture is not None:
-            surface, image = done.picture
+    def _on_task_done(self, result: TaskResult) -> None:
+        """Show the result of a background task."""
+        if result.picture is not None:
+            surface, image = result.picture
             self.scene.picture = surface
-            self._look(self.mind.read_picture(image))
-        if done.network is not None:
-            self.mind, self._read = Mind(done.network), None
-            if self.scene.picture is not None:
-                self._look(self.mind.read_picture(self.scene.reading.image))
-        if done.words:
-            self.say(done.words, done.kind, done.button)
+            self._set_readings(self.recognizer.read_picture(image))
+        if result.network is not None:
+            self.recognizer, self._read = Recognizer(result.network), None
+            if self.scene.picture is not None and self.scene.reading is not None:
+                self._set_readings(self.recognizer.read_picture(self.scene.reading.image))
+        if result.words:
+            self.say(result.words, result.kind, result.button)
 
-    # What is seen
+    # What is shown
 
-    def places(self):
-        """Return the ``Layout`` of the window as it is now."""
-        return layout(pygame.display.get_surface().get_size(), self.scene.inside)
+    def places(self) -> Layout:
+        """Return the ``Layout`` of the window at its present size."""
+        return layout(screen().get_size(), self.scene.inside)
 
-    def where(self):
-        """Return how the canvas lies on the sheet; it doesn't move while something is drawn."""
-        sheet = self.places().sheet
-        for_what = sheet.topleft, sheet.size, self.canvas.revision
-        same_sheet = self._layout is not None and for_what[:2] == self._layout[:2]
-        if not (same_sheet and (self.canvas.drawing or self.canvas.erasing or for_what == self._layout)):
-            self._place, self._layout = place(self.canvas, sheet), for_what
-        return self._place
+    def where(self) -> Place:
+        """Return how the canvas is mapped to the sheet; that doesn't change during a stroke or an erasure."""
+        sheet, revision = self.places().sheet, self.canvas.revision
+        if self._placed is not None:
+            placed_sheet, placed_revision, placed = self._placed
+            busy = self.canvas.drawing or self.canvas.erasing
+            if placed_sheet == sheet and (busy or placed_revision == revision):
+                return placed
+        self._placed = sheet, revision, place(self.canvas, sheet)
+        return self._placed[2]
 
-    def _eraser(self):
+    def _eraser_radius(self) -> float:
         """Return the eraser's radius on the canvas."""
         return ERASER * self.scene.pen * SHEET
 
-    def _read_again(self):
+    def _read_canvas(self) -> None:
         """Read the canvas if it has changed."""
         if self.scene.picture is None and self._read != self.canvas.revision:
-            self._look(self.mind.read(self.canvas))
+            self._set_readings(self.recognizer.read(self.canvas))
             self._read = self.canvas.revision
 
-    def _look(self, readings):
-        """Show readings; the bars are those of the digit that was written last."""
+    def _set_readings(self, readings: tuple[Reading, ...]) -> None:
+        """Show readings, with the focus on the digit that was written last."""
         scene = self.scene
         scene.readings, scene.focus = readings, None
         if readings:
             scene.focus = max(range(len(readings)), key=lambda i: max(readings[i].strokes, default=0))
 
-    def _show(self):
-        """Read the canvas again if it changed, and draw what differs from what is on the screen."""
-        now, scene, screen = time.perf_counter(), self.scene, pygame.display.get_surface()
-        self._read_again()
+    def _show(self) -> None:
+        """Read the canvas if it has changed, and draw what differs from what is on the screen."""
+        now, scene = time.perf_counter(), self.scene
+        self._read_canvas()
         if not (self.canvas.drawing or self.canvas.erasing):
-            self.keeper.watch(self.canvas.strokes)
+            self.tasks.watch(self.canvas.strokes)
         if scene.toast and now > self._toast_ends:
             scene.toast = None
-        late = self._panels_late(now)
-        scene.progress, scene.note = self.keeper.progress, self.keeper.note
-        self._ease(now)
-        self.moving = self.moving or late
-        changed = self.view.draw(screen, scene, self.places(), self.where())
+        panels_wait = not self._update_panels(now)
+        scene.progress, scene.note = self.tasks.progress, self.tasks.note
+        self._ease_bars(now)
+        self.moving = self.moving or panels_wait
+        changed = self.view.draw(screen(), scene, self.places(), self.where())
         if changed:
             pygame.display.update(changed)
         if changed or not self._frame_at or self.moving:
             self._frame_at = now
 
-    def _panels_late(self, now):
-        """Fill in the panels, but while something is drawn only now and then: bars come first.
-
-        Return whether they wait.
-        """
+    def _update_panels(self, now: float) -> bool:
+        """Update the panels, at a lower rate while the user draws: the bars come first.  Return whether it was done."""
         busy = (self.canvas.drawing or self.canvas.erasing) and self.scene.reading is not None
         if busy and now - self._panels_at < PANELS and (self.scene.inside or self.scene.why is not None):
-            return True
+            return False
         self._panels_at = now
-        complete(self.scene, self.mind)
-        return False
+        complete(self.scene, self.recognizer)
+        return True
 
-    def _ease(self, now):
-        """Move the bars towards where they should be."""
+    def _ease_bars(self, now: float) -> None:
+        """Move the bars towards their final lengths."""
         target, bars = lengths(self.scene), self.scene.bars
         passed = min(now - self._frame_at, 1 / 60)
         bars = bars + (target - bars) * (1 - math.exp(-passed / EASE))
@@ -434,28 +457,35 @@ class Pad:
         self.scene.bars = bars if self.moving else target
 
 
-def complete(scene, mind):
-    """Fill in what the panels show that are open."""
+def complete(scene: Scene, recognizer: Recognizer) -> None:
+    """Fill in what the open panels show."""
     if scene.why is not None:
         reading = scene.reading
-        scene.why = mind.why(reading, scene.canvas) if reading and scene.picture is None else None
+        scene.why = recognizer.explain(reading, scene.canvas) if reading and scene.picture is None else None
     if scene.inside:
-        scene.blank = mind.blank()
+        scene.blank = recognizer.blank()
         scene.maps = scene.reading.insight if scene.reading else scene.blank
 
 
-def lengths(scene):
-    """Return how long the bars should be: the probabilities of the reading in focus, or nothing."""
+def lengths(scene: Scene) -> Float64s:
+    """Return the final lengths of the bars: the probabilities of the reading in focus, or zeros."""
     return np.zeros(10) if scene.reading is None else scene.reading.insight.probabilities.astype(np.float64)
 
 
-def run(network, size=(1100, 700), strokes=(), **settings):
-    """Open the pad and stay until it is closed.  Raises NumcnnError without a display, or for an unfit network.
+def run(
+    network: Network,
+    size: tuple[int, int] = SIZE,
+    strokes: Sequence[npt.ArrayLike] = (),
+    *,
+    theme: str | None = None,
+    tasks: BackgroundTasks | None = None,
+) -> None:
+    """Open the pad and return when it is closed.  Raises NumcnnError without a display, or for an unfit network.
 
-    settings: theme, keeper; see ``Pad``.
+    strokes, theme, tasks: see ``Pad``.
     """
     with one_blas_thread:
-        pad = Pad(network, size, strokes, **settings)
+        pad = Pad(network, size, strokes, theme=theme, tasks=tasks)
         try:
             while pad.step():
                 pass
@@ -463,58 +493,76 @@ def run(network, size=(1100, 700), strokes=(), **settings):
             pad.close()
 
 
-def screenshot(network, path, size=(1100, 700), strokes=(), *, theme="light", inside=False, why=False, keys=False):
-    """Write to ``path`` what the pad would show, as PNG, without opening a window.  Raises NumcnnError.
+def screenshot(
+    network: Network,
+    path: str | os.PathLike[str],
+    size: tuple[int, int] = SIZE,
+    strokes: Sequence[npt.ArrayLike] = (),
+    *,
+    theme: str = "light",
+    inside: bool = False,
+    why: bool = False,
+    keys: bool = False,
+) -> None:
+    """Write what the pad would show to ``path``, as PNG, without opening a window.  Raises NumcnnError.
 
-    inside, why, keys: open those panels.
+    inside, why, keys: open these panels.
     """
-    mind, canvas = Mind(network), fitted_canvas(strokes)
-    scene = Scene(canvas, mind.read(canvas), theme=theme, pen=suited_pen(canvas), inside=inside, help=keys)
+    recognizer, canvas = Recognizer(network), fitted_canvas(strokes)
+    scene = Scene(canvas, recognizer.read(canvas), theme=theme, pen=suited_pen(canvas), inside=inside, help=keys)
     if scene.readings:
         scene.focus = len(scene.readings) - 1
-        scene.why = mind.why(scene.reading, canvas) if why else None
-    complete(scene, mind)
+    if scene.reading and why:
+        scene.why = recognizer.explain(scene.reading, canvas)
+    complete(scene, recognizer)
     scene.bars = lengths(scene)
     surface, places = pygame.Surface(size), layout(size, inside)
     pygame.font.init()
     View().draw(surface, scene, places, place(canvas, places.sheet))
-    background.write_png(surface, path)
+    write_png(surface, path)
 
 
-def fitted_canvas(strokes):
-    """Return a canvas with strokes, in any unit, scaled and moved into the middle of it."""
+def fitted_canvas(strokes: Sequence[npt.ArrayLike]) -> Canvas:
+    """Return a canvas with strokes, in any unit, scaled to fit and centred."""
     canvas = Canvas(SHEET, SHEET)
-    box = 0.7 * SHEET
+    box = round(0.7 * SHEET)
     for points in raster.fit(strokes, box=box):
         canvas.stroke(points + (SHEET - box) / 2)
     return canvas
 
 
-def suited_pen(canvas):
-    """Return the brush for a drawing: the usual one, finer where digits are so small that it would blot them."""
+def suited_pen(canvas: Canvas) -> float:
+    """Return the brush for a drawing: the usual one, finer for digits so small that it would fill them in."""
     heights = [bottom - top for _, top, _, bottom in canvas.boxes()] or [SHEET]
     return min(PEN, max(PENS[0], raster.PEN_WIDTH / BOX * max(heights) / SHEET))
 
 
-def checked_settings(settings):
-    """Return of settings out of a file those that make sense."""
-    checks = {
+def checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the valid ones of the settings from a file."""
+    checks: dict[str, Callable[[Any], bool]] = {
         "theme": lambda theme: isinstance(theme, str) and theme in THEMES,
         "pen": lambda pen: type(pen) is float and PENS[0] <= pen <= PENS[1],
     }
     return {name: settings[name] for name, fits in checks.items() if name in settings and fits(settings[name])}
 
 
-def open_window(size):
-    """Open a resizable window.  Only what is needed is started: sound, for one, makes noise on headless machines."""
+def screen() -> pygame.Surface:
+    """Return the surface of the open window."""
+    surface = pygame.display.get_surface()
+    assert surface is not None, "the window is closed"
+    return surface
+
+
+def open_window(size: tuple[int, int]) -> None:
+    """Open a resizable window.  Only the display and fonts are started: sound fails on headless machines."""
     wanted = os.environ.get("SDL_VIDEODRIVER", "")
-    os.environ.setdefault("SDL_TOUCH_MOUSE_EVENTS", "1")  # fingers come as a mouse, on every system
+    os.environ.setdefault("SDL_TOUCH_MOUSE_EVENTS", "1")  # report fingers as a mouse, on every system
     try:
         if sys.platform == "linux" and not any(map(os.environ.get, ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"))):
             raise pygame.error("neither DISPLAY nor WAYLAND_DISPLAY is set")
         pygame.display.init()
         driver = pygame.display.get_driver()
-        if driver in ("offscreen", "dummy") and driver not in wanted:  # what SDL falls back to, unasked
+        if driver in ("offscreen", "dummy") and driver not in wanted:  # SDL's silent fallbacks
             raise pygame.error("SDL found none")
         pygame.display.set_mode(size, pygame.RESIZABLE)
         pygame.display.set_caption("numcnn: draw a digit")

@@ -1,19 +1,25 @@
 """What the pad does with files: on a thread of its own, so that no frame waits for a disk."""
 
 import io
+import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pygame
 
 from numcnn.errors import DataError, NumcnnError
-from numcnn.files import atomic_write
+from numcnn.files import atomic_write, named_errors
 from numcnn.imaging.preprocess import load_picture, prepare_file
-from numcnn.nn.network import load
+from numcnn.kernels.arrays import Bytes, Float64s
+from numcnn.nn.network import Network, load
 from numcnn.pad import store
+from numcnn.pad.drawing.theme import grey_surface
+from numcnn.pad.eraser import Stroke
 from numcnn.pad.learner import Learner, in_words
 from numcnn.recognition.reading import check_network
 
@@ -22,155 +28,165 @@ PERSONAL = "your weights"
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
-    """What came of an errand: words to show (kind and button as of ``cards.Toast``), a picture, a network."""
+class TaskResult:
+    """The result of a task: words to show (kind and button as of ``overlays.Toast``), a picture, a network."""
 
     words: str = ""
     kind: str = "good"
     button: str = ""
-    picture: tuple | None = None  # (surface, (28,28) uint8)
-    network: object = None
+    picture: tuple[pygame.Surface, Bytes] | None = None  # as it is shown, and (28,28)
+    network: Network | None = None
 
 
-class Keeper:
-    """Runs the pad's errands, one after the other, and keeps what came of them until ``done`` is asked.
+class BackgroundTasks:
+    """Runs tasks one after the other on a thread, and keeps their results until ``results`` is called.
 
-    own: a ``store.OwnSet``, autosave: a ``store.Autosave``, settings: a ``store.Settings``; without them nothing of
-    that kind is kept.
-    shipped: the network to learn with, which ``swap`` goes back to, and weights: its name or path.  Without them there
-    is no learning.
+    own, autosave, settings: where digits, drawing and settings are kept; None: they are not kept.
+    shipped: the network that learning starts from and that ``swap`` returns to; weights: its name or path.  Without
+    these two there is no learning.
     """
 
-    def __init__(self, own=None, autosave=None, save_dir=".", shipped=None, weights=None, settings=None):
+    def __init__(
+        self,
+        own: store.OwnSet | None = None,
+        autosave: store.Autosave | None = None,
+        save_dir: str | os.PathLike[str] = ".",
+        shipped: Network | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        settings: store.Settings | None = None,
+    ) -> None:
         self.own, self.autosave, self.save_dir, self._settings = own, autosave, Path(save_dir), settings
         self.shipped, self.weights = shipped, weights
-        self.note = ""
-        self._personal = False  # whether the network handed out last is the personal one; the worker's affair
-        self._lesson = self._learner = None  # what the teacher's thread does, and the process that it waits for
+        self.note = ""  # which network is shown, for the status line
+        self._personal = False  # whether the network returned last is the personal one; used by the worker only
+        self._lesson: Future[str | None] | None = None  # runs on the teacher's thread
+        self._learner: Learner | None = None  # the process for which the lesson waits
         self._worker, self._teacher = ThreadPoolExecutor(1, "numcnn-pad"), ThreadPoolExecutor(1, "numcnn-learn")
-        self._running, self._finished = [], []
-        self._watched, self._problem = (), None
-        self.lost = []  # texts, once it is closed: what went wrong when there was no window any more to tell it
+        self._running: list[Future[TaskResult | None]] = []
+        self._finished: list[TaskResult] = []
+        self._watched: Sequence[Stroke] = ()
+        self._problem: str | None = None  # the autosave's, as shown last
+        self.lost: list[str] = []  # once closed: errors that could no longer be shown in the window
 
     @property
-    def busy(self):
-        """Whether an errand is under way."""
+    def busy(self) -> bool:
+        """Whether a task is running or waiting."""
         return bool(self._running or self._lesson)
 
     @property
-    def progress(self):
-        """What is being learnt, in words, and how much of it is done, 0..1; None while nothing is."""
+    def progress(self) -> tuple[str, float] | None:
+        """While learning: a description, and the fraction done, 0..1."""
         learner = self._learner
-        return ("learning your digits", learner.share) if learner else None
+        return ("learning your digits", learner.progress) if learner else None
 
-    def done(self):
-        """Return a ``Done`` for each errand that has ended since the last time."""
+    def results(self) -> list[TaskResult]:
+        """Return the results of the tasks that have ended since the last call."""
         if self._lesson and self._lesson.done():
-            self._send(self._take_up, self._lesson)  # so that networks come one by one, in the order of the files
+            self._submit(self._finish_lesson, self._lesson)  # so that networks come in the order of the file changes
             self._lesson = None
-        ended = [errand for errand in self._running if errand.done()]
-        self._running = [errand for errand in self._running if errand not in ended]
+        ended = [task for task in self._running if task.done()]
+        self._running = [task for task in self._running if task not in ended]
         finished, self._finished = self._finished, []
-        finished += [done for errand in ended if (done := _outcome(errand))]
-        for done in finished:
-            if done.network is not None:
-                self.note = "" if done.network is self.shipped else PERSONAL
+        finished += [result for task in ended if (result := _outcome(task))]
+        for result in finished:
+            if result.network is not None:
+                self.note = "" if result.network is self.shipped else PERSONAL
         return finished
 
-    def close(self, strokes):
-        """End all errands, and keep the drawing."""
+    def close(self, strokes: Sequence[Stroke]) -> None:
+        """Finish all tasks but learning, which is stopped, and save the drawing."""
         self._teacher.shutdown(wait=False, cancel_futures=True)
         while self._lesson and not self._lesson.done():
-            if learner := self._learner:  # once: the teacher's thread sets it to None
+            if learner := self._learner:  # read once: the teacher's thread sets it to None
                 learner.stop()
             time.sleep(0.01)
         self._worker.shutdown()
         problem = None
         if self.autosave:
-            self.autosave.flush(strokes)
+            self.autosave.save(strokes)
             problem = self.autosave.problem
-        ended = [done for errand in self._running if (done := _outcome(errand))]
-        self.lost = [done.words for done in ended if done.kind == "bad" and done.words != problem]
+        ended = [result for task in self._running if (result := _outcome(task))]
+        self.lost = [result.words for result in ended if result.kind == "bad" and result.words != problem]
         if problem and strokes:
             self.lost.append(f"{problem}; what was drawn last is lost")
 
-    def last_drawing(self):
-        """Return the strokes of the drawing that was kept last, and the text of what went wrong or None."""
+    def last_drawing(self) -> tuple[list[Float64s], str | None]:
+        """Return the strokes of the last drawing, and an error message or None."""
         return (self.autosave.restore(), self.autosave.problem) if self.autosave else ([], None)
 
-    def last_settings(self):
-        """Return the settings that were kept last, a dict of whatever was in the file."""
+    def last_settings(self) -> dict[str, Any]:
+        """Return the saved settings, unchecked."""
         return self._settings.read() if self._settings else {}
 
-    def keep_settings(self, settings):
-        """Keep settings, a dict, for the next start; those that it does not name stay as they are."""
+    def keep_settings(self, settings: dict[str, Any]) -> None:
+        """Save some settings for the next start; the others keep their saved values."""
         if self._settings:
-            self._send(self._settings.change, settings)
+            self._submit(self._settings.change, settings)
 
-    def own_network(self):
-        """Return the network that has learnt from the own set, or None when there is none or it is not to be used."""
+    def own_network(self) -> Network | None:
+        """Return the network that has learnt from the own set, or None if there is none or it can't be used."""
         path = store.personal_weights()
         if not path.exists():
             return None
         try:
             network = _personal_network(path)
         except NumcnnError as error:
-            self._finished.append(Done(str(error), "bad"))
+            self._finished.append(TaskResult(str(error), "bad"))
             return None
         self.note, self._personal = PERSONAL, True
         return network
 
-    def watch(self, strokes):
-        """Keep the drawing, now and then: best called while the pen is up."""
+    def watch(self, strokes: Sequence[Stroke]) -> None:
+        """Save the drawing if it has changed; best called while the pen is up."""
         if self.autosave and strokes is not self._watched:
             self._watched = strokes
-            self._send(self._autosave, strokes)
+            self._submit(self._save_drawing, self.autosave, strokes)
 
-    def open_picture(self, path):
+    def open_picture(self, path: str) -> None:
         """Read a picture file."""
-        self._send(_open_picture, path)
+        self._submit(_open_picture, path)
 
-    def save_drawing(self, surface):
-        """Write a picture of the drawing into the folder for them, under a name that is free."""
-        self._send(self._save, surface)
+    def export(self, surface: pygame.Surface) -> None:
+        """Write a picture of the drawing into ``save_dir``, under a free name."""
+        self._submit(self._export, surface)
 
-    def keep(self, label, strokes):
-        """Add a digit to the own set; in place of the one added last, if it has the same strokes."""
-        self._send(self._keep, label, strokes)
+    def keep(self, label: int, strokes: Sequence[Stroke]) -> None:
+        """Add a digit to the own set; it replaces the digit added last if that has the same strokes."""
+        self._submit(self._keep, label, strokes)
 
-    def take_back(self):
-        """Take the digit out of the own set again that was added last."""
-        self._send(self._take_back)
+    def take_back(self) -> None:
+        """Remove the digit that was added to the own set last."""
+        self._submit(self._take_back)
 
-    def learn(self):
-        """Train on the own set, while everything else goes on."""
+    def learn(self) -> None:
+        """Train on the own set, in parallel with all other tasks."""
         if self._lesson:
-            self._finished.append(Done("already learning", "note"))
+            self._finished.append(TaskResult("already learning", "note"))
         elif self.own is None or not self.weights:
-            self._finished.append(Done("this pad doesn't learn", "note"))
+            self._finished.append(TaskResult("this pad doesn't learn", "note"))
         else:
-            self._lesson = self._teacher.submit(self._learn)
+            self._lesson = self._teacher.submit(self._learn, self.own, self.weights)
 
-    def swap(self):
-        """Change between the shipped weights and the personal ones."""
-        self._send(self._swap)
+    def swap(self) -> None:
+        """Switch between the shipped weights and the personal ones."""
+        self._submit(self._swap)
 
-    def _send(self, errand, *arguments):
-        self._running.append(self._worker.submit(errand, *arguments))
+    def _submit(self, task: Callable[..., TaskResult | None], *arguments: object) -> None:
+        self._running.append(self._worker.submit(task, *arguments))
 
-    def _autosave(self, strokes):
-        self.autosave.flush(strokes)
-        told, self._problem = self._problem, self.autosave.problem
-        return Done(self._problem, "bad") if self._problem and self._problem != told else None
+    def _save_drawing(self, autosave: store.Autosave, strokes: Sequence[Stroke]) -> TaskResult | None:
+        autosave.save(strokes)
+        shown, self._problem = self._problem, autosave.problem
+        return TaskResult(self._problem, "bad") if self._problem and self._problem != shown else None
 
-    def _save(self, surface):
+    def _export(self, surface: pygame.Surface) -> TaskResult:
         path = _free_name(self.save_dir)
         write_png(surface, path)
-        return Done(f"saved as {path}")
+        return TaskResult(f"saved as {path}")
 
-    def _keep(self, label, strokes):
+    def _keep(self, label: int, strokes: Sequence[Stroke]) -> TaskResult:
         if self.own is None:
-            return Done("this pad keeps no digits", "note")
+            return TaskResult("this pad keeps no digits", "note")
         before = self.own.last_label(strokes)
         if before == label:
             words = f"kept already: this is a {label}"
@@ -179,90 +195,86 @@ class Keeper:
                 self.own.remove_last()
             self.own.add(label, strokes)
             words = f"kept: this is a {label}" if before is None else f"was {before}, now {label}"
-        return Done(f"{words}  ({len(self.own)} of yours)", button="Undo")
+        return TaskResult(f"{words}  ({len(self.own)} of yours)", button="Undo")
 
-    def _take_back(self):
+    def _take_back(self) -> TaskResult:
         label = self.own.remove_last() if self.own else None
-        return Done("there is nothing to take back" if label is None else f"taken back: the {label}", "note")
+        return TaskResult("there is nothing to take back" if label is None else f"taken back: the {label}", "note")
 
-    def _learn(self):
-        """Learn, and return what came of it in words; None when there is nothing to learn from."""
-        if not len(self.own):
+    def _learn(self, own: store.OwnSet, weights: str | os.PathLike[str]) -> str | None:
+        """Learn, and return the report in words; None if there is nothing to learn from."""
+        if not len(own):
             return None
         try:
-            self._learner = Learner(self.weights)
+            self._learner = Learner(weights)
             return in_words(self._learner.report())
         finally:
             self._learner = None
 
-    def _take_up(self, lesson):
+    def _finish_lesson(self, lesson: Future[str | None]) -> TaskResult:
         words = lesson.result()
         if words is None:
-            return Done("no digits of yours yet: draw some, and say by 0-9 what each is", "note")
-        return self._bring_personal(words)
+            return TaskResult("no digits of yours yet: draw some, and say by 0-9 what each is", "note")
+        return self._use_personal(words)
 
-    def _swap(self):
+    def _swap(self) -> TaskResult:
         if self.shipped is None:
-            return Done("this pad has one network only", "note")
+            return TaskResult("this pad has one network only", "note")
         if self._personal:
-            return self._bring_shipped()
+            return self._use_shipped(self.shipped)
         if store.kept_weights().exists():
-            return self._bring_personal("your weights; B goes back to the shipped ones")
-        return Done("no weights of yours yet: say by 0-9 what your digits are, then T learns them", "note")
+            return self._use_personal("your weights; B goes back to the shipped ones")
+        return TaskResult("no weights of yours yet: say by 0-9 what your digits are, then T learns them", "note")
 
-    def _bring_personal(self, words):
-        """Hand out the personal network; only when it could be loaded is its file moved to where it is in use."""
+    def _use_personal(self, words: str) -> TaskResult:
+        """Return the personal network; its file is moved into use only after it could be loaded."""
         network = _personal_network(store.kept_weights())
         store.restore()
         self._personal = True
-        return Done(words, network=network)
+        return TaskResult(words, network=network)
 
-    def _bring_shipped(self):
+    def _use_shipped(self, shipped: Network) -> TaskResult:
         store.forget()
         self._personal = False
         back = "B brings yours back" if store.kept_weights().exists() else "the file of yours is gone"
-        return Done(f"the shipped weights; {back}", "note", network=self.shipped)
+        return TaskResult(f"the shipped weights; {back}", "note", network=shipped)
 
 
-def _personal_network(path):
-    """Return the network that has learnt from the own set.  Raises NumcnnError for a file that holds none."""
+def _personal_network(path: Path) -> Network:
+    """Return the network that has learnt from the own set.  Raises NumcnnError if the file can't be used."""
     try:
         return check_network(load(path, backend=REFERENCE))
     except NumcnnError as error:
         raise NumcnnError(f"{path.name} can't be used: T learns your digits anew\n{error}") from error
 
 
-def _outcome(errand):
+def _outcome(task: Future[TaskResult | None]) -> TaskResult | None:
     try:
-        return errand.result()
+        return task.result()
     except (NumcnnError, OSError) as error:
-        return Done(str(error), "bad")
+        return TaskResult(str(error), "bad")
 
 
-def _open_picture(path):
+def _open_picture(path: str) -> TaskResult:
     image = prepare_file(path)
     picture = load_picture(path)
     grey = picture if picture.dtype == np.uint8 else np.rint(255 * picture).astype(np.uint8)
-    surface = pygame.surfarray.make_surface(np.repeat(grey.T[:, :, None], 3, axis=2))
-    return Done(f"read from {Path(path).name}; draw or clear to go on", "note", picture=(surface, image))
+    words = f"read from {Path(path).name}; draw or clear to go on"
+    return TaskResult(words, "note", picture=(grey_surface(grey), image))
 
 
-def _free_name(folder):
+def _free_name(folder: Path) -> Path:
     """Return a path in the folder that doesn't exist: drawing-1.png, drawing-2.png ..."""
     for number in range(1, MOST_NAMES):
         path = folder / f"drawing-{number}.png"
         if not path.exists():
             return path
-    raise DataError(f"{folder} is full of drawings; choose another folder by --save-dir")
+    raise DataError(f"{folder} is full of drawings; choose another folder with --save-dir")
 
 
-def write_png(surface, path):
-    """Write a surface as PNG.  Raises NumcnnError, with the path."""
-    png = io.BytesIO()  # in memory first: pygame doesn't tell what went wrong with a file
+def write_png(surface: pygame.Surface, path: str | os.PathLike[str]) -> None:
+    """Write a surface as PNG.  Raises DataError, with the path."""
+    png = io.BytesIO()  # in memory first: pygame doesn't say why writing a file failed
     pygame.image.save(surface, png, "drawing.png")
-    try:
-        with atomic_write(path) as file:
-            file.write(png.getvalue())
-    except OSError as error:
-        reason = error.strerror or error
-        raise NumcnnError(f"cannot write {path}: {reason}; check the folder and the space left") from error
+    with named_errors(path, action="write"), atomic_write(path) as file:
+        file.write(png.getvalue())

@@ -1,88 +1,103 @@
-"""What has been drawn: strokes as points, with eraser, undo and redo, and the pictures they make for the network.
+"""What has been drawn: strokes as points, with eraser, undo and redo, and the pictures the network reads.
 
-No pygame.  Strokes stay points until `raster` draws them at MNIST's size, with MNIST's pen: the window's size, the
-drawing's size and place and the brush on the screen make no difference.
+No pygame.  Strokes stay points until `raster` draws them at MNIST's size with MNIST's pen: the size of the window, the
+size and place of the drawing and the brush on the screen make no difference.
 """
 
 import json
+import math
+import os
 from collections import deque
+from collections.abc import Callable
 from numbers import Real
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import ConfigError, DataError, NumcnnError
+from numcnn.files import named_errors
 from numcnn.imaging import raster
+from numcnn.kernels.arrays import Bytes, Float64s
 from numcnn.pad import eraser
+from numcnn.pad.eraser import Point, Stroke
 from numcnn.recognition import grouping
+from numcnn.recognition.grouping import Box
 
 ERASER = 0.06  # radius, in shorter sides of the sheet
 UNDO_STEPS = 1000
+
+Result = TypeVar("Result")
 
 
 class Canvas:
     """A sheet of width x height pixels, y downwards.
 
     ``strokes`` is a tuple of lists of (x, y) in the order of writing; a stroke of one point is a dot.  ``revision``
-    changes with every change.  Points beyond the sheet's edges are kept.  What `prepared`, `groups`, `digits` and
-    `boxes` return is computed once a revision: leave it unchanged.
+    changes with every change.  Points beyond the edges of the sheet are kept.  `prepared`, `groups`, `digits` and
+    `boxes` compute their results once a revision: don't modify them.
     """
 
-    def __init__(self, width, height):
-        """Take a blank sheet.  Raises ConfigError for a size that is no number above 0."""
+    def __init__(self, width: float, height: float) -> None:
+        """Make a blank sheet.  Raises ConfigError for a size that is not a number above 0."""
         for name, side in (("width", width), ("height", height)):
-            if not (isinstance(side, Real) and 0 < side < np.inf):  # NaN is not
+            if not (isinstance(side, Real) and 0 < float(side) < math.inf):  # NaN is not
                 raise ConfigError(f"the canvas's {name} is {side!r}: it must be a number of pixels above 0")
         self.width, self.height = width, height
-        self.strokes = ()
+        self.strokes: tuple[Stroke, ...] = ()
         self.revision = 0
-        self._open = None  # the stroke that is being drawn
-        self._eraser = None  # while it is down: where it is and its radius
-        self._erased = False  # whether it has taken something away since
-        # The tuples of strokes before and after this one.  They share the strokes, so a step costs next to nothing.
-        self._past, self._future = deque(maxlen=UNDO_STEPS), deque(maxlen=UNDO_STEPS)
-        self._known = {}  # what has been computed since the revision `_known_at`
-        self._known_at = 0
-        self._arrays, self._images = {}, {}  # of strokes and digits that may still be there at the next revision
+        self._open: Stroke | None = None  # the stroke that is being drawn
+        self._eraser: tuple[Point, float] | None = None  # its position and radius while it is down
+        self._erased = False  # whether it has removed something since it was put down
+        # Earlier and later tuples of strokes.  They share the strokes, so a step of undo takes little memory.
+        self._past: deque[tuple[Stroke, ...]] = deque(maxlen=UNDO_STEPS)
+        self._future: deque[tuple[Stroke, ...]] = deque(maxlen=UNDO_STEPS)
+        self._cache: dict[str, Any] = {}  # what has been computed for the revision `_cached_at`
+        self._cached_at = 0
+        # Kept from one revision to the next, by the ids of what they are made of, which they hold so that ids stay
+        # unique: a stroke as an array, and a digit's arrays as a picture.
+        self._arrays: dict[int, tuple[Stroke, Float64s]] = {}
+        self._images: dict[tuple[int, ...], tuple[list[Float64s], Bytes]] = {}
 
-    def stroke(self, points):
+    def stroke(self, points: npt.ArrayLike) -> None:
         """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError."""
-        points = _checked(points)
+        checked = _checked(points)
         self.end()
-        if points:
-            self._remember((*self.strokes, points))
+        if checked:
+            self._remember((*self.strokes, checked))
 
-    def begin(self, x, y):
+    def begin(self, x: float, y: float) -> None:
         """Put the pen down.  Raises DataError, as `extend` does, for a coordinate that is NaN or infinite."""
         self.stroke([(x, y)])
         self._open = self.strokes[-1]
 
-    def extend(self, x, y):
+    def extend(self, x: float, y: float) -> None:
         """Move the pen or the eraser; nothing happens while both are up."""
         point = float(x), float(y)
         if not (abs(point[0]) <= raster.LARGEST and abs(point[1]) <= raster.LARGEST):  # NaN is not
-            _checked([point])  # which raises
+            _checked([point])  # raises
         if self._open is not None and point != self._open[-1]:
             self._open.append(point)
             self.revision += 1
         elif self._eraser is not None:
-            self._wipe(point)
+            self._wipe(*self._eraser, point)
 
-    def end(self):
+    def end(self) -> None:
         """Lift the pen or the eraser."""
         self._open = self._eraser = None
 
     @property
-    def drawing(self):
+    def drawing(self) -> bool:
         """Whether the pen is down."""
         return self._open is not None
 
     @property
-    def erasing(self):
+    def erasing(self) -> bool:
         """Whether the eraser is down."""
         return self._eraser is not None
 
-    def begin_erase(self, x, y, radius=None):
-        """Put the eraser down: until `end` it takes away what comes within `radius` of it, all as one step of `undo`.
+    def begin_erase(self, x: float, y: float, radius: float | None = None) -> None:
+        """Put the eraser down: until `end` it removes ink within ``radius``, all as one step of `undo`.
 
         Raises DataError for a coordinate that is NaN or infinite, ConfigError for a radius that is not above 0.
         """
@@ -91,87 +106,85 @@ class Canvas:
         if not 0 < radius <= raster.LARGEST:
             raise ConfigError(f"the eraser's radius is {radius}: it must be a number above 0")
         self.end()
-        self._eraser, self._erased = (point, radius), False
-        self._wipe(point)
+        self._erased = False
+        self._wipe(point, radius, point)
 
-    def erase(self, points, radius=None):
-        """Take away what lies within `radius` of the line through points (n,2); what is cut in two becomes two strokes.
+    def erase(self, points: npt.ArrayLike, radius: float | None = None) -> None:
+        """Remove ink within ``radius`` of the line through points (n,2); a stroke that is cut in two becomes two.
 
         One step of `undo`.  Raises as `begin_erase` does.
         """
-        points = _checked(points)
-        if points:
-            self.begin_erase(*points[0], radius)
-            for point in points[1:]:
+        checked = _checked(points)
+        if checked:
+            self.begin_erase(*checked[0], radius)
+            for point in checked[1:]:
                 self.extend(*point)
         self.end()
 
-    def clear(self):
-        """Take all strokes away; `undo` brings them back."""
+    def clear(self) -> None:
+        """Remove all strokes; `undo` restores them."""
         self.end()
         if self.strokes:
             self._remember(())
 
-    def undo(self):
-        """Take back the last stroke, erasure or clearing, if there is one; a thousand are remembered."""
+    def undo(self) -> None:
+        """Undo the last stroke, erasure or clearing, if there is one; the last thousand are kept."""
         self._step(self._past, self._future)
 
-    def redo(self):
-        """Do again what was undone last, unless something else was done since."""
+    def redo(self) -> None:
+        """Redo what was undone last, unless something has changed since."""
         self._step(self._future, self._past)
 
-    def prepared(self):
-        """Return all ink as one digit, as the network sees it, (28,28) uint8, or None when nothing is drawn."""
-        return self._computed("prepared", lambda: raster.mnist_image(self._points()) if self.strokes else None)
+    def prepared(self) -> Bytes | None:
+        """Return all ink as one digit as the network sees it, (28,28), or None if nothing is drawn."""
+        return self._cached("prepared", lambda: raster.mnist_image(self._points()) if self.strokes else None)
 
-    def groups(self):
-        """Return which strokes make a digit: a tuple of indices of ``strokes`` per digit, from left to right."""
-        return self._computed("groups", lambda: grouping.group(self._points()))
+    def groups(self) -> list[tuple[int, ...]]:
+        """Return the indices of each digit's strokes, from left to right."""
+        return self._cached("groups", lambda: grouping.group(self._points()))
 
-    def digits(self):
-        """Return each digit as the network sees it, a list of (28,28) uint8, from left to right."""
-        return self._computed("digits", self._digits)
+    def digits(self) -> list[Bytes]:
+        """Return each digit as the network sees it, (28,28), from left to right."""
+        return self._cached("digits", self._digits)
 
-    def boxes(self):
-        """Return the box (left, top, right, bottom) of each digit's points, from left to right."""
-        return self._computed("boxes", lambda: [grouping.box(strokes) for strokes in self._digit_strokes()])
+    def boxes(self) -> list[Box]:
+        """Return the bounding box of each digit's points, from left to right."""
+        return self._cached("boxes", lambda: [grouping.box(strokes) for strokes in self._digit_strokes()])
 
-    def _digit_strokes(self):
+    def _digit_strokes(self) -> list[list[Float64s]]:
         points = self._points()
         return [[points[i] for i in indices] for indices in self.groups()]
 
-    def _points(self):
-        """Return the strokes as arrays (n,2); those that haven't grown are the same ones as before."""
-        return self._computed("points", self._as_arrays)
+    def _points(self) -> list[Float64s]:
+        """Return the strokes as arrays (n,2); a stroke that hasn't grown keeps its array."""
+        return self._cached("points", self._as_arrays)
 
-    def _as_arrays(self):
+    def _as_arrays(self) -> list[Float64s]:
         before, self._arrays = self._arrays, {}
         for stroke in self.strokes:
-            _, array = before.get(id(stroke), (None, ()))
-            # The stroke itself is kept too, so that its id stays its own.
+            _, array = before.get(id(stroke), (None, np.empty(0)))
             self._arrays[id(stroke)] = stroke, array if len(array) == len(stroke) else np.array(stroke)
         return [self._arrays[id(stroke)][1] for stroke in self.strokes]
 
-    def _digits(self):
+    def _digits(self) -> list[Bytes]:
         before, self._images = self._images, {}
         for strokes in self._digit_strokes():
-            key = tuple(map(id, strokes))  # of arrays, which are kept with their picture
+            key = tuple(map(id, strokes))
             self._images[key] = before.get(key) or (strokes, raster.mnist_image(strokes))
         return [image for _, image in self._images.values()]
 
-    def _computed(self, name, compute):
-        if self._known_at != self.revision:
-            self._known.clear()
-            self._known_at = self.revision
-        if name not in self._known:
-            self._known[name] = compute()
-        return self._known[name]
+    def _cached(self, name: str, compute: Callable[[], Result]) -> Result:
+        if self._cached_at != self.revision:
+            self._cache.clear()
+            self._cached_at = self.revision
+        if name not in self._cache:
+            self._cache[name] = compute()
+        return self._cache[name]
 
-    def _wipe(self, point):
-        """Move the eraser to a point."""
-        start, radius = self._eraser
-        self._eraser = point, radius
-        left = eraser.erase(self.strokes, start, point, radius)
+    def _wipe(self, start: Point, radius: float, end: Point) -> None:
+        """Move the eraser from one point to another."""
+        self._eraser = end, radius
+        left = eraser.erase(self.strokes, start, end, radius)
         if self._erased:  # one step of undo for the whole gesture
             self.revision += left != self.strokes
             self.strokes = left
@@ -179,13 +192,13 @@ class Canvas:
             self._remember(left)
             self._erased = True
 
-    def _remember(self, strokes):
+    def _remember(self, strokes: tuple[Stroke, ...]) -> None:
         self._past.append(self.strokes)
         self._future.clear()
         self.strokes = strokes
         self.revision += 1
 
-    def _step(self, source, target):
+    def _step(self, source: deque[tuple[Stroke, ...]], target: deque[tuple[Stroke, ...]]) -> None:
         self.end()
         if source:
             target.append(self.strokes)
@@ -193,36 +206,34 @@ class Canvas:
             self.revision += 1
 
 
-def _checked(points):
+def _checked(points: npt.ArrayLike) -> Stroke:
     """Return points as a list of (x, y) floats, after the brush's own checks."""
-    (points,) = raster.check_strokes([points])
-    return [(x, y) for x, y in points.tolist()]
+    (array,) = raster.check_strokes([points])
+    return [(x, y) for x, y in array.tolist()]
 
 
-def read_strokes(path):
+def read_strokes(path: str | os.PathLike[str]) -> list[Float64s]:
     """Read strokes from a JSON file: a list of strokes, each a list of [x, y].  Raises DataError, with the path."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with named_errors(path, "name a strokes file", action="read"), open(path, encoding="utf-8") as file:
             strokes = json.load(file)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: it is no JSON file ({error})") from error
+        raise DataError(f"{path}: it is not a JSON file ({error})") from error
     try:
         return strokes_from_json(strokes)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def strokes_from_json(value):
-    """Return the strokes, a list of (n,2) arrays, that a value out of a JSON file stands for.  Raises DataError."""
+def strokes_from_json(value: object) -> list[Float64s]:
+    """Return the strokes, a list of (n,2) arrays, in a value from a JSON file.  Raises DataError."""
     if not (isinstance(value, list) and all(isinstance(s, list) and all(map(_is_point, s)) for s in value)):
-        raise DataError("wants a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
+        raise DataError("expected a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
     try:
         return raster.check_strokes(value)
     except (NumcnnError, OverflowError) as error:
         raise DataError(str(error)) from error
 
 
-def _is_point(value):
+def _is_point(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)

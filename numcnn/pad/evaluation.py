@@ -1,39 +1,54 @@
-"""What a network makes of what people draw: strangers' digits, rows of digits, and things that are no digit.
+"""How well a network reads what people draw: digits of unseen writers, rows of digits, and non-digits.
 
-Digits go stroke by stroke through the pad's own canvas.
+Digits are drawn stroke by stroke on the pad's own canvas.
 """
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
-from numcnn.data import handwriting, nondigits
+import numpy as np
+import numpy.typing as npt
+
+from numcnn.data import mixture, nondigits
+from numcnn.data.pendigits import PenDigits
 from numcnn.data.rows import make_row
+from numcnn.errors import DataError
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import refused
 from numcnn.imaging import misuse
+from numcnn.kernels.arrays import Bytes, Ints
+from numcnn.nn.network import Network
 from numcnn.pad.canvas import Canvas
 
 SHEET = 500
 MOST_IN_A_ROW = 6
-LATE = 0.1  # share of barred digits whose bar is drawn after the next digit
+LATE = 0.1  # fraction of barred digits whose bar is drawn after the next digit
 
 
-def drawn(strokes):
-    """Draw strokes, (n,2) each, one by one on a canvas -> the canvas."""
+def drawn(strokes: Sequence[npt.ArrayLike]) -> Canvas:
+    """Draw strokes, (n,2) each, one by one on a new canvas."""
     canvas = Canvas(SHEET, SHEET)
     for points in strokes:
         canvas.stroke(points)
     return canvas
 
 
-def prepared(people):
-    """Draw each pen digit (``pendigits.PenDigits``) on a canvas of its own -> what the network sees, (N,28,28)."""
-    return np.stack([drawn(strokes).prepared() for strokes in people.strokes])
+def prepared(people: PenDigits) -> Bytes:
+    """Draw each pen digit on a canvas of its own -> what the network sees, (N,28,28)."""
+    return np.stack([_prepared_digit(i, strokes) for i, strokes in enumerate(people.strokes)])
 
 
-def rows(network, people, count, seed=0):
-    """Read ``count`` rows of 2 to 6 digits, each in one person's hand -> (digits right, digits).
+def _prepared_digit(i: int, strokes: Sequence[npt.ArrayLike]) -> Bytes:
+    image = drawn(strokes).prepared()
+    if image is None:
+        raise DataError(f"pen digit {i} has no points; leave it out")
+    return image
 
-    A digit is right when just its strokes were taken for one digit, and that was read as what it is.
+
+def rows(network: Network, people: PenDigits, count: int, seed: int = 0) -> tuple[int, int]:
+    """Read ``count`` rows of 2 to 6 digits, each row by one writer -> (correct digits, digits).
+
+    A digit is correct if exactly its strokes were grouped, and read as its label.
     """
     rng, right, total = np.random.default_rng([seed, 6]), 0, 0
     for _ in range(count):
@@ -49,11 +64,11 @@ def rows(network, people, count, seed=0):
     return right, total
 
 
-def refusals(network, digits, count, seed=7):
-    """Return how many per kind are answered with "not sure", as shares (0..1): dict of digits and no digits.
+def refusals(network: Network, digits: Bytes, count: int, seed: int = 7) -> dict[str, float]:
+    """Return the fraction, 0..1, answered with "not sure": of digits (N,28,28) and of two kinds of non-digits.
 
-    digits (N,28,28) uint8.  "known kinds" of what is no digit are those that the pad learns from, drawn anew; "other
-    kinds" have nothing in common with them.  The threshold is the network's own, ``info["refuse_below"]``.
+    "known kinds" are those that the pad's network learns from, newly drawn; "other kinds" have nothing in common with
+    them; ``count`` of each.  The threshold is the network's own, ``info["refuse_below"]``.
     """
     threshold = network.info.get("refuse_below", 0.0)
     pictures = {
@@ -65,22 +80,32 @@ def refusals(network, digits, count, seed=7):
     return {name: refused(confidence, threshold) for name, confidence in sure.items()}
 
 
-def people_for(network):
-    """Return the writers of UCI's pen digits, numbers, whom a network did not learn from, and what they are to it."""
-    tested, validated = handwriting.not_learnt_by(network)
+def people_for(network: Network) -> tuple[tuple[int, ...], str]:
+    """Return the numbers of the writers in UCI's pen digits that a network was not trained on, and their role."""
+    tested, validated = mixture.not_learnt_by(network)
     return (tested, "people it did not learn from") if tested else (validated, "people who only set its threshold")
 
 
-def measure(network, people, images, labels, *, who="people", row_count=300, no_digits=5000, seed=0):
-    """Measure all that the pad asks of a network -> a dict that JSON can hold, accuracies with their intervals.
+def measure(
+    network: Network,
+    people: PenDigits,
+    images: Bytes,
+    labels: Ints,
+    *,
+    who: str = "people",
+    row_count: int = 300,
+    no_digits: int = 5000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure everything that the pad needs of a network -> a dict for JSON, accuracies with their intervals.
 
-    people: ``pendigits.PenDigits`` of persons that are to be called ``who``.  images (N,28,28) uint8, labels (N,):
-    MNIST's, which are handed in with every slip.  row_count: rows to write; no_digits: things that are none, a sort.
+    people: the writers' digits; who: how the report names the writers.  images (N,28,28), labels (N,): MNIST's, also
+    read as misused input.  row_count: rows to read; no_digits: non-digits of each kind.
     """
     pictures = prepared(people)
     alone = network.evaluate(pictures, people.labels)
     right, total = rows(network, people, row_count, seed)
-    plain, lost = misuse.losses(network, images, labels, seed)
+    plain, lost = misuse.accuracy_drop(network, images, labels, seed)
     return {
         "people": len(np.unique(people.writers)),
         "who": who,
@@ -92,8 +117,8 @@ def measure(network, people, images, labels, *, who="people", row_count=300, no_
     }
 
 
-def to_text(found):
-    """Write what `measure` found as a table of at most 80 columns."""
+def to_text(found: dict[str, Any]) -> str:
+    """Return the result of `measure` as a table of at most 80 columns."""
     lines = [f"drawn with a pen by {found['people']} {found['who']}"]
     for name, key in (("digits alone", "alone"), ("digits in rows", "in_rows")):
         low, high = found[key]["interval"]

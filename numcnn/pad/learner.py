@@ -1,27 +1,29 @@
-"""Learning in the background: ``numcnn learn`` in a process of its own, so that the pad goes on drawing meanwhile."""
+"""Learning in the background: ``numcnn learn`` in a process of its own, so that the pad stays responsive."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numcnn
 from numcnn.errors import NumcnnError
 
 NICE = 5  # the pad comes first
-PROGRESS = "progress"  # what the lines of `numcnn learn --progress` begin with
+PROGRESS = "progress"  # first word of the lines of `numcnn learn --progress`
 
 
 class Learner:
-    """One run of ``numcnn learn``, begun when it is made.  weights: what to begin with, as ``--weights`` takes it.
+    """One run of ``numcnn learn``, started at once.  weights: what to start from, as ``--weights`` takes it.
 
-    ``share``: how much is done, 0..1, as it says itself; `report` keeps it up to date, in a thread of its own.
+    ``progress``: the fraction done, 0..1; `report` updates it, called in a thread of its own.
     """
 
-    def __init__(self, weights):
-        self.share, self._began = 0.0, time.perf_counter()
+    def __init__(self, weights: str | os.PathLike[str]) -> None:
+        self.progress, self._began = 0.0, time.perf_counter()
         command = [sys.executable, "-P", "-m", "numcnn", "learn", "--json", "--progress", "--weights", str(weights)]
         path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
@@ -35,16 +37,17 @@ class Learner:
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
 
-    def report(self):
-        """Wait until it has learnt, and return what the command reports.  Raises NumcnnError with its complaint.
+    def report(self) -> dict[str, Any]:
+        """Wait until learning ends, and return the command's report.  Raises NumcnnError with its error message.
 
-        The seconds are those that the user has waited, with the start of the process.
+        "seconds" counts the user's wait, with the start of the process.
         """
         last = "the process ended"
-        for line in self._process.stderr:  # until it ends; what it reports on stdout is short, and waits in the pipe
+        assert self._process.stderr is not None  # it is a pipe
+        for line in self._process.stderr:  # to its end; the report on stdout is short and waits in the pipe
             head, _, percent = line.strip().partition(" ")
             if head == PROGRESS and percent.isdecimal():
-                self.share = int(percent) / 100
+                self.progress = int(percent) / 100
             elif head:
                 last = line.strip()
         out, _ = self._process.communicate()
@@ -53,16 +56,16 @@ class Learner:
         try:
             return json.loads(out) | {"seconds": time.perf_counter() - self._began}
         except (ValueError, TypeError) as error:
-            raise NumcnnError(f"learning failed: its report is none ({error}); try again") from error
+            raise NumcnnError(f"learning failed: its report can't be read ({error}); try again") from error
 
-    def stop(self):
-        """End the process, if it is still there."""
+    def stop(self) -> None:
+        """Kill the process if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
 
 
-def in_words(report):
-    """Return what came of learning, before and after, in three lines.  Raises NumcnnError for what is no report."""
+def in_words(report: Mapping[str, Any]) -> str:
+    """Return the accuracies before and after learning in three lines.  Raises NumcnnError if the report lacks them."""
     try:
         found, name = (report["held_out"], "digits it hadn't seen")
         if not found:
@@ -71,8 +74,8 @@ def in_words(report):
         first = f"learnt {count} {'digit' if count == 1 else 'digits'} in {report['seconds']:.0f} s; B goes back"
         return f"{first}\n{name}: {_change(found)}\nwhat it knew before: {_change(report['known'])}"
     except (KeyError, TypeError, ValueError) as error:
-        raise NumcnnError(f"learning failed: its report is not whole ({error!r}); try again") from error
+        raise NumcnnError(f"learning failed: its report is incomplete ({error!r}); try again") from error
 
 
-def _change(found):
-    return f"{found['before']:.1%} → {found['after']:.1%}"
+def _change(accuracy: Mapping[str, float]) -> str:
+    return f"{accuracy['before']:.1%} → {accuracy['after']:.1%}"

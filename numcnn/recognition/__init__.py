@@ -1,1 +1,1 @@
-"""From ink to answers: which strokes are a digit, what the network reads, when it is not sure."""
+"""From ink to answers: which strokes make a digit, what the network reads in it, and when it is not sure."""

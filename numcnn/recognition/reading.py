@@ -1,103 +1,133 @@
-"""What the pad makes of a drawing: each digit as the network sees it, the answer, and what spoke for it.
+"""Read the digits of a drawing or a picture: the network's answer, whether it is sure, and the pixels behind it.
 
-The reference kernels answer, always.  On one BLAS thread they read a picture in 1 to 2 ms, a tenth of a frame, so
-there is nothing to compile, to warm up or to swap in; and on more threads BLAS waits for whatever else is running.
+The pad reads with the reference kernels on one BLAS thread.  A digit takes 1 to 2 ms, a tenth of a frame, so there is
+nothing to compile or warm up; on more threads BLAS waits for whatever else is running.
 """
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import BOX, SIDE, prepare_file
+from numcnn.kernels.arrays import Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.inspection import Insight, look, saliency
+from numcnn.nn.network import Network
+from numcnn.recognition.grouping import Box
+
+
+class Drawing(Protocol):
+    """Strokes that are grouped into digits, from left to right; ``pad.Canvas`` is one."""
+
+    @property
+    def strokes(self) -> Sequence[npt.ArrayLike]:
+        """All strokes, (n,2) each."""
+        ...
+
+    def groups(self) -> list[tuple[int, ...]]:
+        """Return the indices of each digit's strokes."""
+        ...
+
+    def digits(self) -> list[Bytes]:
+        """Return the picture of each digit, (28,28)."""
+        ...
+
+    def boxes(self) -> list[Box]:
+        """Return the bounding box of each digit."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
     """One digit of a drawing, or of a picture."""
 
-    image: np.ndarray  # (28,28) uint8
+    image: Bytes  # (28,28)
     insight: Insight
-    sure: bool  # or the answer had better not be given
-    box: tuple | None  # (left, top, right, bottom) of its points on the canvas; None for a picture
-    strokes: tuple  # their indices in ``canvas.strokes``
+    sure: bool  # False: the probability is below the network's threshold
+    box: Box | None  # of its points on the canvas; None for a picture
+    strokes: tuple[int, ...]  # indices in the drawing's strokes
 
 
 @dataclass(frozen=True, eq=False)
-class Why:
-    """What made it the answer and not the runner-up: shares (28,28), -1..1, positive where ink speaks for it.
+class Explanation:
+    """Why a digit was read as ``answer`` and not as ``runner_up``.
 
-    square: (left, top, right, bottom), where on the canvas these 28x28 pixels lie; None for a dot.
+    saliency (28,28), -1..1: positive where ink speaks for the answer, in fractions of the largest magnitude.
+    square: where these 28x28 pixels lie on the canvas; None for a dot.
     """
 
     answer: int
     runner_up: int
-    shares: np.ndarray
-    square: tuple | None
+    saliency: Floats
+    square: Box | None
 
 
-class Mind:
-    """A network that reads a canvas; what it has read once it keeps until it has read something else.
+class Recognizer:
+    """A network that reads a drawing; digits that haven't changed since the last call are not read again.
 
-    ``refuse_below``: the probability under which an answer is "not sure", from the network's ``info``.
+    ``refuse_below``: an answer with a lower probability is "not sure"; from the network's ``info``.
     """
 
-    def __init__(self, network):
-        """Take a network to read with.  Raises ConfigError for one that doesn't read digits."""
+    def __init__(self, network: Network) -> None:
+        """Take the network to read with.  Raises ConfigError if it doesn't read digits."""
         self.network = check_network(network)
         self.refuse_below = float(network.info.get("refuse_below", 0.0))
-        self._known = {}  # a picture's bytes -> Insight
-        self._blank = None
-        self._why = None, None  # the picture that was asked about last, and the answer
+        self._insights: dict[bytes, Insight] = {}  # by the bytes of the picture
+        self._blank: Insight | None = None
+        self._explained: tuple[Bytes, Explanation] | None = None  # the last picture, and its explanation
 
-    def read(self, canvas):
-        """Return a ``Reading`` for each digit on the canvas, from left to right."""
-        digits = zip(canvas.digits(), canvas.boxes(), canvas.groups(), strict=True)
-        known, self._known = self._known, {}
-        return tuple(self._reading(image, box, strokes, known) for image, box, strokes in digits)
+    def read(self, drawing: Drawing) -> tuple[Reading, ...]:
+        """Return a ``Reading`` for each digit of a drawing, from left to right."""
+        digits = zip(drawing.digits(), drawing.boxes(), drawing.groups(), strict=True)
+        earlier, self._insights = self._insights, {}
+        return tuple(self._reading(image, box, strokes, earlier) for image, box, strokes in digits)
 
-    def read_picture(self, image):
+    def read_picture(self, image: Bytes) -> tuple[Reading, ...]:
         """Return the ``Reading`` of a picture, (28,28) uint8, as a tuple of one."""
         return (self._reading(image, None, (), {}),)
 
-    def blank(self):
-        """Return an ``Insight`` in which nothing is seen: all values are zero."""
+    def blank(self) -> Insight:
+        """Return an ``Insight`` whose maps, logits and probabilities are all zero."""
         if self._blank is None:
             insight = look(self.network, np.zeros((SIDE, SIDE), np.uint8))
             stages = tuple(stage._replace(out=np.zeros_like(stage.out)) for stage in insight.stages)
-            nothing = np.zeros_like(insight.logits)
-            self._blank = replace(insight, stages=stages, logits=nothing, probabilities=nothing)
+            zeros = np.zeros_like(insight.logits)
+            self._blank = replace(insight, stages=stages, logits=zeros, probabilities=zeros)
         return self._blank
 
-    def why(self, reading, canvas):
-        """Return ``Why`` a reading has its answer: the saliency, smoothed a little, in shares of its largest value."""
-        if self._why[0] is not reading.image:
-            insight = reading.insight
+    def explain(self, reading: Reading, drawing: Drawing) -> Explanation:
+        """Return the smoothed saliency of a reading's answer, scaled to a largest magnitude of 1."""
+        if self._explained is None or self._explained[0] is not reading.image:
+            answer, runner_up = reading.insight.answer, reading.insight.runner_up
             with one_blas_thread:
-                slopes = saliency(self.network, reading.image, insight.answer, insight.runner_up)
-            slopes = smooth(slopes)
-            shares = slopes / (np.abs(slopes).max() or 1)
-            square = square_of([canvas.strokes[i] for i in reading.strokes], reading.image)
-            self._why = reading.image, Why(insight.answer, insight.runner_up, shares, square)
-        return self._why[1]
+                slopes = smooth(saliency(self.network, reading.image, answer, runner_up))
+            square = square_of([drawing.strokes[i] for i in reading.strokes], reading.image)
+            scaled = slopes / (np.abs(slopes).max() or 1)
+            self._explained = reading.image, Explanation(answer, runner_up, scaled, square)
+        return self._explained[1]
 
-    def _reading(self, image, box, strokes, known):
+    def _reading(
+        self, image: Bytes, box: Box | None, strokes: tuple[int, ...], earlier: dict[bytes, Insight]
+    ) -> Reading:
         key = image.tobytes()
-        if key not in known:
+        if key not in earlier:
             with one_blas_thread:
-                known[key] = look(self.network, image)
-        insight = self._known[key] = known[key]
+                earlier[key] = look(self.network, image)
+        insight = self._insights[key] = earlier[key]
         return Reading(image, insight, bool(insight.probabilities.max() >= self.refuse_below), box, strokes)
 
 
-def check_network(network):
+def check_network(network: Network) -> Network:
     """Return the network if it reads 28x28 pictures as ten digits with finite weights, else raise ConfigError."""
     if network.input_shape != (28, 28, 1) or network.output_shape != (10,):
         raise ConfigError(
-            f"the pad wants a network from (28, 28, 1) to ten digits; this one goes from {network.input_shape} "
+            f"the pad needs a network from (28, 28, 1) to ten digits; this one goes from {network.input_shape} "
             f"to {network.output_shape}"
         )
     if not np.isfinite(network.params).all():
@@ -105,14 +135,14 @@ def check_network(network):
     return network
 
 
-def square_of(strokes, image):
-    """Return where the 28x28 picture of a digit lies on the canvas: (left, top, right, bottom); None for a dot."""
+def square_of(strokes: Sequence[npt.ArrayLike], image: Bytes) -> Box | None:
+    """Return where the 28x28 picture of a digit lies on the canvas; None for a dot.  strokes: list of (n,2)."""
     points = np.concatenate([np.asarray(stroke, np.float64) for stroke in strokes])
     fitted = raster.fit(strokes)
     extent = np.ptp(points, axis=0).max()
     if extent <= 0:
         return None
-    scale = np.ptp(np.concatenate(fitted), axis=0).max() / extent  # pixels of the picture for one of the canvas
+    scale = np.ptp(np.concatenate(fitted), axis=0).max() / extent  # pixels of the picture per pixel of the canvas
     ink = raster.draw(fitted, (BOX, BOX))
     box = np.rint(255 / ink.max() * ink)
     # The box was moved by whole pixels, to bring its centre of mass to the middle.
@@ -122,17 +152,17 @@ def square_of(strokes, image):
     return left, top, left + side, top + side
 
 
-def smooth(values):
-    """Take the mean over neighbours, 1:2:1 in both directions.  (H,W) -> (H,W)."""
+def smooth(values: Floats) -> Floats:
+    """Average neighbours with weights 1:2:1 in both directions.  (H,W) -> (H,W)."""
     padded = np.pad(values, 1, mode="edge")
     padded = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     return (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
 
 
-def predict_file(network, path):
-    """Return ``{"path", "label", "probabilities"}`` of the picture in ``path``, as JSON can hold it.
+def predict_file(network: Network, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return ``{"path", "label", "probabilities"}`` of a picture file, ready for JSON.
 
-    Raises DataError, with the path, when it is no readable picture or shows no ink.
+    Raises DataError, with the path, if it is not a readable picture or shows no ink.
     """
     probabilities = network.predict_proba(prepare_file(path))[0]
     return {

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -124,43 +125,42 @@ class TrainConfig:
             value, high = getattr(self, name), below.get(name, math.inf)
             if value is not None and not low <= value < high:
                 upper = f" and below {high}" if name in below else ""
-                raise ConfigError(f"{flag(name)} is {value}; wants {low} or more{upper}")
+                raise ConfigError(f"`{name}` is {value}; wants {low} or more{upper}")
             if value is not None and value > most.get(name, math.inf):
-                raise ConfigError(f"{flag(name)} is {value}; wants {most[name]} or less")
+                raise ConfigError(f"`{name}` is {value}; wants {most[name]} or less")
         if self.lr is not None and self.lr <= 0:
-            raise ConfigError(f"--lr is {self.lr}; wants a number above 0")
+            raise ConfigError(f"`lr` is {self.lr}; wants a number above 0")
         if self.optimizer == "adam" and self.weight_decay:
-            raise ConfigError("--weight-decay goes with sgd or adamw: adam with weight decay is adamw")
+            raise ConfigError("`weight_decay` goes with sgd or adamw: adam with weight decay is adamw")
         if self.optimizer != "sgd" and self.nesterov:
-            raise ConfigError(f"--nesterov goes with --optimizer sgd; {self.optimizer} has no such momentum")
+            raise ConfigError(f"`nesterov` goes with `optimizer='sgd'`; {self.optimizer} has no such momentum")
         if self.patience and self.val == 0:
-            raise ConfigError("--patience waits for a better validation accuracy; it can't go with --val 0")
+            raise ConfigError("`patience` waits for a better validation accuracy; it can't go with `val=0`")
         if self.patience and self.keep == "last":
-            presets = " and ".join(name for name, settings in PRESETS.items() if settings.get("keep") == "last")
             raise ConfigError(
-                "--patience waits for a better validation accuracy, but --keep last, which the presets "
-                f"{presets} have, keeps the last epoch whatever that is; leave out --patience, or add --keep best"
+                "`patience` waits for a better validation accuracy, but `keep='last'` keeps the last epoch whatever "
+                "that is; leave out `patience`, or add `keep='best'`"
             )
         if not self.test and self.val == 0:
             raise ConfigError(
-                "--no-test judges by validation images, but none are held out; add --val, such as --val 0.1"
+                "`test=False` judges by validation images, but none are held out; add `val`, such as `val=0.1`"
             )
 
     def _check_kind(self, field):
         """Check one field's type, its choices, and that a number is finite."""
         value, choices = getattr(self, field.name), field.metadata["choices"]
         if choices and value not in choices:
-            raise ConfigError(f"{flag(field.name)} is {value!r}; choose one of {', '.join(choices)}")
+            raise ConfigError(f"`{field.name}` is {value!r}; choose one of {', '.join(choices)}")
         kind, optional = _kind(field)
         if optional and value is None:
             return
         numeric = {int: numbers.Integral, float: numbers.Real}.get(kind, kind)
         if kind is bool and not isinstance(value, bool):
-            raise ConfigError(f"{field.name} is {value!r}; wants True or False")
+            raise ConfigError(f"`{field.name}` is {value!r}; wants True or False")
         if not isinstance(value, numeric) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigError(f"{flag(field.name)} is {value!r}; wants {kind.__name__}")
+            raise ConfigError(f"`{field.name}` is {value!r}; wants {kind.__name__}")
         if kind is float and not math.isfinite(value):
-            raise ConfigError(f"{flag(field.name)} is {value}; wants a finite number")
+            raise ConfigError(f"`{field.name}` is {value}; wants a finite number")
 
     @property
     def peak_lr(self):
@@ -189,6 +189,20 @@ def flag(name):
     """Return the command-line option that sets the field ``name``; one that is on by itself can be switched off."""
     option = name.replace("_", "-")
     return f"--no-{option}" if getattr(TrainConfig, name, None) is True else f"--{option}"
+
+
+def in_options(message):
+    """Return an error's message as the command line words it.
+
+    Messages name a setting as Python does, in backquotes: `lr`, `keep='last'`, `test=False`.  The options
+    are --lr, --keep last and --no-test.
+    """
+
+    def option(match):
+        name, value = match["name"], match["value"]
+        return flag(name) if value in (None, "True", "False") else f"{flag(name)} {value}"
+
+    return re.sub(r"`(?P<name>[a-z_]+)(='?(?P<value>[^'`]+)'?)?`", option, message)
 
 
 def _kind(field):
@@ -229,6 +243,11 @@ def config_from_arguments(arguments):
         raise ConfigError(
             f"--patience waits for a better validation accuracy, but --preset {arguments.preset} holds nothing out "
             "for validation; add --val, such as --val 0.1"
+        )
+    if given.get("patience") and "keep" not in given and preset.get("keep") == "last":
+        raise ConfigError(
+            f"--patience waits for a better validation accuracy, but --preset {arguments.preset} keeps the last epoch "
+            "whatever that is; leave out --patience, or add --keep best"
         )
     return TrainConfig(**preset | given)
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from numcnn.errors import ConfigError
 
-# What the running average is called among the moments.
-AVERAGE = "average"
+# What the running averages of parameters and state are called among the moments.
+AVERAGE, AVERAGE_STATE = "average", "average state"
 
 
 def clip_gradients(grads, max_norm):
@@ -25,21 +25,26 @@ class Optimizer:
 
     decay (P,), 1 or 0 per parameter: where weight decay applies (None: everywhere).  kernels: a back-end's module.
     average: the share that a running average of the parameters keeps of itself in a step (Polyak & Juditsky 1992, the
-    exponential form); 0: no average.
+    exponential form); 0: no average.  state: a network's state (S,), such as BatchNorm's statistics, which no step
+    changes: it is averaged alike, for it has to suit the averaged parameters.
     """
 
     # Names of the arrays (P,) that a subclass keeps between steps; they start at zero.
     MOMENTS = ()
 
-    def __init__(self, params, grads, kernels, *, decay=None, weight_decay=0.0, average=0.0):
+    def __init__(self, params, grads, kernels, *, decay=None, weight_decay=0.0, average=0.0, state=None):
         self.params, self.grads, self.kernels = params, grads, kernels
         self.decay = np.ones_like(params) if decay is None else np.asarray(decay, params.dtype)
         self.weight_decay = _in_range("weight decay", weight_decay, 0, math.inf)
         self.average = _in_range("average", average, 0, 1)
         self.steps = 0
         self.moments = {name: np.zeros_like(params) for name in self.MOMENTS}
+        self._averaged = {}  # name among the moments -> what it is the average of
         if self.average:
-            self.moments[AVERAGE] = params.copy()
+            self._averaged[AVERAGE] = params
+            if state is not None and state.size:
+                self._averaged[AVERAGE_STATE] = state
+        self.moments.update({name: array.copy() for name, array in self._averaged.items()})
 
     def step(self, lr):
         """Take one step with learning rate ``lr`` down the gradients as they are now."""
@@ -48,20 +53,24 @@ class Optimizer:
         if self.average:
             # The first averages are over fewer steps, so that they soon forget where training began.
             rate = 1 - min(self.average, self.steps / (self.steps + 9))
-            self.kernels.average_step(self.moments[AVERAGE], self.params, rate)
+            for name, array in self._averaged.items():
+                self.kernels.average_step(self.moments[name], array, rate)
+
+    def take_average(self):
+        """Put the averages in the place of parameters and state; without them all stays what it is."""
+        for name, array in self._averaged.items():
+            array[...] = self.moments[name]
 
     @contextlib.contextmanager
     def averaged(self):
-        """Put the average in the place of the parameters for a while; without one they stay what they are."""
-        if not self.average:
-            yield
-            return
-        latest = self.params.copy()
-        self.params[...] = self.moments[AVERAGE]
+        """Put the averages in the place of parameters and state for a while; without them all stays what it is."""
+        latest = [array.copy() for array in self._averaged.values()]
+        self.take_average()
         try:
             yield
         finally:
-            self.params[...] = latest
+            for array, values in zip(self._averaged.values(), latest, strict=True):
+                array[...] = values
 
 
 class SGD(Optimizer):

@@ -177,7 +177,7 @@ def learn(network, digits, *, seed=0, data_dir=None, recipe=RECIPE, backend="fas
         "held_out": _held_out(reader, people, replay, settings, _span(told, PREPARED, middle)),
     }
     learner = fine_tune(reader, people, replay, **settings, progress=_span(told, middle, 1.0))
-    plain = handwriting.drawn_plainly(people, backend)
+    plain = handwriting.render_plain(people, backend)
     report["own"] = {"n": len(people), "before": accuracy(reader, *plain), "after": accuracy(learner, *plain)}
     real = check[1] != nondigits.NO_DIGIT
     check = check[0][real], check[1][real]
@@ -209,5 +209,5 @@ def _held_out(network, people, replay, settings, progress):
     count = round(HELD_OUT * len(people))
     rest, some = (people.at(rows) for rows in (order[:count], order[count:]))
     learner = fine_tune(network, some, replay, **settings, progress=progress)
-    plain = handwriting.drawn_plainly(rest, settings["backend"])
+    plain = handwriting.render_plain(rest, settings["backend"])
     return {"n": count, "before": accuracy(network, *plain), "after": accuracy(learner, *plain)}

@@ -11,6 +11,7 @@ runs/mnist-canonical-1/
 import csv
 import io
 import json
+import math
 import os
 import platform
 import sys
@@ -128,6 +129,15 @@ class RunFolder(Progress):
     def on_interrupt(self, network, optimizer, state):
         """Write last.npz, from which the run can go on."""
         self._save_last(network, optimizer, state)
+
+    def discard_useless_best(self):
+        """Delete best.npz of a run that diverged, if its loss is that of guessing or worse."""
+        if self.best.is_file():
+            network = load(self.best)
+            result = network.info["result"]
+            loss = result["train_loss"] if result["val_loss"] is None else result["val_loss"]
+            if loss >= math.log(network.output_shape[0]):
+                self.best.unlink()
 
     def save_best(self, network, result):
         """Write best.npz with its result in it."""
@@ -257,7 +267,7 @@ def load_run(folder):
         resume = network.info["resume"]
         config = TrainConfig(**info["config"])
         with checkpoint.Checkpoint(path) as stored:
-            moments = {name: stored.read(MOMENT + name, network.params.shape) for name in moments_of(config)}
+            moments = {name: stored.read(MOMENT + name, shape) for name, shape in moments_of(config, network).items()}
         network.backend, network.fuse = config.backend, config.fuse
         return EarlierRun(
             network=network,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numcnn.data import handwriting
+from numcnn.data import handwriting, mixture
 from numcnn.errors import ConfigError
 from numcnn.training import personal
 
@@ -27,13 +27,13 @@ class User:
 
 def strangers(network, people):
     """Return the writers, sorted, whose digits ``network`` has not learnt from, as its ``info`` tells."""
-    tested, validated = handwriting.not_learnt_by(network)
+    tested, validated = mixture.not_learnt_by(network)
     return [int(writer) for writer in np.unique(people.writers) if writer in (tested or validated)]
 
 
 def worst(network, people, count, *, backend="fast"):
     """Return the ``count`` writers whose digits ``network`` misreads most often, the worst first."""
-    images, labels = handwriting.drawn_plainly(people, backend)
+    images, labels = handwriting.render_plain(people, backend)
     wrong = network.predict(images) != labels
     writers = np.unique(people.writers)
     errors = np.array([wrong[people.writers == writer].mean() for writer in writers])
@@ -91,7 +91,7 @@ def simulate(
             raise ConfigError(
                 f"there is no writer {writer}; choose among {', '.join(map(str, np.unique(people.writers)))}"
             )
-        images, labels = handwriting.drawn_plainly(own, backend)
+        images, labels = handwriting.render_plain(own, backend)
         wrong = network.predict(images) != labels
         for draw in range(draws):
             rng = np.random.default_rng([writer, draw, seed])

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import BACKEND, draw_digits
 from PIL import Image
+from processes import ROOT, read_until, running
 
 import numcnn
 from numcnn import data
@@ -87,7 +88,7 @@ def test_a_task_survives_its_file(task, tmp_path):
 
 def test_the_others_pixels_are_those_that_numcnn_gathers(task):
     network = task.network("reference")
-    x = network.gather(task.images, np.arange(50), np.empty((50, 28, 28, 1), np.float32))
+    x = network.pixel_reader.read(task.images, np.arange(50), np.empty((50, 28, 28, 1), np.float32))
     np.testing.assert_allclose(task.pixels()[:50], x[..., 0], atol=1e-6)
     batches, labels = task.training_batches()
     assert len(batches) == len(labels) == 8 and batches[0].shape == (128, 28, 28) and batches[0].dtype == np.float32
@@ -236,7 +237,7 @@ def measured(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     command = [sys.executable, "-m", "numcnn", "bench", "--quick", "--rounds", "1", "--dataset", digits]
     files = ["--json", folder / "b.json", "--plot", folder / "b.png", "--backend", BACKEND, "--no-peers"]
-    env = {**os.environ, "PYTHONPATH": str(Path(numcnn.__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*map(str, command), *map(str, files)], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "b.json").read_text()), done, folder / "b.png"
@@ -250,7 +251,7 @@ def test_the_json_has_what_is_promised(measured):
     low, high = training["images_per_second_quartiles"]
     assert low <= training["images_per_second"] <= high
     assert 0 < inference["single_us_p50"] <= inference["single_us_p95"]
-    assert inference["single_calls"] >= 50  # how many more there are is up to what else the machine does
+    assert inference["single_calls"] >= 1  # they end after a time: how many there are is up to the machine
     assert inference["batch_images_per_second"] > 0
     assert document["dataset"] == "digits" and document["command"].startswith("numcnn bench --quick")
     assert document["machine"]["threads"] >= 1 and document["machine"]["cpu"]
@@ -500,13 +501,12 @@ def test_a_whole_run_that_fails_says_why():
     ("number", "code", "last"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
 def test_signals_leave_no_process_and_no_folder_behind(digits, tmp_path, number, code, last):
-    command = [sys.executable, "-m", "numcnn", "bench", "--dataset", str(digits), "--no-peers", "--backend", BACKEND]
-    env = {**os.environ, "PYTHONPATH": str(Path(numcnn.__file__).parents[1]), "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert any("all results agree" in line for line in process.stderr)  # reads no further than that line
-    assert len(processes_that_name(tmp_path)) >= 2  # the workers, whose folder is in there
-    process.send_signal(number)
-    error = process.communicate(timeout=60)[1]
+    command = "bench", "--quick", "--rounds", "1000", "--dataset", digits, "--no-peers", "--backend", BACKEND
+    with running("-m", "numcnn", *command, stdout=subprocess.DEVNULL, TMPDIR=str(tmp_path)) as process:
+        read_until(process.stderr, "all results agree")
+        assert len(processes_that_name(tmp_path)) >= 2  # the workers, whose folder is in there
+        process.send_signal(number)
+        error = process.communicate()[1]
     assert process.returncode == code and error.endswith(f"numcnn bench: {last}\n") and "Traceback" not in error
     assert processes_that_name(tmp_path) == [] and os.listdir(tmp_path) == []
 

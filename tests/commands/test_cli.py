@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,19 +16,19 @@ import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits, write_digits
 from PIL import Image
+from processes import ROOT, held, running
 
 import numcnn
 from numcnn import Network
 from numcnn.cli import COMMANDS, main
 from numcnn.commands import train
-from numcnn.data import idx, mnist, nondigits
-from numcnn.data.loading import Dataset
+from numcnn.data import Dataset, idx, mnist, nondigits
 from numcnn.evaluation import plots
 from numcnn.evaluation.calibration import refusal_threshold
 from numcnn.evaluation.metrics import accuracy_interval, evaluation
 from numcnn.training.config import PRESETS, TrainConfig
+from numcnn.training.run_folder import RunFolder
 
-ROOT = Path(numcnn.__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
 # Without compiled kernels two BLAS threads would wait for each other by spinning, which is slow where others work, too.
 KERNELS = ["--backend", BACKEND, *([] if COMPILED else ["--threads", "1"])]
@@ -53,6 +55,29 @@ def run_folder(tmp_path_factory):
     done = numcnn_process("train", "--dataset", data, "--out", out, "--json", "--watch-gradients", *QUICK)
     assert done.returncode == 0, done.stderr
     return out, data, done
+
+
+def test_numcnn_alone_lists_the_commands(capsys):
+    assert main([]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out.startswith("usage: numcnn COMMAND ...\n")
+    for name, text in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(text)}$", captured.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_breaks_no_word_and_fits_80_columns(name, capsys, monkeypatch):
+    def words(columns):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        text = capsys.readouterr().out
+        return text, Counter(text.split())
+
+    narrow, found = words(80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert found == words(1000)[1]
 
 
 def test_train_leaves_all_it_promises(run_folder):
@@ -135,7 +160,8 @@ def test_no_test_leaves_the_test_set_unread_also_when_resumed(run_folder, tmp_pa
     assert main(["train", "--dataset", str(data), "--out", str(tmp_path / "run"), *common]) == 0
     told = capsys.readouterr().out
     assert f"validation accuracy on {data.name}: " in told and "(the test set was not read)" in told
-    assert set(read) == {25}  # the twelfth that was held out, and never the 200 to test with
+    # The twelfth that was held out, and a few training images to see whether it collapsed; never the 200 to test with.
+    assert set(read) == {25, 32}
     card = json.loads((tmp_path / "run" / "run.json").read_text())
     tested = ("accuracy", "interval", "loss", "images", "calibration_error")
     assert [card[f"test_{key}"] for key in tested] == [None] * 5 and card["val_accuracy"] > 0
@@ -146,7 +172,7 @@ def test_no_test_leaves_the_test_set_unread_also_when_resumed(run_folder, tmp_pa
     assert capsys.readouterr().err.endswith("own settings; leave out --no-test\n")
     assert main(["train", "--resume", str(tmp_path / "run"), "--json", "--quiet"]) == 0
     again = json.loads(capsys.readouterr().out)
-    assert again["test_accuracy"] is None and again["val_accuracy"] == card["val_accuracy"] and set(read) == {25}
+    assert again["test_accuracy"] is None and again["val_accuracy"] == card["val_accuracy"] and set(read) == {25, 32}
     assert (tmp_path / "run" / "best.npz").read_bytes() == whole
 
 
@@ -157,6 +183,7 @@ def test_temperature_and_threshold_come_of_one_reading(run_folder, tmp_path, mon
     monkeypatch.setattr(Network, "logits", lambda self, images: read.append(images) or original(self, images))
     options = ["--outliers", "--no-test", "--quiet", "--limit", "300", *QUICK]
     assert main(["train", "--dataset", str(data), "--out", str(tmp_path / "run"), *options]) == 0
+    read = [images for images in read if len(images) == 25]  # the others are to see whether it collapsed
     assert len(read) == 3  # after each of two epochs, and with the weights that are kept
     network = numcnn.load(tmp_path / "run" / "best.npz", backend=BACKEND)
     sure = network.predict_proba(read[0]).max(axis=1)
@@ -212,6 +239,42 @@ def test_the_weights_file_says_how_it_was_made(run_folder):
     assert str(out.parent) not in json.dumps(info)  # no path of the machine it was made on
 
 
+def test_a_run_that_collapsed_fails_and_keeps_nothing(run_folder, tmp_path, capsys):
+    _, data, _ = run_folder
+    bad = ["--lr", "10", "--batch-size", "25", "--limit", "300", "--epochs", "1", *KERNELS]
+    assert main(["train", "--dataset", str(data), "--out", str(tmp_path / "run"), "--quiet", *bad]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("numcnn train: the ")  # network collapsed, or its loss doesn't come down
+    assert captured.err.endswith("; try a smaller --lr or gradient clipping (--clip 1)\n")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
+def test_compiling_is_announced_whenever_something_is_compiled(run_folder, tmp_path):
+    from numcnn.kernels.fast import jit
+
+    out, data, _ = run_folder
+    cache = tmp_path / jit.cache_folder().name
+    shutil.copytree(jit.cache_folder(), cache)
+    command = ["evaluate", "--dataset", data, "--weights", out / "best.npz", *KERNELS]
+    line = "compiling the fast kernels for this machine: once, some seconds"
+
+    def announced(*options):
+        done = numcnn_process(*command, *options, NUMBA_CACHE_DIR=str(cache))
+        assert done.returncode == 0, done.stderr
+        return done.stderr.splitlines().count(line)
+
+    announced()  # now all that it needs is in the cache
+    assert announced() == 0
+    removed = list(cache.rglob("fast._gather_images*"))
+    assert removed
+    for path in removed:
+        path.unlink()
+    assert announced("--json") == 1
+    assert announced() == 0
+
+
 def test_equal_runs_write_equal_bytes(run_folder, tmp_path):
     out, data, _ = run_folder
     done = numcnn_process("train", "--dataset", data, "--out", tmp_path / "again", "--quiet", *QUICK)
@@ -260,7 +323,7 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     few = ["--limit", "300", "--epochs", "1", "--quiet"]
     started = time.monotonic()
     done = numcnn_process("train", "--dataset", "mnist", *few, cwd=tmp_path, **nowhere)
-    assert done.returncode == 2 and time.monotonic() - started < 20
+    assert done.returncode == 2 and time.monotonic() - started < 60
     assert "could not be downloaded" in done.stderr and "--data-dir" in done.stderr and "Traceback" not in done.stderr
     done = numcnn_process("train", *few, cwd=tmp_path, **nowhere)
     assert done.returncode == 0, done.stderr
@@ -273,7 +336,8 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     assert numcnn.load(run / "best.npz").info["dataset"] == "generated"
 
 
-LONG = ["--epochs", "12", "--limit", "300", "--batch-size", "30", *KERNELS]
+# Long enough to be stopped in the middle of its third epoch of nine batches.
+LONG = ["--epochs", "4", "--limit", "300", "--batch-size", "30", *KERNELS]
 
 
 @pytest.fixture(scope="module")
@@ -285,19 +349,11 @@ def uninterrupted(run_folder, tmp_path_factory):
     return folder
 
 
-def interrupted_run(data, out, signal_number):
-    """Start a long run, send it a signal once two epochs are done; return the finished process's texts."""
-    command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(out), *LONG]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    seen = ""
-    while "epoch  2/" not in seen:
-        line = process.stderr.readline()
-        assert line, seen
-        seen += line
-    process.send_signal(signal_number)
-    out_text, error_text = process.communicate(timeout=120)
-    return process.returncode, out_text, seen + error_text
+def interrupted_run(number, batches, *arguments):
+    """Start a run, send it a signal when so many batches are done; return the exit code and what it said after that."""
+    with held(RunFolder, "on_batch", batches, "train", *arguments) as process:
+        process.send_signal(number)
+        return process.communicate()[1], process.returncode
 
 
 def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp_path):
@@ -305,15 +361,9 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp
     settings = ["--batch-size", "8", "--limit", "240", "--epochs", "4", "--quiet", *KERNELS]
     done = numcnn_process("train", "--dataset", data, "--out", tmp_path / "whole", *settings)
     assert done.returncode == 0, done.stderr
-    command = [sys.executable, "-m", "numcnn", "train", "--dataset", str(data), "--out", str(tmp_path / "stopped")]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([*command, *settings], env=env, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "stopped" / "last.npz").exists():
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    error = process.communicate(timeout=120)[1]
-    assert process.returncode == 130, error
+    stopped = ["--dataset", data, "--out", tmp_path / "stopped", *settings]
+    error, code = interrupted_run(signal.SIGINT, 40, *stopped)  # in the middle of the second epoch, of 27 batches
+    assert code == 130, error
     assert "go on with: numcnn train --resume" in error and "Traceback" not in error
     assert not (tmp_path / "stopped" / "run.json").exists()
     done = numcnn_process("train", "--resume", tmp_path / "stopped", "--quiet")
@@ -327,14 +377,14 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_terminated_and_killed_runs_go_on_to_the_same_end(run_folder, uninterrupted, tmp_path, number, code):
     _, data, _ = run_folder
-    returned, _, error = interrupted_run(data, tmp_path / "run", number)
+    error, returned = interrupted_run(number, 22, "--dataset", data, "--out", tmp_path / "run", *LONG)
     assert returned == code, error
     assert "Traceback" not in error
     assert numcnn.load(tmp_path / "run" / "last.npz").info["resume"]["state"]["epoch"] >= 2
     done = numcnn_process("train", "--resume", tmp_path / "run", "--quiet", "--json")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "best.npz").read_bytes() == (uninterrupted / "best.npz").read_bytes()
-    assert json.loads(done.stdout)["epochs"] == json.loads((uninterrupted / "run.json").read_text())["epochs"] == 12
+    assert json.loads(done.stdout)["epochs"] == json.loads((uninterrupted / "run.json").read_text())["epochs"] == 4
 
 
 def test_a_finished_run_is_left_alone_by_resume(run_folder, capsys):
@@ -456,7 +506,7 @@ def test_an_error_without_a_file_name_is_told_as_it_is(monkeypatch, capsys):
     assert capsys.readouterr().err == "numcnn gradcheck: the sandbox forbids it\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["train", "--epochs", "many"], ["predict"]])
+@pytest.mark.parametrize("arguments", [["fly"], ["train", "--epochs", "many"], ["predict"]])
 def test_wrong_usage_exits_with_2(arguments):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -575,10 +625,33 @@ def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):
 def test_gradcheck_command(tmp_path, capsys):
     done = numcnn_process("gradcheck", "--samples", "3", "--out", tmp_path / "g.png")
     assert done.returncode == 0 and "every gradient agrees" in done.stdout and "loss.logits" in done.stdout
+    assert done.stderr == ""  # no bar where there is no terminal
     assert (tmp_path / "g.png").stat().st_size > 10_000
     assert main(["gradcheck", "--samples", "2", "--json", "--backend", BACKEND]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["passed"] is True and len(report["arrays"]) == 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_gradcheck_shows_its_progress_on_a_terminal(options):
+    import pty
+    import termios
+
+    leader, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    command = [sys.executable, "-m", "numcnn", "gradcheck", *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    try:
+        while some := os.read(leader, 4096):
+            shown += some
+    except OSError:  # how a pseudo-terminal says that the other end is closed
+        pass
+    os.close(leader)
+    assert process.wait() == 0
+    assert (b"checking dense" in shown and b"entries" in shown) == (not options), shown
 
 
 def test_gradcheck_exits_with_1_when_a_gradient_is_wrong(monkeypatch, capsys):
@@ -591,11 +664,7 @@ def test_gradcheck_exits_with_1_when_a_gradient_is_wrong(monkeypatch, capsys):
 
 
 def test_a_closed_pipe_is_no_traceback(tmp_path):
-    command = [sys.executable, "-m", "numcnn", "gradcheck", "--samples", "2"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdout.close()  # the reader has gone before anything is written
-    error = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(timeout=60) == 1
-    assert error == ""
+    with running("-m", "numcnn", "gradcheck", "--samples", "2") as process:
+        process.stdout.close()  # the reader has gone before anything is written
+        assert process.stderr.read() == ""
+        assert process.wait() == 1

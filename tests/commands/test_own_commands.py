@@ -55,7 +55,7 @@ def test_a_file_of_another_form_is_told_what_a_line_looks_like(tmp_path, capsys)
     text = capsys.readouterr().err
     line = '{"label": 4, "strokes": [[[0, 0], [50, 80]]]}'
     assert f"no line of {path} is a digit of your own, as in {line}; see numcnn learn --help" in text
-    assert "half" not in text
+    assert "cut off" not in text
 
 
 @pytest.mark.parametrize("command", [["learn"], ["evaluate", "--own"]])
@@ -74,4 +74,4 @@ def test_where_drawings_cannot_be_saved_the_pad_does_not_open(what, tmp_path, mo
     if what == "file":
         place.write_text("mine")
     assert main(["draw", "--save-dir", str(place)]) == 2
-    assert f"--save-dir is {place}, where nothing can be written: " in capsys.readouterr().err
+    assert f"cannot write to --save-dir {place}: " in capsys.readouterr().err

@@ -51,7 +51,7 @@ def test_back_ends_agree():
 )
 def test_the_number_of_threads_changes_no_byte():
     program = (
-        "import hashlib; from numcnn.data import strokes; images, labels = strokes.generate(500, 3);"
+        "import hashlib; from numcnn.data import generated; images, labels = generated.generate(500, 3);"
         "print(hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest())"
     )
     digests = {

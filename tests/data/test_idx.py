@@ -1,4 +1,4 @@
-"""IDX files: what is written comes back, and every way a file goes wrong is told from the others."""
+"""IDX files: what is written is read back, and every kind of bad file gets its own message."""
 
 import gzip
 import hashlib
@@ -47,7 +47,7 @@ def test_compressed_files_are_deterministic_and_name_nobody(tmp_path):
     assert gzip.decompress(content) == IMAGE_BYTES
 
 
-def test_gzip_is_told_by_content_not_by_name(tmp_path):
+def test_gzip_is_recognised_by_content_not_by_name(tmp_path):
     (tmp_path / "images.gz").write_bytes(IMAGE_BYTES)
     (tmp_path / "labels").write_bytes(gzip.compress(LABEL_BYTES[:6]) + gzip.compress(LABEL_BYTES[6:]))  # two members
     np.testing.assert_array_equal(idx.read_images(tmp_path / "images.gz"), IMAGES)

@@ -1,4 +1,8 @@
-"""Things that are no digit: prepared like digits, and what is held out shares no character, font or glyph."""
+"""Non-digits: prepared like digits, and the held-out part shares no character, font or glyph."""
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,6 +10,7 @@ from conftest import BACKEND
 
 from numcnn.data import nondigits
 from numcnn.errors import ConfigError, DataError
+from numcnn.imaging import painting
 
 ALL_KINDS = [*nondigits.KINDS, *nondigits.HELD_OUT_KINDS]
 
@@ -83,15 +88,33 @@ def test_no_look_alike_of_a_digit_is_drawn():
 )
 def test_every_font_has_every_character(fonts, characters):
     for font in fonts:
-        missing = np.asarray(nondigits._glyph_mask(font, "\uffff", 0)).tobytes()  # the box that stands for any such
+        missing = np.asarray(painting.character_mask(font, "\uffff", 0)).tobytes()  # the box for missing characters
         for character in characters:
-            mask = np.asarray(nondigits._glyph_mask(font, character, 0))
+            mask = np.asarray(painting.character_mask(font, character, 0))
             assert mask.any() and mask.tobytes() != missing, (font, character)
             assert not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()), (font, character)
 
 
 def test_a_font_or_a_kind_that_is_not_there():
     with pytest.raises(DataError, match=r"NoSuchFont\.ttf: the font can't be read .* install matplotlib again"):
-        nondigits._glyph_mask("NoSuchFont", "A", 0)
-    with pytest.raises(ConfigError, match=r"there is no kind 'ghosts' .* choose one of printed letters, "):
+        painting.character_mask("NoSuchFont", "A", 0)
+    with pytest.raises(ConfigError, match=r"there is no kind 'ghosts' of non-digits; choose one of printed letters, "):
         nondigits.generate_kind("ghosts", 1, 0)
+
+
+def test_matplotlib_gives_its_fonts_but_is_not_loaded():
+    code = (
+        "import sys; from numcnn.data import nondigits\n"
+        "nondigits.generate_kind('printed letters', 2, 0)\n"
+        "print({'matplotlib', 'PIL'} & set(sys.modules))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "{'PIL'}\n"
+
+
+def test_a_missing_matplotlib_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    with pytest.raises(DataError, match="fonts of matplotlib, which is not installed: pip install matplotlib"):
+        painting.font_folder()

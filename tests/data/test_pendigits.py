@@ -1,4 +1,4 @@
-"""UCI's pen digits: read however they are packed, refused when they are something else, downloaded from real servers.
+"""UCI's pen digits: read however they are packed, refused if they are something else, downloaded from real servers.
 
 The digits here are generated, and their hash is passed in.
 """
@@ -33,7 +33,7 @@ def origin_of(content=TEXT, **settings):
 
 
 def lzw(data):
-    """Pack as Unix compress does, with 9-bit codes: it starts anew (code 256) before it would need ten bits."""
+    """Pack as Unix compress does, with 9-bit codes: it starts again (code 256) before it would need ten bits."""
     packed = bytearray(b"\x1f\x9d\x90")
     for first in range(0, len(data), 247):
         codes = [*data[first : first + 247], 256]  # 248 codes fill whole bytes
@@ -87,7 +87,7 @@ def test_every_packing_is_read_by_file_folder_and_variable(name, tmp_path, monke
     assert len(pendigits.load(str(tmp_path), origin=origin_of())) == 4
     monkeypatch.setenv("NUMCNN_PENDIGITS", str(tmp_path))
     assert pendigits.load(origin=origin_of()).labels.tolist() == LABELS
-    other = path.rename(tmp_path / "digits.dat")  # the content tells, not the name
+    other = path.rename(tmp_path / "digits.dat")  # the content matters, not the name
     assert len(pendigits.load(other, origin=origin_of())) == 4
 
 
@@ -243,7 +243,7 @@ def test_a_damaged_cache_is_mended(server, fetch, tmp_path):
         ({}, 0, r"first\.Z answered 404 Not Found; .*second\.zip answered 404"),
         ({"/first.Z": PAGE}, 0, r"first\.Z is a web page.*; http.*second\.zip answered 404"),
         ({"/first.Z": lzw(TEXT[:300])}, 0, r"first\.Z is cut off, damaged or another file"),
-        ({"/first.Z": lzw(TEXT)}, 100, r"first\.Z cannot be reached"),
+        ({"/first.Z": lzw(TEXT)}, 100, r"first\.Z broke off after [\d,]+ bytes"),
     ],
 )
 def test_a_failed_download_says_why_and_leaves_nothing(server, fetch, tmp_path, files, longer, message):
@@ -252,6 +252,13 @@ def test_a_failed_download_says_why_and_leaves_nothing(server, fetch, tmp_path, 
         fetch()
     assert "dataset/81 and set NUMCNN_PENDIGITS to it" in str(caught.value)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_no_more_is_downloaded_than_the_file_can_have(server, fetch, monkeypatch):
+    server.files["/first.Z"] = PACKED["pendigits-orig.tra.Z"]
+    monkeypatch.setattr(pendigits, "MOST_BYTES", 10)
+    with pytest.raises(DataError, match=r"first\.Z has 11 bytes, far more than pendigits-orig\.tra"):
+        fetch()
 
 
 def test_nobody_there_and_no_place_to_write(tmp_path):

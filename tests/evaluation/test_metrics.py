@@ -46,6 +46,13 @@ def test_calibration_by_hand():
     assert found.calibration_error == pytest.approx((0.4 + 0.35 + 2 * 0.4 + 0) / 5)  # with 15 bins too
     assert found.to_json()["calibration_error"] == found.calibration_error
     assert "sureness  off by 31.00% on average" in found.to_text()
+    low, high = found.interval
+    assert (
+        repr(found) == f"<Evaluation of 5 images: accuracy 80.00% (95% interval {low:.2%} to {high:.2%}), loss 0.6699>"
+    )
+    table = found._repr_html_()
+    assert "accuracy 80.00%" in table and "<tr><td>1</td><td>100.00%</td><td>75.00%</td>" in table
+    assert "<tr><td>1</td><td>1</td><td>3</td></tr>" in table  # the confusion of class 1
 
 
 def test_the_spread_of_a_few_results_by_hand():

@@ -1,4 +1,4 @@
-"""Corruptions: each does what its name says, alike for whoever asks, and a person would still read the digit."""
+"""Corruptions: each does what its name says, reproducibly, and leaves the digit readable."""
 
 import numpy as np
 import pytest
@@ -76,9 +76,9 @@ def test_noise_has_the_strength_it_says():
     counts = corrupt(grey, "shot_noise") * (corruptions.PHOTONS / 255)
     np.testing.assert_allclose(counts, np.rint(counts), atol=0.02)  # photons come whole
     mean = 128 / 255 * corruptions.PHOTONS
-    shares = np.exp(-mean) * mean ** np.arange(3) / [1, 1, 2]
-    for count, share in enumerate([*shares, 1 - shares.sum()]):  # three photons or more are white
-        assert np.mean(np.rint(counts) == count) == pytest.approx(share, abs=0.005)
+    fractions = np.exp(-mean) * mean ** np.arange(3) / [1, 1, 2]
+    for count, fraction in enumerate([*fractions, 1 - fractions.sum()]):  # three photons or more are white
+        assert np.mean(np.rint(counts) == count) == pytest.approx(fraction, abs=0.005)
     assert not corrupt(grey * 0, "shot_noise").any()
     impulses = corrupt(grey, "impulse_noise")
     assert set(np.unique(impulses)) == {0, 128, 255}
@@ -204,4 +204,4 @@ def test_a_network_is_measured_on_the_very_pictures_that_corrupt_gives():
     assert found.clean.accuracy == np.mean(network.predict(images[:60]) == labels[:60])
     right = network.predict(corrupt(images[:60], "fog", seed=5)) == labels[:60]
     assert found.corruptions["fog"].accuracy == np.mean(right)
-    assert found.mean.accuracy == pytest.approx(np.mean([share.accuracy for share in found.corruptions.values()]))
+    assert found.mean.accuracy == pytest.approx(np.mean([some.accuracy for some in found.corruptions.values()]))

@@ -1,4 +1,4 @@
-"""The slips do to a picture what they say, and preprocessing undoes those that leave the ink as it is."""
+"""Each misuse does what its name says, and preprocessing undoes those that leave the ink as it is."""
 
 import numpy as np
 import pytest
@@ -21,29 +21,29 @@ def ink_height(picture):
 def test_place_inversion_and_contrast_are_undone(picture):
     plain = preprocess.prepare(picture)
     for name in ("anywhere on the sheet", "dark on light"):
-        np.testing.assert_array_equal(misuse.slipped(picture[None], name)[0], plain)
-    pale = misuse.slipped(picture[None], "a quarter of the contrast")[0]
+        np.testing.assert_array_equal(misuse.misused(picture[None], name)[0], plain)
+    pale = misuse.misused(picture[None], "a quarter of the contrast")[0]
     assert np.abs(pale.astype(int) - plain).max() <= 5
 
 
 @pytest.mark.parametrize(("name", "factor"), [("14 pixels high", 0.7), ("28 pixels high", 1.4), ("100 pixels high", 5)])
 def test_sizes(picture, name, factor):
     """Small pictures have lost detail, but the digit stays where it is."""
-    changed = misuse.SLIPS[name](picture, np.random.default_rng(0))
+    changed = misuse.MISUSES[name](picture, np.random.default_rng(0))
     assert ink_height(changed) == pytest.approx(factor * ink_height(picture), abs=2)
-    assert np.abs(misuse.slipped(picture[None], name)[0].astype(int) - preprocess.prepare(picture)).mean() < 32
+    assert np.abs(misuse.misused(picture[None], name)[0].astype(int) - preprocess.prepare(picture)).mean() < 32
 
 
 def test_the_pen_grows_and_shrinks_by_so_many_pixels():
     line = np.zeros((28, 28), np.uint8)
     line[4:24, 12:16] = 255
     for pixels in (2, 1, -1):
-        width = misuse.with_pen(line, pixels)[60].sum() / 255 / misuse.FINER
+        width = misuse.redraw_with_pen(line, pixels)[60].sum() / 255 / misuse.FINER
         assert width == pytest.approx(4 + pixels, abs=0.3)
 
 
-def test_a_slip_costs_what_the_network_misreads_more():
+def test_accuracy_drops_by_what_misuse_makes_the_network_misread():
     images, labels = (some[:20] for some in draw_digits(600, 11))
-    accuracy, lost = misuse.losses(numcnn.load("mnist"), images, labels)
-    assert accuracy >= 0.9 and list(lost) == list(misuse.SLIPS)
+    accuracy, lost = misuse.accuracy_drop(numcnn.load("mnist"), images, labels)
+    assert accuracy >= 0.9 and list(lost) == list(misuse.MISUSES)
     assert abs(lost["dark on light"]) == 0 and max(lost.values()) < 20

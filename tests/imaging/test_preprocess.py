@@ -287,7 +287,7 @@ def test_blank_sheets_have_no_ink(blank):
     [np.zeros((28, 28), np.uint8), np.full((100, 80), 255, np.uint8), np.full((1, 1), 0.5)],
     ids=["black", "white", "one pixel"],
 )
-def test_a_picture_of_one_shade_is_told_plainly(blank):
+def test_a_picture_of_one_shade_is_named(blank):
     with pytest.raises(DataError, match=r"^the picture is all one shade; "):
         prepare(blank)
 
@@ -376,7 +376,7 @@ def test_ink_on_transparent_paper_is_found(tmp_path, ink):
 def test_a_transparent_palette_colour_is_paper(tmp_path):
     bilevel = draw() > 127
     image = Image.fromarray(bilevel.astype(np.uint8), "P")
-    image.putpalette([0, 0, 0, 0, 0, 0])  # both black: only transparency tells them apart
+    image.putpalette([0, 0, 0, 0, 0, 0])  # both black: they differ in transparency only
     path = saved(tmp_path, image, "a.gif", transparency=0)
     np.testing.assert_array_equal(prepare_file(path), prepare(bilevel))
 
@@ -496,7 +496,7 @@ def test_a_truncated_picture_is_damaged(tmp_path):
 
 def test_a_blank_file_is_named_once(tmp_path):
     path = saved(tmp_path, Image.new("L", (50, 50), 255), "blank.png")
-    with pytest.raises(DataError, match=r"blank\.png: the picture is all one shade; a digit wants") as caught:
+    with pytest.raises(DataError, match=r"blank\.png: the picture is all one shade; a digit needs") as caught:
         prepare_file(path)
     assert str(caught.value).count("blank.png") == 1
 

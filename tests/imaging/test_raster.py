@@ -13,7 +13,7 @@ from numcnn.kernels import thread_team
 
 
 def supersampled(strokes, shape, width, n=16):
-    """Draw by brute force: the share of n x n points in each pixel that a pen of this width covers."""
+    """Draw by brute force: the fraction of n x n points in each pixel that a pen of this width covers."""
     y, x = ((np.arange(side * n) + 0.5) / n for side in shape)
     x, y = np.meshgrid(x, y)
     inside = np.zeros(x.shape, bool)

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from processes import PATIENCE_SECONDS
 
 from numcnn import Network
 from numcnn.kernels import buffers
@@ -77,7 +78,7 @@ def test_every_purpose_and_dtype_has_its_own():
 
 
 def test_every_thread_has_its_own_and_finds_it_again():
-    together, found = threading.Barrier(3, timeout=10), {}
+    together, found = threading.Barrier(3, timeout=PATIENCE_SECONDS), {}
 
     def work(number):
         mine = scratch("test", (100,), np.int32)

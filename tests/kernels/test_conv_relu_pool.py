@@ -1,9 +1,8 @@
 """The kernel for convolution, ReLU and pool: fast against reference, and reference against the three plain kernels."""
 
+import contextlib
 import os
 import platform
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 from llvmlite.binding import get_host_cpu_features
+from processes import PATIENCE_SECONDS, ROOT, running
 
 from numcnn.kernels import BACKENDS, buffers, get_backend, reference, thread_team
 from numcnn.kernels.fast import jit, ops
@@ -348,7 +348,7 @@ def test_no_images_have_no_gradient(case, backend):
 def test_two_callers_at_once_do_not_disturb_each_other():
     arrays = [draw(case, images=IMAGES + 2, seed=i) for i, case in enumerate(("odd sizes", "many windows"))]
     want = [as_bytes(step(ops, *some)) for some in arrays]
-    together, wrong = threading.Barrier(2, timeout=30), []
+    together, wrong = threading.Barrier(2, timeout=PATIENCE_SECONDS), []
 
     def work(i):
         together.wait()
@@ -441,35 +441,50 @@ def canonical_blocks_agree():
 
 
 def elsewhere(**environment):
-    """Return what ``canonical_blocks_agree`` prints with these environment variables: lanes, threads, registers."""
-    path = os.pathsep.join([*map(str, Path(__file__).parents[:2]), os.environ.get("PYTHONPATH", "")])
-    code = "import test_conv_relu_pool; test_conv_relu_pool.canonical_blocks_agree()"
-    env = {**os.environ, "PYTHONPATH": path, **environment}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    lanes, threads, *registers = done.stdout.split()
+    """Start ``canonical_blocks_agree`` in a process with these environment variables."""
+    path = os.pathsep.join([*map(str, Path(__file__).parents[:2]), str(ROOT)])
+    return running(
+        "-c", "import test_conv_relu_pool; test_conv_relu_pool.canonical_blocks_agree()", PYTHONPATH=path, **environment
+    )
+
+
+def found_by(process):
+    """Return what the process prints: lanes, threads, registers."""
+    text, errors = process.communicate()
+    assert process.returncode == 0, errors
+    lanes, threads, *registers = text.split()
     return int(lanes), int(threads), set(registers)
+
+
+# name: features of some kinds of x86-64, and the registers that they have
+MACHINES = {
+    "haswell": ("+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+popcnt", {"xmm", "ymm"}),  # what most computers have
+    "x86-64": ("+sse2", {"xmm"}),  # what every one has
+}
 
 
 @pytest.mark.skipif(not COMPILED, reason="NUMBA_DISABLE_JIT: nothing is compiled")
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="these are kinds of x86-64")
-@pytest.mark.parametrize(
-    ("name", "features", "registers"),
-    [
-        ("haswell", "+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+popcnt", {"xmm", "ymm"}),  # what most computers have
-        ("x86-64", "+sse2", {"xmm"}),  # what every one has
-    ],
-    ids=["AVX2", "SSE2"],
-)
-def test_machines_with_narrower_registers(name, features, registers, tmp_path):
-    if "avx2" in features and not get_host_cpu_features().get("avx2"):
-        pytest.skip("this machine hasn't got AVX2")
-    machine = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)}
-    lanes, _, used = elsewhere(**machine)
-    assert lanes == 8 and used | {"xmm"} == registers
+def test_machines_with_narrower_registers(tmp_path):
+    names = [name for name in MACHINES if name != "haswell" or get_host_cpu_features().get("avx2")]
+    with contextlib.ExitStack() as stack:  # side by side, as each compiles anew
+        processes = [
+            stack.enter_context(
+                elsewhere(
+                    NUMBA_CPU_NAME=name,
+                    NUMBA_CPU_FEATURES=MACHINES[name][0],
+                    NUMBA_CACHE_DIR=str(tmp_path / name),
+                )
+            )
+            for name in names
+        ]
+        for name, process in zip(names, processes, strict=True):
+            lanes, _, used = found_by(process)
+            assert lanes == 8 and used | {"xmm"} == MACHINES[name][1]
 
 
 @pytest.mark.skipif(not COMPILED, reason="NUMBA_DISABLE_JIT: nothing is compiled")
 def test_one_thread_by_the_environment():
-    _, threads, _ = elsewhere(NUMBA_NUM_THREADS="1")
+    with elsewhere(NUMBA_NUM_THREADS="1") as process:
+        _, threads, _ = found_by(process)
     assert threads == 1

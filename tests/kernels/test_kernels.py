@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+from conftest import COMPILED
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, OPS, Kernels, get_backend, name_of, reference
@@ -58,12 +59,35 @@ def run_ops(kernels, case, kind, dtype):
     kernels.relu_forward(x, relu)
     kernels.relu_backward(values("random", shape, dtype), relu, drelu)
 
+    leaky, dleaky = np.full_like(x, 7), np.full_like(x, 7)
+    kernels.leaky_relu_forward(x, 0.2, leaky)
+    kernels.leaky_relu_backward(values("random", shape, dtype), leaky, 0.2, dleaky)
+    tanh, dtanh = np.full_like(x, 7), np.full_like(x, 7)
+    kernels.tanh_forward(x, tanh)
+    kernels.tanh_backward(values("random", shape, dtype), tanh, dtanh)
+    sigmoid, dsigmoid = np.full_like(x, 7), np.full_like(x, 7)
+    kernels.sigmoid_forward(x, sigmoid)
+    kernels.sigmoid_backward(values("random", shape, dtype), sigmoid, dsigmoid)
+
     pooled = np.full((N, *positions((H, W), pool, pool_stride), C), 7, dtype)
+    averaged, daverage = pooled.copy(), np.full_like(x, 7)
+    kernels.averagepool2d_forward(x, averaged, pool, pool_stride)
+    kernels.averagepool2d_backward(values("random", pooled.shape, dtype), daverage, pool, pool_stride)
     pooled_only, which = pooled.copy(), np.full(pooled.shape, 7, np.uint8)
     kernels.maxpool2d_forward(x, pooled, which, pool, pool_stride)
     kernels.maxpool2d_forward(x, pooled_only, None, pool, pool_stride)
     dpool = np.full_like(x, 7)
     kernels.maxpool2d_backward(values("random", pooled.shape, dtype), which, dpool, pool, pool_stride)
+
+    columns, upstream = x.reshape(-1, C), values("random", (x.size // C, C), dtype)[::-1].copy()
+    gamma, beta = values("random", C, dtype), values("random", C, dtype) + 1
+    mean, var, dgamma, dbeta = (np.full(C, 7, dtype) for _ in range(4))
+    normed, dnormed = np.full_like(columns, 7), np.full_like(columns, 7)
+    kernels.batchnorm_statistics(columns, mean, var)
+    kernels.batchnorm_forward(columns, mean, var, gamma, beta, 1e-5, normed)
+    kernels.batchnorm_backward(upstream, columns, mean, var, gamma, 1e-5, dnormed, dgamma, dbeta)
+    dgamma_alone, dbeta_alone = np.full_like(dgamma, 7), np.full_like(dbeta, 7)
+    kernels.batchnorm_backward(upstream, columns, mean, var, gamma, 1e-5, None, dgamma_alone, dbeta_alone)
 
     u, dropped, ddropped = rng.random(shape).astype(dtype), np.full_like(x, 7), np.full_like(x, 7)
     kernels.dropout_forward(x, u, 0.3, dropped)
@@ -79,6 +103,12 @@ def run_ops(kernels, case, kind, dtype):
         "conv out": out, "conv dx": dx, "conv dw": dw, "conv db": db, "conv dw alone": dw_alone,
         "relu out": relu, "relu dx": drelu,
         "pool out": pooled, "pool out, no which": pooled_only, "pool which": which, "pool dx": dpool,
+        "leaky relu out": leaky, "leaky relu dx": dleaky,
+        "tanh out": tanh, "tanh dx": dtanh, "sigmoid out": sigmoid, "sigmoid dx": dsigmoid,
+        "average pool out": averaged, "average pool dx": daverage,
+        "batch norm mean": mean, "batch norm var": var, "batch norm out": normed,
+        "batch norm dx": dnormed, "batch norm dgamma": dgamma, "batch norm dbeta": dbeta,
+        "batch norm dgamma alone": dgamma_alone, "batch norm dbeta alone": dbeta_alone,
         "dropout out": dropped, "dropout dx": ddropped,
         "dense out": dense, "dense dx": dflat, "dense dw": dw2, "dense db": db2,
     }  # fmt: skip
@@ -140,6 +170,57 @@ def test_overlapping_windows_add_up_their_gradients(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_average_pool_takes_the_mean_and_spreads_the_gradient(backend):
+    kernels = get_backend(backend)
+    x = np.arange(18.0).reshape(1, 3, 6, 1)  # the last row fills no window
+    out, dx = np.empty((1, 1, 2, 1)), np.full_like(x, 7)
+    kernels.averagepool2d_forward(x, out, (2, 3), (2, 3))
+    assert out.ravel().tolist() == [4, 7]
+    kernels.averagepool2d_backward(np.array([6.0, 12]).reshape(out.shape), dx, (2, 3), (2, 3))
+    assert dx[0, :, :, 0].tolist() == [[1, 1, 1, 2, 2, 2], [1, 1, 1, 2, 2, 2], [0] * 6]
+    out, dx = np.empty((1, 2, 5, 1)), np.full_like(x, 7)
+    kernels.averagepool2d_backward(np.full(out.shape, 4.0), dx, (2, 2), (1, 1))  # windows overlap
+    assert dx[0, :, :, 0].tolist() == [[1, 2, 2, 2, 2, 1], [2, 4, 4, 4, 4, 2], [1, 2, 2, 2, 2, 1]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_activations_have_the_values_they_should_at_both_ends(backend, dtype):
+    kernels = get_backend(backend)
+    x = np.array([-np.inf, -800, -30, -1, 0, 1, 30, 800, np.inf], dtype)
+    out, one = np.empty_like(x), np.ones_like(x)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        kernels.sigmoid_forward(x, out)
+        wide = 1 / (1 + np.exp(-x[2:7].astype(np.longdouble)))  # also tiny ones keep their digits
+        np.testing.assert_allclose(out[2:7], wide.astype(dtype), rtol=10 * np.finfo(dtype).eps)
+        assert out[0] == 0 and out[1] == np.exp(dtype(-800)) and out[7] == out[8] == 1
+        kernels.sigmoid_backward(one, out, out)
+        assert out[4] == 0.25 and out[0] == out[8] == 0
+        kernels.tanh_forward(x, out)
+        np.testing.assert_allclose(out, np.tanh(x.astype(np.longdouble)).astype(dtype), rtol=10 * np.finfo(dtype).eps)
+        kernels.tanh_backward(one, out, out)
+        assert out[4] == 1 and out[0] == out[8] == 0
+        kernels.leaky_relu_forward(x, 0.25, out)
+        assert out.tolist() == [-np.inf, -200, -7.5, -0.25, 0, 1, 30, 800, np.inf]
+        kernels.leaky_relu_backward(one, out, 0.25, out)
+        assert out.tolist() == [0.25] * 5 + [1] * 4
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_batch_norm_gives_mean_0_and_variance_1_then_scales_and_shifts(backend):
+    kernels = get_backend(backend)
+    x = np.random.default_rng(0).normal(40, 3, (70_001, 2)).astype(np.float32)  # float32 sums would be off by 1e-4
+    mean, var, out = np.empty(2, np.float32), np.empty(2, np.float32), np.empty_like(x)
+    kernels.batchnorm_statistics(x, mean, var)
+    np.testing.assert_allclose(mean, x.mean(axis=0, dtype=np.float64), rtol=1e-7)
+    np.testing.assert_allclose(var, x.var(axis=0, dtype=np.float64), rtol=1e-6)
+    gamma, beta = np.array([2, 1], np.float32), np.array([0, -3], np.float32)
+    kernels.batchnorm_forward(x, mean, var, gamma, beta, 1e-5, out)
+    np.testing.assert_allclose(out.mean(axis=0, dtype=np.float64), beta, atol=1e-5)
+    np.testing.assert_allclose(out.std(axis=0, dtype=np.float64), gamma, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_nan_comes_through_every_kernel(backend):
     kernels = get_backend(backend)
     x = np.ones((2, 4, 4, 2), np.float32)
@@ -173,6 +254,33 @@ def test_nan_comes_through_every_kernel(backend):
     assert np.isnan(dpool[0, 0, 0, 0])
     kernels.relu_backward(x, np.ones_like(x), out)
     np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
+    for forward, backward in (
+        (kernels.tanh_forward, kernels.tanh_backward),
+        (kernels.sigmoid_forward, kernels.sigmoid_backward),
+        (
+            lambda x, out: kernels.leaky_relu_forward(x, 0.1, out),
+            lambda dout, out, dx: kernels.leaky_relu_backward(dout, out, 0.1, dx),
+        ),
+    ):
+        forward(x, out)
+        np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
+        backward(x, np.full_like(x, 0.5), out)
+        np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
+    kernels.averagepool2d_forward(x, pooled, (2, 2), (2, 2))
+    assert np.argwhere(np.isnan(pooled)).tolist() == [[1, 1, 1, 1]]
+    dpool = np.empty_like(x)
+    kernels.averagepool2d_backward(pooled, dpool, (2, 2), (2, 2))
+    assert np.isnan(dpool[1, 2:, 2:, 1]).all() and np.isnan(dpool).sum() == 4
+    columns, statistics = x.reshape(-1, 2), np.ones((4, 2), np.float32)
+    kernels.batchnorm_statistics(columns, *statistics[:2])
+    assert np.isnan(statistics[:2]).tolist() == [[False, True]] * 2  # the whole channel, and it alone
+    ones = np.ones(2, np.float32)
+    kernels.batchnorm_forward(columns, ones, ones, ones, ones, 1e-5, out.reshape(-1, 2))
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
+    kernels.batchnorm_backward(columns, columns * 0 + 1, ones, ones, ones, 1e-5, out.reshape(-1, 2), *statistics[2:])
+    assert np.isnan(out[..., 1]).all() and not np.isnan(out[..., 0]).any()
+    assert np.isnan(statistics[2:]).tolist() == [[False, True]] * 2
+
     kernels.dropout_forward(x, np.zeros_like(x), 0.5, out)  # a NaN isn't dropped either
     np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
     dense = np.empty((2, 3), np.float32)
@@ -195,7 +303,7 @@ def test_gather_images(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [7, 300_000])
+@pytest.mark.parametrize("size", [7, 2 * ops.LEAST_PARAMETERS + 3 if COMPILED else 20_000])  # so many are shared
 def test_optimiser_kernels_agree(dtype, size):
     results = []
     for kernels in (reference, ops):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 from conftest import COMPILED
+from processes import PATIENCE_SECONDS, wait_for
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import thread_team
@@ -26,63 +27,77 @@ def restore_the_team():
     thread_team.set_threads(thread_team.available_threads())
 
 
-# How threads wait for work: asleep, or spinning for a while first.
-SPINS = [None, spin_wait] if COMPILED else [None]
+# How long a part takes that the caller has to wait for: a caller that didn't wait would return before it ends.
+BUSY_SECONDS = 0.1
 
 
-@pytest.mark.parametrize("spin", SPINS)
+@pytest.fixture(params=[None, spin_wait] if COMPILED else [None])
+def make_team(request):
+    """Return a function that makes a team whose threads sleep at once, or spin first; end all teams afterwards."""
+    teams = []
+
+    def made(threads):
+        teams.append(thread_team.ThreadTeam(threads, request.param))
+        return teams[-1]
+
+    yield made
+    for members in teams:
+        members.dismiss()
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "least"), [(0, 1), (1, 1), (7, 1), (7, 4), (1000, 1)])
-def test_parts_cover_everything_once_and_in_order(threads, size, least, spin):
-    members, parts = thread_team.ThreadTeam(threads, spin), []
+def test_parts_cover_everything_once_and_in_order(threads, size, least, make_team):
+    members, parts = make_team(threads), []
     count = members.run_parallel(size, lambda *part: parts.append(part), least)
     parts.sort()
     assert count == len(parts) <= threads
     assert [number for number, _, _ in parts] == list(range(count))
     assert [i for _, first, last in parts for i in range(first, last)] == list(range(size))
     assert all(last - first >= least for _, first, last in parts) or count == 1
-    members.dismiss()
 
 
-@pytest.mark.parametrize("spin", SPINS)
-def test_the_work_is_done_by_several_threads_at_once(spin):
-    together = threading.Barrier(3, timeout=10)  # passes only if three threads wait at it at the same time
-    members = thread_team.ThreadTeam(3, spin)
-    for pause in (0, 0, 0.05, 0, 0.001, 0):
+def test_the_work_is_done_by_several_threads_at_once(make_team):
+    # Passes only if three threads wait at it at the same time.
+    together = threading.Barrier(3, timeout=PATIENCE_SECONDS)
+    members = make_team(3)
+    for pause in (0, 0, 0.05, 0, 0.001, 0):  # threads that still spin, and threads that sleep
         members.run_parallel(3, lambda *part: together.wait())
         time.sleep(pause)
 
 
-@pytest.mark.parametrize("spin", SPINS)
-def test_an_error_in_any_part_reaches_the_caller_after_all_have_ended(spin):
-    ended = []
+def test_an_error_in_any_part_reaches_the_caller_after_all_have_ended(make_team):
+    failing, ended = threading.Event(), []
 
     def task(number, first, last):
         if number == 1:
+            failing.set()
             raise ValueError("part 1")
-        time.sleep(0.05)
+        assert failing.wait(PATIENCE_SECONDS)
+        time.sleep(BUSY_SECONDS)
         ended.append(number)
 
     with pytest.raises(ValueError, match="part 1"):
-        thread_team.ThreadTeam(3, spin).run_parallel(3, task)
+        make_team(3).run_parallel(3, task)
     assert sorted(ended) == [0, 2]
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
-@pytest.mark.parametrize("spin", SPINS)
-def test_when_interrupted_it_returns_after_all_have_ended(spin):
-    began, ended = threading.Event(), []
+def test_when_interrupted_it_returns_after_all_have_ended(make_team):
+    began, interrupted, ended = threading.Event(), threading.Event(), []
 
     def task(number, first, last):
         if threading.current_thread() is threading.main_thread():
-            began.wait(10)  # so that the other thread has its part
+            assert began.wait(PATIENCE_SECONDS)  # so that the other thread has its part
+            interrupted.set()
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            time.sleep(5)  # is broken off
+            time.sleep(PATIENCE_SECONDS)  # is broken off
         began.set()
-        time.sleep(0.3)
+        assert interrupted.wait(PATIENCE_SECONDS)
+        time.sleep(BUSY_SECONDS)
         ended.append(number)
 
-    members = thread_team.ThreadTeam(2, spin)
+    members = make_team(2)
     with pytest.raises(KeyboardInterrupt):
         members.run_parallel(2, task)
     assert len(ended) == 1
@@ -91,28 +106,29 @@ def test_when_interrupted_it_returns_after_all_have_ended(spin):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
-@pytest.mark.parametrize("spin", SPINS)
-def test_when_interrupted_while_waiting_for_the_others_too(spin):
-    began, ended = threading.Event(), []
+def test_when_interrupted_while_waiting_for_the_others_too(make_team):
+    caller, began, ended = threading.main_thread().ident, threading.Event(), []
+
+    def waits():
+        return sys._current_frames()[caller].f_code is thread_team._Job.wait.__code__
 
     def task(number, first, last):
         if threading.current_thread() is threading.main_thread():
-            began.wait(10)
+            assert began.wait(PATIENCE_SECONDS)
             return
         began.set()
-        time.sleep(0.2)  # the caller waits now
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        time.sleep(0.3)
+        wait_for(waits, "the caller to wait")
+        signal.pthread_kill(caller, signal.SIGINT)
+        time.sleep(BUSY_SECONDS)
         ended.append(number)
 
     with pytest.raises(KeyboardInterrupt):
-        thread_team.ThreadTeam(2, spin).run_parallel(2, task)
+        make_team(2).run_parallel(2, task)
     assert len(ended) == 1
 
 
-@pytest.mark.parametrize("spin", SPINS)
-def test_a_team_at_rest_holds_on_to_nothing(spin):
-    members, kept = thread_team.ThreadTeam(3, spin), []
+def test_a_team_at_rest_holds_on_to_nothing(make_team):
+    members, kept = make_team(3), []
 
     class Large:
         pass
@@ -123,10 +139,7 @@ def test_a_team_at_rest_holds_on_to_nothing(spin):
         members.run_parallel(3, lambda number, first, last: large)
 
     use()
-    end = time.monotonic() + 10
-    while kept[0]() is not None and time.monotonic() < end:
-        time.sleep(0.01)
-    assert kept[0]() is None
+    wait_for(lambda: kept[0]() is None, "the threads to let go")
 
 
 @pytest.mark.skipif(not COMPILED, reason="only compiled code spins")
@@ -141,12 +154,11 @@ assert team.the_team() is early and early.spin is spin_wait
 team.set_threads(3)
 assert team.the_team().spin is spin_wait
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("spin", SPINS)
-def test_two_threads_may_use_one_team_at_once(spin):
-    members, sums = thread_team.ThreadTeam(2, spin), {}
+def test_two_threads_may_use_one_team_at_once(make_team):
+    members, sums = make_team(2), {}
 
     def use(name):
         for _ in range(200):
@@ -212,7 +224,7 @@ def test_threads_are_set_for_the_team_and_blas_alike():
     most = thread_team.available_threads()
     assert use_threads() == most == thread_team.the_team().threads
     for wrong in (0, most + 1):
-        with pytest.raises(ConfigError, match=f"--threads is {wrong}; wants 1 to {most} on this machine"):
+        with pytest.raises(ConfigError, match=f"`threads` is {wrong}; wants 1 to {most} on this machine"):
             use_threads(wrong)
 
 
@@ -241,7 +253,7 @@ if pid == 0:
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 """
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=PATIENCE_SECONDS)
 
 
 def test_peak_memory_counts_what_was_used():

@@ -5,15 +5,42 @@ import threading
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
+from processes import PATIENCE_SECONDS
 
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy
+from numcnn import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
 from numcnn.data.batches import Batch
 from numcnn.errors import ShapeError
+from numcnn.nn.data_parallel import count_shares
 from numcnn.nn.models import make_layers
 
 LAYERS = {
     "canonical": lambda: make_layers("canonical"),
     "layers that don't fuse": lambda: [Conv2D(6, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)],
+    "other pools and activations": lambda: [
+        Conv2D(16, 5),
+        ReLU(),
+        MaxPool2D(2),
+        Tanh(),
+        AveragePool2D(2),
+        LeakyReLU(0.1),
+        Sigmoid(),
+        GlobalAveragePool2D(),
+        Dense(10),
+    ],
     "dropout": lambda: [
         Conv2D(6, 5),
         ReLU(),
@@ -35,7 +62,7 @@ def network_of(name="canonical", **settings):
 def batch_of(network, n=N):
     images, labels = draw_digits(600, 11)
     rows = np.random.default_rng(n).permutation(600)[:n]
-    return Batch(images, rows, labels[rows], network)
+    return Batch(images, rows, labels[rows], network.pixel_reader)
 
 
 def backpropagate(network, batch, smoothing=0.1):
@@ -64,8 +91,7 @@ def test_any_number_of_threads_finds_what_one_finds(name, fuse, set_threads, sha
     for threads in (1, 2, 3, 5, 2):
         set_threads(threads)
         network = network_of(name, backend="fast", fuse=fuse)
-        network.use_kernels_for()
-        assert network._replicas.shares(N) == min(threads, N)
+        assert count_shares(N, network.flops, network.kernels) == min(threads, N)
         assert_close(backpropagate(network, batch_of(network)), want)
 
 
@@ -106,12 +132,11 @@ def test_batches_of_any_size_follow_each_other(set_threads, share_all):
 def test_little_work_is_left_to_one_thread(set_threads):
     set_threads(8)
     network = network_of(backend="fast")
-    network.use_kernels_for()
-    shares = [network._replicas.shares(n) for n in (0, 1, 2, 64, 128, 10_000)]
+    shares = [count_shares(n, network.flops, network.kernels) for n in (0, 1, 2, 64, 128, 10_000)]
     assert shares[:3] == [1, 1, 1] and shares[-2:] == [8, 8]
     assert 1 < shares[3] <= 8
     network.backend = "reference"
-    assert network._replicas.shares(10_000) == 1
+    assert count_shares(10_000, network.flops, network.kernels) == 1
 
 
 @pytest.mark.skipif(not COMPILED, reason="without compiling it takes minutes")
@@ -139,7 +164,7 @@ def test_an_error_in_a_share_reaches_the_caller(set_threads, share_all):
 def test_networks_may_train_in_several_threads_at_once(set_threads, share_all):
     set_threads(2)
     names = ["layers that don't fuse", "dropout", "dropout"]
-    want, found, together = [], {}, threading.Barrier(len(names), timeout=30)
+    want, found, together = [], {}, threading.Barrier(len(names), timeout=PATIENCE_SECONDS)
 
     def train(number):
         network = network_of(names[number], backend="fast", seed=number)

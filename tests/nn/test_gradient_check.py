@@ -1,14 +1,34 @@
 """gradcheck passes what is right and catches what is broken; the watch measures what it says."""
 
+import dataclasses
+import json
 import types
 
 import numpy as np
 import pytest
 
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy, gradcheck
+from numcnn import (
+    AveragePool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    StateSpec,
+    Tanh,
+    gradcheck,
+)
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, reference
 from numcnn.nn.gradient_check import GradientWatch
+from numcnn.nn.layers import Layer
 from numcnn.nn.models import make_layers
 
 # Unequal sizes everywhere, so that no swap of axes goes unnoticed.
@@ -25,6 +45,19 @@ LAYERS = {
     "flatten": (Flatten(), (6, 8, 3)),
     "dense": (Dense(5), (7,)),
     "dropout": (Dropout(0.4), (6, 8, 3)),
+    "average pool": (AveragePool2D(2), (6, 8, 3)),
+    "average pool, odd sizes": (AveragePool2D((2, 3)), (7, 11, 3)),
+    "average pool, overlap": (AveragePool2D(3, stride=(2, 1)), (7, 9, 1)),
+    "global average pool": (GlobalAveragePool2D(), (6, 8, 3)),
+    "leaky relu": (LeakyReLU(0.2), (6, 8, 3)),
+    "tanh": (Tanh(), (6, 8, 3)),
+    "sigmoid": (Sigmoid(), (6, 8, 3)),
+    "batch norm": (BatchNorm(), (6, 8, 3)),
+}
+PARAMETERS = {
+    "conv": ["conv1.w", "conv1.b"],
+    "dense": ["dense1.w", "dense1.b"],
+    "batch norm": ["bn1.gamma", "bn1.beta"],
 }
 
 
@@ -36,8 +69,7 @@ def test_every_layer_passes(name, n, backend):
     report = gradcheck(layer, input_shape=shape, n=n, samples=None, backend=backend)
     assert report.passed, str(report)
     assert report.tolerance == 1e-7
-    arrays = ["x"] + (["conv1.w", "conv1.b"] if name.startswith("conv") else [])
-    assert [row.name for row in report.rows] == (["x", "dense1.w", "dense1.b"] if name == "dense" else arrays)
+    assert [row.name for row in report.rows] == ["x", *PARAMETERS.get(name.split(",")[0], [])]
     assert all(len(row.analytic) == np.prod(row.shape) for row in report.rows)  # every single entry
 
 
@@ -61,6 +93,51 @@ def test_a_small_network_passes_on_every_entry_with_fast_kernels():
     ]
     report = gradcheck(Network(layers, (7, 6, 2)), samples=None, backend="fast")
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_batch_norm_of_flat_inputs_passes(backend):
+    report = gradcheck(BatchNorm(), input_shape=(7,), n=6, samples=None, backend=backend)
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_network_of_every_other_layer_passes(backend):
+    layers = [Conv2D(3, 3, padding="same"), Tanh(), BatchNorm(), AveragePool2D(2), Conv2D(16, 3), ReLU(), MaxPool2D(2)]
+    layers += [BatchNorm(), LeakyReLU(0.3), GlobalAveragePool2D(), Sigmoid(), Dense(3)]
+    network = Network(layers, (13, 14, 2), seed=3)
+    network.state[...] += 1
+    before = network.state.copy()
+    report = gradcheck(network, n=3, samples=40, backend=backend)
+    assert report.passed, str(report)
+    np.testing.assert_array_equal(network.state, before)
+
+
+class Centred(Dense):
+    """Subtracts a running mean, also in training: its output depends on its state."""
+
+    def _build(self, in_shape):
+        shape, specs = super()._build(in_shape)
+        return shape, [*specs, StateSpec("mean", shape, 0.25)]
+
+    def _forward(self, x, training):
+        out = np.square(super()._forward(x, training) - self.state["mean"])
+        if training:
+            self.next_state["mean"] += 1
+            self._root = super()._forward(x, training) - self.state["mean"]
+        return out
+
+    def _backward(self, dout, need_dx):
+        return super()._backward(2 * self._root * dout, need_dx)
+
+
+def test_state_is_held_still_while_differences_are_taken():
+    network = Network([Centred(3)], (4,), backend="reference")
+    network.state[...] = (1, 2, 3)
+    for subject in (network, network.layers[0]):
+        report = gradcheck(subject, n=3, samples=None)
+        assert report.passed, str(report)
+    assert network.state.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -96,6 +173,15 @@ def let_negatives_through(dout, out, dx):
     dx[...] = dout
 
 
+def forget_that_x_moves_the_variance(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
+    reference.batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta)
+    dx[...] = gamma / np.sqrt(var + eps) * (dout - dbeta / len(x))
+
+
+def take_the_input_for_the_output(dout, out, dx):
+    dx[...] = dout * (1 - np.arctanh(out) ** 2)
+
+
 def slightly_too_large(dout, x, w, dx, dw, db):
     reference.dense_backward(dout, x, w, dx, dw, db)
     dw *= 1 + 1e-6
@@ -110,6 +196,8 @@ def slightly_too_large(dout, x, w, dx, dw, db):
         (MaxPool2D(2), (6, 8, 3), "maxpool2d_backward", give_ties_to_the_last, ["x"]),
         (ReLU(), (6, 8, 3), "relu_backward", let_negatives_through, ["x"]),
         (Dense(4), (6,), "dense_backward", slightly_too_large, ["dense1.w"]),
+        (Tanh(), (6,), "tanh_backward", take_the_input_for_the_output, ["x"]),
+        (BatchNorm(), (6, 8, 3), "batchnorm_backward", forget_that_x_moves_the_variance, ["x"]),
     ],
 )
 def test_a_broken_backward_is_caught_and_named(layer, shape, kernel, function, wrong):
@@ -163,6 +251,84 @@ def test_an_entry_on_a_kink_is_left_out_and_counted():
     assert "2 (-1)" in str(gradcheck(ReLU(), x))
     nothing_left = gradcheck(ReLU(), np.zeros((1, 3)))
     assert not nothing_left.passed  # nothing compared is no pass
+    assert "nothing could be checked" in str(nothing_left) and "WRONG" not in str(nothing_left)
+    assert nothing_left.to_json()["max_error"] is None
+
+
+def two_convolutions():
+    """Return a network whose only bias of conv2 moves so many ReLUs at once that each step crosses a kink."""
+    return Network([Conv2D(1, 3), ReLU(), Conv2D(1, 3), ReLU(), Flatten(), Dense(10)], backend="reference")
+
+
+def test_what_could_not_be_checked_is_neither_right_nor_wrong(tmp_path):
+    report = gradcheck(two_convolutions())
+    row = next(row for row in report.rows if row.name == "conv2.b")
+    assert (row.passed, row.kinks, len(row.analytic), row.verdict) == (None, 1, 0, "not checked")
+    assert report.passed and report.unchecked == ["conv2.b"] and report.max_error < 1e-7
+    text = str(report)
+    assert "inf" not in text and "nan" not in text and "WRONG" not in text
+    assert "every gradient that could be checked agrees" in text and "\nnot checked: conv2.b; try another seed" in text
+    document = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert document["passed"] is True and document["unchecked"] == ["conv2.b"]
+    assert [array["passed"] for array in document["arrays"]].count(None) == 1
+    texts = [text.get_text() for text in report.plot(tmp_path / "report.png").axes[0].texts]
+    assert texts.count("not checked") == 1 and not any("wrong" in text for text in texts)
+
+
+def test_a_wrong_array_is_wrong_though_another_could_not_be_checked():
+    report = gradcheck(two_convolutions(), backend=broken("dense_backward", slightly_too_large))
+    assert not report.passed and report.unchecked == ["conv2.b"]
+    assert [row.name for row in report.rows if row.passed is False] == ["dense1.w"]
+    assert "backward is WRONG where marked" in str(report)
+
+
+class Centre(Layer):
+    """Subtract the batch's mean, as a batch normalisation does: a bias before it changes nothing."""
+
+    def _build(self, in_shape):
+        return in_shape, []
+
+    def _forward(self, x, training):
+        self._saved = True
+        return x - x.mean(axis=0)
+
+    def _backward(self, dout, need_dx):
+        return dout - dout.mean(axis=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_gradient_that_is_truly_zero_passes_with_rounding_in_it(seed):
+    network = Network([Dense(6), Centre(), Dense(3)], (8,), backend="reference", seed=seed)
+    report = gradcheck(network, n=7, samples=None, seed=seed)
+    assert report.passed, str(report)
+    bias = next(row for row in report.rows if row.name == "dense1.b")
+    assert 0 < np.abs(bias.numeric).max() < 1e-11  # rounding, which a relative error would magnify
+
+
+def test_a_gradient_that_should_be_zero_but_is_small_is_wrong():
+    def leak(dout, x, w, dx, dw, db):
+        reference.dense_backward(dout, x, w, dx, dw, db)
+        db += 1e-9
+
+    network = Network([Dense(6), Centre(), Dense(3)], (8,), backend="reference")
+    report = gradcheck(network, n=7, samples=None, backend=broken("dense_backward", leak))
+    assert "dense1.b" in [row.name for row in report.rows if row.passed is False]
+
+
+def test_progress_counts_up_to_all_entries():
+    calls = []
+    gradcheck(Dense(5), input_shape=(7,), samples=10, progress=lambda *call: calls.append(call))
+    assert [done for _, done, _ in calls[:-1]] == list(range(1, 26))
+    assert calls[-1] == ("dense1.b", 25, 25) and {total for *_, total in calls} == {25}
+    assert list(dict.fromkeys(name for name, *_ in calls)) == ["x", "dense1.w", "dense1.b"]
+
+
+def test_a_notebook_shows_a_table_with_its_text_escaped():
+    report = gradcheck(Dense(2), input_shape=(3,))
+    rows = [dataclasses.replace(report.rows[0], name="<b>&"), *report.rows[1:]]
+    text = dataclasses.replace(report, title="a < b", rows=rows)._repr_html_()
+    assert text.count("<tr>") == 4 and text.count("<td>") == 3 * 8 and "<caption>a &lt; b</caption>" in text
+    assert "<td>&lt;b&gt;&amp;</td>" in text and "<b>" not in text and "every gradient agrees" in text
 
 
 def test_the_subject_is_left_as_it_was():

@@ -67,3 +67,4 @@ def test_saliency_is_the_slope_of_the_difference_of_two_logits(fuse):
         checked += abs(numeric) > 1e-3
     assert checked >= 3
     np.testing.assert_allclose(saliency(network, image, 3, 5), -slopes)
+    assert not network.grads.any()  # a training step under way keeps its gradients

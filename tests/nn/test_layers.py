@@ -3,7 +3,21 @@
 import numpy as np
 import pytest
 
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn import (
+    AveragePool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
 from numcnn.errors import ConfigError, NumcnnError, ShapeError
 
 
@@ -26,6 +40,14 @@ def one(layer, shape, dtype=np.float64, backend="reference"):
         (Dense(7), (12,), (7,)),
         (ReLU(), (3, 4, 5), (3, 4, 5)),
         (Dropout(0.5), (9,), (9,)),
+        (AveragePool2D(2), (11, 11, 3), (5, 5, 3)),
+        (AveragePool2D((2, 3), stride=2), (7, 8, 1), (3, 3, 1)),
+        (GlobalAveragePool2D(), (7, 8, 5), (5,)),
+        (BatchNorm(), (3, 4, 5), (3, 4, 5)),
+        (BatchNorm(), (9,), (9,)),
+        (Tanh(), (3, 4, 5), (3, 4, 5)),
+        (Sigmoid(), (9,), (9,)),
+        (LeakyReLU(), (3, 4, 5), (3, 4, 5)),
     ],
 )
 def test_output_shapes(layer, in_shape, out_shape):
@@ -100,6 +122,12 @@ def test_a_wrong_upstream_gradient_is_named():
         (lambda: Dense(-1), "Dense units is -1; wants"),
         (lambda: Dropout(1.0), "Dropout rate is 1.0; wants a number from 0 up to, not including, 1"),
         (lambda: Dropout("half"), "Dropout rate is 'half'"),
+        (lambda: AveragePool2D(0), "AveragePool2D pool_size is 0; wants"),
+        (lambda: AveragePool2D(2, stride=0), "AveragePool2D stride is 0; wants"),
+        (lambda: LeakyReLU(0), r"LeakyReLU slope is 0; wants a number between 0 and 1 \(for 0 there is ReLU\)"),
+        (lambda: LeakyReLU(1), "LeakyReLU slope is 1; wants"),
+        (lambda: BatchNorm(momentum=1), "BatchNorm momentum is 1; wants a number from 0 up to, not including, 1"),
+        (lambda: BatchNorm(eps=0), "BatchNorm eps is 0; wants a number above 0"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_named(make, text):
@@ -113,6 +141,12 @@ def test_a_wrong_argument_is_named(make, text):
         ([Conv2D(4, 5)], (4, 9, 1), "conv1: a 5x5 window doesn't fit an input of 4x9 pixels"),
         ([MaxPool2D(2), MaxPool2D(8)], (14, 14, 1), "pool2: a 8x8 window doesn't fit an input of 7x7 pixels"),
         ([Dense(4)], (4, 9, 1), r"dense1: input is \(N, 4, 9, 1\); wants \(N, D\): put a Flatten before it"),
+        ([AveragePool2D(5)], (4, 9, 1), "avgpool1: a 5x5 window doesn't fit an input of 4x9 pixels"),
+        (
+            [Flatten(), GlobalAveragePool2D()],
+            (4, 9, 1),
+            r"globalpool1: input is \(N, 36\); wants images \(N, H, W, C\)",
+        ),
         ([Flatten(), Conv2D(4, 3)], (9, 9, 1), r"conv1: input is \(N, 81\); wants images \(N, H, W, C\)"),
     ],
 )
@@ -130,7 +164,8 @@ def test_backward_needs_a_training_forward():
 
 def test_inference_between_forward_and_backward_disturbs_nothing():
     rng = np.random.default_rng(0)
-    layers = [Conv2D(3, 3, padding="same"), ReLU(), MaxPool2D(2), Dropout(0.3), Flatten(), Dense(4)]
+    layers = [Conv2D(3, 3, padding="same"), BatchNorm(), ReLU(), MaxPool2D(2), LeakyReLU(), Dropout(0.3)]
+    layers += [Tanh(), AveragePool2D(1), Sigmoid(), GlobalAveragePool2D(), BatchNorm(), Dense(4)]
     network = Network(layers, (6, 6, 1), dtype=np.float64, backend="reference")
     x, other, dout = rng.standard_normal((3, 6, 6, 1)), rng.standard_normal((5, 6, 6, 1)), rng.standard_normal((3, 4))
     network.forward(x, training=True)
@@ -171,6 +206,32 @@ def test_buffers_are_made_once():
 
 
 def test_layers_describe_themselves():
-    layer = Conv2D(4, 3, padding="same")
-    assert repr(layer) == "Conv2D(filters=4, kernel_size=(3, 3), stride=(1, 1), padding='same', init='he_normal')"
-    assert type(layer)(**layer.config()).config() == layer.config()
+    conv = Conv2D(4, 3, padding="same")
+    assert repr(conv) == "Conv2D(filters=4, kernel_size=(3, 3), stride=(1, 1), padding='same', init='he_normal')"
+    for layer in (conv, AveragePool2D(3, 1), LeakyReLU(0.2), BatchNorm(0.8, 1e-3), GlobalAveragePool2D(), Tanh()):
+        assert type(layer)(**layer.config()).config() == layer.config()
+
+
+@pytest.mark.parametrize("backend", ["reference", "fast"])
+def test_batch_norm_trains_on_the_batch_and_reads_by_the_running_statistics(backend):
+    rng = np.random.default_rng(0)
+    x = rng.normal((5, -2), (3, 0.5), (40, 2))
+    network = one(BatchNorm(momentum=0.75), (2,), backend=backend)
+    out = network.forward(x, training=True)
+    np.testing.assert_allclose(out, (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5), rtol=1e-9, atol=1e-9)
+    assert network.state.tolist() == [0, 0, 1, 1]  # forward alone changes nothing
+    network.backward(np.ones_like(x))
+    mean, var = 0.25 * x.mean(axis=0), 0.75 + 0.25 * x.var(axis=0, ddof=1)
+    np.testing.assert_allclose(network.state, [*mean, *var], rtol=1e-12)
+    network.backward(np.ones_like(x))  # of the same forward: once is enough
+    np.testing.assert_allclose(network.state, [*mean, *var], rtol=1e-12)
+    np.testing.assert_allclose(network.forward(x), (x - mean) / np.sqrt(var + 1e-5), rtol=1e-9)
+    assert not network.decay.any()
+
+
+def test_batch_norm_of_one_value_a_channel_is_its_shift():
+    network = one(BatchNorm(), (3,))
+    network.layers[0].params["beta"][...] = (1, 2, 3)
+    np.testing.assert_array_equal(network.forward(np.array([[7.0, 8, 9]]), training=True), [[1, 2, 3]])
+    network.backward(np.ones((1, 3)))
+    assert np.isfinite(network.state).all() and np.isfinite(network.grads).all()

@@ -4,7 +4,21 @@ import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
 
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn import (
+    AveragePool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
 from numcnn.errors import ShapeError
 from numcnn.nn.models import make_layers
 
@@ -16,14 +30,20 @@ class Leaky(ReLU):
         return np.where(x > 0, x, x / 10).astype(x.dtype)
 
 
-block = [Conv2D(16, 3), ReLU(), MaxPool2D(2)]
+def block(kernel_size=3, padding="valid"):
+    return [Conv2D(16, kernel_size, padding=padding), ReLU(), MaxPool2D(2)]
+
+
 NETWORKS = {
     "canonical": lambda: make_layers("canonical"),
-    "same padding, which has no stage": lambda: [Conv2D(16, 5, padding="same"), *block[1:], Flatten(), Dense(10)],
+    "same padding, which has no stage": lambda: [*block(5, "same"), Flatten(), Dense(10)],
     "layers that don't fuse": lambda: [Conv2D(6, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)],
-    "dropout, and a last ReLU": lambda: [*block, Dropout(0.5), Flatten(), Dense(32), Dropout(0.2), ReLU(), Dense(3)],
+    "dropout, and a last ReLU": lambda: [*block(), Dropout(0.5), Flatten(), Dense(32), Dropout(0.2), ReLU(), Dense(3)],
     "dense only": lambda: [Flatten(), Dense(48), ReLU(), Dense(7), ReLU()],
     "a ReLU that no dense layer does": lambda: [ReLU(), Flatten(), Dense(10)],
+    "batch norm": lambda: [*block(), BatchNorm(), Flatten(), Dense(10)],
+    "average pools": lambda: [*block(), AveragePool2D(2), LeakyReLU(), GlobalAveragePool2D(), Dense(10)],
+    "tanh and sigmoid": lambda: [Flatten(), Dense(48), Tanh(), Dense(7), Sigmoid()],
     "a ReLU of another kind": lambda: [Flatten(), Dense(48), Leaky(), Dense(7)],
 }
 
@@ -45,8 +65,9 @@ def test_it_says_what_the_network_says(name, fuse):
 
 
 def test_the_canonical_network_goes_by_stages():
-    assert len(network_of("canonical").reader()._stages) == 5  # pixels, two blocks, two dense layers
-    assert network_of("layers that don't fuse").reader()._stages is None
+    assert len(network_of("canonical").reader()._make_stages().stages) == 5  # pixels, two blocks, two dense layers
+    for name in ("layers that don't fuse", "batch norm", "average pools", "tanh and sigmoid"):
+        assert network_of(name).reader()._plan is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -75,7 +96,7 @@ def test_what_reads_no_pictures_has_no_reader():
 def test_later_changes_of_the_network_do_not_reach_it():
     network = network_of("canonical", backend=BACKEND)
     reader, image = network.reader(), draw_digits(600, 11)[0][0]
-    before = reader.logits(image).copy()
+    before = reader.logits(image)
     network.params[...] = 0
     np.testing.assert_array_equal(reader.logits(image), before)
     assert not network.logits(image).any()

@@ -1,25 +1,22 @@
-"""The pad's errands, without a window: no failure costs anything that was there before, and each is told."""
+"""The pad's background tasks, without a window: no failure costs anything that was there before, and each is told."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pygame
 import pytest
 from pads import SIZE, drag, mouse, settle, small
+from processes import PATIENCE_SECONDS, read_until, running, wait_for
 
 import numcnn
 from numcnn.cli import main
 from numcnn.pad import app, store
-from numcnn.pad.background import PERSONAL, Keeper
+from numcnn.pad.background import PERSONAL, BackgroundTasks
 from numcnn.pad.learner import Learner
 
-PATIENCE_SECONDS = 60
 SHIPPED = small()
 
 
@@ -30,27 +27,29 @@ def empty_home(home):
 
 
 @pytest.fixture
-def keeper():
-    keeper = Keeper(store.OwnSet(), store.Autosave(), shipped=SHIPPED, weights="pad")
-    yield keeper
-    keeper.close([])
+def tasks():
+    tasks = BackgroundTasks(store.OwnSet(), store.Autosave(), shipped=SHIPPED, weights="pad")
+    yield tasks
+    tasks.close([])
 
 
-def ended(keeper):
-    """Wait until no errand is under way; return what came of all of them."""
-    began, found = time.perf_counter(), []
-    while keeper.busy:
-        assert time.perf_counter() - began < PATIENCE_SECONDS
-        found += keeper.done()
-        time.sleep(0.005)
-    return found + keeper.done()
+def ended(tasks):
+    """Wait until no task is running; return what came of all of them."""
+    found = []
+
+    def idle():
+        found.extend(tasks.results())
+        return not tasks.busy
+
+    wait_for(idle, "tasks to end")
+    return found + tasks.results()
 
 
-def swapped(keeper):
+def swapped(tasks):
     """Press B; return what came of it."""
-    keeper.swap()
-    (done,) = ended(keeper)
-    return done
+    tasks.swap()
+    (result,) = ended(tasks)
+    return result
 
 
 def files(home):
@@ -62,91 +61,91 @@ DAMAGED = {"cut off": lambda whole: whole[:1000], "a text": lambda whole: b"not 
 
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
 @pytest.mark.parametrize("aside", [False, True])
-def test_damaged_weights_of_ones_own_stay_where_they_are_and_are_told(keeper, home, damage, aside):
+def test_damaged_weights_of_ones_own_stay_where_they_are_and_are_told(tasks, home, damage, aside):
     path = store.forgotten_weights() if aside else store.personal_weights()
     small(seed=5).save(path)
     path.write_bytes(damage(path.read_bytes()))
     before = files(home)
-    assert keeper.own_network() is None
-    told = keeper.done()
+    assert tasks.own_network() is None
+    told = tasks.results()
     assert len(told) == (0 if aside else 1)
-    for done in (*told, swapped(keeper), swapped(keeper)):
-        assert done.kind == "bad" and done.network is None
-        assert str(path) in done.words and "can't be used" in done.words and "T learns" in done.words
-        assert files(home) == before and keeper.note == ""
+    for result in (*told, swapped(tasks), swapped(tasks)):
+        assert result.kind == "bad" and result.network is None
+        assert str(path) in result.words and "can't be used" in result.words and "T learns" in result.words
+        assert files(home) == before and tasks.note == ""
     small(seed=5).save(path)  # mended
-    assert swapped(keeper).network is not None and keeper.note == PERSONAL
+    assert swapped(tasks).network is not None and tasks.note == PERSONAL
 
 
-def test_a_network_that_reads_no_digits_is_told_with_its_file(keeper, home):
+def test_a_network_that_reads_no_digits_is_told_with_its_file(tasks, home):
     small(classes=26).save(store.personal_weights())
     before = files(home)
-    done = swapped(keeper)
-    assert "personal.npz can't be used" in done.words and "to ten digits" in done.words
-    assert files(home) == before and keeper.note == ""
+    result = swapped(tasks)
+    assert "personal.npz can't be used" in result.words and "to ten digits" in result.words
+    assert files(home) == before and tasks.note == ""
 
 
-def test_b_goes_by_the_network_that_is_shown_not_by_the_files(keeper, home):
+def test_b_goes_by_the_network_that_is_shown_not_by_the_files(tasks, home):
     small(seed=5).save(store.personal_weights())  # there, but other weights were named and are shown
-    done = swapped(keeper)
-    assert keeper.note == PERSONAL and store.personal_weights().exists()
-    np.testing.assert_array_equal(done.network.params, small(seed=5).params)
+    result = swapped(tasks)
+    assert tasks.note == PERSONAL and store.personal_weights().exists()
+    np.testing.assert_array_equal(result.network.params, small(seed=5).params)
     store.personal_weights().unlink()
-    done = swapped(keeper)
-    assert done.network is SHIPPED and keeper.note == "" and "B brings" not in done.words
-    assert "no weights of yours yet" in swapped(keeper).words
+    result = swapped(tasks)
+    assert result.network is SHIPPED and tasks.note == "" and "B brings" not in result.words
+    assert "no weights of yours yet" in swapped(tasks).words
 
 
-def test_b_pressed_quickly_ends_where_as_many_slow_ones_would(keeper):
+def test_b_pressed_quickly_ends_where_as_many_slow_ones_would(tasks):
     small(seed=5).save(store.personal_weights())
     for _ in range(4):
-        keeper.swap()
-    shown = [done.network is SHIPPED for done in ended(keeper)]
-    assert shown == [False, True, False, True] and keeper.note == ""
+        tasks.swap()
+    shown = [result.network is SHIPPED for result in ended(tasks)]
+    assert shown == [False, True, False, True] and tasks.note == ""
     assert not store.personal_weights().exists() and store.forgotten_weights().exists()
 
 
 @pytest.mark.parametrize("aside", [False, True])
-def test_weights_that_cannot_be_moved_leave_the_network_that_is_shown(keeper, aside):
+def test_weights_that_cannot_be_moved_leave_the_network_that_is_shown(tasks, aside):
     small(seed=5).save(store.personal_weights())
     if aside:
         assert store.forget()
         obstacle = store.personal_weights()
     else:
-        assert swapped(keeper).network is not None
+        assert swapped(tasks).network is not None
         obstacle = store.forgotten_weights()
-    note = keeper.note
+    note = tasks.note
     (obstacle / "full").mkdir(parents=True)
-    done = swapped(keeper)
-    assert done.kind == "bad" and done.network is None and keeper.note == note
+    result = swapped(tasks)
+    assert result.kind == "bad" and result.network is None and tasks.note == note
     (obstacle / "full").rmdir()
     obstacle.rmdir()
-    assert swapped(keeper).network is not None and keeper.note != note
+    assert swapped(tasks).network is not None and tasks.note != note
 
 
-def test_of_labels_for_the_same_strokes_the_last_one_holds(keeper):
+def test_of_labels_for_the_same_strokes_the_last_one_holds(tasks):
     one, other = [[(0.1, 0), (0, 9)]], [[(0.1, 0), (0, 9)], [(3, 3)]]
 
     def told(label, strokes):
-        keeper.keep(label, strokes)
-        (done,) = ended(keeper)
-        assert done.button == "Undo"
-        return done.words, [digit.label for digit in store.OwnSet().read()[0]]
+        tasks.keep(label, strokes)
+        (result,) = ended(tasks)
+        assert result.button == "Undo"
+        return result.words, [digit.label for digit in store.OwnSet().read()[0]]
 
     assert told(4, one) == ("kept: this is a 4  (1 of yours)", [4])
     assert told(4, one) == ("kept already: this is a 4  (1 of yours)", [4])
     assert told(9, one) == ("was 4, now 9  (1 of yours)", [9])
     assert told(9, other) == ("kept: this is a 9  (2 of yours)", [9, 9])
     assert told(0, other) == ("was 9, now 0  (2 of yours)", [9, 0])
-    keeper.take_back()
-    assert [done.words for done in ended(keeper)] == ["taken back: the 0"]
+    tasks.take_back()
+    assert [result.words for result in ended(tasks)] == ["taken back: the 0"]
     assert [digit.label for digit in store.OwnSet().read()[0]] == [9]
 
 
 class Lesson:
-    """What ``numcnn learn`` would do, as far as the keeper sees it, at the moment that the test chooses."""
+    """What ``numcnn learn`` would do, as far as the tasks see it, at the moment that the test chooses."""
 
-    share = 0.5
+    progress = 0.5
 
     def __init__(self):
         self.go_on, self.stopped = threading.Event(), False
@@ -162,73 +161,65 @@ class Lesson:
 
 
 @pytest.fixture
-def lesson(keeper, monkeypatch):
+def lesson(tasks, monkeypatch):
     """A lesson under way, in place of the process."""
     lesson = Lesson()
     monkeypatch.setattr("numcnn.pad.background.Learner", lambda weights: lesson)
-    keeper.own.add(1, [[(0, 0), (0, 9)]])
-    keeper.learn()
-    began = time.perf_counter()
-    while not keeper.progress:
-        assert time.perf_counter() - began < PATIENCE_SECONDS
-        time.sleep(0.001)
+    tasks.own.add(1, [[(0, 0), (0, 9)]])
+    tasks.learn()
+    wait_for(lambda: tasks.progress, "the lesson to begin")
     return lesson
 
 
-def test_weights_put_aside_at_the_moment_that_they_were_learnt_are_taken_up_all_the_same(keeper, lesson):
+def test_weights_put_aside_at_the_moment_that_they_were_learnt_are_taken_up_all_the_same(tasks, lesson):
     small(seed=5).save(store.personal_weights())
-    assert swapped_meanwhile(keeper).network is not None and keeper.note == PERSONAL
+    assert swapped_meanwhile(tasks).network is not None and tasks.note == PERSONAL
     small(seed=6).save(store.personal_weights())  # the process has written, and ends in a moment
-    assert swapped_meanwhile(keeper).network is SHIPPED and not store.personal_weights().exists()
+    assert swapped_meanwhile(tasks).network is SHIPPED and not store.personal_weights().exists()
     lesson.go_on.set()
-    (done,) = ended(keeper)
-    assert done.words.startswith("learnt 1 digit in ") and keeper.note == PERSONAL
-    np.testing.assert_array_equal(done.network.params, small(seed=6).params)
+    (result,) = ended(tasks)
+    assert result.words.startswith("learnt 1 digit in ") and tasks.note == PERSONAL
+    np.testing.assert_array_equal(result.network.params, small(seed=6).params)
     assert store.personal_weights().exists()
-    assert swapped(keeper).network is SHIPPED and store.forgotten_weights().exists()
+    assert swapped(tasks).network is SHIPPED and store.forgotten_weights().exists()
 
 
-def swapped_meanwhile(keeper):
+def swapped_meanwhile(tasks):
     """Press B while a lesson goes on; return what came of it."""
-    keeper.swap()
-    began, found = time.perf_counter(), []
-    while not found:
-        assert time.perf_counter() - began < PATIENCE_SECONDS
-        found = keeper.done()
-        time.sleep(0.005)
-    return found[0]
+    tasks.swap()
+    return wait_for(tasks.results, "a task to end")[0]
 
 
-def test_what_is_learnt_is_shown_after_what_was_asked_before(keeper, lesson):
+def test_what_is_learnt_is_shown_after_what_was_asked_before(tasks, lesson):
     small(seed=5).save(store.personal_weights())
-    keeper.learn()
-    assert [done.words for done in keeper.done()] == ["already learning"]
-    keeper.swap()  # yours
-    keeper.swap()  # shipped
-    keeper._worker.submit(lambda: None).result()
+    tasks.learn()
+    assert [result.words for result in tasks.results()] == ["already learning"]
+    tasks.swap()  # yours
+    tasks.swap()  # shipped
+    tasks._worker.submit(lambda: None).result()
     lesson.go_on.set()
-    keeper._lesson.result()
-    shown = [done.network is SHIPPED for done in ended(keeper)]
-    assert shown == [False, True, False] and keeper.note == PERSONAL
+    tasks._lesson.result()
+    shown = [result.network is SHIPPED for result in ended(tasks)]
+    assert shown == [False, True, False] and tasks.note == PERSONAL
     np.testing.assert_array_equal(numcnn.load(store.personal_weights()).params, small(seed=5).params)
 
 
-class Vanishing(Keeper):
-    """A keeper whose process is gone as soon as one has looked at it."""
+class Vanishing(BackgroundTasks):
+    """Tasks whose process is gone as soon as one has looked at it."""
 
     _learner = property(
         lambda self: self.__dict__.pop("there", None), lambda self, learner: self.__dict__.update(there=learner)
     )
 
 
-def test_a_lesson_that_ends_while_the_pad_closes_costs_nothing(keeper, lesson):
-    keeper.__class__, keeper.there = Vanishing, keeper.__dict__.pop("_learner")
-    keeper.close([])
+def test_a_lesson_that_ends_while_the_pad_closes_costs_nothing(tasks, lesson):
+    tasks.__class__, tasks.there = Vanishing, tasks.__dict__.pop("_learner")
+    tasks.close([])
     assert lesson.stopped
 
 
-def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(keeper, home, no_display, monkeypatch):
-    pad = app.Pad(SHIPPED, SIZE, keeper=keeper)
+def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(tasks, home, no_display, monkeypatch):
+    pad = app.Pad(SHIPPED, SIZE, tasks=tasks)
     told = []
     say = pad.say
     monkeypatch.setattr(pad, "say", lambda words, *more: told.append(words) or say(words, *more))
@@ -296,16 +287,10 @@ def test_a_drawing_that_cannot_be_kept_when_the_pad_closes_is_told_in_the_termin
 @pytest.mark.skipif(sys.platform == "win32", reason="there it ends a process at once")
 def test_a_pad_that_is_terminated_keeps_the_drawing_and_says_so(home, tmp_path):
     SHIPPED.save(tmp_path / "small.npz")
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRAW_AND_WAIT, tmp_path / "small.npz"],
-        env={**os.environ, "SDL_VIDEODRIVER": "dummy", "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "drawn\n"
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=PATIENCE_SECONDS)
+    with running("-c", DRAW_AND_WAIT, tmp_path / "small.npz", SDL_VIDEODRIVER="dummy") as process:
+        read_until(process.stdout, "drawn")
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate()
     assert process.returncode == 143 and told == "numcnn draw: terminated\n"
     assert len(store.Autosave().restore()) == 1
 
@@ -355,15 +340,15 @@ def stand_in(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("out", ["", "warning: no JSON", "[]", "{}", json.dumps({"digits": 3, "held_out": 4})])
-def test_a_report_of_learning_that_is_none_is_told(keeper, stand_in, out):
+def test_a_report_of_learning_that_is_none_is_told(tasks, stand_in, out):
     stand_in(f"echo '{out}'")
-    keeper.own.add(1, [[(0, 0), (0, 9)]])
-    keeper.learn()
-    (done,) = ended(keeper)
-    assert done.kind == "bad" and done.words.startswith("learning failed: ")
+    tasks.own.add(1, [[(0, 0), (0, 9)]])
+    tasks.learn()
+    (result,) = ended(tasks)
+    assert result.kind == "bad" and result.words.startswith("learning failed: ")
 
 
 def test_the_seconds_are_those_that_one_has_waited(stand_in):
     stand_in(f"sleep 0.3\necho '{json.dumps({'digits': 3, 'seconds': 0.01})}'")
     report = Learner("pad").report()
-    assert report["digits"] == 3 and 0.3 <= report["seconds"] < 30
+    assert report["digits"] == 3 and 0.3 <= report["seconds"] < PATIENCE_SECONDS

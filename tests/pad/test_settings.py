@@ -7,7 +7,7 @@ import pytest
 from pads import press, settle, small
 
 from numcnn.pad import app, store
-from numcnn.pad.background import Keeper
+from numcnn.pad.background import BackgroundTasks
 from numcnn.pad.drawing.theme import THEMES
 
 pytestmark = pytest.mark.usefixtures("no_display")
@@ -21,7 +21,7 @@ def start():
     def started(**settings):
         while pads:
             pads.pop().close()
-        pads.append(app.Pad(small(), (640, 480), keeper=Keeper(settings=store.Settings()), **settings))
+        pads.append(app.Pad(small(), (640, 480), tasks=BackgroundTasks(settings=store.Settings()), **settings))
         assert pads[-1].step()
         return pads[-1]
 
@@ -72,7 +72,7 @@ def test_settings_that_cannot_be_kept_when_the_pad_closes_are_handed_on_to_be_to
     press(pad, pygame.K_RIGHTBRACKET)
     store.Settings().path.mkdir()
     start()
-    (told,) = pad.keeper.lost
+    (told,) = pad.tasks.lost
     assert told.startswith(f"cannot use {store.Settings().path}: ")
 
 

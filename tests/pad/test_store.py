@@ -1,22 +1,20 @@
 """The pad's user data: nothing is lost or half-written, with two pads, killed ones, and no room on the disk."""
 
+import contextlib
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import read_until, running
 
-import numcnn
 from numcnn.errors import DataError
 from numcnn.pad import store
 from numcnn.pad.canvas import read_strokes
 
-ROOT = Path(numcnn.__file__).parents[1]
 FOUR = [[(0.0, 0.0), (0.5, 40.25), (30.0, 40.0)], [(25, 5), (25, 80)]]
 DOT = [[(3, 4)]]
 
@@ -24,12 +22,6 @@ DOT = [[(3, 4)]]
 @pytest.fixture
 def own(tmp_path):
     return store.OwnSet(tmp_path / "data" / "own.jsonl")
-
-
-def python(code, *arguments, **settings):
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], env={**os.environ, "PYTHONPATH": str(ROOT)}, **settings
-    )
 
 
 def labels(own):
@@ -64,9 +56,9 @@ def test_digits_come_back_as_they_were_drawn(own):
 @pytest.mark.parametrize(
     ("label", "strokes", "text"),
     [
-        (10, DOT, "the label is 10; wants a digit from 0 to 9"),
+        (10, DOT, "the label is 10; it must be a digit from 0 to 9"),
         ("4", DOT, "the label is '4'"),
-        (True, DOT, "wants a digit from 0 to 9"),
+        (True, DOT, "it must be a digit from 0 to 9"),
         (4, [], "nothing is drawn"),
         (4, [[]], "nothing is drawn"),
         (4, [[(0, float("nan"))]], "NaN"),
@@ -128,12 +120,10 @@ def test_a_half_line_at_the_end_costs_only_itself(own):
     own.path.write_bytes(whole[:-20])
     digits, problems = own.read()
     assert [digit.label for digit in digits] == [1]
-    assert problems == [
-        f"{own.path}, line 2: is only half there, as when a program is stopped while it writes; left out"
-    ]
+    assert problems == [f"{own.path}, line 2: is cut off, as when a program is stopped while it writes; left out"]
     own.add(6, DOT)  # on a line of its own
     digits, problems = own.read()
-    assert [digit.label for digit in digits] == [1, 6] and len(problems) == 1 and "line 2: is no JSON" in problems[0]
+    assert [digit.label for digit in digits] == [1, 6] and len(problems) == 1 and "line 2: is not JSON" in problems[0]
     own.path.write_bytes(whole[:-1])  # whole but for the line's end, as some editors leave it
     assert labels(own) == [1, 2]
     own.add(7, DOT)
@@ -141,15 +131,15 @@ def test_a_half_line_at_the_end_costs_only_itself(own):
 
 
 GARBAGE = [
-    (b"garbage", "is no JSON"),
-    (b"\x00\xff\xfe", "is no JSON"),
-    (b"[" * 100_000, "is no JSON"),
-    (b"[1, 2]", 'wants {"label": 4, "strokes": '),
-    (b'{"label": 12, "strokes": [[[0, 0]]]}', "the label is 12; wants a digit from 0 to 9"),
-    (b'{"label": 4}', "its strokes can't be used: wants a list of strokes"),
+    (b"garbage", "is not JSON"),
+    (b"\x00\xff\xfe", "is not JSON"),
+    (b"[" * 100_000, "is not JSON"),
+    (b"[1, 2]", 'expected an object like {"label": 4, "strokes": '),
+    (b'{"label": 12, "strokes": [[[0, 0]]]}', "the label is 12; it must be a digit from 0 to 9"),
+    (b'{"label": 4}', "its strokes can't be used: expected a list of strokes"),
     (b'{"label": 4, "strokes": [[[0, NaN]]]}', "beyond 1e+100; wants finite numbers; left out"),
     (b'{"label": 4, "strokes": [[[0, 1e999]]]}', "infinite"),
-    (b'{"label": 4, "strokes": [[["0", 1]]]}', "wants a list of strokes"),
+    (b'{"label": 4, "strokes": [[["0", 1]]]}', "expected a list of strokes"),
     (b'{"label": 4, "strokes": [[[0, 0]]], "time": 5}', "the time is 5"),
 ]
 
@@ -159,9 +149,10 @@ def test_a_whole_line_of_another_form_is_not_called_a_half_one(own, content):
     own.path.parent.mkdir()
     own.path.write_bytes(content)
     digits, (problem,) = own.read()
-    assert digits == [] and "half" not in problem
+    assert digits == [] and "cut off" not in problem
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(("line", "text"), GARBAGE)
 def test_a_garbage_line_is_named_with_its_number(own, line, text):
     own.add(1, DOT)
@@ -214,6 +205,7 @@ ADD_MANY = """
 import sys
 from numcnn.pad.store import OwnSet
 own = OwnSet(sys.argv[1])
+print("ready", flush=True)
 sys.stdin.readline()
 for i in range(int(sys.argv[3])):
     own.add(int(sys.argv[2]), [[(j, i) for j in range(300)]])
@@ -223,30 +215,41 @@ for i in range(int(sys.argv[3])):
 """
 
 
-def at_once(processes):
-    """Let processes that wait for a line begin together, and see all of them end well."""
-    for process in processes:
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+def at_once(code, *arguments):
+    """Run code in two processes, one for each of the ``arguments``, that begin together; see both of them end well."""
+    with waiting(code, *arguments[0]) as one, waiting(code, *arguments[1]) as other:
+        for process in (one, other):
+            begin(process)
+        for process in (one, other):
+            _, told = process.communicate()
+            assert process.returncode == 0, told
+
+
+@contextlib.contextmanager
+def waiting(code, *arguments):
+    """Run code in a process that has said "ready", and waits for a line."""
+    with running("-c", code, *arguments, stdin=subprocess.PIPE) as process:
+        read_until(process.stdout, "ready")
+        yield process
+
+
+def begin(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 def test_two_pads_at_once_lose_nothing(own):
-    pads = [python(ADD_MANY, own.path, label, 40, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for label in (1, 2)]
-    at_once(pads)
+    at_once(ADD_MANY, (own.path, 1, 40), (own.path, 2, 40))
     assert sorted(labels(own)) == [1] * 32 + [2] * 32
 
 
 def test_a_killed_pad_leaves_whole_lines(own):
-    pad = python(ADD_MANY, own.path, 3, 100_000, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    pad.stdin.write(b"\n")
-    pad.stdin.flush()
-    for _ in range(20):
-        assert pad.stdout.readline()
-    pad.send_signal(signal.SIGKILL)
-    told = len(pad.communicate(timeout=60)[0].split()) + 20
+    with waiting(ADD_MANY, own.path, 3, 100_000) as pad:
+        begin(pad)
+        for _ in range(20):
+            assert pad.stdout.readline()
+        pad.kill()
+        told = 20 + len(pad.stdout.readlines())
     digits, problems = own.read()
     kept = told - told // 5
     assert kept - 1 <= len(digits) <= kept + 1 and problems == []
@@ -264,31 +267,23 @@ def autosave(tmp_path):
 
 def test_the_last_drawing_comes_back(autosave):
     assert autosave.restore() == [] and autosave.problem is None
-    autosave.update(FOUR)
+    autosave.save(FOUR)
     (first, second) = store.Autosave(autosave.path).restore()
     np.testing.assert_array_equal(first, FOUR[0])
     np.testing.assert_array_equal(second, FOUR[1])
     assert len(read_strokes(autosave.path)) == 2  # what `numcnn draw --strokes` reads
-    autosave.flush([])
+    autosave.save([])
     assert store.Autosave(autosave.path).restore() == [] and autosave.problem is None
 
 
-def test_it_is_written_once_a_second_at_most_and_only_when_it_is_new(autosave, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(store.time, "monotonic", lambda: now[0])
-    autosave.update(DOT)
-    now[0] += 0.5
-    autosave.update(FOUR)
+def test_it_is_written_only_when_it_is_new(autosave):
+    autosave.save(DOT)
     assert len(autosave.restore()) == 1
-    now[0] += 0.5
-    autosave.update(FOUR)
-    assert len(autosave.restore()) == 2
     autosave.path.unlink()
-    now[0] += 5
-    autosave.update(FOUR)
+    autosave.save(DOT)
     assert not autosave.path.exists()
-    autosave.flush(DOT)
-    assert len(autosave.restore()) == 1
+    autosave.save(FOUR)
+    assert len(autosave.restore()) == 2
 
 
 @pytest.mark.parametrize(
@@ -301,7 +296,7 @@ def test_a_damaged_drawing_is_told_and_the_sheet_empty(autosave, content):
     assert autosave.restore() == []
     assert autosave.problem.startswith(f"the last drawing is lost: {autosave.path}: ")
     assert autosave.problem.endswith("; the file is now drawing.json.damaged")
-    autosave.flush(FOUR)
+    autosave.save(FOUR)
     assert autosave.problem is None and len(autosave.restore()) == 2
     aside = autosave.path.with_name("drawing.json.damaged")
     assert aside.read_bytes() == content
@@ -310,32 +305,33 @@ def test_a_damaged_drawing_is_told_and_the_sheet_empty(autosave, content):
 
 
 def test_a_drawing_that_came_back_and_stays_as_it_is_is_not_written_again(autosave):
-    autosave.flush(FOUR)
+    autosave.save(FOUR)
     again = store.Autosave(autosave.path)
     strokes = again.restore()
-    autosave.flush(DOT)  # another pad
-    again.flush(strokes)
+    autosave.save(DOT)  # another pad
+    again.save(strokes)
     assert len(store.Autosave(autosave.path).restore()) == 1
 
 
 def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, little_room):
-    autosave.flush(FOUR)
+    autosave.save(FOUR)
     little_room(20)
-    autosave.flush([*FOUR, *DOT])
+    autosave.save([*FOUR, *DOT])
     assert "cannot keep the drawing in" in autosave.problem and len(autosave.restore()) == 2
     assert os.listdir(autosave.path.parent) == ["drawing.json"]
     little_room(resource.RLIM_INFINITY)
-    autosave.flush([[(float("nan"), 0)]])
+    autosave.save([[(float("nan"), 0)]])
     assert "NaN" in autosave.problem and len(autosave.restore()) == 2
-    autosave.flush(FOUR)  # undone: then the file has it already
+    autosave.save(FOUR)  # undone: then the file has it already
     assert autosave.problem is None
-    autosave.flush([*FOUR, *DOT])
+    autosave.save([*FOUR, *DOT])
     assert autosave.problem is None and len(autosave.restore()) == 3
 
 
 # Personal weights
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_settings_come_back_and_damaged_ones_are_none(tmp_path):
     settings = store.Settings(tmp_path / "data" / "settings.json")
     assert settings.read() == {}
@@ -356,6 +352,7 @@ CHANGE_MANY = """
 import sys
 from numcnn.pad.store import Settings
 settings = Settings(sys.argv[1])
+print("ready", flush=True)
 sys.stdin.readline()
 for i in range(30):
     settings.change({sys.argv[2]: i})
@@ -365,8 +362,7 @@ for i in range(30):
 
 def test_two_pads_that_change_settings_at_once_lose_none(tmp_path):
     path = tmp_path / "settings.json"
-    pads = [python(CHANGE_MANY, path, name, stdin=subprocess.PIPE) for name in ("theme", "pen")]
-    at_once(pads)
+    at_once(CHANGE_MANY, (path, "theme"), (path, "pen"))
     assert store.Settings(path).read() == {"theme": 29, "pen": 29}
 
 

@@ -7,37 +7,37 @@ import json
 import pytest
 
 from numcnn.errors import ConfigError
-from numcnn.training.config import PRESETS, TrainConfig, add_config_arguments, config_from_arguments
+from numcnn.training.config import PRESETS, TrainConfig, add_config_arguments, config_from_arguments, in_options
 
 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"epochs": 0}, "--epochs is 0; wants 1 or more"),
-        ({"batch_size": 0}, "--batch-size is 0; wants 1 or more"),
-        ({"batch_size": 2.5}, "--batch-size is 2.5; wants int"),
-        ({"lr": 0.0}, "--lr is 0.0; wants a number above 0"),
-        ({"lr": float("nan")}, "--lr is nan; wants a finite number"),
-        ({"optimizer": "rmsprop"}, "--optimizer is 'rmsprop'; choose one of adamw, adam, sgd"),
-        ({"schedule": "linear"}, "--schedule is 'linear'; choose one of constant"),
-        ({"model": "vgg"}, "--model is 'vgg'; choose one of canonical"),
-        ({"backend": "gpu"}, "--backend is 'gpu'; choose one of fast, reference"),
-        ({"seed": -1}, "--seed is -1; wants 0 or more"),
-        ({"limit": 0}, "--limit is 0; wants 1 or more"),
-        ({"momentum": 3.0}, "--momentum is 3.0; wants 0 or more and below 1"),
-        ({"label_smoothing": 1.0}, "--label-smoothing is 1.0; wants 0 or more and below 1"),
-        ({"augment": 3.0}, "--augment is 3.0; wants 0 or more and below 2.5"),
-        ({"dropout": 1.0}, "--dropout is 1.0; wants 0 or more and below 1"),
-        ({"average": 1.0}, "--average is 1.0; wants 0 or more and below 1"),
-        ({"weight_decay": -1.0}, "--weight-decay is -1.0; wants 0 or more"),
-        ({"nesterov": True}, "--nesterov goes with --optimizer sgd"),
-        ({"patience": 3, "val": 0.0}, "--patience waits for a better validation accuracy"),
-        ({"patience": 3, "keep": "last"}, "but --keep last, which the presets best and pad have, keeps the last epoch"),
-        ({"test": False, "val": 0}, "--no-test judges by validation images, but none are held out; add --val"),
-        ({"epochs": True}, "--epochs is True; wants int"),
-        ({"fuse": "yes"}, "^fuse is 'yes'; wants True or False"),
-        ({"nesterov": 1}, "^nesterov is 1; wants True or False"),
-        ({"optimizer": "adam", "weight_decay": 0.1}, "--weight-decay goes with sgd or adamw"),
+        ({"epochs": 0}, "`epochs` is 0; wants 1 or more"),
+        ({"batch_size": 0}, "`batch_size` is 0; wants 1 or more"),
+        ({"batch_size": 2.5}, "`batch_size` is 2.5; wants int"),
+        ({"lr": 0.0}, "`lr` is 0.0; wants a number above 0"),
+        ({"lr": float("nan")}, "`lr` is nan; wants a finite number"),
+        ({"optimizer": "rmsprop"}, "`optimizer` is 'rmsprop'; choose one of adamw, adam, sgd"),
+        ({"schedule": "linear"}, "`schedule` is 'linear'; choose one of constant"),
+        ({"model": "vgg"}, "`model` is 'vgg'; choose one of canonical"),
+        ({"backend": "gpu"}, "`backend` is 'gpu'; choose one of fast, reference"),
+        ({"seed": -1}, "`seed` is -1; wants 0 or more"),
+        ({"limit": 0}, "`limit` is 0; wants 1 or more"),
+        ({"momentum": 3.0}, "`momentum` is 3.0; wants 0 or more and below 1"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` is 1.0; wants 0 or more and below 1"),
+        ({"augment": 3.0}, "`augment` is 3.0; wants 0 or more and below 2.5"),
+        ({"dropout": 1.0}, "`dropout` is 1.0; wants 0 or more and below 1"),
+        ({"average": 1.0}, "`average` is 1.0; wants 0 or more and below 1"),
+        ({"weight_decay": -1.0}, "`weight_decay` is -1.0; wants 0 or more"),
+        ({"nesterov": True}, "`nesterov` goes with `optimizer='sgd'`; adamw has"),
+        ({"patience": 3, "val": 0.0}, "`patience` waits for a better validation accuracy"),
+        ({"patience": 3, "keep": "last"}, "but `keep='last'` keeps the last epoch"),
+        ({"test": False, "val": 0}, "`test=False` judges by validation images, but none are held out; add `val`"),
+        ({"epochs": True}, "`epochs` is True; wants int"),
+        ({"fuse": "yes"}, "^`fuse` is 'yes'; wants True or False"),
+        ({"nesterov": 1}, "^`nesterov` is 1; wants True or False"),
+        ({"optimizer": "adam", "weight_decay": 0.1}, "`weight_decay` goes with sgd or adamw"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, text):
@@ -79,7 +79,7 @@ def test_a_preset_gives_way_to_options_and_what_is_on_can_be_switched_off():
 def test_patience_is_told_what_holds_nothing_out():
     with pytest.raises(ConfigError, match=r"--preset fast holds nothing out for validation; add --val, such as"):
         parse("--preset", "fast", "--patience", "3")
-    with pytest.raises(ConfigError, match="it can't go with --val 0"):
+    with pytest.raises(ConfigError, match="it can't go with `val=0`"):
         parse("--preset", "fast", "--patience", "3", "--val", "0")
     assert parse("--preset", "fast", "--patience", "3", "--val", "0.1").patience == 3
 
@@ -89,6 +89,19 @@ def test_patience_is_told_what_keeps_the_last_epoch(preset):
     with pytest.raises(ConfigError, match=r"leave out --patience, or add --keep best$"):
         parse("--preset", preset, "--patience", "3")
     assert parse("--preset", preset, "--patience", "3", "--keep", "best").patience == 3
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("`batch_size` is 0; wants 1 or more", "--batch-size is 0; wants 1 or more"),
+        ("`nesterov` goes with `optimizer='sgd'`", "--nesterov goes with --optimizer sgd"),
+        ("`test=False` wants `val=0.1`", "--no-test wants --val 0.1"),
+        ("a file named a`b", "a file named a`b"),
+    ],
+)
+def test_the_command_line_words_settings_as_options(message, text):
+    assert in_options(message) == text
 
 
 def test_help_says_what_the_option_does_not_what_the_field_is():
@@ -113,7 +126,7 @@ def test_the_optimisers_own_rate_and_decay_hold_where_none_is_given():
 
 
 @pytest.mark.parametrize(("name", "value"), [("disturb", 1.1), ("pen", 1.005)])
-def test_strengths_that_no_augmentation_takes_are_named_by_their_option(name, value):
-    with pytest.raises(ConfigError, match=f"--{name} is {value}; wants 1 or less"):
+def test_strengths_that_no_augmentation_takes_are_named(name, value):
+    with pytest.raises(ConfigError, match=f"`{name}` is {value}; wants 1 or less"):
         TrainConfig(**{name: value})
     assert TrainConfig(**{name: 1}).augmentation is not None

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 import tracemalloc
 
 import numpy as np
@@ -12,9 +13,10 @@ from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Ne
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.kernels import thread_team
+from numcnn.nn.data_parallel import count_shares
 from numcnn.nn.models import make_layers
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import Monitor, fit, state_from_json, state_to_json
+from numcnn.training.loop import Monitor, _is_far_off, fit, state_from_json, state_to_json
 
 
 def small(seed=0):
@@ -189,6 +191,19 @@ def test_outliers_are_not_misread():
     assert accuracy(none, of_none) == 0  # and no division by zero
 
 
+class Kept(Monitor):
+    """Note which epochs are kept, and which are the best."""
+
+    def __init__(self):
+        self.epochs, self.best = [], []
+
+    def on_kept(self, network, state):
+        self.epochs.append(state.epoch)
+
+    def on_epoch(self, network, optimizer, state, best):
+        self.best += [state.epoch] if best else []
+
+
 class Best(Monitor):
     """Keep the parameters of the best epoch, and those that the next one begins with."""
 
@@ -228,13 +243,88 @@ def test_without_validation_the_latest_is_the_best_and_nothing_stops_early():
 def test_a_loss_that_is_not_finite_stops_with_an_explanation():
     images, labels = draw_digits(600, 11)
     config = TrainConfig(epochs=3, batch_size=50, optimizer="sgd", lr=1e6, schedule="constant")
-    text = r"the loss became (nan|inf) in epoch \d+, batch \d+, at learning rate 1e\+06"
+    text = r"the loss became (nan|inf) \(epoch \d+, batch \d+, learning rate 1e\+06; "
     for backend in {"reference", BACKEND}:
         network = small()
         network.backend = backend
         with pytest.raises(DivergedError, match=text) as caught:
             fit(network, (images, labels), None, config)
-        assert "try a smaller --lr" in str(caught.value)
+        assert "try a smaller `lr`" in str(caught.value)
+
+
+def test_a_network_that_collapsed_is_not_kept():
+    images, labels = draw_digits(600, 11)
+    network, monitor = small(), Kept()
+    network.layers[0].params["b"][...] = -1e3  # no ReLU lets anything through
+    config = TrainConfig(epochs=2, batch_size=50)
+    text = r"the network collapsed: it gives the same answer to every picture \(epoch 1, batch 12, .*clip=1"
+    with pytest.raises(DivergedError, match=text):
+        fit(network, (images, labels), (images, labels), config, monitor=monitor)
+    assert monitor.epochs == []
+
+
+def linear():
+    """Return a network without a ReLU that could die."""
+    return Network([Flatten(), Dense(20), Dense(10)], normalisation=(0.13, 0.31), backend=BACKEND)
+
+
+@pytest.mark.parametrize(("epochs", "stops"), [(14, range(9, 14)), (4, [4])])
+def test_a_loss_that_stays_far_above_guessing_stops_the_run(epochs, stops):
+    images, labels = draw_digits(600, 11)
+    labels = np.random.default_rng(0).permutation(labels)
+    settings = {"optimizer": "sgd", "lr": 1e3, "clip": 1.0, "schedule": "constant"}  # far off, and always finite
+    text = r"the loss is \S+ and doesn't come down; guessing costs 2.30 \(epoch (\d+)"
+    with pytest.raises(DivergedError, match=text) as caught:
+        fit(linear(), (images, labels), None, TrainConfig(epochs=epochs, batch_size=50, **settings))
+    assert int(re.search(text, str(caught.value))[1]) in stops
+
+
+def linear_classifier():
+    return Network([Flatten(), Dense(10)], normalisation=(0.13, 0.31), backend=BACKEND)
+
+
+def test_what_counts_as_far_off():
+    assert not _is_far_off(22, 0.1, 10, 0.5) and _is_far_off(24, 0.1, 10, 0.5)  # ten times ln 10
+    assert not _is_far_off(350, 0.1, 10, 40)  # an untrained network that badly initialised
+    assert not _is_far_off(1e6, 0.6, 10, 4)  # a perceptron
+    assert _is_far_off(1e6, 0.55, 2, 4) and not _is_far_off(1e6, 0.7, 2, 4)
+
+
+ODD_RUNS = {
+    "a high rate that recovers": ({"optimizer": "adamw", "lr": 0.03, "epochs": 3}, {}),
+    "a rate that changes nothing": ({"optimizer": "sgd", "lr": 1e-12, "epochs": 3}, {}),
+    "one image at a time": ({"optimizer": "sgd", "lr": 1e-3, "batch_size": 1, "epochs": 1}, {"count": 150}),
+    "random labels": ({"epochs": 3}, {"random": True}),
+    "label smoothing": ({"epochs": 2, "label_smoothing": 0.9}, {}),
+    "one step": (
+        {"optimizer": "sgd", "lr": 4.0, "batch_size": 600, "epochs": 1, "schedule": "constant"},
+        {"of": linear},
+    ),
+    "one image": ({"epochs": 3}, {"count": 1}),
+    "one class": ({"epochs": 3, "optimizer": "sgd", "lr": 1.0}, {"label": 3}),
+    "nothing but blank pictures": ({"epochs": 2}, {"blank": True}),
+    "only outliers": ({"epochs": 2, "outliers": True}, {"label": 10}),
+    "a perceptron": ({"optimizer": "sgd", "lr": 1e4, "epochs": 14}, {"of": linear_classifier}),
+    "a bad first guess": ({"optimizer": "sgd", "lr": 1e-12, "epochs": 14}, {"scale": 100}),
+}
+
+
+@pytest.mark.parametrize("name", ODD_RUNS)
+def test_odd_but_honest_runs_go_on(name):
+    settings, data = ODD_RUNS[name]
+    images, labels = draw_digits(600, 11)
+    count = data.get("count", 600)
+    images, labels = images[:count], labels[:count]
+    if data.get("random"):
+        labels = np.random.default_rng(0).permutation(labels)
+    if data.get("blank"):
+        images = np.zeros_like(images)
+    if "label" in data:
+        labels = np.full_like(labels, data["label"])
+    network = data.get("of", small)()
+    network.params *= data.get("scale", 1)
+    config = TrainConfig(**{"batch_size": 50, **settings})
+    assert fit(network, (images, labels), None, config).epoch == config.epochs
 
 
 def test_clipping_bounds_each_step():
@@ -249,7 +339,7 @@ def test_clipping_bounds_each_step():
 def test_batches_cover_each_epoch_once_in_an_order_of_its_own():
     images = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
     examples = Examples(images, np.arange(50) % 10, np.arange(0, 50, 2))
-    batches = Batches(examples, 8, seed=1, network=small())
+    batches = Batches(examples, 8, 1, small().pixel_reader)
     assert len(batches) == 4 and len(examples) == 25
     network = small()
     orders = []
@@ -270,7 +360,7 @@ def test_batches_cover_each_epoch_once_in_an_order_of_its_own():
 def test_parts_of_a_batch_are_those_of_the_whole():
     images, labels = draw_digits(30, 11)
     network = small()
-    (batch,) = Batches(Examples.all_of(images, labels), 30, seed=1, network=network).epoch(0)
+    (batch,) = Batches(Examples.all_of(images, labels), 30, 1, network.pixel_reader).epoch(0)
     whole = batch.fill(np.empty((30, 28, 28, 1), np.float32))
     part = batch.fill(np.empty((9, 28, 28, 1), np.float32), 4, 13)
     np.testing.assert_array_equal(part, whole[4:13])
@@ -300,8 +390,9 @@ def test_patience_that_has_run_out_stays_so_when_the_run_goes_on():
     ("images", "text"),
     [
         (np.zeros((5, 56, 56), np.uint8), r"pictures are \(5, 56, 56\); wants \(28, 28\)"),
-        (np.zeros((5, 28, 28), int), "pictures are int64; wants uint8 from 0 to 255 or floats"),
-        (np.full((5, 28, 28), 200.0), "float pictures go from 200.0 to 200.0; wants 0 to 1"),
+        (np.full((5, 28, 28), 256), "pictures are int64 and go from 256 to 256; wants 0 to 255"),
+        (np.zeros((5, 28, 28), complex), "pictures are complex128; wants integers from 0 to 255, floats"),
+        (np.full((5, 28, 28), 200.0), "pictures are float64 and go from 200.0 to 200.0; wants 0 to 1"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(images, text):
@@ -324,8 +415,7 @@ def test_equal_bytes_when_the_work_is_shared(threads):
         results = set()
         for _ in range(2):
             network = Network(make_layers("canonical"), normalisation=(0.13, 0.31))
-            network.use_kernels_for()
-            assert network._replicas.shares(128) == threads
+            assert count_shares(128, network.flops, network.kernels) == threads
             network.fit(images[:384], labels[:384], epochs=2, batch_size=128)
             results.add(network.params.tobytes())
         assert len(results) == 1
@@ -343,24 +433,14 @@ def test_weights_that_the_last_step_breaks_are_noticed(with_validation):
     images, labels = draw_digits(600, 11)
     data = images[:50], labels[:50]
     config = TrainConfig(epochs=1, batch_size=50, optimizer="sgd", lr=1e300, schedule="constant")
-    network = Network(small().layers, dtype=np.float64, backend=BACKEND)
+    network = small().copy(dtype=np.float64, backend=BACKEND)
     network.params *= 1e10
-    with pytest.raises(DivergedError, match=r"the loss became nan in epoch 1, batch \d.*not finite: conv1.w"):
+    with pytest.raises(DivergedError, match=r"the loss became nan \(epoch 1, batch \d.*not finite: conv1.w"):
         fit(network, data, data if with_validation else None, config)
 
 
 def test_the_last_epoch_is_kept_where_that_is_wanted():
     images, labels = draw_digits(600, 11)
-
-    class Kept(Monitor):
-        def on_start(self, network, state, images_per_epoch):
-            self.epochs, self.best = [], []
-
-        def on_kept(self, network, state):
-            self.epochs.append(state.epoch)
-
-        def on_epoch(self, network, optimizer, state, best):
-            self.best += [state.epoch] if best else []
 
     # The rate falls to nothing at once, so no later epoch is better than the first.
     settings = {"epochs": 3, "batch_size": 50, "optimizer": "sgd", "lr": 1e-12, "schedule": "constant"}

@@ -2,13 +2,11 @@
 
 import json
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 from conftest import COMPILED, draw_digits
+from processes import held, running
 
 import numcnn
 from numcnn.data.pendigits import PenDigits
@@ -42,13 +40,10 @@ def own_file(tmp_path):
     return path
 
 
-def command(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "numcnn", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def finished(*arguments):
+    """Run a command of numcnn; return the finished process, and what it wrote on stdout and stderr."""
+    with running("-m", "numcnn", *arguments) as process:
+        return process, *process.communicate()
 
 
 def test_it_reads_its_user_afterwards_and_forgets_little(people):
@@ -56,7 +51,7 @@ def test_it_reads_its_user_afterwards_and_forgets_little(people):
     before = network.params.copy()
     *replay, source = personal.replay_for(network, 600)
     images, labels = draw_digits(600, 11)
-    fresh = personal.handwriting.drawn_plainly(PenDigits(crosses(40, 1), np.full(40, 4), np.zeros(40, np.uint8)))
+    fresh = personal.handwriting.render_plain(PenDigits(crosses(40, 1), np.full(40, 4), np.zeros(40, np.uint8)))
     assert personal.accuracy(network, *fresh) < 0.5
     recipe = personal.Recipe(replay=600, own_images=300)
     learner = personal.fine_tune(network, people, replay, recipe=recipe)
@@ -115,8 +110,7 @@ def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path,
     if known == "real":
         request.getfixturevalue("real_mnist")
     out = tmp_path / "mine.npz"
-    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out, "--json")
-    text, errors = process.communicate(timeout=240)
+    process, text, errors = finished("learn", "--weights", "mnist", "--own", own_file, "--out", out, "--json")
     assert process.returncode == 0, errors
     report = json.loads(text)
     assert report["digits"] == 8 and report["labels"][4] == 8 and report["held_out"] is None
@@ -126,25 +120,23 @@ def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path,
 
 
 def test_the_text_names_what_it_knew(own_file, tmp_path):
-    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", tmp_path / "mine.npz")
-    text, errors = process.communicate(timeout=240)
+    command = "learn", "--weights", "mnist", "--own", own_file, "--out", tmp_path / "mine.npz"
+    process, text, errors = finished(*command)
     assert process.returncode == 0, errors
     _, knew, source, _ = text.splitlines()
     assert knew.startswith("what it knew") and source.strip() == "generated digits"  # there is no MNIST here
 
 
 def test_a_killed_process_leaves_nothing(own_file, tmp_path):
-    out = tmp_path / "mine.npz"
-    process = command("learn", "--weights", "mnist", "--own", own_file, "--out", out)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    command = "learn", "--weights", "mnist", "--own", own_file, "--out", tmp_path / "mine.npz"
+    with held(personal.Tether, "on_batch", 5, *command) as process:  # in the middle of the lesson
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".npz"] == []
     assert len(own_file.read_text().splitlines()) == 8
 
 
 def test_an_empty_set_is_no_traceback():
-    process = command("evaluate", "--own", "--weights", "mnist")
-    _, errors = process.communicate(timeout=240)
+    process, _, errors = finished("evaluate", "--own", "--weights", "mnist")
     assert process.returncode == 2 and "Traceback" not in errors and errors.startswith("numcnn evaluate: ")

@@ -115,6 +115,24 @@ def test_a_missing_moment_is_refused(finished):
         run_folder.load_run(folder.folder)
 
 
+@pytest.mark.parametrize(
+    ("result", "stays"),
+    [
+        ({"train_loss": 0.4, "val_loss": None}, True),
+        ({"train_loss": 2.31, "val_loss": None}, False),  # guessing costs ln 10 = 2.303
+        ({"train_loss": 9.0, "val_loss": 0.4}, True),  # a peak early in the epoch
+        ({"train_loss": 0.4, "val_loss": 2.4}, False),
+    ],
+)
+def test_of_a_run_that_diverged_only_a_useful_best_stays(finished, result, stays):
+    folder, network, _ = finished
+    folder.save_best(network, result)
+    folder.discard_useless_best()
+    assert folder.best.exists() == stays
+    assert (folder.folder / "log.csv").exists()
+    folder.discard_useless_best()  # also where there is none
+
+
 def test_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [str(run_folder.new_folder(None, "mnist-canonical")) for _ in range(3)] == [

@@ -85,13 +85,21 @@ def _shrink(ink: Floats, W: int, H: int, amount: Scalar, out: Floats) -> None:
 
 
 @kernel
-def _smooth(lattice: Floats, strength: Scalar, grid: Grid, along: Floats, places: Floats) -> None:
+def _smooth(
+    lattice: Floats,
+    strength: Scalar,
+    weights_y: Floats,
+    weights_x: Floats,
+    H: int,
+    W: int,
+    along: Floats,
+    places: Floats,
+) -> None:
     """places (H*W,) = strength * the spline between lattice points: one of ``reference_augment.smooth_fields``.
 
-    The weights along y are (points,H), along x (points,W).  Three in seven of them are zero, but to multiply whole rows
+    weights_y (points,H) and weights_x (points,W) are flat.  Three in seven of them are zero, but to multiply whole rows
     costs less than to skip them.
     """
-    H, W, weights_y, weights_x = grid
     GY, GX = weights_y.size // H, weights_x.size // W
     for y in range(H):
         for g in range(GX):
@@ -136,17 +144,13 @@ def _change_pen(image: AnyArray, width: Scalar, W: int, H: int, ink: Floats) -> 
     for y in range(H):
         for x in range(W):
             ink[0, (y + 2) * P + x + 2] = image[y * W + x]
-    plane = 0
-    if width > 0:
-        _grow(ink[0], W, H, False, min(width, one), ink[1])
-        plane = 1
-        if width > 1:
-            _grow(ink[1], W, H, True, width - one, ink[0])
-            plane = 0
-    elif width < 0:
+    if width < 0:
         _shrink(ink[0], W, H, min(-width, one), ink[1])
-        plane = 1
-    return plane
+        return 1
+    steps = int(width > 0) + int(width > 1)
+    for step in range(steps):  # one call, for Numba would compile ``_grow`` once for True and once for False
+        _grow(ink[step], W, H, step == 1, min(width - np.float32(step), one), ink[1 - step])
+    return steps % 2
 
 
 @kernel
@@ -171,8 +175,8 @@ def _find_places(strengths: Floats, grid: Grid, u: Floats, along: Floats, rows: 
             u[i] = two * u[i] - one
         strength = elastic / np.float32(LATTICE_RMS)
         lattice = u[LATTICE : LATTICE + 2 * points]
-        _smooth(lattice[:points], strength, grid, along, rows)
-        _smooth(lattice[points:], strength, grid, along, columns)
+        _smooth(lattice[:points], strength, weights_y, weights_x, H, W, along, rows)
+        _smooth(lattice[points:], strength, weights_y, weights_x, H, W, along, columns)
     else:
         rows[:] = np.float32(0)
         columns[:] = np.float32(0)
@@ -182,27 +186,6 @@ def _find_places(strengths: Floats, grid: Grid, u: Floats, along: Floats, rows: 
             dx = start_x + x
             rows[y * W + x] += right_y * dx + down_y * dy + middle_y
             columns[y * W + x] += right_x * dx + down_x * dy + middle_x
-
-
-@kernel
-def _add_noise(key: np.uint64, counter: np.uint64, level: Scalar, numbers: Floats, target: Floats) -> None:
-    """Add noise of at most ``level`` to target (H*W,).  numbers (H*W,): scratch for its random numbers."""
-    two, white = np.float32(2), np.float32(255)
-    _fill_random(key, counter, numbers)
-    for i in range(target.size):
-        off = two * numbers[i] - np.float32(1)
-        target[i] = min(max(target[i] + level * off * off * off, np.float32(0)), white)
-
-
-@kernel
-def _cut_out(u: Floats, side: Scalar, H: int, W: int, target: Floats) -> None:
-    """Replace a square of target (H*W,) by paper, or by its negative."""
-    two, white = np.float32(2), np.float32(255)
-    top_edge, left_edge = u[CUT_Y] * H - side / two, u[CUT_X] * W - side / two
-    for y in range(H):
-        for x in range(W):
-            if top_edge <= y < top_edge + side and left_edge <= x < left_edge + side:
-                target[y * W + x] = white - target[y * W + x] if u[TURN] < 0.5 else np.float32(0)
 
 
 @kernel
@@ -233,15 +216,22 @@ def _augment(
         _sample(ink[plane], rows, columns, np.float32(H), np.float32(W), W + 4, gain, target)
         level = light * (two * u[LIGHT] - one)
         if level > 0:
-            _smooth(u[first - points : first], level, grid, along, rows)
+            _smooth(u[first - points : first], level, weights_y, weights_x, H, W, along, rows)
             for i in range(H * W):
                 target[i] += (white - target[i]) * rows[i]
         level = white * noise * (two * u[NOISE] - one)
         if level > 0:
-            _add_noise(key, counter + np.uint64(first), level, u[first:count], target)
+            _fill_random(key, counter + np.uint64(first), u[first:count])
+            for i in range(H * W):
+                off = two * u[first + i] - one
+                target[i] = min(max(target[i] + level * off * off * off, np.float32(0)), white)
         side = cutout * (two * u[CUT] - one)
         if side > 0:
-            _cut_out(u, side, H, W, target)
+            top_edge, left_edge = u[CUT_Y] * H - side / two, u[CUT_X] * W - side / two
+            for y in range(H):
+                for x in range(W):
+                    if top_edge <= y < top_edge + side and left_edge <= x < left_edge + side:
+                        target[y * W + x] = white - target[y * W + x] if u[TURN] < 0.5 else np.float32(0)
         for i in range(H * W):
             target[i] = target[i] * scale + shift
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from numcnn.kernels.compilation import compilation_begins
+
 # "reassoc" lets LLVM sum in vector lanes, "contract" lets it use fused multiply-add.  Not in the set: "nnan" and
 # "ninf", which would let LLVM assume that NaN and infinity never occur and so swallow them.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
@@ -98,6 +100,7 @@ if "numba" not in sys.modules:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)
 
 import numba as _numba  # noqa: E402  (after its cache folder is set)
+from numba.core import event  # noqa: E402
 
 numba: NumbaObject = _numba
 
@@ -117,7 +120,14 @@ def kernel(function: Function) -> Function:
         return numba.njit(**settings)(function)
 
 
-def cache_is_empty() -> bool:
-    """Return whether kernels will have to be compiled: none is cached on disk yet."""
-    folder = numba.config.CACHE_DIR
-    return COMPILED and not (folder and any(Path(folder).rglob("ops.*.nbi")))
+class _Compilations(event.Listener):
+    """Notified of each kernel that is compiled, but not of one that is loaded from the cache."""
+
+    def on_start(self, event: NumbaObject) -> None:
+        compilation_begins()
+
+    def on_end(self, event: NumbaObject) -> None:
+        pass
+
+
+event.register("numba:compile", _Compilations())

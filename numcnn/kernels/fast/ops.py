@@ -16,11 +16,12 @@ import numpy as np
 
 from numcnn.errors import ShapeError
 from numcnn.kernels import reference
-from numcnn.kernels.arrays import AnyArray, Floats, Ints, Pair, Scalar
+from numcnn.kernels.arrays import AnyArray, Float64s, Floats, Ints, Pair, Scalar
 from numcnn.kernels.buffers import flat, scratch
 from numcnn.kernels.fast import spin_wait
 from numcnn.kernels.fast.conv_relu_pool import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
 from numcnn.kernels.fast.jit import COMPILED, kernel
+from numcnn.kernels.reference import tanh_forward  # noqa: F401  (NumPy's own is vectorised)
 from numcnn.kernels.reference_augment import Strengths
 from numcnn.kernels.thread_team import one_blas_thread, set_spin_wait, the_team
 
@@ -180,6 +181,66 @@ def relu_backward(dout: Floats, out: Floats, dx: Floats) -> None:
 
 
 @kernel
+def _leaky_relu(x: Floats, sign: Floats, slope: Scalar, out: Floats) -> None:
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for i in range(x.size):
+        out[i] = x[i] * (one if sign[i] > zero else slope)
+
+
+def leaky_relu_forward(x: Floats, slope: float, out: Floats) -> None:
+    """See ``reference.leaky_relu_forward``."""
+    values, result = flat(x, out)
+    _leaky_relu(values, values, x.dtype.type(slope), result)
+
+
+def leaky_relu_backward(dout: Floats, out: Floats, slope: float, dx: Floats) -> None:
+    """See ``reference.leaky_relu_backward``."""
+    gradients, sign, result = flat(dout, out, dx)
+    _leaky_relu(gradients, sign, dout.dtype.type(slope), result)
+
+
+@kernel
+def _tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    one = dout.dtype.type(1)
+    for i in range(dout.size):
+        dx[i] = dout[i] * (one - out[i] * out[i])
+
+
+def tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """See ``reference.tanh_backward``."""
+    _tanh_backward(*flat(dout, out, dx))
+
+
+@kernel
+def _sigmoid_of_exp(x: Floats, out: Floats) -> None:
+    """Turn exp(-abs(x)), which ``out`` holds, into the sigmoid of x."""
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for i in range(x.size):
+        e = out[i]
+        out[i] = (one if x[i] >= zero else e) / (one + e)
+
+
+def sigmoid_forward(x: Floats, out: Floats) -> None:
+    """See ``reference.sigmoid_forward``.  NumPy's exp() is vectorised; Numba's calls the C library for each number."""
+    np.abs(x, out=out)
+    np.negative(out, out=out)
+    np.exp(out, out=out)
+    _sigmoid_of_exp(*flat(x, out))
+
+
+@kernel
+def _sigmoid_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    one = dout.dtype.type(1)
+    for i in range(dout.size):
+        dx[i] = dout[i] * out[i] * (one - out[i])
+
+
+def sigmoid_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """See ``reference.sigmoid_backward``."""
+    _sigmoid_backward(*flat(dout, out, dx))
+
+
+@kernel
 def _dropout(x: Floats, u: Floats, out: Floats, rate: Scalar, scale: Scalar) -> None:
     zero = x.dtype.type(0)
     for i in range(x.size):
@@ -249,6 +310,142 @@ def _maxpool2d_backward(dout: Floats, which: AnyArray, dx: Floats, PH: int, PW: 
 def maxpool2d_backward(dout: Floats, which: AnyArray, dx: Floats, window: Pair, stride: Pair) -> None:
     """See ``reference.maxpool2d_backward``."""
     _maxpool2d_backward(dout, which, dx, *window, *stride)
+
+
+@kernel
+def _averagepool2d_forward(x: Floats, out: Floats, PH: int, PW: int, SH: int, SW: int) -> None:
+    """Add up each window's pixels, all channels together."""
+    N, OH, OW, C = out.shape
+    size = x.dtype.type(PH * PW)
+    for n in range(N):
+        for oy in range(OH):
+            for ox in range(OW):
+                total = out[n, oy, ox]
+                total[:] = 0
+                for ky in range(PH):
+                    for kx in range(PW):
+                        pixel = x[n, oy * SH + ky, ox * SW + kx]
+                        for c in range(C):
+                            total[c] += pixel[c]
+                for c in range(C):
+                    total[c] /= size
+
+
+def averagepool2d_forward(x: Floats, out: Floats, window: Pair, stride: Pair) -> None:
+    """See ``reference.averagepool2d_forward``."""
+    _averagepool2d_forward(x, out, *window, *stride)
+
+
+@kernel
+def _averagepool2d_backward(dout: Floats, dx: Floats, PH: int, PW: int, SH: int, SW: int) -> None:
+    N, OH, OW, C = dout.shape
+    share = dout.dtype.type(1) / dout.dtype.type(PH * PW)
+    for n in range(N):
+        dx[n] = 0
+        for oy in range(OH):
+            for ox in range(OW):
+                gradient = dout[n, oy, ox]
+                for ky in range(PH):
+                    for kx in range(PW):
+                        dpixel = dx[n, oy * SH + ky, ox * SW + kx]
+                        for c in range(C):
+                            dpixel[c] += gradient[c] * share
+
+
+def averagepool2d_backward(dout: Floats, dx: Floats, window: Pair, stride: Pair) -> None:
+    """See ``reference.averagepool2d_backward``."""
+    _averagepool2d_backward(dout, dx, *window, *stride)
+
+
+@kernel
+def _add_up_columns(x: Floats, total: Float64s) -> None:
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            total[c] += x[m, c]
+
+
+@kernel
+def _add_up_squares(x: Floats, mean: Floats, total: Float64s) -> None:
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            difference = x[m, c] - mean[c]
+            total[c] += difference * difference
+
+
+def batchnorm_statistics(x: Floats, mean: Floats, var: Floats) -> None:
+    """See ``reference.batchnorm_statistics``."""
+    M, C = x.shape
+    totals = np.zeros((2, C))
+    _add_up_columns(x, totals[0])
+    mean[...] = totals[0] / M  # not in the loop, where 1/M is rounded and a constant has a variance
+    _add_up_squares(x, mean, totals[1])
+    var[...] = totals[1] / M
+
+
+@kernel
+def _batchnorm_forward(x: Floats, mean: Floats, scale: Floats, beta: Floats, out: Floats) -> None:
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            out[m, c] = (x[m, c] - mean[c]) * scale[c] + beta[c]
+
+
+def batchnorm_forward(
+    x: Floats, mean: Floats, var: Floats, gamma: Floats, beta: Floats, eps: float, out: Floats
+) -> None:
+    """See ``reference.batchnorm_forward``."""
+    _batchnorm_forward(x, mean, gamma / np.sqrt(var + x.dtype.type(eps)), beta, out)
+
+
+@kernel
+def _batchnorm_sums(dout: Floats, x: Floats, mean: Floats, scale: Floats, dgamma: Floats, dbeta: Floats) -> None:
+    M, C = x.shape
+    along_xhat, along_one = np.zeros(C), np.zeros(C)
+    for m in range(M):
+        for c in range(C):
+            along_xhat[c] += dout[m, c] * ((x[m, c] - mean[c]) * scale[c])
+            along_one[c] += dout[m, c]
+    for c in range(C):
+        dgamma[c] = along_xhat[c]
+        dbeta[c] = along_one[c]
+
+
+@kernel
+def _batchnorm_dx(
+    dout: Floats,
+    x: Floats,
+    mean: Floats,
+    scale: Floats,
+    gamma: Floats,
+    mean_along_xhat: Floats,
+    mean_dout: Floats,
+    dx: Floats,
+) -> None:
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            xhat = (x[m, c] - mean[c]) * scale[c]
+            dx[m, c] = gamma[c] * scale[c] * (dout[m, c] - mean_dout[c] - xhat * mean_along_xhat[c])
+
+
+def batchnorm_backward(
+    dout: Floats,
+    x: Floats,
+    mean: Floats,
+    var: Floats,
+    gamma: Floats,
+    eps: float,
+    dx: Floats | None,
+    dgamma: Floats,
+    dbeta: Floats,
+) -> None:
+    """See ``reference.batchnorm_backward``."""
+    scale = 1 / np.sqrt(var + x.dtype.type(eps))
+    _batchnorm_sums(dout, x, mean, scale, dgamma, dbeta)
+    if dx is not None:
+        _batchnorm_dx(dout, x, mean, scale, gamma, dgamma / len(x), dbeta / len(x), dx)
 
 
 @kernel

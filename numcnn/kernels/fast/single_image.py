@@ -1,7 +1,8 @@
 """One picture through a network with minimal overhead around the arithmetic: for drawing pads and cameras.
 
-A *stage* is a compiled kernel with all its arguments bound: calling the stages in turn reads a picture.  Weights
-are converted to the kernels' layout once, when the stage is made, so a stage doesn't see later changes.
+A *stage* is a compiled kernel with all its arguments bound: calling the stages in turn reads a picture.  Weights are
+converted to the kernels' layout once (``conv_weights``, ``dense_weights``), so stages don't see later changes, and the
+stages of several threads share them.
 """
 
 import functools
@@ -15,7 +16,7 @@ from numcnn.kernels.buffers import zeros
 from numcnn.kernels.fast import conv_relu_pool, ops
 from numcnn.kernels.fast.jit import kernel
 from numcnn.kernels.fast.simd import LANES, load, multiply_add, store
-from numcnn.kernels.fused_shapes import forward_way
+from numcnn.kernels.fused_shapes import Shape, forward_way
 
 Stage: TypeAlias = Callable[[], None]
 
@@ -27,22 +28,34 @@ def gather_stage(images: AnyArray, scale: float, shift: float, out: Floats) -> S
     return functools.partial(ops._gather_images, *flat, dtype(scale), dtype(shift), out.reshape(1, -1))
 
 
-def conv_relu_pool_stage(x: Floats, w: Floats, b: Floats, out: Floats) -> Stage:
+def _aligned(w: Floats) -> Floats:
+    weights = zeros(w.shape, w.dtype)
+    weights[...] = w
+    return weights.reshape(-1)
+
+
+def conv_weights(w: Floats, windows: int) -> Floats:
+    """Convert weights (KH,KW,C,F) for ``conv_relu_pool_stage``, with ``windows`` pooled windows in an image."""
+    if forward_way(w.shape, windows) != "winograd":
+        return _aligned(w)
+    _, _, C, F = w.shape
+    u = zeros((16 * C * F,), w.dtype)
+    conv_relu_pool._transform_weights(w.reshape(-1), u, C, F)
+    return u
+
+
+def conv_relu_pool_stage(x: Floats, w_shape: Shape, weights: Floats, b: Floats, out: Floats) -> Stage:
     """Return the stage for ``reference.conv_relu_pool_forward`` of one picture, for shapes that the kernel supports."""
-    shape = conv_relu_pool.geometry(x, w.shape, out)
+    shape = conv_relu_pool.geometry(x, w_shape, out)
     _, _, _, C, _, _, F, PH, PW = shape
     which = zeros((out.size,), np.uint8)
-    flat = x.reshape(-1), out.reshape(-1)
-    if forward_way(w.shape, PH * PW) == "winograd":
-        u, v, m = (zeros((16 * n,), w.dtype) for n in (C * F, PH * PW * C, PH * PW * F))
-        conv_relu_pool._transform_weights(w.reshape(-1), u, C, F)
+    arguments = x.reshape(-1), weights, b, out.reshape(-1), which
+    if forward_way(w_shape, PH * PW) == "winograd":
+        v, m = (zeros((16 * PH * PW * n,), x.dtype) for n in (C, F))
         block = conv_relu_pool._winograd(conv_relu_pool._columns(F, conv_relu_pool.WINDOWS))
-        arguments = flat[0], u, b.copy(), flat[1], which, v, m
+        arguments += v, m
     else:
-        weights = zeros(w.shape, w.dtype)
-        weights[...] = w
-        block = conv_relu_pool.direct_kernel(w.shape)
-        arguments = flat[0], weights.reshape(-1), b.copy(), flat[1], which
+        block = conv_relu_pool.direct_kernel(w_shape)
     return functools.partial(block, *arguments, shape)
 
 
@@ -86,11 +99,14 @@ def _dense_few(x: Floats, w: Floats, b: Floats, out: Floats, relu: bool) -> None
             out[f] = max(out[f], out.dtype.type(0))
 
 
-def dense_stage(x: Floats, w: Floats, b: Floats, out: Floats, relu: bool) -> Stage:
+def dense_weights(w: Floats) -> Floats:
+    """Convert weights (D,F) for ``dense_stage``."""
+    return _aligned(w)
+
+
+def dense_stage(x: Floats, weights: Floats, b: Floats, out: Floats, relu: bool) -> Stage:
     """Return the stage for a dense layer, x (1,D) to out (1,F), with ReLU if ``relu``."""
-    weights = zeros(w.shape, w.dtype)
-    weights[...] = w
-    arguments = x.reshape(-1), weights.reshape(-1), b.copy(), out.reshape(-1)
+    arguments = x.reshape(-1), weights, b, out.reshape(-1)
     columns = next((n for n in (8, 4, 2, 1) if out.size % (n * LANES) == 0), 0)
     if columns:
         return functools.partial(_dense(columns), *arguments, np.zeros(x.size, np.int64), relu)

@@ -1,26 +1,30 @@
-"""The buttons' pictures: strokes on a sheet of 24 x 24, drawn by the project's own brush."""
+"""The icons of the buttons: strokes on a grid of 24 x 24, drawn by the project's own brush."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
+import pygame
 
 from numcnn.imaging import raster
-from numcnn.pad.drawing.theme import ink_surface
+from numcnn.kernels.arrays import Float64s
+from numcnn.pad.drawing.theme import RGB, ink_surface
 
 GRID, PEN = 24, 1.9
 
 
-def _arc(x, y, radius, start, end, points=20):
-    """Return an arc's points; angles in degrees, 0 to the right, growing clockwise."""
+def _arc(x: float, y: float, radius: float, start: float, end: float, points: int = 20) -> Float64s:
+    """Return the points of an arc; angles in degrees, 0 to the right, growing clockwise."""
     angles = np.radians(np.linspace(start, end, points))
     return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1)
 
 
-def _box(left, top, right, bottom):
+def _box(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
     return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
 
 
-def _mirrored(strokes):
+def _mirrored(strokes: Sequence[npt.ArrayLike]) -> list[Float64s]:
     return [np.array([GRID, 0]) + np.array([-1, 1]) * np.asarray(stroke) for stroke in strokes]
 
 
@@ -30,7 +34,7 @@ _ERASER = [(9, 20), (3.5, 14.5), (13.5, 4.5), (20, 11), (11, 20), (9, 20)]
 _SHADE = [[(x, 12 - half), (x, 12 + half)] for x, half in ((13, 7.8), (14.8, 7.2), (16.6, 6.2), (18.3, 4.6))]
 _LID = [[(4, 7), (20, 7)], [(9, 7), (9, 4), (15, 4), (15, 7)]]
 
-STROKES = {
+STROKES: dict[str, Sequence[npt.ArrayLike]] = {
     "undo": _UNDO,
     "redo": _mirrored(_UNDO),
     "erase": [_ERASER, [(8.5, 9.5), (15, 16)], [(11, 20), (20, 20)]],
@@ -51,8 +55,8 @@ STROKES = {
 
 
 @lru_cache(maxsize=256)
-def icon(name, side, color):
-    """Return a button's picture as a transparent surface of side x side pixels.  color: (r, g, b)."""
+def icon(name: str, side: int, color: RGB) -> pygame.Surface:
+    """Return a button's icon as a transparent surface of side x side pixels."""
     scale = side / GRID
     strokes = [scale * np.asarray(stroke, float) for stroke in STROKES[name]]
     return ink_surface(raster.draw(strokes, (side, side), max(1, PEN * scale)), color)

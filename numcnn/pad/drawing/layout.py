@@ -1,61 +1,66 @@
-"""Where everything lies in a window of any size.  Only numbers: nothing is drawn here."""
+"""The position of everything in a window of any size.  Only numbers: nothing is drawn here."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import pygame
 
+from numcnn.pad.canvas import Canvas
+from numcnn.recognition.grouping import Box
+
 # The buttons from top to bottom; None is a gap.
 BUTTONS = ("undo", "redo", "erase", "clear", None, "inside", "why", "learn", None, "save", "theme", "help")
-SMALLEST = 200  # a window that is smaller in either direction is drawn as if it were this large
+SMALLEST = 200  # pixels: a smaller window is laid out as if it had this width or height
 SEEN = 28
 
 
 class Layout(NamedTuple):
-    """Where everything lies, in pixels of the window."""
+    """The position of everything, in pixels of the window."""
 
     text: int  # height of small text
     margin: int
-    buttons: dict  # name -> pygame.Rect
+    buttons: dict[str, pygame.Rect]
     sheet: pygame.Rect
     answer: pygame.Rect
-    seen: pygame.Rect  # what the network sees, one picture a digit
+    seen: pygame.Rect  # what the network sees, one picture per digit
     bars: pygame.Rect
     status: pygame.Rect  # a line below the sheet
-    inside: pygame.Rect  # the panel that shows the network's inside; empty while it is closed
+    inside: pygame.Rect  # the panel with the network's feature maps; empty while it is closed
 
-    def button_at(self, position):
-        """Return the name of the button at a place of the window, or None."""
-        return next((name for name, rect in self.buttons.items() if rect.collidepoint(position)), None)
+    def button_at(self, position: Sequence[float]) -> str | None:
+        """Return the name of the button at a position of the window, or None."""
+        x, y = position
+        return next((name for name, rect in self.buttons.items() if rect.collidepoint(x, y)), None)
 
 
 class Place(NamedTuple):
-    """How the canvas lies on the sheet: a point (x, y) of it is at scale * (x, y) + (left, top) of the window."""
+    """How the canvas is mapped to the sheet: its point (x, y) is at scale * (x, y) + (left, top) of the window."""
 
     scale: float
     left: float
     top: float
     sheet: pygame.Rect
 
-    def to_canvas(self, position):
-        """Return the canvas's point at a place of the window, moved onto the sheet if it lies beyond."""
+    def to_canvas(self, position: Sequence[float]) -> tuple[float, float]:
+        """Return the canvas's point at a position of the window, which is clamped to the sheet."""
         sheet = self.sheet
         x = min(max(position[0], sheet.left), sheet.right)
         y = min(max(position[1], sheet.top), sheet.bottom)
         return (x - self.left) / self.scale, (y - self.top) / self.scale
 
-    def to_window(self, x, y):
-        """Return the place of the window where a point of the canvas lies."""
+    def to_window(self, x: float, y: float) -> tuple[float, float]:
+        """Return the position in the window of a point of the canvas."""
         return self.scale * x + self.left, self.scale * y + self.top
 
-    def rect(self, box):
-        """Return the Rect of the window that a box (left, top, right, bottom) of the canvas covers."""
+    def rect(self, box: Box) -> pygame.Rect:
+        """Return the Rect of the window that a box of the canvas covers."""
         (left, top), (right, bottom) = self.to_window(*box[:2]), self.to_window(*box[2:])
         return pygame.Rect(round(left), round(top), round(right - left), round(bottom - top))
 
 
-def place(canvas, sheet):
-    """Lay the canvas into the middle of the sheet, as large as it fits; smaller where ink beyond it wouldn't."""
+def place(canvas: Canvas, sheet: pygame.Rect) -> Place:
+    """Centre the canvas on the sheet, as large as it fits with all ink, also ink beyond its edges."""
     middle_x, middle_y = canvas.width / 2, canvas.height / 2
     points = [point for stroke in canvas.strokes for point in stroke]
     reach_x = max([middle_x, *(abs(x - middle_x) for x, _ in points)])
@@ -65,10 +70,10 @@ def place(canvas, sheet):
 
 
 @lru_cache(maxsize=8)
-def layout(size, inside=False):
-    """Divide a window of this size (width, height): buttons, sheet, and what the network says.
+def layout(size: tuple[int, int], inside: bool = False) -> Layout:
+    """Divide a window of this size (width, height) among buttons, sheet and the panels.
 
-    ``inside``: make room for the panel that shows the network's inside.
+    ``inside``: make room for the panel with the network's feature maps.
     """
     width, height = (max(v, SMALLEST) for v in size)
     text = max(12, round(min(width / 70, height / 44)))
@@ -86,13 +91,14 @@ def layout(size, inside=False):
     return Layout(text, margin, buttons, sheet, answer, seen, bars, status, pygame.Rect(0, 0, 0, 0))
 
 
-def _buttons(text, margin, height):
+def _buttons(text: int, margin: int, height: int) -> dict[str, pygame.Rect]:
     """Stack the buttons at the left edge, each with an icon and a word below it."""
     count, gaps = len(BUTTONS) - BUTTONS.count(None), BUTTONS.count(None)
     gap = round(0.5 * text)
     room = height - 2 * margin - gaps * gap
     tall, wide = min(round(3.7 * text), room // count), round(4.0 * text)
-    rects, top = {}, margin
+    rects: dict[str, pygame.Rect] = {}
+    top = margin
     for name in BUTTONS:
         if name is None:
             top += gap
@@ -102,7 +108,7 @@ def _buttons(text, margin, height):
     return rects
 
 
-def _panel(panel, text):
+def _panel(panel: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rect, pygame.Rect]:
     """Divide the panel beside the sheet: the answer, the pictures, the bars."""
     answer = pygame.Rect(panel.left, panel.top, panel.width, round(0.23 * panel.height))
     side = SEEN * max(1, round(0.19 * panel.height) // SEEN)
@@ -111,8 +117,10 @@ def _panel(panel, text):
     return answer, seen, pygame.Rect(panel.left, top, panel.width, max(10, panel.bottom - top))
 
 
-def _with_inside(left, bottom, width, margin, text):
-    """Divide the window when the inside is shown: a smaller sheet with the answer below it, the inside beside them."""
+def _with_inside(
+    left: int, bottom: int, width: int, margin: int, text: int
+) -> tuple[pygame.Rect, pygame.Rect, pygame.Rect, pygame.Rect]:
+    """Divide the window with the inside panel open: a smaller sheet, the answer and pictures below it, the panel."""
     room = width - left - 2 * margin
     side = round(max(0.36 * room, min(0.42 * room, 22 * text)))
     height = bottom - margin

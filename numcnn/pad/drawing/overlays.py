@@ -1,10 +1,15 @@
-"""What lies above the pad for a while: a tooltip, a message, the list of keys."""
+"""What is shown above the pad for a while: a tooltip, a message, the list of keys."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pygame
 
-from numcnn.pad.drawing.theme import rounded
+from numcnn.pad.drawing.layout import Layout
+from numcnn.pad.drawing.theme import Theme, Type, rounded
+
+Draw: TypeAlias = Callable[[pygame.Surface], None]
 
 KEYS = (
     ("Left button, pen, finger", "draw"),
@@ -25,7 +30,7 @@ KEYS = (
     ("H, ?", "these keys"),
     ("Esc", "close, quit"),
 )
-VEIL = 170  # of 255: how strongly what lies below the list of keys is veiled
+VEIL = 170  # of 255: opacity of the veil behind the list of keys
 TIPS = {
     "undo": "Undo   Ctrl Z",
     "redo": "Redo   Ctrl Y",
@@ -42,32 +47,32 @@ TIPS = {
 
 @dataclass(frozen=True)
 class Toast:
-    """A message.  kind: "note", "good" or "bad"; button: the word on it, for what can be taken back."""
+    """A message.  kind: "note", "good" or "bad"; button: its label, if what has been done can be undone."""
 
     words: str
     kind: str = "note"
     button: str = ""
 
 
-def tooltip(type_, theme, places, name):
+def tooltip(type_: Type, theme: Theme, places: Layout, name: str) -> tuple[pygame.Rect, Draw]:
     """Return the Rect and the drawing function of a button's tooltip."""
     text, button = places.text, places.buttons[name]
     rect = pygame.Rect(0, 0, type_.width(TIPS[name], text) + round(1.4 * text), round(2.1 * text))
     rect.midleft = button.right + text // 2, button.centery
 
-    def draw(surface):
+    def draw(surface: pygame.Surface) -> None:
         _card(surface, theme, rect, text)
         type_.write(surface, TIPS[name], text, theme.ink, center=rect.center)
 
     return rect.inflate(text, text), draw
 
 
-def toast(type_, theme, places, shown):
-    """Return a message's Rect, its drawing function and the Rect of its button or None."""
+def toast(type_: Type, theme: Theme, places: Layout, shown: Toast) -> tuple[pygame.Rect, Draw, pygame.Rect | None]:
+    """Return a message's Rect, its drawing function, and the Rect of its button or None."""
     text, sheet = places.text, places.sheet
     button_wide = type_.width(shown.button, text, True) + 2 * text if shown.button else 0
     room = max(8 * text, sheet.width - 5 * text - button_wide)
-    lines = [line for part in shown.words.split("\n") for line in type_.folded(part, text, room)]
+    lines = [line for part in shown.words.split("\n") for line in type_.wrapped(part, text, room)]
     wide = max(type_.width(line, text) for line in lines)
     rect = pygame.Rect(0, 0, round(wide + 3.4 * text + button_wide), round((1.45 * len(lines) + 1.2) * text))
     rect.midbottom = sheet.centerx, sheet.bottom - round(2.4 * text)
@@ -75,11 +80,12 @@ def toast(type_, theme, places, shown):
     if shown.button:
         button = pygame.Rect(rect.right - button_wide - text // 2, rect.top, button_wide, rect.height)
 
-    def draw(surface):
+    def draw(surface: pygame.Surface) -> None:
         _card(surface, theme, rect, text)
         color = {"good": theme.accent, "bad": theme.against}.get(shown.kind, theme.muted)
         x = rect.left + round(1.3 * text)
-        spot = pygame.Rect(0, 0, *2 * [2 * round(0.34 * text)])
+        side = 2 * round(0.34 * text)
+        spot = pygame.Rect(0, 0, side, side)
         spot.center = x, rect.centery
         rounded(surface, spot, color, spot.width / 2)
         for i, line in enumerate(lines):
@@ -91,7 +97,7 @@ def toast(type_, theme, places, shown):
     return rect.inflate(text, text), draw, button
 
 
-def help_card(type_, theme, places):
+def help_card(type_: Type, theme: Theme, places: Layout) -> tuple[pygame.Rect, Draw]:
     """Return the Rect and the drawing function of the list of keys, with a veil over the whole window behind it."""
     text = places.text
     left = max(type_.width(key, text, True) for key, _ in KEYS)
@@ -104,7 +110,7 @@ def help_card(type_, theme, places):
         rect.height = window.height
     rect.center = window.center
 
-    def draw(surface):
+    def draw(surface: pygame.Surface) -> None:
         veil = pygame.Surface(surface.get_clip().size)
         veil.fill(theme.background)
         veil.set_alpha(VEIL)
@@ -119,7 +125,7 @@ def help_card(type_, theme, places):
     return pygame.Rect(0, 0, window.width, window.height + places.margin), draw
 
 
-def _card(surface, theme, rect, text):
+def _card(surface: pygame.Surface, theme: Theme, rect: pygame.Rect, text: int) -> None:
     edge = max(1, text // 12)
     rounded(surface, rect.inflate(2 * edge, 2 * edge), theme.line, 0.7 * text + edge)
     rounded(surface, rect, theme.card, 0.7 * text)

@@ -1,29 +1,40 @@
-"""Draws parts that lie above one another, and of the next frame only what differs."""
+"""Draws parts on top of each other, and of the next frame only what differs."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pygame
 
+from numcnn.pad.drawing.theme import Color
+
 
 class Part(NamedTuple):
-    """Something that is drawn as one: ``draw(surface)`` fills ``rect`` or less, anew when rect or key changes."""
+    """A unit of drawing: ``draw(surface)`` paints inside ``rect``, again whenever rect or key changes."""
 
     name: str
     rect: pygame.Rect
-    key: tuple
-    draw: object
+    key: tuple[object, ...]
+    draw: Callable[[pygame.Surface], object]
 
 
 class Painter:
-    """Remembers what is on a surface."""
+    """Keeps track of what is on a surface."""
 
-    def __init__(self):
-        self._parts, self._frame = {}, None
+    def __init__(self) -> None:
+        self._parts: dict[str, Part] = {}
+        self._frame: object = None
 
-    def paint(self, surface, background, parts, frame, more=()):
-        """Draw parts, the lowest first, where they changed since the last time.  Return the Rects that were drawn.
+    def paint(
+        self,
+        surface: pygame.Surface,
+        background: Color,
+        parts: Sequence[Part],
+        frame: object,
+        more: Sequence[pygame.Rect] = (),
+    ) -> list[pygame.Rect]:
+        """Draw the parts that have changed since the last call, the lowest first.  Return the Rects that were drawn.
 
-        frame: when it changes everything is drawn.  more: Rects that changed although no part's key tells.
+        frame: when it changes everything is drawn.  more: Rects that have changed although no key has.
         """
         changed = [surface.get_rect()] if frame != self._frame else self._changed(parts, more)
         for rect in changed:
@@ -36,19 +47,19 @@ class Painter:
         self._parts, self._frame = {part.name: part for part in parts}, frame
         return changed
 
-    def forget(self):
-        """Draw everything the next time."""
+    def forget(self) -> None:
+        """Draw everything in the next call."""
         self._frame = None
 
-    def _changed(self, parts, more):
-        """Return Rects, free of overlaps, that hold every part that is new, gone or different."""
+    def _changed(self, parts: Sequence[Part], more: Sequence[pygame.Rect]) -> list[pygame.Rect]:
+        """Return Rects without overlaps that cover every part that is new, gone or different."""
         now = {part.name: part for part in parts}
         rects = [rect for rect in more if rect.width and rect.height]
         for name in [*now, *(name for name in self._parts if name not in now)]:
             new, old = now.get(name), self._parts.get(name)
             if new is None or old is None or new.rect != old.rect or new.key != old.key:
                 rects += [part.rect for part in (new, old) if part]
-        merged = []
+        merged: list[pygame.Rect] = []
         for rect in rects:
             while (i := rect.collidelist(merged)) >= 0:
                 rect = rect.union(merged.pop(i))

@@ -1,14 +1,18 @@
-"""Colours, type and the scales that numbers are painted with.  Hues are Okabe and Ito's, told apart by everybody."""
+"""Colours, colour scales, type, and surfaces made of arrays.  Okabe and Ito's hues: safe for colour blindness."""
 
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pygame
 
 from numcnn.imaging import raster
+from numcnn.kernels.arrays import Bytes, Float64s
+
+RGB: TypeAlias = tuple[int, int, int]
+Color: TypeAlias = str | RGB
 
 
 class Theme(NamedTuple):
@@ -16,14 +20,14 @@ class Theme(NamedTuple):
 
     background: str
     paper: str  # the sheet
-    card: str  # what lies above everything
-    ink: str  # strokes, and text that matters
-    muted: str  # text beside it
+    card: str  # tooltip, message, list of keys
+    ink: str  # strokes, and main text
+    muted: str  # secondary text
     line: str  # edges
-    track: str  # where a bar isn't
-    other: str  # bars of all but the answer
-    accent: str  # the answer, and what speaks for it
-    against: str  # what speaks against it
+    track: str  # the empty part of a bar
+    other: str  # bars of all digits but the answer
+    accent: str  # the answer, and ink that speaks for it
+    against: str  # ink that speaks against it
     hover: str  # a button under the mouse
     active: str  # a button that is on
 
@@ -60,92 +64,113 @@ THEMES = {
 }
 
 
-def mix(one, other, share):
-    """Return the colour that is ``share`` (0..1) of the way from one to another, as (r, g, b)."""
-    one, other = pygame.Color(one), pygame.Color(other)
-    return tuple(round(a + share * (b - a)) for a, b in zip(one[:3], other[:3], strict=True))
+def rgb(color: Color) -> RGB:
+    """Return a colour as (r, g, b)."""
+    parsed = pygame.Color(color)
+    return parsed.r, parsed.g, parsed.b
+
+
+def mix(one: Color, other: Color, fraction: float) -> RGB:
+    """Return the colour that is a fraction, 0..1, of the way from one to another."""
+    r, g, b = (round(a + fraction * (b - a)) for a, b in zip(rgb(one), rgb(other), strict=True))
+    return r, g, b
 
 
 @lru_cache
-def heat(theme):
-    """Return the colours of 0..255, "nothing" to "as much as there is": (256,3) uint8."""
+def heat(theme: Theme) -> Bytes:
+    """Return the colours of levels 0..255, from nothing to the maximum: (256,3)."""
     return _ramp(theme.track, theme.accent, theme.ink)
 
 
 @lru_cache
-def signed(theme):
-    """Return the colours of 0..255 for -1..1: what is against, nothing, what is for.  (256,3) uint8."""
+def signed(theme: Theme) -> Bytes:
+    """Return the colours of levels 0..255 for -1..1, from against to for: (256,3)."""
     return _ramp(theme.against, theme.paper, theme.accent)
 
 
-def _ramp(*colors):
-    corners = np.array([pygame.Color(color)[:3] for color in colors], np.float64)
+def _ramp(*colors: Color) -> Bytes:
+    corners = np.array([rgb(color) for color in colors], np.float64)
     at = np.linspace(0, len(colors) - 1, 256)
     return np.stack([np.interp(at, np.arange(len(colors)), c) for c in corners.T], axis=1).round().astype(np.uint8)
 
 
-def rounded(surface, rect, color, radius):
-    """Fill a Rect with round corners that have no steps."""
+def rounded(surface: pygame.Surface, rect: pygame.Rect, color: Color, radius: float) -> None:
+    """Fill a Rect with smooth round corners."""
     radius = min(round(radius), rect.width // 2, rect.height // 2)
     if radius < 1:
         surface.fill(color, rect)
         return
     surface.fill(color, rect.inflate(-2 * radius, 0))
     surface.fill(color, rect.inflate(0, -2 * radius))
-    corner = _disc(radius, str(color))
+    corner = _disc(radius, rgb(color))
     for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
         place = rect.left + right * (rect.width - radius), rect.top + down * (rect.height - radius)
         surface.blit(corner, place, (right * radius, down * radius, radius, radius))
 
 
 @lru_cache(maxsize=64)
-def _disc(radius, color):
+def _disc(radius: int, color: RGB) -> pygame.Surface:
     ink = raster.draw([[(radius, radius)]], (2 * radius, 2 * radius), 2 * radius)
-    return ink_surface(ink, tuple(pygame.Color(color)[:3]))
+    return ink_surface(ink, color)
 
 
-def ink_surface(ink, color):
-    """Return a transparent surface with ink (H,W), coverage 0..1, of one color (r, g, b)."""
+def ink_surface(ink: Float64s, color: RGB) -> pygame.Surface:
+    """Return a transparent surface with ink (H,W), coverage 0..1, of one colour."""
     surface = pygame.Surface(ink.shape[::-1], pygame.SRCALPHA)
     surface.fill((*color, 0))
     pygame.surfarray.pixels_alpha(surface)[...] = np.rint(255 * ink.T)
     return surface
 
 
+def grey_surface(image: Bytes) -> pygame.Surface:
+    """Return a picture (H,W) as a surface."""
+    return pygame.surfarray.make_surface(np.repeat(image.T[:, :, None], 3, axis=2))  # surfarray is [x][y]
+
+
 class Type:
-    """Writes words.  Wants ``pygame.font.init()`` before."""
+    """Renders words and caches them for the next frame.  Call ``pygame.font.init()`` first."""
 
-    KEPT = 2000  # words that were written, and lines that were folded, are kept for the next frame
+    MOST_CACHED = 2000  # rendered words, and wrapped lines
 
-    def __init__(self):
-        self._fonts, self._words, self._lines = {}, {}, {}
+    def __init__(self) -> None:
+        self._fonts: dict[tuple[int, bool], pygame.font.Font] = {}
+        self._words: dict[tuple[object, ...], pygame.Surface] = {}
+        self._lines: dict[tuple[str, float, float], list[str]] = {}
 
-    def font(self, height, bold=False):
-        """Return the font whose small letters and capitals suit a line of this height, in pixels."""
+    def font(self, height: float, bold: bool = False) -> pygame.font.Font:
+        """Return the font for text of this height, in pixels."""
         key = max(1, round(height)), bold
         if key not in self._fonts:
             self._fonts[key] = pygame.font.Font(_font_file(bold), key[0])
         return self._fonts[key]
 
-    def image(self, words, height, color, bold=False):
+    def image(self, words: str, height: float, color: Color, bold: bool = False) -> pygame.Surface:
         """Return words as a surface."""
         key = words, round(height), str(color), bold
         if key not in self._words:
-            if len(self._words) > self.KEPT:
+            if len(self._words) > self.MOST_CACHED:
                 self._words.clear()
             self._words[key] = self.font(height, bold).render(words, True, color)
         return self._words[key]
 
-    def cropped(self, words, height, color, bold=False):
-        """Return words as a surface without the font's own margins, so that they line up with the rest."""
+    def cropped(self, words: str, height: float, color: Color, bold: bool = False) -> pygame.Surface:
+        """Return words as a surface without the font's own margins, so that they align with other items."""
         key = words, round(height), str(color), bold, "cropped"
         if key not in self._words:
             image = self.image(words, height, color, bold)
             self._words[key] = image.subsurface(image.get_bounding_rect())
         return self._words[key]
 
-    def write(self, surface, words, height, color, bold=False, **anchor):
-        """Write words; anchor is one of pygame.Rect's, as in topleft=(x, y).  Return the Rect they cover."""
+    def write(
+        self,
+        surface: pygame.Surface,
+        words: str,
+        height: float,
+        color: Color,
+        bold: bool = False,
+        **anchor: tuple[float, float],
+    ) -> pygame.Rect:
+        """Write words; anchor is an attribute of pygame.Rect, as in topleft=(x, y).  Return the Rect they cover."""
         if not words:
             return pygame.Rect(0, 0, 0, 0)
         image = self.image(words, height, color, bold)
@@ -153,35 +178,35 @@ class Type:
         surface.blit(image, rect)
         return rect  # not what blit returns, which is cut off where the surface's clip is
 
-    def width(self, words, height, bold=False):
-        """Return how wide words would be."""
+    def width(self, words: str, height: float, bold: bool = False) -> int:
+        """Return the width of words in pixels."""
         return self.font(height, bold).size(words)[0]
 
-    def fitted(self, words, height, width, bold=False):
-        """Return the words, with an ellipsis in place of those that would pass the width."""
+    def fitted(self, words: str, height: float, width: float, bold: bool = False) -> str:
+        """Return the words, cut off with an ellipsis if they are wider than ``width``."""
         if self.width(words, height, bold) <= width:
             return words
         while words and self.width(words + "…", height, bold) > width:
             words = words[:-1]
         return words.rstrip() + "…"
 
-    def folded(self, words, height, width):
-        """Return the words as lines that are not wider than this, as far as single words are not; evenly."""
+    def wrapped(self, words: str, height: float, width: float) -> list[str]:
+        """Return the words as lines of about equal length, no wider than ``width`` unless a single word is."""
         key = words, height, width
         if key not in self._lines:
-            if len(self._lines) > self.KEPT:
+            if len(self._lines) > self.MOST_CACHED:
                 self._lines.clear()
             lines = self._greedy(words, height, width)
             narrow, wide = width / len(lines) - 1, width
-            while wide - narrow > 1:  # the narrowest that needs no more lines
+            while wide - narrow > 1:  # find the smallest width that needs no more lines
                 middle = (narrow + wide) / 2
                 fewer = len(self._greedy(words, height, middle)) <= len(lines)
                 narrow, wide = (narrow, middle) if fewer else (middle, wide)
             self._lines[key] = self._greedy(words, height, wide)
         return self._lines[key]
 
-    def _greedy(self, words, height, width):
-        """Return the words as lines, each as full as it can be."""
+    def _greedy(self, words: str, height: float, width: float) -> list[str]:
+        """Return the words as lines, each as full as possible."""
         lines = [""]
         for word in words.split():
             longer = f"{lines[-1]} {word}".strip()
@@ -193,8 +218,8 @@ class Type:
 
 
 @lru_cache
-def _font_file(bold):
-    """Return DejaVu Sans as matplotlib brings it, found without loading that; None, pygame's own, if it isn't there."""
+def _font_file(bold: bool) -> str | None:
+    """Return the DejaVu Sans that matplotlib contains, without importing it; None, pygame's font, if it is missing."""
     found = importlib.util.find_spec("matplotlib")
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     path = Path(found.origin).parent / "mpl-data/fonts/ttf" / name if found and found.origin else None

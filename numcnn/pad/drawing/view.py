@@ -6,14 +6,18 @@ import numpy as np
 import pygame
 
 from numcnn.evaluation.metrics import percent
+from numcnn.kernels.arrays import Bytes, Float64s, Floats
+from numcnn.nn.inspection import Insight
+from numcnn.pad.canvas import Canvas
 from numcnn.pad.drawing import overlays
 from numcnn.pad.drawing.icons import icon
 from numcnn.pad.drawing.ink import Ink
 from numcnn.pad.drawing.inside import TIMES, Inside
 from numcnn.pad.drawing.layout import SEEN, Layout, Place
 from numcnn.pad.drawing.painter import Painter, Part
-from numcnn.pad.drawing.theme import THEMES, Theme, Type, mix, rounded
-from numcnn.recognition.reading import smooth
+from numcnn.pad.drawing.theme import THEMES, Color, Theme, Type, grey_surface, mix, rgb, rounded
+from numcnn.pad.eraser import Stroke
+from numcnn.recognition.reading import Explanation, Reading, smooth
 
 WORDS = {
     "undo": "Undo",
@@ -27,67 +31,68 @@ WORDS = {
     "theme": "Theme",
     "help": "Help",
 }
-PALE = 0.3  # how strong ink is below a saliency
-SURE = 1.1  # height of the line that says how sure the answer is, in small texts
-HALO = 0.16  # how strongly is painted what ink would do where there is none
+PALE = 0.3  # opacity of the ink below a saliency
+SURE = 1.1  # height of the line with the answer's probability, in small texts
+HALO = 0.16  # opacity of the saliency where there is no ink
 STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
 
 
 @dataclass
 class Scene:
-    """Everything there is to see.  The `View` only looks at it."""
+    """Everything that the pad shows.  The `View` only reads it."""
 
-    canvas: object
-    readings: tuple = ()
-    focus: int | None = None  # the reading whose bars are shown
-    bars: np.ndarray = field(default_factory=lambda: np.zeros(10))  # how long they are now, 0..1; they follow gently
-    picture: object = None  # a surface: a picture that was dropped lies over the sheet
+    canvas: Canvas
+    readings: tuple[Reading, ...] = ()
+    focus: int | None = None  # index of the reading whose bars are shown
+    bars: Float64s = field(default_factory=lambda: np.zeros(10))  # their lengths now, 0..1; they follow gently
+    picture: pygame.Surface | None = None  # a dropped picture, shown on the sheet instead of the drawing
     theme: str = "light"
     pen: float = 0.032  # the pen's width on the screen, in shorter sides of the sheet
-    erasing: bool = False  # the eraser is chosen
-    pointer: tuple | None = None  # (x, y, radius): a ring around the mouse
-    hovered: str | None = None  # a button
-    inside: bool = False
-    maps: object = None  # the ``Insight`` whose maps the inside shows; while one draws they come a little later
-    blank: object = None  # and what its outputs show when nothing is drawn: see ``Mind.blank``
-    why: object = None  # a ``mind.Why``: the reading in focus is explained
-    help: bool = False
-    toast: object = None  # a ``cards.Toast``
-    progress: tuple | None = None  # (words, 0..1) of the learning
+    erasing: bool = False  # whether the eraser is chosen
+    pointer: tuple[int, int, int] | None = None  # (x, y, radius): a ring around the mouse
+    hovered: str | None = None  # the name of the button under the mouse
+    inside: bool = False  # whether the panel is open
+    maps: Insight | None = None  # for its feature maps; while the user draws it may be an earlier reading's
+    blank: Insight | None = None  # for the panel when nothing is drawn: see ``Recognizer.blank``
+    why: Explanation | None = None  # of the reading in focus
+    help: bool = False  # whether the list of keys is open
+    toast: overlays.Toast | None = None
+    progress: tuple[str, float] | None = None  # of learning: (words, 0..1)
     note: str = ""  # at the end of the status line
 
     @property
-    def reading(self):
+    def reading(self) -> Reading | None:
         """The reading in focus, or None."""
         return None if self.focus is None else self.readings[self.focus]
 
 
 class View:
-    """Draws a `Scene`, and of the next one only what differs.  Wants ``pygame.font.init()`` before."""
+    """Draws a `Scene`, and of the next one only what differs.  Call ``pygame.font.init()`` first."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.type = Type()
         self._ink, self._inside = Ink(), Inside(self.type)
         self._painter = Painter()
-        self._painted = None, None  # what saliency was painted last, and the surface
-        self.toast_button = None  # the Rect of the button on a toast, once it is drawn
+        self._colored: tuple[tuple[object, ...], pygame.Surface] | None = None  # the last saliency, as colours
+        self.toast_button: pygame.Rect | None = None  # the button of the message, once it is drawn
+        self._theme, self._text, self._pen = THEMES["light"], 0, 0.0  # of the scene; sizes in pixels
 
-    def draw(self, surface, scene, places, place):
-        """Draw a scene as a `Layout` and a `Place` say.  Return the Rects that changed."""
+    def draw(self, surface: pygame.Surface, scene: Scene, places: Layout, place: Place) -> list[pygame.Rect]:
+        """Draw a scene with a given layout and place of the canvas.  Return the Rects that changed."""
         self._theme, self._text = THEMES[scene.theme], places.text
         self._pen = scene.pen * place.scale * min(scene.canvas.width, scene.canvas.height)
-        # Pale below what is painted on it.
+        # Pale where a saliency is painted on it.
         color = mix(self._theme.paper, self._theme.ink, 1.0 if scene.why is None else PALE)
         inked = self._ink.update(scene.canvas.strokes, place, self._pen, color)
         parts = self._all_parts(scene, places, place)
         frame = surface.get_size(), places, self._theme
         return self._painter.paint(surface, self._theme.background, parts, frame, [inked])
 
-    def forget(self):
-        """Draw everything the next time: the window may have been covered."""
+    def forget(self) -> None:
+        """Draw everything in the next call: the window may have been covered."""
         self._painter.forget()
 
-    def drawing(self):
+    def drawing(self) -> pygame.Surface:
         """Return the drawing as it was shown last, dark on white."""
         picture = pygame.Surface(self._ink.layer.get_size())
         picture.fill("#ffffff")
@@ -96,22 +101,22 @@ class View:
         picture.blit(ink, (0, 0))
         return picture
 
-    def _all_parts(self, scene, places, place):
+    def _all_parts(self, scene: Scene, places: Layout, place: Place) -> list[Part]:
         """Return the parts from the bottom to the top."""
         reading, sheet = scene.reading, places.sheet
         progress = scene.progress and round(40 * scene.progress[1])
         marks = self._marks(scene, place)
         parts = [
             Part("sheet", sheet.inflate(2, 2), (scene.picture,), lambda surface: self._sheet(surface, scene, place)),
-            *self._glow(scene, place, marks),
+            *self._saliency(scene, place, marks),
             *self._boxes(scene, marks),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
             *self._answer(places.answer, scene),
             *self._seen(places.seen, scene),
             Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
-        if scene.inside:
-            insight = reading.insight if reading else scene.blank
+        insight = reading.insight if reading else scene.blank
+        if scene.inside and insight:
             maps = scene.maps or insight
             parts += self._inside.parts(places.inside, self._theme, places.text, maps, insight, scene.bars)
         else:
@@ -127,9 +132,10 @@ class View:
             parts.append(Part("hint", rect, (), lambda surface: self._hint(surface, sheet)))
         return parts + self._overlays(scene, places)
 
-    def _overlays(self, scene, places):
-        """Return the parts that lie above all others."""
-        parts, theme, self.toast_button = [], self._theme, None
+    def _overlays(self, scene: Scene, places: Layout) -> list[Part]:
+        """Return the parts above all others."""
+        parts: list[Part] = []
+        theme, self.toast_button = self._theme, None
         if scene.pointer:
             x, y, radius = scene.pointer
             rect = pygame.Rect(x - radius - 2, y - radius - 2, 2 * radius + 4, 2 * radius + 4).clip(places.sheet)
@@ -149,7 +155,7 @@ class View:
 
     # The sheet
 
-    def _sheet(self, surface, scene, place):
+    def _sheet(self, surface: pygame.Surface, scene: Scene, place: Place) -> None:
         theme, sheet = self._theme, place.sheet
         surface.fill(theme.paper, sheet)
         if scene.picture is not None:
@@ -159,67 +165,71 @@ class View:
             surface.blit(self._ink.layer, sheet)
         pygame.draw.rect(surface, theme.line, sheet.inflate(2, 2), 1)
 
-    def _glow(self, scene, place, marks):
-        """Return the part that paints, over the digit in focus, what spoke for the answer and what for another."""
-        why = scene.why
-        if why is None or why.square is None or scene.reading is None or scene.picture is not None:
+    def _saliency(self, scene: Scene, place: Place, marks: list[pygame.Rect]) -> list[Part]:
+        """Return the part that paints the saliency on the digit in focus."""
+        why, reading, focus, sheet = scene.why, scene.reading, scene.focus, place.sheet
+        if why is None or why.square is None or reading is None or focus is None or scene.picture is not None:
             return []
         square = place.rect(why.square)
-        whole = halo = square.clip(place.sheet)
-        if len(marks) > 1:  # not over the neighbours
-            whole, halo = whole.clip(marks[scene.focus]), whole.clip(_apart(marks, scene.focus))
-        strokes = [scene.canvas.strokes[i] for i in scene.reading.strokes]
-        return [Part("glow", whole, (why, square, tuple(halo)), lambda surface: self._paint_glow(
-            surface, whole, halo, why, square, strokes, place.sheet))]  # fmt: skip
+        whole = halo = square.clip(sheet)
+        if len(marks) > 1:  # not on the neighbours
+            whole, halo = whole.clip(marks[focus]), whole.clip(_apart(marks, focus))
+        strokes = [scene.canvas.strokes[i] for i in reading.strokes]
 
-    def _paint_glow(self, surface, whole, halo, why, square, strokes, sheet):
-        """Paint a digit's strokes by what they spoke for and, faintly, what ink would do elsewhere in a Rect, halo."""
-        part = whole.clip(surface.get_clip())
-        if not part.width or not part.height:
-            return
-        strong = self._ink.of(strokes, part.move(-sheet.left, -sheet.top))
+        def draw(surface: pygame.Surface) -> None:
+            part = whole.clip(surface.get_clip())
+            if part.width and part.height:
+                opacity = self._saliency_opacity(strokes, part, halo, sheet)
+                _blit_with(surface, self._saliency_colors(why, square), square, part, opacity)
+
+        return [Part("saliency", whole, (why, square, tuple(halo)), draw)]
+
+    def _saliency_opacity(
+        self, strokes: list[Stroke], part: pygame.Rect, halo: pygame.Rect, sheet: pygame.Rect
+    ) -> Bytes:
+        """Return the opacity (w,h) in a part of the window: that of the strokes' ink, and a faint one in the halo."""
+        opacity = self._ink.alpha_of(strokes, part.move(-sheet.left, -sheet.top))
         around = halo.clip(part).move(-part.left, -part.top)
-        around = strong[around.left : around.right, around.top : around.bottom]
-        np.maximum(around, round(255 * HALO), out=around)
-        colors = self._colors(why, square).subsurface(part.move(-square.left, -square.top)).copy()
-        alpha = pygame.surfarray.pixels_alpha(colors)
-        alpha[...] = (np.multiply(alpha, strong, dtype=np.uint16) + 255) >> 8
-        del alpha  # it locks the surface
-        surface.blit(colors, part)
+        faint = opacity[around.left : around.right, around.top : around.bottom]
+        np.maximum(faint, round(255 * HALO), out=faint)
+        return opacity
 
-    def _colors(self, why, square):
-        """Return the saliency painted, as large as the square that it covers."""
+    def _saliency_colors(self, why: Explanation, square: pygame.Rect) -> pygame.Surface:
+        """Return the saliency in colours, as large as the square that it covers."""
         key = why, square.size, self._theme
-        if key != self._painted[0]:
-            self._painted = key, pygame.transform.smoothscale(_painted(why.shares, self._theme), square.size)
-        return self._painted[1]
+        if self._colored is None or key != self._colored[0]:
+            colors = _saliency_surface(why.saliency, self._theme)
+            self._colored = key, pygame.transform.smoothscale(colors, square.size)
+        return self._colored[1]
 
-    def _marks(self, scene, place):
-        """Return the Rect around each digit, pen included; none for a picture."""
+    def _marks(self, scene: Scene, place: Place) -> list[pygame.Rect]:
+        """Return the Rect around the ink of each digit; none for a picture."""
         if scene.picture is not None:
             return []
         around = self._pen + 0.6 * self._text
         edges = place.sheet.inflate(-4, -4)
-        return [place.rect(reading.box).inflate(around, around).clip(edges) for reading in scene.readings]
+        boxes = [reading.box for reading in scene.readings if reading.box]
+        return [place.rect(box).inflate(around, around).clip(edges) for box in boxes]
 
-    def _boxes(self, scene, marks):
-        """Return the parts that mark each digit's place, where there are several."""
+    def _boxes(self, scene: Scene, marks: list[pygame.Rect]) -> list[Part]:
+        """Return the frames around the digits, if there are several."""
         if len(marks) < 2:
             return []
-        parts, theme = [], self._theme
+        parts: list[Part] = []
+        theme = self._theme
         for i, rect in enumerate(marks):
-            color = theme.accent if i == scene.focus else mix(theme.paper, theme.muted, 0.35)
+            color: Color = theme.accent if i == scene.focus else mix(theme.paper, theme.muted, 0.35)
             parts.append(Part(f"box {i}", rect, (color,), lambda surface, rect=rect, color=color: pygame.draw.rect(
                 surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
         return parts
 
-    def _hint(self, surface, sheet):
+    def _hint(self, surface: pygame.Surface, sheet: pygame.Rect) -> None:
         x, y, text = *sheet.center, self._text
         self.type.write(surface, "Draw a digit", 1.9 * text, self._theme.ink, midbottom=(x, y))
         words = "or several, as in 2026"
         self.type.write(surface, words, 1.1 * text, self._theme.muted, midtop=(x, y + text // 2))
 
-    def _legend(self, surface, rect, why):
+    def _legend(self, surface: pygame.Surface, rect: pygame.Rect, why: Explanation) -> None:
         theme, text = self._theme, self._text
         lines = f"speaks for {why.answer}", f"speaks for {why.runner_up} instead"
         if sum(self.type.width(words, text) for words in lines) + 6 * text > rect.width:
@@ -234,26 +244,26 @@ class View:
 
     # What the network says
 
-    def _answer(self, rect, scene):
-        """Return the parts that tell the answer: large, and in a line below how sure it is."""
+    def _answer(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
+        """Return the parts of the answer: large, and in a line below its probability."""
         text, letters = self._text, tuple((r.insight.answer, r.sure) for r in scene.readings)
-        low = rect.bottom - self.type.font(SURE * text).get_height()  # with what hangs below the line: y, g
+        low = rect.bottom - self.type.font(SURE * text).get_height()  # with descenders: y, g
         number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
         line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
-        words = _in_words(scene) if letters else "no answer yet"
         strong = len(letters) == 1
+        words = _in_words(scene.reading, strong) if scene.reading else "no answer yet"
         parts = [Part("words", line, (words, strong), lambda surface: self._line(surface, line, words, strong))]
         if letters:
-            # Its line below a digit reaches into the words'.
+            # The line below a digit extends into the Rect of the words.
             parts.append(Part("answer", rect, (letters, scene.focus), lambda s: self._number(s, number, scene)))
         return parts
 
-    def _line(self, surface, rect, words, strong):
+    def _line(self, surface: pygame.Surface, rect: pygame.Rect, words: str, strong: bool) -> None:
         color, size = self._theme.ink if strong else self._theme.muted, SURE * self._text
         self.type.write(surface, self.type.fitted(words, size, rect.width), size, color, topleft=rect.topleft)
 
-    def _number(self, surface, rect, scene):
-        """Write the number that was read, as large as it fits; digits that are not sure are a question mark."""
+    def _number(self, surface: pygame.Surface, rect: pygame.Rect, scene: Scene) -> None:
+        """Write the number that was read, as large as it fits; a digit that is not sure is a question mark."""
         theme = self._theme
         if len(scene.readings) == 1 and not scene.readings[0].sure:
             size = min(0.5 * rect.height, rect.width / 4.6)
@@ -272,13 +282,13 @@ class View:
                 surface.fill(theme.accent, (x, rect.bottom + line, image.get_width(), line))
             x += image.get_width() + gap
 
-    def _seen(self, rect, scene):
-        """Return the parts that show what the network sees: a picture a digit, beside a single one what it is."""
+    def _seen(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
+        """Return the parts that show what the network sees: a picture per digit, with words beside a single one."""
         count, text = max(1, len(scene.readings)), self._text
         gap = round(0.5 * text)
         side = min(rect.height, (rect.width - (count - 1) * gap) // count)
         side = max(SEEN * (side // SEEN), min(side, SEEN), 4)
-        parts = []
+        parts: list[Part] = []
         for i in range(count):
             tile = pygame.Rect(rect.left + i * (side + gap), rect.top, side, side)
             insight, marked = scene.readings[i].insight if scene.readings else None, count > 1 and i == scene.focus
@@ -289,39 +299,40 @@ class View:
             parts.append(Part("seen", room, (), lambda surface: self._seen_words(surface, room)))
         return parts
 
-    def _tile(self, surface, tile, insight, marked):
-        """Draw one picture as the network sees it, or none."""
+    def _tile(self, surface: pygame.Surface, tile: pygame.Rect, insight: Insight | None, marked: bool) -> None:
+        """Draw one picture as the network sees it, or an empty tile."""
         if insight is None:
             surface.fill(self._theme.track, tile)
             return
-        small = grey(insight.image).convert(surface)  # before it is large
+        small = grey_surface(insight.image).convert(surface)  # converting is faster before scaling
         surface.blit(pygame.transform.scale(small, tile.size), tile)
         if marked:
             pygame.draw.rect(surface, self._theme.accent, tile.inflate(6, 6), max(2, self._text // 8), border_radius=3)
 
-    def _seen_words(self, surface, room):
+    def _seen_words(self, surface: pygame.Surface, room: pygame.Rect) -> None:
         text = self._text
-        lines = self.type.folded(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
+        lines = self.type.wrapped(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
         for i, line in enumerate(lines):
             y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
             self.type.write(surface, line, text, self._theme.muted, topleft=(room.left, y))
 
-    def _rows(self, scene, places):
-        """Return the parts that are the ten bars."""
-        rect, parts = places.bars, []
+    def _rows(self, scene: Scene, places: Layout) -> list[Part]:
+        """Return the parts of the ten bars."""
+        rect = places.bars
+        parts: list[Part] = []
         for digit in range(10):
             top, bottom = (rect.top + round(rect.height * (digit + i) / 10) for i in (0, 1))
             row = pygame.Rect(rect.left, top, rect.width, bottom - top)
             parts += self._row(row, digit, scene)
         return parts
 
-    def _row(self, row, digit, scene):
-        """Return the parts of a bar: its digit, itself and its probability."""
+    def _row(self, row: pygame.Rect, digit: int, scene: Scene) -> list[Part]:
+        """Return the parts of a row: the digit, the bar and the probability."""
         theme, text, reading = self._theme, self._text, scene.reading
         best, sure = reading is not None and digit == reading.insight.answer, reading is None or reading.sure
         color = (theme.accent if sure else theme.ink) if best else theme.muted
         fill = (theme.accent if sure else theme.muted) if best else theme.other
-        share = percent(reading.insight.probabilities[digit]) if reading else ""
+        probability = percent(reading.insight.probabilities[digit]) if reading else ""
         left, right = (pygame.Rect(row.left, row.top, round(wide * text), row.height) for wide in (1.6, 5.2))
         right.right = row.right
         bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, min(row.height // 2, round(1.2 * text))))
@@ -332,31 +343,30 @@ class View:
             Part(f"digit {digit}", left, (color,), lambda surface: write(
                 surface, str(digit), 1.1 * text, color, best, midleft=left.midleft)),
             Part(f"bar {digit}", bar, (length, fill), lambda surface: self._bar(surface, bar, length, fill)),
-            Part(f"share {digit}", right, (share, color), lambda surface: write(
-                surface, share, text, color, best, midright=right.midright)),
+            Part(f"probability {digit}", right, (probability, color), lambda surface: write(
+                surface, probability, text, color, best, midright=right.midright)),
         ]  # fmt: skip
 
-    def _bar(self, surface, rect, length, color):
+    def _bar(self, surface: pygame.Surface, rect: pygame.Rect, length: int, color: Color) -> None:
         rounded(surface, rect, self._theme.track, rect.height // 2)
         clip = surface.get_clip()
-        surface.set_clip(
-            clip.clip((rect.topleft, (length, rect.height)))
-        )  # shorter than it is thick: a part of its end
+        # A bar that is shorter than it is thick is a part of its round end.
+        surface.set_clip(clip.clip((rect.topleft, (length, rect.height))))
         rounded(surface, pygame.Rect(rect.topleft, (max(length, rect.height), rect.height)), color, rect.height // 2)
         surface.set_clip(clip)
 
     # The frame
 
-    def _button(self, scene, name, rect):
+    def _button(self, scene: Scene, name: str, rect: pygame.Rect) -> Part:
         on = {"erase": scene.erasing, "inside": scene.inside, "why": scene.why is not None, "help": scene.help}
         state = on.get(name, False), scene.hovered == name
         return Part(name, rect, state, lambda surface: self._draw_button(surface, name, rect, *state))
 
-    def _draw_button(self, surface, name, rect, on, hovered):
+    def _draw_button(self, surface: pygame.Surface, name: str, rect: pygame.Rect, on: bool, hovered: bool) -> None:
         theme, text = self._theme, self._text
         if on or hovered:
             rounded(surface, rect, theme.active if on else theme.hover, text // 2)
-        color = _rgb(theme.accent if on else theme.ink if hovered else theme.muted)
+        color = rgb(theme.accent if on else theme.ink if hovered else theme.muted)
         word = max(10, round(0.78 * text))
         side = min(rect.height - round(1.5 * word), round(1.75 * text))
         if side < text:  # no room for words
@@ -367,16 +377,16 @@ class View:
         if word:
             self.type.write(surface, WORDS[name], word, color, midtop=(rect.centerx, top + side + word // 8))
 
-    def _status(self, surface, places, scene):
+    def _status(self, surface: pygame.Surface, places: Layout, scene: Scene) -> None:
         rect, theme, text = places.status, self._theme, self._text
         right = rect.right
         if scene.progress:
-            words, share = scene.progress
+            words, progress = scene.progress
             right = self.type.write(surface, words, text, theme.ink, midright=(right, rect.centery)).left - text
             bar = pygame.Rect(right - 8 * text, 0, 8 * text, max(3, text // 3))
             bar.centery = rect.centery
             rounded(surface, bar, theme.track, bar.height)
-            done = pygame.Rect(bar.topleft, (max(bar.height, round(share * bar.width)), bar.height))
+            done = pygame.Rect(bar.topleft, (max(bar.height, round(progress * bar.width)), bar.height))
             rounded(surface, done, theme.accent, bar.height)
             right = bar.left - text
         elif scene.note:
@@ -391,13 +401,8 @@ class View:
             x += round(1.3 * text)
 
 
-def grey(image):
-    """Return a picture (H,W) uint8 as a surface."""
-    return pygame.surfarray.make_surface(np.repeat(image.T[:, :, None], 3, axis=2))  # surfarray is [x][y]
-
-
-def _apart(rects, i):
-    """Return one of some Rects, cut half-way through what it shares with others."""
+def _apart(rects: list[pygame.Rect], i: int) -> pygame.Rect:
+    """Return one of the Rects, cut in the middle of its overlaps with others."""
     rect = rects[i].copy()
     for other in rects[:i] + rects[i + 1 :]:
         shared = rect.clip(other)
@@ -412,37 +417,42 @@ def _apart(rects, i):
     return rect
 
 
-def _in_words(scene):
-    """Return a line that says how sure the answer in focus is."""
-    insight = scene.reading.insight
-    share = percent(insight.probabilities[insight.answer])
-    if len(scene.readings) == 1:
-        return f"{share} sure" if scene.reading.sure else f"maybe a {insight.answer}, {share}"
-    return f"{insight.answer}: {share} sure" if scene.reading.sure else f"not sure: maybe a {insight.answer}, {share}"
+def _in_words(reading: Reading, alone: bool) -> str:
+    """Return a line with the probability of a reading's answer; ``alone``: it is the only digit."""
+    answer = reading.insight.answer
+    probability = percent(reading.insight.probabilities[answer])
+    if reading.sure:
+        return f"{probability} sure" if alone else f"{answer}: {probability} sure"
+    maybe = f"maybe a {answer}, {probability}"
+    return maybe if alone else f"not sure: {maybe}"
 
 
-def _fitted(picture, size):
-    """Return a surface, scaled to fit a size; the aspect is kept."""
+def _fitted(picture: pygame.Surface, size: tuple[int, int]) -> pygame.Surface:
+    """Return a surface scaled to fit a size, with its aspect ratio."""
     width, height = picture.get_size()
     scale = min(size[0] / width, size[1] / height)
     resize = pygame.transform.smoothscale if scale < 4 else pygame.transform.scale
     return resize(picture, (max(1, round(scale * width)), max(1, round(scale * height))))
 
 
-def _painted(shares, theme):
-    """Return saliency (28,28), -1..1, as a small surface: the hue says for or against, the alpha how strongly."""
-    for _ in range(2):  # smoothly, for scaling would show the pixels' corners
-        shares = smooth(shares.repeat(2, axis=0).repeat(2, axis=1))
-    surface = pygame.Surface(shares.shape[::-1], pygame.SRCALPHA)
+def _saliency_surface(saliency: Floats, theme: Theme) -> pygame.Surface:
+    """Return saliency (28,28), -1..1, as a surface (112,112): hue says for or against, alpha how strongly."""
+    for _ in range(2):  # smoothed, because scaling alone would show the corners of the pixels
+        saliency = smooth(saliency.repeat(2, axis=0).repeat(2, axis=1))
+    surface = pygame.Surface(saliency.shape[::-1], pygame.SRCALPHA)
     pixels, alpha = pygame.surfarray.pixels3d(surface), pygame.surfarray.pixels_alpha(surface)
-    pixels[...] = np.where(shares.T[:, :, None] > 0, _rgb(theme.accent), _rgb(theme.against))
-    alpha[...] = np.rint(255 * np.sqrt(np.abs(shares.T)))
-    del pixels, alpha
+    pixels[...] = np.where(saliency.T[:, :, None] > 0, rgb(theme.accent), rgb(theme.against))
+    alpha[...] = np.rint(255 * np.sqrt(np.abs(saliency.T)))
+    del pixels, alpha  # they lock the surface
     return surface
 
 
-def _rgb(color):
-    return tuple(pygame.Color(color)[:3])
-
-
-__all__ = ["Layout", "Place", "Scene", "Theme", "View"]
+def _blit_with(
+    target: pygame.Surface, colors: pygame.Surface, square: pygame.Rect, part: pygame.Rect, opacity: Bytes
+) -> None:
+    """Draw the part of ``colors``, which cover a square of the target, with its alpha times an opacity (w,h)."""
+    piece = colors.subsurface(part.move(-square.left, -square.top)).copy()
+    alpha = pygame.surfarray.pixels_alpha(piece)
+    alpha[...] = (np.multiply(alpha, opacity, dtype=np.uint16) + 255) >> 8
+    del alpha  # it locks the surface
+    target.blit(piece, part)

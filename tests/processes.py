@@ -1,0 +1,90 @@
+"""What tests that start processes and threads share: waiting for what the other side does, and ending what was started.
+
+No test sleeps until another process or thread will have got somewhere: it waits until that one has said so, or left
+what it was to leave.  The deadline only turns a hang into a failure.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numcnn
+
+ROOT = Path(numcnn.__file__).parents[1]
+PATIENCE_SECONDS = 300
+
+
+def wait_for(condition, what):
+    """Wait until ``condition()`` is true, and return what it returned; ``what`` says in words what is waited for."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {what}"
+        time.sleep(0.002)
+    return found
+
+
+@contextlib.contextmanager
+def running(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment):
+    """Run Python with these arguments in a process of its own; kill it when the block, or all patience, ends."""
+    process = subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+    )
+    watchdog = threading.Timer(PATIENCE_SECONDS, process.kill)  # so that no read waits for ever
+    watchdog.daemon = True
+    watchdog.start()
+    with process:
+        try:
+            yield process
+        finally:
+            watchdog.cancel()
+            process.kill()  # does nothing once it has ended
+
+
+def read_until(stream, text):
+    """Read lines until one has ``text`` in it; return all that was read."""
+    seen = ""
+    for line in iter(stream.readline, ""):  # not ``for line in stream``, which would read ahead
+        seen += line
+        if text in line:
+            return seen
+    raise AssertionError(f"no {text!r} in what was said:\n{seen}")
+
+
+HOLD = """
+import importlib, sys
+from numcnn.cli import main
+module, owner, name, calls = sys.argv[1:5]
+owner, left = getattr(importlib.import_module(module), owner), int(calls)
+method = getattr(owner, name)
+def hold(*arguments):
+    global left
+    result, left = method(*arguments), left - 1
+    if left == 0:
+        print("held", file=sys.stderr, flush=True)
+        sys.stdin.read()
+    return result
+setattr(owner, name, hold)
+sys.exit(main(sys.argv[5:]))
+"""
+
+
+@contextlib.contextmanager
+def held(owner, method, calls, *arguments):
+    """Run a command of numcnn and hold it where a class's method has been called so many times.
+
+    The process goes on when its stdin is closed, as ``communicate`` does.  So a signal finds it in the middle of its
+    work on any machine, however quick.
+    """
+    place = (owner.__module__, owner.__name__, method, calls)
+    with running("-c", HOLD, *place, *arguments, stdin=subprocess.PIPE) as process:
+        read_until(process.stderr, "held\n")
+        yield process
