@@ -10,6 +10,7 @@ from conftest import COMPILED
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, OPS, Kernels, get_backend, name_of, reference
 from numcnn.kernels.fast import ops
+from numcnn.kernels.fast.updates import LEAST_PARAMETERS
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
 
@@ -303,7 +304,7 @@ def test_gather_images(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [7, 2 * ops.LEAST_PARAMETERS + 3 if COMPILED else 20_000])  # so many are shared
+@pytest.mark.parametrize("size", [7, 2 * LEAST_PARAMETERS + 3 if COMPILED else 20_000])  # so many are shared
 def test_optimiser_kernels_agree(dtype, size):
     results = []
     for kernels in (reference, ops):
