@@ -29,10 +29,10 @@ class Kernels(Protocol):
         ...
 
     def threads(self) -> int:
-        """Return the number of threads that ``share`` uses."""
+        """Return the number of threads that ``run_parallel`` uses."""
         ...
 
-    def share(self, size: int, task: Callable[[int, int, int], object]) -> None:
+    def run_parallel(self, size: int, task: Callable[[int, int, int], object]) -> None:
         """Cut ``range(size)`` into one part a thread; call ``task(number, first, last)`` for all of them at once."""
         ...
 

@@ -30,11 +30,11 @@ def computing() -> np.errstate:
 
 
 def threads() -> int:
-    """Return the number of threads that ``share`` uses: the reference has one."""
+    """Return the number of threads that ``run_parallel`` uses: the reference has one."""
     return 1
 
 
-def share(size: int, task: Callable[[int, int, int], object]) -> None:
+def run_parallel(size: int, task: Callable[[int, int, int], object]) -> None:
     """Cut ``range(size)`` into one part a thread; call ``task(number, first, last)`` for all of them at once."""
     task(0, 0, size)
 

@@ -186,7 +186,7 @@ def on_threads(kernels, count, run):
         for number in range(first, last):
             run(number)
 
-    kernels.share(count, share)
+    kernels.run_parallel(count, share)
 
 
 def _share(n, count, number):

@@ -109,12 +109,12 @@ class Reader:
         return self._network.probabilities(self.logits(image)[None])[0]
 
 
-def _conv_stage_maker(fast_one, params, windows):
+def _conv_stage_maker(single_image, params, windows):
     w_shape, b = params["w"].shape, params["b"].copy()
-    weights = fast_one.conv_weights(params["w"], windows)
-    return lambda x, out: fast_one.conv_relu_pool_stage(x, w_shape, weights, b, out)
+    weights = single_image.conv_weights(params["w"], windows)
+    return lambda x, out: single_image.conv_relu_pool_stage(x, w_shape, weights, b, out)
 
 
-def _dense_stage_maker(fast_one, params, relu):
-    weights, b = fast_one.dense_weights(params["w"]), params["b"].copy()
-    return lambda x, out: fast_one.dense_stage(x, weights, b, out, relu)
+def _dense_stage_maker(single_image, params, relu):
+    weights, b = single_image.dense_weights(params["w"]), params["b"].copy()
+    return lambda x, out: single_image.dense_stage(x, weights, b, out, relu)

@@ -45,8 +45,8 @@ def threads() -> int:
     return the_team().threads
 
 
-def share(size: int, task: Callable[[int, int, int], object]) -> None:
-    """See ``reference.share``."""
+def run_parallel(size: int, task: Callable[[int, int, int], object]) -> None:
+    """See ``reference.run_parallel``."""
     the_team().run_parallel(size, task)
 
 
