@@ -7,11 +7,12 @@ D features; M rows (images and positions) of batch normalisation; P parameters.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints, Pair
+from numcnn.kernels.reference_augment import Strengths
 
 
 class Kernels(Protocol):
@@ -28,10 +29,10 @@ class Kernels(Protocol):
         ...
 
     def threads(self) -> int:
-        """Return the number of threads that ``share`` uses."""
+        """Return the number of threads that ``run_parallel`` uses."""
         ...
 
-    def share(self, size: int, task: Callable[[int, int, int], object]) -> None:
+    def run_parallel(self, size: int, task: Callable[[int, int, int], object]) -> None:
         """Cut ``range(size)`` into one part a thread; call ``task(number, first, last)`` for all of them at once."""
         ...
 
@@ -77,63 +78,6 @@ class Kernels(Protocol):
 
     def sigmoid_backward(self, dout: Floats, out: Floats, dx: Floats) -> None:
         """Send dout back to dx through ``out``, which sigmoid_forward filled; all of one shape."""
-        ...
-
-    def leaky_relu_forward(self, x: Floats, slope: float, out: Floats) -> None:
-        """Scale negative values by ``slope``.  x, out: any shape, the same."""
-        ...
-
-    def leaky_relu_backward(self, dout: Floats, out: Floats, slope: float, dx: Floats) -> None:
-        """Send dout back to dx through ``out``, which leaky_relu_forward filled; all of one shape."""
-        ...
-
-    def tanh_forward(self, x: Floats, out: Floats) -> None:
-        """Fill out = tanh(x).  Any shape, the same."""
-        ...
-
-    def tanh_backward(self, dout: Floats, out: Floats, dx: Floats) -> None:
-        """Send dout back to dx through ``out``, which tanh_forward filled; all of one shape."""
-        ...
-
-    def sigmoid_forward(self, x: Floats, out: Floats) -> None:
-        """Fill out = 1 / (1 + exp(-x)).  Any shape, the same."""
-        ...
-
-    def sigmoid_backward(self, dout: Floats, out: Floats, dx: Floats) -> None:
-        """Send dout back to dx through ``out``, which sigmoid_forward filled; all of one shape."""
-        ...
-
-    def averagepool2d_forward(self, x: Floats, out: Floats, window: Pair, stride: Pair) -> None:
-        """Take the mean of each window.  x (N,H,W,C) -> out (N,OH,OW,C)."""
-        ...
-
-    def averagepool2d_backward(self, dout: Floats, dx: Floats, window: Pair, stride: Pair) -> None:
-        """Send dout (N,OH,OW,C) back in equal parts to each window's values -> dx (N,H,W,C)."""
-        ...
-
-    def batchnorm_statistics(self, x: Floats, mean: Floats, var: Floats) -> None:
-        """Fill mean and (biased) variance (C,) of the columns of x (M,C)."""
-        ...
-
-    def batchnorm_forward(
-        self, x: Floats, mean: Floats, var: Floats, gamma: Floats, beta: Floats, eps: float, out: Floats
-    ) -> None:
-        """Fill out = gamma * (x - mean) / sqrt(var + eps) + beta.  x, out (M,C); the others (C,)."""
-        ...
-
-    def batchnorm_backward(
-        self,
-        dout: Floats,
-        x: Floats,
-        mean: Floats,
-        var: Floats,
-        gamma: Floats,
-        eps: float,
-        dx: Floats | None,
-        dgamma: Floats,
-        dbeta: Floats,
-    ) -> None:
-        """Send dout (M,C) back through the batch's own statistics -> dx (M,C), dgamma, dbeta (C,)."""
         ...
 
     def maxpool2d_forward(self, x: Floats, out: Floats, which: AnyArray | None, window: Pair, stride: Pair) -> None:
@@ -229,7 +173,7 @@ class Kernels(Protocol):
         index: Ints,
         numbers: Ints,
         key: np.uint64,
-        augmentation: Any,
+        augmentation: Strengths,
         scale: float,
         shift: float,
         out: Floats,

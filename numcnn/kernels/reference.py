@@ -9,38 +9,41 @@
               them rise with it?  Every occurrence contributes its ``dout`` times that slope, and the contributions
               add up.
 
-Arrays that a function fills are arguments too; they come last but for the settings, and nothing is returned.
+Arrays that a function fills are arguments too: they come last, before the settings.  Nothing is returned.
 Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH x KW kernel, SH x SW stride, OH x OW
 outputs, PH x PW pooling window; D features of a dense layer.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Floats, Ints, Pair
 from numcnn.kernels.fused_shapes import DEAD
 from numcnn.kernels.reference_augment import augment_images  # noqa: F401
 
 
-def computing():
+def computing() -> np.errstate:
     """Return the context that a pass runs in: overflow raises no warning, because the loss will show it."""
     return np.errstate(over="ignore", invalid="ignore")
 
 
-def threads():
-    """Return how many threads ``share`` gives work to: the reference has one."""
+def threads() -> int:
+    """Return the number of threads that ``run_parallel`` uses: the reference has one."""
     return 1
 
 
-def share(size, task):
+def run_parallel(size: int, task: Callable[[int, int, int], object]) -> None:
     """Cut ``range(size)`` into one part a thread; call ``task(number, first, last)`` for all of them at once."""
     task(0, 0, size)
 
 
-def _taps(array, window, stride, OH, OW):
-    """Yield ``(ky, kx, pixels)`` for each position in a window: what of ``array`` (N,H,W,C) lies there.
+def _taps(array: Floats, window: Pair, stride: Pair, OH: int, OW: int) -> Iterator[tuple[int, int, Floats]]:
+    """Yield ``(ky, kx, pixels)`` for each position in a window: the pixels of ``array`` (N,H,W,C) at that position.
 
-    pixels (N,OH,OW,C): pixel ``(oy * SH + ky, ox * SW + kx)`` for every output ``(oy, ox)``.  It is a view, no copy:
-    who adds to it adds to ``array``.
+    pixels (N,OH,OW,C): pixel ``(oy * SH + ky, ox * SW + kx)`` for every output ``(oy, ox)``.  It is a view, not a
+    copy: adding to it adds to ``array``.
     """
     (KH, KW), (SH, SW) = window, stride
     for ky in range(KH):
@@ -48,7 +51,7 @@ def _taps(array, window, stride, OH, OW):
             yield ky, kx, array[:, ky : ky + SH * (OH - 1) + 1 : SH, kx : kx + SW * (OW - 1) + 1 : SW, :]
 
 
-def conv2d_forward(x, w, b, out, stride):
+def conv2d_forward(x: Floats, w: Floats, b: Floats, out: Floats, stride: Pair) -> None:
     """Slide F kernels over the image.
 
     out[n,oy,ox,f] = b[f] + sum over ky, kx, c of x[n, oy*SH+ky, ox*SW+kx, c] * w[ky,kx,c,f]
@@ -64,7 +67,9 @@ def conv2d_forward(x, w, b, out, stride):
     out += b
 
 
-def conv2d_backward(dout, x, w, dx, dw, db, stride):
+def conv2d_backward(
+    dout: Floats, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats, stride: Pair
+) -> None:
     """Send dout (N,OH,OW,F) back to dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  dx None: it isn't needed.
 
     The forward sum is made of products x * w.  The slope of a product is its other factor, so each contributes x * dout
@@ -82,12 +87,12 @@ def conv2d_backward(dout, x, w, dx, dw, db, stride):
             dpixels += (dout.reshape(-1, F) @ w[ky, kx].T).reshape(dpixels.shape)
 
 
-def relu_forward(x, out):
+def relu_forward(x: Floats, out: Floats) -> None:
     """Replace negative values by zero: out = max(x, 0).  x, out: any shape, the same."""
     np.maximum(x, 0, out=out)
 
 
-def relu_backward(dout, out, dx):
+def relu_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     """Send dout back to dx through ``out``, which relu_forward filled; all of one shape.
 
     Where out is positive it equals x: slope 1.  Elsewhere it stays 0 whatever x does: slope 0.
@@ -95,41 +100,41 @@ def relu_backward(dout, out, dx):
     np.multiply(dout, out > 0, out=dx)
 
 
-def leaky_relu_forward(x, slope, out):
-    """Scale down what is negative: out = x where x > 0, else slope * x (Maas et al. 2013).  Any shape."""
+def leaky_relu_forward(x: Floats, slope: float, out: Floats) -> None:
+    """Scale negative values down: out = x where x > 0, else slope * x (Maas et al. 2013).  x, out: any shape."""
     np.multiply(x, np.where(x > 0, x.dtype.type(1), x.dtype.type(slope)), out=out)
 
 
-def leaky_relu_backward(dout, out, slope, dx):
-    """Scale the gradient alike.  ``out`` is what leaky_relu_forward gave: its sign is that of x, as slope > 0."""
+def leaky_relu_backward(dout: Floats, out: Floats, slope: float, dx: Floats) -> None:
+    """Send dout back to dx: slope 1 where x > 0, else ``slope``.  The sign of ``out`` is that of x: slope > 0."""
     np.multiply(dout, np.where(out > 0, dout.dtype.type(1), dout.dtype.type(slope)), out=dx)
 
 
-def tanh_forward(x, out):
-    """Squash to -1..1: out = tanh(x).  Any shape."""
+def tanh_forward(x: Floats, out: Floats) -> None:
+    """Squash values to -1..1: out = tanh(x).  x, out: any shape, the same."""
     np.tanh(x, out=out)
 
 
-def tanh_backward(dout, out, dx):
-    """Multiply by the derivative, tanh' = 1 - tanh^2.  ``out`` is what tanh_forward gave."""
+def tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """Send dout back to dx: the slope of tanh is 1 - tanh^2, and ``out`` is tanh(x)."""
     np.multiply(dout, 1 - out * out, out=dx)
 
 
-def sigmoid_forward(x, out):
-    """Squash to 0..1: out = 1 / (1 + exp(-x)).  Any shape.
+def sigmoid_forward(x: Floats, out: Floats) -> None:
+    """Squash values to 0..1: out = 1 / (1 + exp(-x)).  x, out: any shape, the same.
 
-    For x < 0 it is written exp(x) / (1 + exp(x)), so that exp() sees no positive number and cannot overflow.
+    For x < 0 it is computed as exp(x) / (1 + exp(x)): exp() of a negative number can't overflow.
     """
     e = np.exp(-np.abs(x))
     np.divide(np.where(x >= 0, x.dtype.type(1), e), 1 + e, out=out)
 
 
-def sigmoid_backward(dout, out, dx):
-    """Multiply by the derivative, s' = s (1 - s).  ``out`` is what sigmoid_forward gave."""
+def sigmoid_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """Send dout back to dx: the slope of the sigmoid s is s (1 - s), and ``out`` is s(x)."""
     np.multiply(dout, out * (1 - out), out=dx)
 
 
-def maxpool2d_forward(x, out, which, window, stride):
+def maxpool2d_forward(x: Floats, out: Floats, which: AnyArray | None, window: Pair, stride: Pair) -> None:
     """Keep the largest value of each window.  x (N,H,W,C) -> out, which (N,OH,OW,C).
 
     which: the winner's position in its window, ``ky * PW + kx``, an unsigned integer that backward needs; the first of
@@ -142,7 +147,7 @@ def maxpool2d_forward(x, out, which, window, stride):
         which[...] = candidates.argmax(axis=0)  # the first of equals; a NaN beats any number
 
 
-def maxpool2d_backward(dout, which, dx, window, stride):
+def maxpool2d_backward(dout: Floats, which: AnyArray, dx: Floats, window: Pair, stride: Pair) -> None:
     """Send dout (N,OH,OW,C) back to dx (N,H,W,C): all of it to each window's winner.
 
     The output is a copy of the winner: slope 1.  A small change of a loser changes nothing: slope 0.  Where windows
@@ -155,7 +160,7 @@ def maxpool2d_backward(dout, which, dx, window, stride):
         dpixels += np.where(which == ky * PW + kx, dout, 0)
 
 
-def averagepool2d_forward(x, out, window, stride):
+def averagepool2d_forward(x: Floats, out: Floats, window: Pair, stride: Pair) -> None:
     """Take the mean of each window.  x (N,H,W,C) -> out (N,OH,OW,C)."""
     _, OH, OW, _ = out.shape
     out[...] = 0
@@ -164,7 +169,7 @@ def averagepool2d_forward(x, out, window, stride):
     out /= window[0] * window[1]
 
 
-def averagepool2d_backward(dout, dx, window, stride):
+def averagepool2d_backward(dout: Floats, dx: Floats, window: Pair, stride: Pair) -> None:
     """Spread each window's gradient evenly over its pixels.  dout (N,OH,OW,C) -> dx (N,H,W,C).
 
     Where windows overlap, a pixel's gradients add up.
@@ -175,13 +180,15 @@ def averagepool2d_backward(dout, dx, window, stride):
         dpixels += dout / (window[0] * window[1])
 
 
-def batchnorm_statistics(x, mean, var):
+def batchnorm_statistics(x: Floats, mean: Floats, var: Floats) -> None:
     """Fill mean and var (C,) with those of each column of x (M,C); var is the biased one.  Sums are in float64."""
     mean[...] = x.mean(axis=0, dtype=np.float64)
     var[...] = np.square(x - mean).mean(axis=0, dtype=np.float64)
 
 
-def batchnorm_forward(x, mean, var, gamma, beta, eps, out):
+def batchnorm_forward(
+    x: Floats, mean: Floats, var: Floats, gamma: Floats, beta: Floats, eps: float, out: Floats
+) -> None:
     """Normalise, then scale and shift: out = gamma * (x - mean) / sqrt(var + eps) + beta (Ioffe & Szegedy 2015).
 
     x (M,C); mean, var, gamma, beta (C,) -> out (M,C).
@@ -190,11 +197,22 @@ def batchnorm_forward(x, mean, var, gamma, beta, eps, out):
     out += beta
 
 
-def batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
-    """Send dout (M,C) back to dx (M,C), dgamma and dbeta (C,).  mean, var: those of x itself.  dx None: not wanted.
+def batchnorm_backward(
+    dout: Floats,
+    x: Floats,
+    mean: Floats,
+    var: Floats,
+    gamma: Floats,
+    eps: float,
+    dx: Floats | None,
+    dgamma: Floats,
+    dbeta: Floats,
+) -> None:
+    """Send dout (M,C) back to dx (M,C), dgamma and dbeta (C,).  mean, var: those of x itself.  dx None: it isn't
+    needed.
 
     With s = sqrt(var + eps) and xhat = (x - mean) / s: out = gamma xhat + beta gives dgamma = sum(dout xhat) and
-    dbeta = sum(dout).  x also moves mean and var, which takes the parts of dout along 1 and along xhat away:
+    dbeta = sum(dout).  x also changes mean and var, which subtracts the parts of dout along 1 and along xhat:
     dx = gamma / s * (dout - sum(dout) / M - xhat sum(dout xhat) / M).
     """
     scale = 1 / np.sqrt(var + x.dtype.type(eps))
@@ -206,14 +224,14 @@ def batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
         np.multiply(gamma * scale, dout - dbeta / M - xhat * (dgamma / M), out=dx)
 
 
-def _read_by_pool(x, w, out):
-    """Return the view of x (N,H,W,C) that pooled outputs depend on: the last row or column may fill no window."""
+def _read_by_pool(x: Floats, w: Floats, out: Floats) -> Floats:
+    """Return the part of x (N,H,W,C), a view, that pooled outputs read: the last row or column may fill no window."""
     KH, KW, _, _ = w.shape
     _, PH, PW, _ = out.shape
     return x[:, : 2 * PH + KH - 1, : 2 * PW + KW - 1]
 
 
-def conv_relu_pool_forward(x, w, b, out, which):
+def conv_relu_pool_forward(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes) -> None:
     """Convolve with stride 1, apply ReLU, keep the largest of each 2x2 window: three layers in one kernel.
 
     x, w, b as for conv2d_forward -> out, which (N,PH,PW,F), here with PH x PW the pooled size.  which, uint8: the
@@ -227,7 +245,9 @@ def conv_relu_pool_forward(x, w, b, out, which):
     relu_forward(out, out)  # max(max(a, b), 0) = max(max(a, 0), max(b, 0)): ReLU may come after the pool
 
 
-def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
+def conv_relu_pool_backward(
+    dout: Floats, which: Bytes, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats
+) -> None:
     """Send dout (N,PH,PW,F) back to dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  dx None: it isn't needed."""
     N, PH, PW, F = dout.shape
     dconvolved = np.empty((N, 2 * PH, 2 * PW, F), dout.dtype)
@@ -239,7 +259,7 @@ def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
     conv2d_backward(dconvolved, read, w, dread, dw, db, (1, 1))
 
 
-def dense_forward(x, w, b, out):
+def dense_forward(x: Floats, w: Floats, b: Floats, out: Floats) -> None:
     """Take weighted sums: out[n,j] = b[j] + sum over i of x[n,i] * w[i,j], that is out = x w + b.
 
     x (N,D_in), w (D_in,D_out), b (D_out,) -> out (N,D_out).
@@ -248,7 +268,7 @@ def dense_forward(x, w, b, out):
     out += b
 
 
-def dense_backward(dout, x, w, dx, dw, db):
+def dense_backward(dout: Floats, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats) -> None:
     """Send dout (N,D_out) back to dx (N,D_in), dw (D_in,D_out), db (D_out,).  dx None: it isn't needed.
 
     A product x[n,i] * w[i,j] contributes x[n,i] * dout[n,j] to dw[i,j], summed over images: dw = x^T dout.  It
@@ -261,7 +281,7 @@ def dense_backward(dout, x, w, dx, dw, db):
         np.matmul(dout, w.T, out=dx)
 
 
-def dropout_forward(x, u, rate, out):
+def dropout_forward(x: Floats, u: Floats, rate: float, out: Floats) -> None:
     """Zero the values whose random number u, uniform in [0, 1), is below ``rate``; scale the rest by 1 / (1 - rate).
 
     That keeps the expected value ("inverted dropout"), so inference uses x as it is.  x, u, out: any shape, the same.
@@ -269,18 +289,20 @@ def dropout_forward(x, u, rate, out):
     np.multiply(x, (u >= rate) * x.dtype.type(1 / (1 - rate)), out=out)
 
 
-def dropout_backward(dout, u, rate, dx):
+def dropout_backward(dout: Floats, u: Floats, rate: float, dx: Floats) -> None:
     """Send dout back to dx: each value's slope is the factor that forward multiplied it by."""
     dropout_forward(dout, u, rate, dx)
 
 
-def _spread_of_target(labels, smoothing, C):
+def _spread_of_target(labels: Ints, smoothing: float, C: int) -> tuple[Floats, Bools]:
     """Return the part of each target that is spread over all classes (N,), and whether its label is a class (N,)."""
     labelled = labels < C
     return np.where(labelled, smoothing, 1.0), labelled
 
 
-def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
+def softmax_cross_entropy_forward(
+    logits: Floats, labels: Ints, smoothing: float, log_probs: Floats, losses: Floats
+) -> None:
     """Compare softmax(logits) with the labels.  logits (N,C), labels (N,) integers -> log_probs (N,C), losses (N,).
 
     softmax: p = exp(logits) / sum(exp(logits)), here its logarithm log_probs.  The loss is -log p of the label.
@@ -297,7 +319,7 @@ def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
     losses[spreading] -= spread[spreading] * log_probs[spreading].mean(axis=1)
 
 
-def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
+def softmax_cross_entropy_backward(log_probs: Floats, labels: Ints, of: int, smoothing: float, dlogits: Floats) -> None:
     """Fill dlogits (N,C) with the gradient of the *mean* loss: (softmax - target) / of.
 
     An image's loss is log(sum(exp(logits))) - sum(target * logits): the slope of the first term is the softmax, that of
@@ -312,23 +334,32 @@ def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
     dlogits /= of
 
 
-def gather_images(images, index, scale, shift, out):
+def gather_images(images: AnyArray, index: Ints, scale: float, shift: float, out: Floats) -> None:
     """Collect a batch: out[n] = images[index[n]] * scale + shift.  images (M,H,W) uint8 or float -> out (N,H,W,1)."""
     np.multiply(images[index].reshape(out.shape), scale, out=out, dtype=out.dtype, casting="unsafe")
     out += shift
 
 
-def add(array, other):
+def add(array: Floats, other: Floats) -> None:
     """array += other, both flat (P,)."""
     array += other
 
 
-def average_step(average, params, rate):
+def average_step(average: Floats, params: Floats, rate: float) -> None:
     """Move a running average of the parameters towards them: average += rate (params - average).  Both (P,)."""
     average += rate * (params - average)
 
 
-def sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, weight_decay):
+def sgd_step(
+    params: Floats,
+    grads: Floats,
+    velocity: Floats,
+    decay: Floats,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+) -> None:
     """Take one step of SGD on flat arrays (P,), in place.  decay (P,) is 1 where weight decay applies, else 0.
 
     velocity = momentum * velocity + grads (Sutskever et al. 2013, in the form PyTorch uses); the weight decay is
@@ -340,7 +371,19 @@ def sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, weight_deca
     params -= lr * (grads + momentum * velocity if nesterov else velocity)
 
 
-def adam_step(params, grads, m, v, decay, step, lr, beta1, beta2, eps, weight_decay):
+def adam_step(
+    params: Floats,
+    grads: Floats,
+    m: Floats,
+    v: Floats,
+    decay: Floats,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> None:
     """Take step number ``step`` (1, 2, ...) of Adam on flat arrays (P,), in place (Kingma & Ba 2015, algorithm 1).
 
     With weight_decay it is AdamW (Loshchilov & Hutter 2019, algorithm 2).  decay (P,) is 1 where it applies, else 0.

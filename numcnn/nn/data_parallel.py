@@ -240,7 +240,7 @@ def on_threads(kernels: Kernels, count: int, run: Callable[[int], None]) -> None
         for number in range(first, last):
             run(number)
 
-    kernels.share(count, run_some)
+    kernels.run_parallel(count, run_some)
 
 
 def _shard(n: int, count: int, number: int) -> tuple[int, int]:

@@ -267,7 +267,7 @@ def test_compiling_is_announced_whenever_something_is_compiled(run_folder, tmp_p
 
     announced()  # now all that it needs is in the cache
     assert announced() == 0
-    removed = list(cache.rglob("fast._gather_images*"))
+    removed = list(cache.rglob("ops._gather_images*"))
     assert removed
     for path in removed:
         path.unlink()
