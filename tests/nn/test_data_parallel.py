@@ -1,4 +1,4 @@
-"""A batch that several threads take through the network in shares: the same loss, logits and gradients."""
+"""A batch that several threads take through the network in shards: the same loss, logits and gradients."""
 
 import threading
 
@@ -132,9 +132,9 @@ def test_batches_of_any_size_follow_each_other(set_threads, share_all):
 def test_little_work_is_left_to_one_thread(set_threads):
     set_threads(8)
     network = network_of(backend="fast")
-    shares = [count_shards(n, network.flops, network.kernels) for n in (0, 1, 2, 64, 128, 10_000)]
-    assert shares[:3] == [1, 1, 1] and shares[-2:] == [8, 8]
-    assert 1 < shares[3] <= 8
+    shards = [count_shards(n, network.flops, network.kernels) for n in (0, 1, 2, 64, 128, 10_000)]
+    assert shards[:3] == [1, 1, 1] and shards[-2:] == [8, 8]
+    assert 1 < shards[3] <= 8
     network.backend = "reference"
     assert count_shards(10_000, network.flops, network.kernels) == 1
 

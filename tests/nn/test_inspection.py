@@ -1,4 +1,4 @@
-"""What the network shows of its inside is what it computes, and saliency is the gradient it says it is."""
+"""What inspection shows is what the network computes, and saliency is the gradient it says it is."""
 
 import numpy as np
 import pytest

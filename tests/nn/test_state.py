@@ -1,4 +1,4 @@
-"""What layers keep beside parameters: saved, resumed, averaged, merged from the threads' shares, and repeatable."""
+"""What layers keep beside parameters: saved, resumed, averaged, merged from the threads' shards, and repeatable."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_state_lies_in_one_array_that_layers_see_parts_of():
 
 @pytest.mark.parametrize("fuse", [True, False])
 def test_shares_are_merged_by_their_sizes_in_their_order(fuse, set_threads, shard_all):
-    n = 7  # in three shares: of 2, 2 and 3
+    n = 7  # in three shards: of 2, 2 and 3
     whole = network_of(backend="fast", fuse=fuse)
     set_threads(3)
     whole.backpropagate(batch_of(whole, n), Criterion(whole.kernels))
