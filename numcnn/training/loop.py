@@ -1,17 +1,15 @@
 """The training loop, and what has to be remembered to go on with it later.  ``fit`` reads top to bottom."""
 
-import dataclasses
 import math
 import time
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, DivergedError
-from numcnn.nn.gradient_check import GradientWatch
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels
 from numcnn.nn.pixels import readable
+from numcnn.training.monitor import GradientWatch, Monitor, TrainState
 from numcnn.training.optim import AVERAGE, AVERAGE_STATE, SGD, Adam, clip_gradients
 from numcnn.training.schedules import make_schedule
 
@@ -28,64 +26,6 @@ GIVE_UP_AT_END = 25
 # A network has collapsed when its logits for so many pictures differ by no more than rounding.
 COLLAPSE_IMAGES = 32
 COLLAPSE_SPREAD = 1e-6
-
-
-@dataclass
-class TrainState:
-    """How far a run is.  With the parameters and the optimiser's moments it is all that going on needs."""
-
-    epoch: int = 0  # epochs finished
-    batch: int = 0  # batches finished in the epoch under way
-    loss_sum: float = 0.0  # over the images of that epoch so far
-    correct: int = 0
-    seen: int = 0
-    labelled: int = 0  # of those seen: outliers, which are of no class, can't be read right
-    seconds: float = 0.0  # spent in that epoch so far
-    best_accuracy: float = -1.0
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    watched: dict = field(default_factory=dict)  # sums of the gradient watch over that epoch so far
-    interrupted: bool = False
-    first_loss: float = 0.0  # of the first step: what the untrained network costs
-    far_off: int = 0  # by how many the steps far off outnumber the others; never below 0
-    history: list = field(default_factory=list)  # a dict per finished epoch: the rows of the CSV log
-
-    def start_epoch(self):
-        """Forget the sums of the epoch before."""
-        self.batch = self.seen = self.labelled = self.correct = 0
-        self.loss_sum = self.seconds = 0.0
-        self.watched = {}
-
-    @property
-    def accuracy(self):
-        """The share of the labelled images of the epoch so far that were read right; 0 where there are none."""
-        return self.correct / max(1, self.labelled)
-
-
-class Monitor:
-    """What a run tells the outside, and asks it.  This one is silent; ``runs.RunFolder`` writes files and a bar."""
-
-    # Whether the loop should follow gradient and weight norms; they become columns of each epoch's row.
-    watch_gradients = False
-
-    def on_start(self, network, state, images_per_epoch):
-        """Hear that the loop starts."""
-
-    def on_batch(self, state, images, loss, accuracy):
-        """Hear of a finished step: its number of images, the epoch's mean loss and accuracy so far."""
-
-    def on_kept(self, network, state):
-        """Hear that the epoch just finished, the last in ``state.history``, is the one to keep so far."""
-
-    def on_epoch(self, network, optimizer, state, best):
-        """Hear of a finished epoch, the last in ``state.history``; ``best``: the best so far on validation."""
-
-    def on_interrupt(self, network, optimizer, state):
-        """Hear that the loop ends because ``should_stop`` said so."""
-
-    def should_stop(self):
-        """Say whether to stop after the step just done."""
-        return False
 
 
 def fit(network, train, validation, config, *, monitor=None, state=None, moments=None):
@@ -309,18 +249,3 @@ def _diverged(network, state, config, lr, what):
         f"{what} (epoch {state.epoch + 1}, batch {state.batch}, learning rate {lr:.3g}; {where}); "
         f"try {' or '.join(advice)}"
     )
-
-
-def state_to_json(state, network):
-    """Return the state, and the random numbers' state, as a dict that JSON can hold exactly."""
-    document = dataclasses.asdict(state)
-    document["best_loss"] = None if state.best_loss == math.inf else state.best_loss
-    return {"state": document, "rng": network.rng.bit_generator.state}
-
-
-def state_from_json(document, network):
-    """Return the TrainState in ``document``; give ``network`` its random numbers' state back."""
-    fields = {"labelled": document["state"]["seen"], **document["state"]}  # older runs count all images
-    fields["best_loss"] = math.inf if fields["best_loss"] is None else fields["best_loss"]
-    network.rng.bit_generator.state = document["rng"]
-    return TrainState(**fields)

@@ -15,7 +15,7 @@ import numpy as np
 from numcnn.data import generated, handwriting, mnist, nondigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
-from numcnn.training.loop import Monitor
+from numcnn.training.monitor import Monitor
 
 LEAST_TO_HOLD_OUT = 20  # own digits; with fewer, a quarter of them would say nothing
 HELD_OUT = 1 / 4

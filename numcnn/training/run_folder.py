@@ -28,7 +28,8 @@ from numcnn.files import atomic_write
 from numcnn.nn import checkpoint
 from numcnn.nn.network import Network, load
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import Monitor, TrainState, moments_of, state_from_json, state_to_json
+from numcnn.training.loop import moments_of
+from numcnn.training.monitor import Monitor, TrainState, state_from_json, state_to_json
 
 # The bar, within 80 columns, its postfix included.
 BAR = "{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}, {remaining} left{postfix}"

@@ -12,7 +12,8 @@ from numcnn.kernels import BACKENDS
 from numcnn.nn import checkpoint
 from numcnn.training import run_folder
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import Monitor, fit, state_from_json, state_to_json
+from numcnn.training.loop import fit
+from numcnn.training.monitor import Monitor, state_from_json, state_to_json
 
 
 def network_of(backend=BACKEND, **settings):

@@ -16,7 +16,8 @@ from numcnn.kernels import thread_team
 from numcnn.nn.data_parallel import count_shares
 from numcnn.nn.models import make_layers
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import Monitor, _is_far_off, fit, state_from_json, state_to_json
+from numcnn.training.loop import _is_far_off, fit
+from numcnn.training.monitor import Monitor, state_from_json, state_to_json
 
 
 def small(seed=0):
