@@ -39,6 +39,13 @@ class TrainState:
         self.loss_sum = self.seconds = 0.0
         self.watched = {}
 
+    def add_step(self, loss: float, correct: int, labelled: int, images: int) -> None:
+        """Add a step: its loss, and how many of its labelled images were classified correctly."""
+        self.loss_sum += loss * images
+        self.correct += correct
+        self.labelled += labelled
+        self.seen += images
+
     @property
     def accuracy(self) -> float:
         """The fraction of the epoch's labelled images so far that were classified correctly; 0 if there are none."""
