@@ -19,6 +19,8 @@ from numcnn.training.schedules import SCHEDULES
 
 Field: TypeAlias = "dataclasses.Field[Any]"
 
+NUMBERS: dict[type, type] = {int: numbers.Integral, float: numbers.Real}  # NumPy's numbers pass too
+
 # Settings that choose the network and the data; ``Network.fit`` has these already.
 FOR_COMMAND_LINE = ("model", "val", "test", "limit", "backend", "fuse")
 
@@ -157,9 +159,9 @@ class TrainConfig:
         kind, optional = _kind(field)
         if optional and value is None:
             return
-        wanted = {int: numbers.Integral, float: numbers.Real}.get(kind, kind)
         if kind is bool and not isinstance(value, bool):
             raise ConfigError(f"`{field.name}` is {value!r}; wants True or False")
+        wanted = NUMBERS.get(kind, kind)
         if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
             raise ConfigError(f"`{field.name}` is {value!r}; wants {kind.__name__}")
         if kind is float and not math.isfinite(value):

@@ -174,7 +174,7 @@ def _as_examples(examples: Pairs, network: Network, outliers: bool = False) -> E
     images, labels = network.check_images(examples.images), np.asarray(examples.labels)
     if len(images) == 0 or len(images) != len(labels):
         raise DataError(f"there are {len(images)} images and {len(labels)} labels; wants as many of both, 1 or more")
-    checked_labels("fit", labels[examples.index], len(examples), *network.output_shape, outliers)
+    checked_labels("fit", labels[examples.index], len(examples), network.output_shape[0], outliers)
     return Examples(np.ascontiguousarray(readable(images, network.dtype)), labels, examples.index)
 
 

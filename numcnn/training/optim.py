@@ -3,8 +3,8 @@
 import contextlib
 import math
 import numbers
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
@@ -26,6 +26,16 @@ def clip_gradients(grads: Floats, max_norm: float) -> float:
     if norm > max_norm:
         grads *= max_norm / norm
     return norm
+
+
+class Shared(TypedDict, total=False):
+    """The settings of every optimiser; see ``Optimizer``."""
+
+    decay: Floats | None
+    weight_decay: float
+    average: float
+    state: Floats | None
+    pull: float
 
 
 class Optimizer:
@@ -90,7 +100,7 @@ class Optimizer:
             array[...] = self.moments[name]
 
     @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
+    def averaged(self) -> Generator[None, None, None]:
         """Replace parameters and state by their averages within a ``with`` block; does nothing without averages."""
         latest = [array.copy() for array in self._averaged.values()]
         self.take_average()
@@ -114,7 +124,7 @@ class SGD(Optimizer):
         *,
         momentum: float = 0.9,
         nesterov: bool = False,
-        **shared: Any,
+        **shared: Unpack[Shared],
     ) -> None:
         super().__init__(params, grads, kernels, **shared)
         self.momentum = _in_range("momentum", momentum, 0, 1)
@@ -147,7 +157,7 @@ class Adam(Optimizer):
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
-        **shared: Any,
+        **shared: Unpack[Shared],
     ) -> None:
         super().__init__(params, grads, kernels, **shared)
         self.beta1 = _in_range("beta1", beta1, 0, 1)
@@ -170,25 +180,22 @@ class Adam(Optimizer):
         )
 
 
-def optimizer_class(config: TrainConfig) -> "type[SGD] | type[Adam]":
-    """Return SGD or Adam; AdamW is Adam with weight decay."""
-    return SGD if config.optimizer == "sgd" else Adam
-
-
 def make_optimizer(
     network: Network, config: TrainConfig, moments: Mapping[str, Floats] | None = None, *, pull: float = 0.0
 ) -> Optimizer:
     """Return the optimiser named by ``config`` for the network's parameters; ``moments``: those of a stopped run."""
-    settings: dict[str, Any] = {
+    shared: Shared = {
         "decay": network.decay,
         "weight_decay": config.decay_rate,
         "average": config.average,
         "state": network.state,
         "pull": pull,
     }
+    arrays = network.params, network.grads, network.kernels
     if config.optimizer == "sgd":
-        settings.update(momentum=config.momentum, nesterov=config.nesterov)
-    optimizer = optimizer_class(config)(network.params, network.grads, network.kernels, **settings)
+        optimizer = SGD(*arrays, momentum=config.momentum, nesterov=config.nesterov, **shared)
+    else:
+        optimizer = Adam(*arrays, **shared)  # AdamW is Adam with weight decay
     for name, values in (moments or {}).items():
         optimizer.moments[name][...] = values
     return optimizer
@@ -196,16 +203,16 @@ def make_optimizer(
 
 def moments_of(config: TrainConfig, network: Network) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of the arrays that the optimiser named by ``config`` keeps between steps."""
-    names = (*optimizer_class(config).MOMENTS, *([AVERAGE] if config.average else []))
+    names = (*(SGD if config.optimizer == "sgd" else Adam).MOMENTS, *([AVERAGE] if config.average else []))
     shapes = dict.fromkeys(names, network.params.shape)
     if config.average and network.state.size:
         shapes[AVERAGE_STATE] = network.state.shape
     return shapes
 
 
-def _in_range(what: str, value: object, low: float, high: float) -> float:
+def _in_range(what: str, value: float, low: float, high: float) -> float:
     """Return ``value`` as a float; ConfigError unless low <= value < high."""
-    if not isinstance(value, numbers.Real) or not low <= value < high:
+    if not isinstance(value, numbers.Real) or not low <= value < high:  # pyright: ignore[reportUnnecessaryIsInstance]
         upper = "" if high == math.inf else f" and below {high}"
         raise ConfigError(f"{what} is {value!r}; wants a number, {low} or more{upper}")
     return float(value)

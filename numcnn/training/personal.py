@@ -6,6 +6,7 @@ are pulled back a little towards their first values (L2-SP, in ``optim``).  The 
 ten simulated users; ``simulated_users.py`` measures the result.
 """
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -199,30 +200,27 @@ def learn(
     that is returned has learned all.  progress: called when the pictures are ready, and after each step.
     Raises DataError if there are no digits.
     """
-    report_progress = progress or (lambda fraction: None)
+    report_progress: Progress = progress or _ignore
     people = as_people(digits)
     reader = network.copy(backend=backend)
     images, labels, source = replay_for(reader, recipe.replay + CHECKED, seed=seed, data_dir=data_dir, backend=backend)
     replay, check = (images[CHECKED:], labels[CHECKED:]), (images[:CHECKED], labels[:CHECKED])
     report_progress(PREPARED)
-    settings = {"seed": seed, "recipe": recipe, "backend": backend}
+    tune = functools.partial(fine_tune, reader, replay=replay, seed=seed, recipe=recipe, backend=backend)
     middle = (1 + PREPARED) / 2 if len(people) >= LEAST_TO_HOLD_OUT else PREPARED  # it learns twice, or once
     report: dict[str, Any] = {
         "digits": len(people),
         "labels": np.bincount(people.labels, minlength=10).tolist(),
-        "held_out": _held_out(reader, people, replay, settings, _span(report_progress, PREPARED, middle)),
+        "held_out": None,
     }
-    learner = fine_tune(reader, people, replay, **settings, progress=_span(report_progress, middle, 1.0))
-    plain = handwriting.render_plain(people, backend)
-    report["own"] = {"n": len(people), "before": accuracy(reader, *plain), "after": accuracy(learner, *plain)}
+    if len(people) >= LEAST_TO_HOLD_OUT:
+        some, rest = _hold_out(people, seed)
+        judge = tune(some, progress=_span(report_progress, PREPARED, middle))
+        report["held_out"] = _before_and_after(reader, judge, handwriting.render_plain(rest, backend))
+    learner = tune(people, progress=_span(report_progress, middle, 1.0))
+    report["own"] = _before_and_after(reader, learner, handwriting.render_plain(people, backend))
     real = check[1] != nondigits.NO_DIGIT
-    check = check[0][real], check[1][real]
-    report["known"] = {
-        "n": len(check[1]),
-        "before": accuracy(reader, *check),
-        "after": accuracy(learner, *check),
-        "source": source,
-    }
+    report["known"] = _before_and_after(reader, learner, (check[0][real], check[1][real])) | {"source": source}
     learner.info = {**network.info, "personal": {key: report[key] for key in ("digits", "labels")}}
     return learner, report
 
@@ -237,15 +235,17 @@ def _span(progress: Progress, start: float, end: float) -> Progress:
     return lambda fraction: progress(start + fraction * (end - start))
 
 
-def _held_out(
-    network: Network, people: PenDigits, replay: Pictures, settings: dict[str, Any], progress: Progress
-) -> dict[str, Any] | None:
-    """Learn three quarters of the digits and read the rest: what to expect of digits still to be drawn."""
-    if len(people) < LEAST_TO_HOLD_OUT:
-        return None
-    order = np.random.default_rng([settings["seed"], REPLAY_SEED, 2]).permutation(len(people))
+def _ignore(fraction: float) -> None:
+    pass
+
+
+def _hold_out(people: PenDigits, seed: int) -> tuple[PenDigits, PenDigits]:
+    """Return three quarters of the digits to learn, and the rest to test with."""
+    order = np.random.default_rng([seed, REPLAY_SEED, 2]).permutation(len(people))
     count = round(HELD_OUT * len(people))
-    rest, some = (people.at(rows) for rows in (order[:count], order[count:]))
-    learner = fine_tune(network, some, replay, **settings, progress=progress)
-    plain = handwriting.render_plain(rest, settings["backend"])
-    return {"n": count, "before": accuracy(network, *plain), "after": accuracy(learner, *plain)}
+    return people.at(order[count:]), people.at(order[:count])
+
+
+def _before_and_after(network: Network, learner: Network, pictures: Pictures) -> dict[str, Any]:
+    """Return the number of pictures, and the accuracy of both networks on them."""
+    return {"n": len(pictures[1]), "before": accuracy(network, *pictures), "after": accuracy(learner, *pictures)}

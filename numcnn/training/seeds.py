@@ -23,7 +23,7 @@ class Readings:
         self.wrong: Ints = np.zeros(0, int)  # which images all of them misread
         self._probabilities: Floats = np.zeros(1)  # (N,C), summed
         self._labels: Bytes = np.zeros(0, np.uint8)
-        self._wrong_images: Bytes = np.zeros(0, np.uint8)
+        self.wrong_images: Bytes = np.zeros(0, np.uint8)
 
     def add(self, dataset: Dataset, test: metrics.Evaluation) -> None:
         """Add one more network's evaluation on the data set's test images."""
@@ -31,7 +31,7 @@ class Readings:
         self._probabilities = self._probabilities + test.probabilities
         self._labels = dataset.test_labels
         self.wrong = np.flatnonzero(np.all([answers != self._labels for answers in self.answers], axis=0))
-        self._wrong_images = dataset.test_images[self.wrong]  # a copy: the others can be freed
+        self.wrong_images = dataset.test_images[self.wrong]  # a copy: the others can be freed
 
     def ensemble(self) -> Document:
         """Evaluate the mean of all networks' probabilities.  Return accuracy, interval and number of networks."""
@@ -45,7 +45,7 @@ class Readings:
         answers = [f"{f'all {n}' if v.max() == n else f'{v.max()} of {n}'} read {v.argmax()}" for v in votes]
         title = f"{len(self.wrong):,} of {len(self._labels):,} test images are misread by all {n} networks"
         title += f"; the first {len(shown)}" if len(shown) < len(self.wrong) else ""
-        images = self._wrong_images[: len(shown)]
+        images = self.wrong_images[: len(shown)]
         plots.save(plots.gallery(images, shown, self._labels[shown], answers, title), path)
 
 

@@ -147,7 +147,8 @@ def _errors(users: Sequence[User]) -> Summary:
 def to_text(found: Summary) -> str:
     """Return a ``summary`` as a table of at most 80 columns."""
     lines = ["errors on digits that were not learned", "writer  digits read   before    after   of before"]
-    for row in (*found["writers"], found | {"writer": "all"}):
+    rows: list[Summary] = [*found["writers"], found | {"writer": "all"}]
+    for row in rows:
         left = f"{row['after'] / row['before']:>9.0%}" if row["before"] else "        -"
         lines.append(f"{row['writer']:>6}  {row['n']:>11,}  {row['before']:>7.2%}  {row['after']:>7.2%}   {left}")
     if "mnist" in found:
