@@ -151,7 +151,7 @@ def _finish_epoch(run: _Run, held_out: Examples | None) -> None:
     state.epoch += 1
     state.start_epoch()
     with optimizer.averaged():
-        if held_out is not None:
+        if held_out:
             result = network.evaluate(held_out.images[held_out.index], held_out.labels[held_out.index])
             row.update(val_loss=result.loss, val_accuracy=result.accuracy)
         best = _note_best(state, row)

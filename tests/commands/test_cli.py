@@ -191,7 +191,7 @@ def test_several_seeds_without_the_test_set_are_told_by_validation(run_folder, t
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--seeds", "1"], "--seeds is 1; wants 2 or more, to tell a spread"),
+        (["--seeds", "1"], "--seeds is 1; wants 2 or more, to measure a spread"),
         (["--ensemble"], "--seeds is not given; wants 2 or more"),
         (["--seeds", "2", "--ensemble", "--no-test"], "--ensemble reads the test set, which --no-test leaves unread"),
         (["--preset", "fast", "--no-test"], "--no-test judges by validation images, but none are held out; add --val"),
@@ -239,7 +239,7 @@ def test_compiling_is_announced_whenever_something_is_compiled(run_folder, tmp_p
 
     announced()  # now all that it needs is in the cache
     assert announced() == 0
-    removed = list(cache.rglob("fast._gather_images*"))
+    removed = list(cache.rglob("ops._gather_images*"))
     assert removed
     for path in removed:
         path.unlink()
@@ -452,6 +452,9 @@ def test_a_run_that_holds_nothing_out_claims_no_best_epoch(run_folder, tmp_path,
     assert main(["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), *few]) == 0
     text = capsys.readouterr().out
     assert "\nlast epoch 2; " in text and "best epoch" not in text
+    run = tmp_path / "run"  # a set of curves and a log are written, and named
+    assert text.endswith(f"weights: {run / 'best.npz'}\ncurves: {run / 'curves.png'}\nlog: {run / 'log.csv'}\n")
+    assert (run / "curves.png").is_file() and (run / "log.csv").is_file()
 
 
 def test_a_run_layer_by_layer_is_tested_layer_by_layer(run_folder, tmp_path, monkeypatch):
@@ -592,6 +595,20 @@ def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):
         assert result["label"] == int(np.argmax(result["probabilities"]))
     done = numcnn_process("predict", paths[0], "--weights", out / "best.npz")
     assert done.returncode == 0 and re.search(r"digit 0.png +\d \(>?\d+\.\d%\)   then \d \(", done.stdout)
+
+
+def test_predict_waits_for_no_compiler_and_no_plots(run_folder, tmp_path):
+    picture = tmp_path / "digit.png"
+    Image.fromarray(255 - draw_digits(200, 12)[0][0]).save(picture)
+    code = """if True:
+        import sys
+        from numcnn.cli import main
+        code = main(sys.argv[1:])
+        print(code, sorted({"numba", "matplotlib", "pygame", "tqdm", "requests"} & set(sys.modules)))
+    """
+    with running("-c", code, "predict", picture, "--weights", run_folder[0] / "best.npz") as process:
+        out, errors = process.communicate()
+    assert out.splitlines()[-1] == "0 []", errors
 
 
 def test_gradcheck_command(tmp_path, capsys):
