@@ -1,4 +1,4 @@
-"""The one family of errors.  Every message says what is wrong, where, and what to do about it.
+"""The one family of errors.  Every message says what was wrong, where, and what to do about it.
 
 A message names a setting in backquotes, as in `lr` or `keep='last'`; the command line prints the option instead: --lr,
 --keep last.  See ``config.in_options``.
@@ -6,7 +6,7 @@ A message names a setting in backquotes, as in `lr` or `keep='last'`; the comman
 
 
 class NumcnnError(Exception):
-    """The base of all errors that numcnn raises on purpose.  A command prints it as one line and exits with 2."""
+    """Anything that numcnn refuses to do.  Command-line programs print it as one line and exit with 2."""
 
 
 class ShapeError(NumcnnError, ValueError):
@@ -22,7 +22,7 @@ class DataError(NumcnnError):
 
 
 class CheckpointError(NumcnnError):
-    """A weights file that is missing, damaged or not numcnn's."""
+    """A weights file that is missing, damaged or not one of ours."""
 
 
 class DivergedError(NumcnnError):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError
-from numcnn.kernels.arrays import AnyArray
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels
 from numcnn.nn.network import Network
 from numcnn.nn.pixels import readable
@@ -19,7 +19,8 @@ from numcnn.training.optim import Optimizer, clip_gradients, make_optimizer
 from numcnn.training.progress import Progress, Together
 from numcnn.training.schedules import Schedule, make_schedule
 
-Pairs: TypeAlias = Examples | tuple[AnyArray, AnyArray]  # images (N,H,W) or (N,*input_shape), and labels (N,)
+# Images (N,H,W) or (N,*input_shape), and labels (N,).
+Pairs: TypeAlias = Examples | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 @dataclass
