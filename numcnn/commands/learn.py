@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--way",
         choices=simulated_users.WAYS,
         help="which digits are labelled: balanced, equally many of each class (the default); or corrections, of the "
-        "half drawn first, misread digits up to half of them, then others; the other half measures the gain",
+        "half drawn first: misread ones, up to half of those labelled, then others; the other half measures the gain",
     )
 
 

@@ -10,9 +10,9 @@ so far on validation.
 
 EXAMPLES = """examples:
   numcnn train                            the whole job: about two minutes
-  numcnn train --preset fast              99% on MNIST in some seconds
+  numcnn train --preset fast              99% on MNIST in about ten seconds
   numcnn train --limit 6000 --epochs 3    a quick try
-  numcnn train --seeds 5                  how much of the result is luck
+  numcnn train --seeds 5                  how much results vary by chance
   numcnn train --no-test --dropout 0.3    try a setting, judged by validation
   numcnn train --dataset fashion/         any data set in MNIST's IDX form
   numcnn train --watch-gradients          gradient and weight norms in log.csv,

@@ -175,7 +175,7 @@ def new_session(
     # That generated digits replace MNIST is reported even when quiet.
     found = _load_data(dataset, config, options, report=dataset == "auto" or not options.quiet)
     if found.train_labels.max(initial=0) >= found.classes and not config.outliers:
-        raise ConfigError(f"the data set {found.name} has pictures of no digit; add `preset='pad'`, or `outliers=True`")
+        raise ConfigError(f"the data set {found.name} contains non-digits; add `preset='pad'`, or `outliers=True`")
     train, held_out = _split(found, config)
     run = Run(
         network=_new_network(found, train, config),

@@ -169,7 +169,7 @@ def test_pictures_of_no_digit_want_to_be_asked_for(tmp_path, capsys, monkeypatch
     monkeypatch.setattr("numcnn.data.load", lambda *settings, **more: mixture)  # the real one takes a minute to draw
     command = ["train", "--dataset", "pad", "--quiet", "--dry-run", *KERNELS]
     assert main(command) == 2
-    told = "numcnn train: the data set pad has pictures of no digit; add --preset pad, or --outliers\n"
+    told = "numcnn train: the data set pad contains non-digits; add --preset pad, or --outliers\n"
     assert capsys.readouterr().err == told
     assert main([*command, "--outliers"]) == 0
 
