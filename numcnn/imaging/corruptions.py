@@ -269,7 +269,7 @@ def _affine(images: Bytes, matrices: npt.ArrayLike, shifts: npt.ArrayLike = (0, 
     return _bytes(_sampled(images, rows, columns) / 255)
 
 
-def _sampled(images: Bytes, rows: Float64s, columns: Float64s) -> Float64s:
+def _sampled(images: Bytes, rows: Float64s, columns: Float64s) -> Floats:
     """Return images (N,28,28) at places between their pixels, rows and columns (N,28,28), bilinearly."""
     # `sample` takes one picture: stack the images, with two empty rows between them.
     column = np.pad(images, ((0, 0), (0, 2), (0, 0))).reshape(-1, SIDE)

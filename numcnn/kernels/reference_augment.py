@@ -156,7 +156,7 @@ def smooth_fields(shape: Pair, numbers: Floats) -> Floats:
     return spline_weights(H) @ lattice @ spline_weights(W).T
 
 
-def sample(ink: Floats, rows: Floats, columns: Floats) -> Floats:
+def sample(ink: AnyArray, rows: Floats, columns: Floats) -> Floats:
     """Return ink (H,W) at fractional places, interpolated bilinearly; outside the picture it is zero."""
     H, W = ink.shape
     padded = np.pad(ink, 2)

@@ -348,10 +348,12 @@ class Network:
         *,
         validation: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         monitor: Monitor | None = None,
+        verbose: bool = False,
         **settings: object,
     ) -> TrainState:
-        """Train on images and labels (N,); validation: (images, labels).  Return a ``TrainState``, with the history.
+        """Train on images and labels (N,); validation: (images, labels).  Return a ``TrainState``, with its history.
 
+        monitor: called as training goes on.  verbose: show a progress bar.
         settings: epochs, batch_size, optimizer, lr ... : the fields of ``config.TrainConfig`` except those that choose
         network and data.  See ``numcnn.training.loop.fit``: the one training loop.
         """
@@ -363,7 +365,8 @@ class Network:
                 raise ConfigError(
                     f"fit takes no {name}: the network, the images and validation=... decide that already"
                 )
-        return fit(self, (images, labels), validation, TrainConfig(**cast(dict[str, Any], settings)), monitor=monitor)
+        config = TrainConfig(**cast(dict[str, Any], settings))
+        return fit(self, (images, labels), validation, config, monitor=monitor, verbose=verbose)
 
     # Description and disk
 
