@@ -14,7 +14,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
@@ -79,14 +78,14 @@ def prepare(picture: Picture) -> Bytes:
     values out of range, for a damaged file and when no ink is found.
     """
     if isinstance(picture, (str, os.PathLike)):
-        return prepare_file(os.fspath(picture))
+        return prepare_file(picture)
     grey = grey_of_image(picture, "picture") if is_pil_image(picture) else grey_of_array(np.asarray(picture))
     ink = separate_ink(as_grey(grey))
     box = area_average(square_crop(ink))
     return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
 
 
-def prepare_file(path: str | Path) -> Bytes:
+def prepare_file(path: str | os.PathLike[str]) -> Bytes:
     """Turn a picture file of one digit into an MNIST picture.  -> (28,28) uint8.  Raises DataError with the path."""
     try:
         return prepare(load_picture(path))
@@ -248,7 +247,7 @@ def area_average(square: Floats) -> Float64s:
     return weights @ square.astype(np.float64) @ weights.T
 
 
-def load_picture(path: str | Path) -> Bytes | Floats:
+def load_picture(path: str | os.PathLike[str]) -> Bytes | Floats:
     """Read a picture file as grey.  -> (H,W) uint8, or float32 0..1 from files with more than 8 bits.
 
     Colour becomes luminance; transparency is laid on white, or on black if white would hide everything; the camera's
@@ -299,7 +298,7 @@ def _reading(name: str) -> Iterator[None]:
         raise DataError(f"{name}: damaged or incomplete picture ({error}); save it again as PNG") from None
 
 
-def check_file(path: str | Path) -> None:
+def check_file(path: str | os.PathLike[str]) -> None:
     """Raise DataError unless path is a readable regular file with something in it; a pipe could block for ever."""
     try:
         status = os.stat(path)
@@ -316,7 +315,7 @@ def check_file(path: str | Path) -> None:
         raise DataError(f"{path}: no permission to read it; change the file's mode or owner")
 
 
-def check_size(path: str | Path, size: tuple[int, int]) -> None:
+def check_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
     """Raise DataError if a picture declares more than MAX_PIXELS, before its data is decoded."""
     width, height = size
     if width * height > MAX_PIXELS:
