@@ -63,7 +63,7 @@ def backpropagate(x, labels, parameters):
     dense_forward(flat, w3, b3, dense1 := new(128))
     relu_forward(dense1, relu3 := new(128))
     dense_forward(relu3, w4, b4, logits := new(10))
-    softmax_cross_entropy_forward(logits, labels, 0.0, log_probs := new(10), losses := new())  # 0.0: plain labels
+    softmax_cross_entropy_forward(logits, labels, 0.0, log_probs := new(10), losses := new())  # smoothing 0.0
 
     # Backward, the same layers from last to first: by the chain rule a call turns the gradient of a layer's output and
     # what the forward call read or filled into the gradients of the layer's parameters (dw, db) and of its input.
