@@ -2,11 +2,11 @@
 
 Read it beside ``numcnn/kernels/reference.py``, which holds the formula of every call made here, each ``*_backward``
 right under its ``*_forward``.  ``numcnn train`` trains this network (``canonical`` in ``nn/models.py``) by the same
-formulas, compiled and on threads: see ``Network.backpropagate``.  Run this file with ``python -m numcnn.walkthrough``.
+formulas, compiled, on several threads, and with each conv, relu and pool in one function: ``Network.backpropagate``.
+Run this file with ``python -m numcnn.walkthrough``.
 
-Names: ``x`` is the input; the other arrays are named after the layer that computes them; ``logits`` come from dense2.
-``dname`` is the gradient of the loss, the mean over the N pictures of a batch, with respect to ``name``: an array of
-the same shape, which says how fast the loss rises with each value.
+Names: ``x`` is the input; other arrays are named after the layer that computes them (``logits``: dense2).  ``dname``
+is the gradient of a batch's mean loss by ``name``: an array of its shape, how fast the loss rises with each value.
 """
 
 import numpy as np
