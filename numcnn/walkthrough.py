@@ -6,7 +6,7 @@ formulas, compiled, on several threads, and with each conv, relu and pool in one
 Run this file with ``python -m numcnn.walkthrough``.
 
 Names: ``x`` is the input; other arrays are named after the layer that computes them (``logits``: dense2).  ``dname``
-is the gradient of a batch's mean loss by ``name``: an array of its shape, how fast the loss rises with each value.
+is the gradient of a batch's mean loss with respect to ``name``, of its shape: how fast the loss rises with each value.
 """
 
 import numpy as np

@@ -9,11 +9,11 @@ weights of a convolution.
     forward   computes ``out`` from its input ``x`` (and parameters ``w``, ``b``).
     backward  is given ``dout``, the gradient of the loss with respect to ``out``, and computes ``dx`` (and ``dw``,
               ``db``).  For each number x[i] the question is: in which outputs out[j] does it occur, and how fast does
-              each of them rise with it?  That is the slope, and dx[i] = sum over j of dout[j] * slope of out[j] by
-              x[i].  The same holds for each number in w and b.
+              each of them rise with it?  That is a slope: dx[i] = sum over j of dout[j] * (slope of out[j] with
+              respect to x[i]).  The same holds for each number in w and b.
 
 Nothing is returned: a function fills arrays that it is given.  These are ``out``, ``which``, ``losses``, ``log_probs``,
-and every ``d...`` but ``dout``; what ``batchnorm_statistics`` and the optimisers fill or change, their docstrings say.
+and every ``d...`` but ``dout``.  For ``batchnorm_statistics`` and the optimisers see their docstrings.
 Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH x KW kernel, SH x SW stride, OH x OW
 outputs, PH x PW pooling window; D_in, D_out features of a dense layer; C classes where there are logits; P parameters.
 """
@@ -78,8 +78,8 @@ def conv2d_backward(
 ) -> None:
     """Turn dout (N,OH,OW,F) into dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  If dx is None, it is not computed.
 
-    out[n,oy,ox,f] is b[f] plus a sum of products x * w.  The slope of a product by one factor is the other factor, so
-    each product contributes x * dout to dw and w * dout to dx.  For each kernel position (ky, kx):
+    out[n,oy,ox,f] is b[f] plus a sum of products x * w.  The slope of a product with respect to one factor is the
+    other factor, so each product contributes x * dout to dw and w * dout to dx.  For each kernel position (ky, kx):
 
         dw[ky,kx,c,f]                   = sum over n, oy, ox of x[n, oy*SH+ky, ox*SW+kx, c] * dout[n,oy,ox,f]
         dx[n, oy*SH+ky, ox*SW+kx, c]   += sum over f of w[ky,kx,c,f] * dout[n,oy,ox,f]    for all n, oy, ox, c
@@ -349,8 +349,8 @@ def softmax_cross_entropy_backward(log_probs: Floats, labels: Ints, of: int, smo
     """Fill dlogits (N,C) with the gradient of the *mean* loss: softmax - target, divided by ``of``.
 
     ``of`` is the number of images the mean is over: N, or more when these N are one thread's part of a batch.
-    An image's loss is log(sum(exp(logits))) - sum(target * logits), as the target sums to 1.  The slope of the first
-    term by each logit is its softmax, the slope of the second is its target.
+    An image's loss is log(sum(exp(logits))) - sum(target * logits), as the target sums to 1.  With respect to a
+    logit the slope of the first term is that class's softmax, the slope of the second its target.
     No other function divides by the number of images: the gradients of all layers before this are those of the mean
     loss because this one is.
     """
