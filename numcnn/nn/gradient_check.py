@@ -1,4 +1,4 @@
-"""Gradients one can see: check backward against numeric differences, and watch gradients while a network trains."""
+"""Gradients one can see: check backward against numeric differences."""
 
 import html
 from dataclasses import dataclass
@@ -365,49 +365,3 @@ def _row(name, shape, checked, analytic, numeric, kinks, floor, tolerance):
         analytic=analytic,
         numeric=numeric,
     )
-
-
-class GradientWatch:
-    """Follow each layer's gradient norm (before any clipping), weight norm and update/weight ratio over an epoch.
-
-    A healthy update is about a thousandth of the weights; far more shakes them, far less learns nothing.
-    """
-
-    def __init__(self, network):
-        self._network = network
-        self._places = {}  # layer -> its part of the flat arrays
-        for key, place in network.slices.items():
-            layer = key.split(".")[0]
-            start = self._places[layer].start if layer in self._places else place.start
-            self._places[layer] = slice(start, place.stop)
-        self._before = np.empty_like(network.params)
-        self.sums = {name: 0.0 for name in self.columns}
-
-    @property
-    def columns(self):
-        """The names of the values: ``conv1.gradient_norm``, ``conv1.weight_norm``, ``conv1.update_ratio`` ..."""
-        return [
-            f"{layer}.{kind}" for layer in self._places for kind in ("gradient_norm", "weight_norm", "update_ratio")
-        ]
-
-    def before_step(self):
-        """Call right after backward, before gradients are clipped and the optimiser steps."""
-        self._before[...] = self._network.params
-        for layer, place in self._places.items():
-            self.sums[f"{layer}.gradient_norm"] += float(np.linalg.norm(self._network.grads[place]))
-
-    def after_step(self):
-        """Call after the optimiser's step."""
-        for layer, place in self._places.items():
-            weights = self._before[place]
-            weight_norm = float(np.linalg.norm(weights))
-            np.subtract(self._network.params[place], weights, out=weights)
-            update_norm = float(np.linalg.norm(weights))
-            self.sums[f"{layer}.weight_norm"] += weight_norm
-            self.sums[f"{layer}.update_ratio"] += update_norm / weight_norm if weight_norm else 0.0
-
-    def row(self, steps):
-        """Return name -> mean over the ``steps`` since the last call, and start over."""
-        means = {name: total / steps for name, total in self.sums.items()}
-        self.sums = {name: 0.0 for name in self.columns}
-        return means

@@ -371,9 +371,10 @@ class Network:
 
     # Training, in the module of that name
 
-    def fit(self, images, labels, *, validation=None, monitor=None, **settings):
-        """Train on images and labels (N,); validation: (images, labels).  Return a ``train.TrainState``, with history.
+    def fit(self, images, labels, *, validation=None, monitor=None, verbose=False, **settings):
+        """Train on images and labels (N,); validation: (images, labels).  Return a ``TrainState``, with its history.
 
+        monitor: a ``training.monitor.Monitor``, called as training goes on.  verbose: show a progress bar.
         settings: epochs, batch_size, optimizer, lr ... : the fields of ``config.TrainConfig`` but for those that choose
         network and data.  See ``numcnn.training.loop.fit``: the one training loop.
         """
@@ -385,7 +386,7 @@ class Network:
                 raise ConfigError(
                     f"fit takes no {name}: the network, the images and validation=... decide that already"
                 )
-        return fit(self, (images, labels), validation, TrainConfig(**settings), monitor=monitor)
+        return fit(self, (images, labels), validation, TrainConfig(**settings), monitor=monitor, verbose=verbose)
 
     # Description and disk
 

@@ -27,7 +27,6 @@ from numcnn import (
 )
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, reference
-from numcnn.nn.gradient_check import GradientWatch
 from numcnn.nn.layers import Layer
 from numcnn.nn.models import make_layers
 
@@ -362,24 +361,3 @@ def test_the_report_prints_within_80_columns_and_draws(tmp_path):
     assert [line.split()[0] for line in lines[2:11]] == [row.name for row in report.rows]
     report.plot(tmp_path / "report.png")
     assert (tmp_path / "report.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_watch_measures_norms_and_ratios():
-    network = Network([Dense(3), ReLU(), Dense(2)], (4,), seed=1, backend="reference")
-    watch = GradientWatch(network)
-    assert watch.columns[:3] == ["dense1.gradient_norm", "dense1.weight_norm", "dense1.update_ratio"]
-    before = network.params.copy()
-    network.grads[...] = np.arange(network.grads.size)
-    for factor in (1.5, 1.5):
-        watch.before_step()
-        network.params *= factor
-        watch.after_step()
-    row = watch.row(2)
-    first = slice(0, 4 * 3 + 3)
-    assert row["dense1.gradient_norm"] == pytest.approx(np.linalg.norm(network.grads[first]))
-    norm = np.linalg.norm(before[first])
-    assert row["dense1.weight_norm"] == pytest.approx((norm + 1.5 * norm) / 2)
-    assert row["dense1.update_ratio"] == pytest.approx(0.5)
-    watch.before_step()
-    watch.after_step()
-    assert watch.row(1)["dense2.update_ratio"] == 0

@@ -12,7 +12,9 @@ from numcnn.kernels import BACKENDS
 from numcnn.nn import checkpoint
 from numcnn.training import run_folder
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import Monitor, fit, state_from_json, state_to_json
+from numcnn.training.loop import fit
+from numcnn.training.monitor import Monitor, state_from_json, state_to_json
+from numcnn.training.optim import make_optimizer
 
 
 def network_of(backend=BACKEND, **settings):
@@ -174,7 +176,8 @@ def test_a_stopped_run_goes_on_with_equal_bytes(stop_after, average, set_threads
     monitor = StopAfter(stop_after)
     fit(network_of(), train, held_out, config, monitor=monitor)
     network, document, moments = monitor.saved
-    fit(network, train, held_out, config, state=state_from_json(document, network), moments=moments)
+    optimizer = make_optimizer(network, config, moments)
+    fit(network, train, held_out, config, state=state_from_json(document, network), optimizer=optimizer)
     assert network.params.tobytes() == whole.params.tobytes()
     assert network.state.tobytes() == whole.state.tobytes()
 
@@ -204,7 +207,8 @@ def test_a_stopped_run_goes_on_from_its_folder_with_equal_bytes(stop_after, tmp_
     folder.left = stop_after
     assert fit(network_of(), train, held_out, config, monitor=folder).interrupted
     earlier = run_folder.load_run(tmp_path)
-    fit(earlier.network, train, held_out, earlier.config, state=earlier.state, moments=earlier.moments)
+    optimizer = make_optimizer(earlier.network, earlier.config, earlier.moments)
+    fit(earlier.network, train, held_out, earlier.config, state=earlier.state, optimizer=optimizer)
     assert earlier.network.params.tobytes() == whole.params.tobytes()
     assert earlier.network.state.tobytes() == whole.state.tobytes()
 
