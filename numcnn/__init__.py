@@ -2,31 +2,22 @@
 
     import numcnn
     network = numcnn.load()                    # the shipped weights, trained on MNIST
-    network.predict(pictures)                  # (N,28,28) uint8 or float 0..1 -> labels (N,)
+    network.predict("seven.png")               # a picture file, a PIL image, an RGB array; (N,28,28) -> labels (N,)
     print(numcnn.gradcheck(network))           # backward against numeric differences, array by array
 
-Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame wait until they are needed.
+Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame load when they are needed.
 """
 
 import importlib
+from types import ModuleType
 
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError
 from numcnn.nn.activations import LeakyReLU, Sigmoid, Tanh
 from numcnn.nn.batchnorm import BatchNorm
 from numcnn.nn.gradient_check import gradcheck
 from numcnn.nn.initializers import register_initializer
-from numcnn.nn.layers import (
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPool2D,
-    ParamSpec,
-    ReLU,
-    StateSpec,
-    register_layer,
-)
+from numcnn.nn.layer import Layer, ParamSpec, StateSpec, register_layer
+from numcnn.nn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.nn.network import Network, load
 from numcnn.nn.pooling import AveragePool2D, GlobalAveragePool2D
@@ -64,7 +55,7 @@ __all__ = [
     "register_layer",
 ]
 
-# Modules that are public under a short name, loaded when they are first asked for.
+# Modules that are public under a short name, loaded on first use.
 _MODULES = {
     "corruptions": "numcnn.imaging.corruptions",
     "data": "numcnn.data",
@@ -76,8 +67,8 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str):
-    """Load a public module on first use: ``from numcnn import plots`` doesn't cost those anything who don't plot."""
+def __getattr__(name: str) -> ModuleType:
+    """Load a public module on first use: so importing numcnn costs nothing for what isn't used."""
     if name in _MODULES:
         return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'numcnn' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: ``numcnn COMMAND ...``.  Each is a module in ``commands``; only the one asked for is loaded.
+"""The command line: ``numcnn COMMAND ...``.  Each command is a module in ``commands``; only the one named is loaded.
 
 ``numcnn`` alone lists the commands and exits with 0, as pip and cargo do.
 
@@ -12,7 +12,10 @@ import os
 import shlex
 import sys
 import textwrap
+from collections.abc import Sequence
+from types import ModuleType
 
+import numcnn
 from numcnn.benchmark import BenchmarkError
 from numcnn.commands import announce_compilation
 from numcnn.errors import ConfigError, DivergedError, NumcnnError
@@ -34,11 +37,11 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Leave descriptions as they are, and break the lines of an option's help at spaces only: not in "one-cycle"."""
 
-    def _split_lines(self, text, width):
+    def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; ``argv`` defaults to the process's arguments.  Return the exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv:
@@ -61,8 +64,8 @@ def main(argv=None):
     return _run(name, command, arguments)
 
 
-def _run(name, command, arguments):
-    """Run the command; turn what it raises into one line on stderr and an exit code."""
+def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
+    """Run the command; turn an error into one line on stderr and an exit code."""
     try:
         _refuse_empty(arguments)
         with on_compilation(announce_compilation) if _may_announce(name, arguments) else contextlib.nullcontext():
@@ -70,14 +73,14 @@ def _run(name, command, arguments):
         sys.stdout.flush()
         return code
     except NumcnnError as error:
-        from numcnn.training.config import in_options
+        from numcnn.training.config import in_options  # noqa: PLC0415  (slow to load, needed for errors alone)
 
         print(f"numcnn {name}: {in_options(str(error))}", file=sys.stderr)
         return EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError)) else EXIT_USAGE
     except KeyboardInterrupt:
         print(f"numcnn {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone, as in "| head"
+    except BrokenPipeError:  # the reader of our output has gone, as in "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
@@ -90,21 +93,19 @@ def _run(name, command, arguments):
         return EXIT_FAILED
 
 
-def _may_announce(name, arguments):
-    """Say whether a line about compiling disturbs nobody: not with a window, --quiet, or a reader of --progress."""
+def _may_announce(name: str, arguments: argparse.Namespace) -> bool:
+    """Return whether to report compiling: not beside a window, with --quiet, or to a program that reads --progress."""
     return name != "draw" and not getattr(arguments, "quiet", False) and not getattr(arguments, "progress", False)
 
 
-def _refuse_empty(arguments):
-    """Refuse an option without text, such as an unset variable of a shell: it would pass for one not given."""
+def _refuse_empty(arguments: argparse.Namespace) -> None:
+    """Refuse an empty option, such as an unset shell variable: it would look as if it had not been given."""
     for name, value in vars(arguments).items():
         if value == "":
             raise ConfigError(f"--{name.replace('_', '-')} is empty; give it a value or leave it out")
 
 
-def _overview():
-    import numcnn
-
+def _overview() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     parser = argparse.ArgumentParser(

@@ -1,16 +1,16 @@
-"""The one family of errors.  Every message says what was wrong, where, and what to do about it.
+"""All errors that numcnn raises.  A message says what was wrong, where, and what to do about it.
 
-A message names a setting in backquotes, as in `lr` or `keep='last'`; the command line prints the option instead: --lr,
---keep last.  See ``config.in_options``.
+It names a setting in backquotes, as in `lr` or `keep='last'`; the command line prints the option instead: --lr,
+--keep last.  See ``training.config.in_options``.
 """
 
 
 class NumcnnError(Exception):
-    """Anything that numcnn refuses to do.  Command-line programs print it as one line and exit with 2."""
+    """Base class of numcnn's errors.  The commands print it as one line and exit with 2."""
 
 
 class ShapeError(NumcnnError, ValueError):
-    """An array of the wrong rank, size or dtype; the message names the layer, what it got and what it wants."""
+    """An array of the wrong rank, size or dtype; the message names the layer, the shape it got and the one it wants."""
 
 
 class ConfigError(NumcnnError, ValueError):
@@ -18,11 +18,11 @@ class ConfigError(NumcnnError, ValueError):
 
 
 class DataError(NumcnnError):
-    """A data set or picture that is missing, damaged or not of the expected kind."""
+    """A data set or picture that is missing, damaged or of the wrong kind."""
 
 
 class CheckpointError(NumcnnError):
-    """A weights file that is missing, damaged or not one of ours."""
+    """A weights file that is missing, damaged or not written by numcnn."""
 
 
 class DivergedError(NumcnnError):

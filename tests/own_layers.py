@@ -59,7 +59,7 @@ class MyBatchNorm(Layer):
 
     def _forward(self, x, training):
         mean, var = self.state["mean"], self.state["var"]
-        if training:
+        if training and not self.frozen:  # frozen: as in inference
             axes = tuple(range(x.ndim - 1))
             mean, var = x.mean(axis=axes), x.var(axis=axes)
             self.next_state["mean"] += 0.1 * (mean - self.state["mean"])
@@ -76,4 +76,6 @@ class MyBatchNorm(Layer):
         dgamma, dbeta = self.grads["gamma"], self.grads["beta"]
         dgamma[...] = (dout * xhat).sum(axis=axes)  # fill the arrays, don't replace them
         dbeta[...] = dout.sum(axis=axes)
+        if self.frozen:  # mean and var were constants
+            return self.params["gamma"] * scale * dout
         return self.params["gamma"] * scale * (dout - dbeta / M - xhat * dgamma / M)

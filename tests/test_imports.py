@@ -97,7 +97,7 @@ def test_imports_point_one_way(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_no_file_imports_itself_round_a_circle(module):
     """But for the one door upwards; a package's ``__init__`` counts as a file of its own."""
-    seen, ahead = set(), [(other, (module, other)) for other in uses(module)]
+    seen, ahead = set(), [(other, (module, other)) for other in uses(module) if (module, other) not in UPWARDS]
     while ahead:
         other, way = ahead.pop()
         assert other != module, " -> ".join(way)

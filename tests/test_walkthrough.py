@@ -1,4 +1,4 @@
-"""The walkthrough's page computes what ``Network`` computes, learns, and repeats no formula."""
+"""The walkthrough computes what ``Network`` computes, learns, and repeats no formula."""
 
 import ast
 import inspect
@@ -20,7 +20,7 @@ SOURCE = Path(walkthrough.__file__).read_text(encoding="utf-8")
 
 
 def canonical():
-    """Return the canonical network in float64, and its parameters in the order of the walkthrough's."""
+    """Return the canonical network in float64, and its parameters in the walkthrough's order."""
     network = Network(make_layers("canonical"), dtype=np.float64, backend="reference", seed=5)
     rng = np.random.default_rng(6)
     parameters = list(network.named_arrays(network.params).values())
@@ -33,7 +33,7 @@ def relative_error(got, want):
     return np.abs(got - want).max() / np.abs(want).max()
 
 
-def test_loss_gradients_and_dx_are_those_of_the_network():
+def test_loss_gradients_and_dx_equal_the_networks():
     network, parameters = canonical()
     images, labels = draw_digits(600, 11)
     x = images[:5, ..., None] / 255
@@ -49,7 +49,7 @@ def test_loss_gradients_and_dx_are_those_of_the_network():
         assert got.shape == gradient.shape and relative_error(got, gradient) <= 1e-12, name
 
 
-def test_a_step_is_that_of_plain_sgd():
+def test_a_step_equals_plain_sgd():
     network, parameters = canonical()
     images, labels = draw_digits(600, 11)
     own = [parameter.astype(np.float32) for parameter in parameters]
@@ -64,7 +64,7 @@ def test_a_step_is_that_of_plain_sgd():
         np.testing.assert_allclose(parameter, want, atol=1e-6)
 
 
-def test_first_parameters_are_laid_out_and_drawn_as_the_networks():
+def test_first_parameters_have_the_shapes_and_spread_of_the_networks():
     _, parameters = canonical()
     drawn = walkthrough.first_parameters(np.random.default_rng(0))
     assert [parameter.shape for parameter in drawn] == [parameter.shape for parameter in parameters]
@@ -80,7 +80,7 @@ def test_an_epoch_learns():
     assert steps.shape == (50, 2)
     first, last = steps[:10, 0].mean(), steps[-10:, 0].mean()
     assert last < 0.75 * first
-    x = walkthrough.batch_of(images, np.arange(400, 600))  # which it has not learned from
+    x = walkthrough.batch_of(images, np.arange(400, 600))  # held out
     _, log_probs, _, _ = walkthrough.backpropagate(x, labels[400:], parameters)
     assert (log_probs.argmax(axis=1) == labels[400:]).mean() > 0.4  # chance is 0.1
 
@@ -98,8 +98,8 @@ def test_it_repeats_no_formula():
     tree = ast.parse(SOURCE)
     assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(tree))
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    pass_there_and_back = functions["backpropagate"]
-    assert not any(isinstance(node, ast.BinOp | ast.AugAssign) for node in ast.walk(pass_there_and_back))
+    whole_pass = functions["backpropagate"]
+    assert not any(isinstance(node, ast.BinOp | ast.AugAssign) for node in ast.walk(whole_pass))
     used = {
         node.attr for function in functions.values() for node in ast.walk(function) if isinstance(node, ast.Attribute)
     }
@@ -115,7 +115,7 @@ def test_it_repeats_no_formula():
         "permutation",
         "split",
     }
-    assert used <= plumbing | {"mean", "argmax"}  # of the losses, and of what was read
+    assert used <= plumbing | {"mean", "argmax"}  # for the losses and the predictions
 
 
 def test_it_runs_and_ends_with_a_gradient_that_a_brighter_pixel_confirms():

@@ -97,7 +97,7 @@ class _Steps:
         timed("Adam", "", self.optimizer.step, LEARNING_RATE)
 
 
-def _products(run: _Steps, name: str, direction: str) -> tuple[int, int]:
+def _products(run: _Steps, name: str, direction: str) -> tuple[int, float]:
     """Return the floating-point operations of a kernel for one image: those of all products, and those computed."""
     step = run.steps.get(name)
     if isinstance(step, Dense):

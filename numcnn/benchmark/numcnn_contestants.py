@@ -55,7 +55,7 @@ class NumcnnTraining(Training):
         return loss_and_gradients(self.network, self.criterion, self.workload.images, rows, labels)
 
     def _step(self, _: int) -> None:
-        self._loss, _ = self.network.backpropagate(next(self._stream), self.criterion)
+        self._loss = self.network.backpropagate(next(self._stream), self.criterion)[0]
         self.optimizer.step(LEARNING_RATE)
 
     def wait(self) -> float | None:

@@ -5,37 +5,47 @@ import contextlib
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numcnn.errors import ConfigError, DataError
 from numcnn.files import check_writable
+from numcnn.nn.network import Network
 
-MOST_PROBLEMS = 3  # lines of a file that are told one by one
+if TYPE_CHECKING:
+    from numcnn.pad.store import OwnDigit
+
+Document: TypeAlias = dict[str, Any]  # a report, as JSON stores it
+
+MOST_PROBLEMS = 3  # bad lines of a file that are reported one by one
 
 
-def print_json(document):
-    """Print one JSON object on stdout: with ``--json`` the only thing there."""
+def print_json(document: object) -> None:
+    """Print one JSON object on stdout: with ``--json`` the only output there."""
     json.dump(document, sys.stdout, indent=1, allow_nan=False)
     sys.stdout.write("\n")
 
 
-def say(line):
-    """Print a line on stderr, where it disturbs no output."""
+def say(line: str) -> None:
+    """Print a line on stderr, so that stdout holds results only."""
     print(line, file=sys.stderr, flush=True)
 
 
-def announce_compilation():
-    """Say why nothing seems to happen, should kernels have to be compiled."""
-    from tqdm import tqdm
+def announce_compilation() -> None:
+    """Explain the wait when kernels have to be compiled."""
+    from tqdm import tqdm  # noqa: PLC0415  (slow to load; most commands show no bar)
 
     tqdm.write("compiling the fast kernels for this machine: once, some seconds", file=sys.stderr)  # above any bar
 
 
 @contextlib.contextmanager
-def terminated_cleanly(command):
-    """Let SIGTERM end the process as Ctrl-C does: workers, files and temporary folders are seen to first."""
+def terminated_cleanly(command: str) -> Iterator[None]:
+    """Let SIGTERM end the process as Ctrl-C does: after stopping workers and removing temporary folders."""
 
-    def end(number, frame):
-        signal.signal(number, signal.SIG_IGN)  # a second one would disturb that
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleaning up
         say(f"numcnn {command}: terminated")
         raise SystemExit(128 + number)
 
@@ -46,8 +56,8 @@ def terminated_cleanly(command):
         signal.signal(signal.SIGTERM, earlier)
 
 
-def check_output(option, path, suffix=""):
-    """Refuse a file that can't be written, before anything takes time.  Raises ConfigError."""
+def check_output(option: str, path: str, suffix: str = "") -> None:
+    """Raise ConfigError if the file can't be written, before anything takes time."""
     if not path.endswith(suffix):
         raise ConfigError(f"{option} is {path}; wants a {suffix} file")
     try:
@@ -56,14 +66,14 @@ def check_output(option, path, suffix=""):
         raise ConfigError(f"{option} is {path}, which can't be written: {error.strerror}; name another file") from error
 
 
-def add_data_arguments(parser):
+def add_data_arguments(parser: "argparse._ActionsContainer") -> None:
     """Add the options that choose a data set."""
     parser.add_argument(
         "--dataset",
         default="auto",
         metavar="NAME",
         help="mnist, generated, a folder with four IDX files, pad (what the pad's network learns from), pad-0 to pad-4 "
-        "(the same, tested on strangers), or auto: mnist if it can be had, else generated digits",
+        "(the same, tested on strangers), or auto: mnist if available, else generated digits",
     )
     parser.add_argument(
         "--data-dir",
@@ -72,35 +82,35 @@ def add_data_arguments(parser):
     )
 
 
-def add_threads_argument(parser):
+def add_threads_argument(parser: "argparse._ActionsContainer") -> None:
     """Add ``--threads``."""
     parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: one per processor)")
 
 
-def warn_if_generated(network):
-    """Say on stderr that a network has learnt from generated digits, so that nobody takes it for one of MNIST's."""
-    from numcnn.data import title_of
+def warn_if_generated(network: Network) -> None:
+    """Say on stderr if a network was trained on generated digits, so that nobody mistakes it for one of MNIST's."""
+    from numcnn.data import title_of  # noqa: PLC0415  (slow to load; predict does without)
 
     if network.info.get("dataset") == "generated":
         say(f"note: these weights were trained on {title_of('generated')}")
 
 
-def add_weights_argument(parser, default="mnist"):
-    """Add ``--weights``; ``default`` is only told."""
+def add_weights_argument(parser: "argparse._ActionsContainer", default: str = "mnist") -> None:
+    """Add ``--weights``; ``default`` only goes into the help."""
     parser.add_argument(
         "--weights",
         type=_weights,
         metavar="FILE",
-        help="a weights file, by path or by the name of a shipped one, or personal: those that have learnt your hand "
+        help="a weights file, by path or by the name of a shipped one, or personal: those that know your handwriting "
         f"(default: {default})",
     )
 
 
-def _weights(name):
-    """Return what ``network.load`` takes: "personal" becomes the path of the personal weights."""
+def _weights(name: str) -> str:
+    """Return the name or path for ``network.load``; "personal" becomes the path of the personal weights."""
     if name != "personal":
         return name
-    from numcnn.pad.store import personal_weights
+    from numcnn.pad.store import personal_weights  # noqa: PLC0415  (few need the pad)
 
     if not personal_weights().exists():
         raise argparse.ArgumentTypeError(
@@ -109,12 +119,12 @@ def _weights(name):
     return str(personal_weights())
 
 
-def read_own(path=None):
-    """Return the user's own digits, from a file or where the pad keeps them; say what is wrong with lines of it.
+def read_own(path: str | Path | None = None) -> "list[OwnDigit]":
+    """Return the user's own digits from a file, by default the pad's; report bad lines on stderr.
 
     Raises DataError when there are none.
     """
-    from numcnn.pad.store import LINE, OwnSet
+    from numcnn.pad.store import LINE, OwnSet  # noqa: PLC0415  (few commands need the pad)
 
     own = OwnSet(path)
     if own.path.parent.is_file():

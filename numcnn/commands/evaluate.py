@@ -125,9 +125,14 @@ def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse
         labels=labels,
         title=title,
         result=network.evaluate(images, labels),
-        robustness=corruptions.measure(network, images, labels) if arguments.corruptions else None,
+        robustness=_robustness(network, images, labels) if arguments.corruptions else None,
         pad=_measure_for_the_pad(network, images, labels) if arguments.pad else None,
     )
+
+
+def _robustness(network: Network, images: Bytes, labels: Ints) -> metrics.Robustness:
+    right = corruptions.read_correctly(network, images, labels)
+    return metrics.robustness(right.pop("identity"), right)
 
 
 def _measure_for_the_pad(network: Network, images: Bytes, labels: Ints) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 differences in float64.
 
 Prints a table: per array the largest relative error, where it is, and both
-values there. Exit code 0 when all that could be checked agree, 1 when one
-doesn't or nothing could be checked.
+values there. Exit code 0 if all entries checked agree, 1 if one does not or
+none could be checked.
 """
 
 EXAMPLES = """examples:
@@ -12,16 +12,22 @@ EXAMPLES = """examples:
   numcnn gradcheck --out gradcheck.png    also draw it
 """
 
+import argparse
 import contextlib
 import dataclasses
+from collections.abc import Callable, Iterator
 
+from numcnn import kernels
 from numcnn.commands import check_output, print_json
-from numcnn.nn.models import MODELS
+from numcnn.nn.gradient_check import GradientReport, gradcheck
+from numcnn.nn.losses import SoftmaxCrossEntropy
+from numcnn.nn.models import MODELS, make_layers
+from numcnn.nn.network import Network, load
 
 BAR = "checking {desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} entries, {remaining} left"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     subject = parser.add_mutually_exclusive_group()
     subject.add_argument("--model", default="canonical", choices=MODELS, help="architecture (default: %(default)s)")
@@ -36,18 +42,14 @@ def add_arguments(parser):
     parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout, nothing else there")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Check the gradients.  Return 0 if they are right, else 1."""
-    from numcnn import Network, SoftmaxCrossEntropy, gradcheck, kernels, load
-    from numcnn.nn import models
-    from numcnn.nn.gradient_check import GradientReport
-
     if arguments.out:
         check_output("--out", arguments.out, ".png")
     if arguments.weights:
         network = load(arguments.weights, backend="reference")
     else:
-        network = Network(models.make_layers(arguments.model), backend="reference", seed=arguments.seed)
+        network = Network(make_layers(arguments.model), backend="reference", seed=arguments.seed)
     network.fuse = arguments.fuse
     options = {"samples": arguments.samples, "backend": arguments.backend, "seed": arguments.seed}
     with _bar(quiet=arguments.json) as progress:
@@ -65,14 +67,14 @@ def run(arguments):
 
 
 @contextlib.contextmanager
-def _bar(quiet):
-    """Give what ``gradcheck`` calls to show its progress: a bar on a terminal, after a second; nothing elsewhere."""
-    from tqdm import tqdm
+def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a callback for ``gradcheck``: it shows a bar on a terminal, after a second, and nothing elsewhere."""
+    from tqdm import tqdm  # noqa: PLC0415  (slow to load)
 
     # disable=None: no bar where stderr isn't a terminal.
     with tqdm(unit=" entries", disable=quiet or None, leave=False, delay=1, bar_format=BAR) as bar:
 
-        def progress(name, done, total):
+        def progress(name: str, done: int, total: int) -> None:
             bar.total = total
             bar.set_description(name, refresh=False)
             bar.update(done - bar.n)

@@ -1,7 +1,7 @@
 """Read the digit in each picture: any size, dark on light or light on dark.
 
-A picture is first made into what MNIST's makers would have made of it: 28x28
-pixels, the digit in a 20x20 box, centred by its barycentre.
+A picture is first prepared as MNIST's were: 28x28 pixels, the digit in a 20x20
+box, centred by its centre of mass.
 """
 
 EXAMPLES = """examples:
@@ -12,13 +12,19 @@ A picture that can't be read is named on stderr; the others are still read, and
 the exit code is 2.
 """
 
-from numcnn.commands import add_weights_argument, print_json, say, warn_if_generated
+import argparse
+from collections.abc import Sequence
+
+from numcnn.commands import Document, add_weights_argument, print_json, say, warn_if_generated
 from numcnn.errors import DataError
+from numcnn.evaluation.metrics import percent
+from numcnn.nn.network import load
+from numcnn.recognition.reading import predict_file
 
 RUNNERS_UP = 2
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files: PNG, JPEG, BMP, GIF, TIFF, WebP ...")
     add_weights_argument(parser)
@@ -26,19 +32,17 @@ def add_arguments(parser):
         "--backend",
         default="reference",
         choices=("reference", "fast"),
-        help="which kernels (default: %(default)s; fast pays off from some hundred pictures on)",
+        help="which kernels (default: %(default)s; fast pays off from a few hundred pictures on)",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list on stdout, nothing else there")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Read the pictures.  Return 0, or 2 if some could not be read."""
-    from numcnn.nn.network import load
-    from numcnn.recognition.reading import predict_file
-
     network = load(arguments.weights, backend=arguments.backend)
     warn_if_generated(network)
-    results, failed = [], False
+    results: list[Document] = []
+    failed = False
     for path in arguments.images:
         try:
             results.append(predict_file(network, path))
@@ -54,10 +58,8 @@ def run(arguments):
     return 2 if failed else 0
 
 
-def _answer(probabilities):
-    """Return the label with its probability, then those that come next."""
-    from numcnn.evaluation.metrics import percent
-
+def _answer(probabilities: Sequence[float]) -> str:
+    """Return the label with its probability, then the runners-up."""
     order = sorted(range(len(probabilities)), key=lambda label: -probabilities[label])
     first, *others = (f"{label} ({percent(probabilities[label])})" for label in order[: 1 + RUNNERS_UP])
     return f"{first}   then {', '.join(others)}"

@@ -1,32 +1,51 @@
-"""Examples in the order that training wants them."""
+"""Training examples, batch by batch, in random order."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from numcnn.data.augmentation import Changes
+from numcnn.data.augmentation import Augmentation, Changes
+from numcnn.kernels.arrays import AnyArray, Floats, Ints
 
-# Which of a seed's streams of random numbers decides the order of images; ``network`` has the others.
+# Which of a seed's streams of random numbers decides the order of images; ``network`` names the others.
 ORDER = 3
+
+
+class PixelReader(Protocol):
+    """What writes pictures to a network's input: a ``nn.pixels.PixelReader``."""
+
+    def read(self, images: AnyArray, rows: Ints, x: Floats) -> Floats:
+        """Fill x (n, *input_shape) with images[rows], normalised, and return it."""
+        ...
+
+    def read_augmented(self, images: AnyArray, rows: Ints, changes: Changes, x: Floats) -> Floats:
+        """Fill x (n, H, W, 1) with images[rows], changed and normalised, and return it."""
+        ...
 
 
 @dataclass(frozen=True)
 class Examples:
     """Images (M,H,W) and labels (M,), of which only the rows in ``index`` count: a split that copies nothing."""
 
-    images: np.ndarray
-    labels: np.ndarray
-    index: np.ndarray
+    images: AnyArray
+    labels: Ints
+    index: Ints
 
     @classmethod
-    def all_of(cls, images, labels):
-        """Return examples that count every row."""
-        return cls(np.asarray(images), np.asarray(labels), np.arange(len(images)))
+    def all_of(cls, images: npt.ArrayLike, labels: npt.ArrayLike) -> Examples:
+        """Return examples of which every row counts."""
+        images = np.asarray(images)
+        return cls(images, np.asarray(labels), np.arange(len(images)))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.index)
 
-    def normalisation(self):
+    def normalisation(self) -> tuple[float, float]:
         """Return mean and standard deviation of the pixels that count, on the scale 0..1; MNIST's: 0.1307, 0.3081."""
         counts = np.zeros(256, np.int64)
         for rows in np.array_split(self.index, max(1, len(self.index) // 4096)):  # a part at a time: no second copy
@@ -38,20 +57,19 @@ class Examples:
 
 
 class Batch:
-    """Some examples: labels (n,), and images that whoever wants them has written to an array of his own."""
+    """Some examples: labels (n,), and images that ``fill`` writes to the caller's array."""
 
-    def __init__(self, images, rows, labels, pixels, augmented=None):
-        """rows (n,): which of ``images``.  pixels: a ``PixelReader``.
-
-        augmented: how the images are changed, a ``Changes``; None: not at all.
-        """
+    def __init__(
+        self, images: AnyArray, rows: Ints, labels: Ints, pixels: PixelReader, augmented: Changes | None = None
+    ) -> None:
+        """rows (n,): which of ``images``.  augmented: how the images are changed; None: not at all."""
         self._images, self._rows, self.labels, self._pixels = images, rows, labels, pixels
         self._augmented = augmented
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
-    def fill(self, x, first=0, last=None):
+    def fill(self, x: Floats, first: int = 0, last: int | None = None) -> Floats:
         """Write the images from ``first`` to ``last``, normalised, to x (last - first, *input_shape); return it."""
         rows = self._rows[first:last]
         if self._augmented is None:
@@ -60,27 +78,31 @@ class Batch:
 
 
 class Batches:
-    """The training examples, epoch by epoch, each epoch in an order of its own that only ``seed`` and epoch decide.
+    """The training examples, epoch by epoch, each epoch in an order that depends only on ``seed`` and epoch.
 
-    So a run can go on from any batch of any epoch without having seen the ones before.  The last batch may be short.
+    So a run can resume at any batch of any epoch.  The last batch may be short.
     """
 
-    def __init__(self, examples, batch_size, seed, pixels, augmentation=None):
-        """pixels: the ``PixelReader`` that fills a batch's input.
-
-        augmentation: an ``augment.Augmentation``, for pictures that differ each time; None: as they are.
-        """
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        seed: int,
+        pixels: PixelReader,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        """pixels: fills a batch's input.  augmentation: for pictures that differ each time; None: as they are."""
         self._examples, self._size, self._seed, self._pixels = examples, batch_size, seed, pixels
         self._augmentation = augmentation
         self._labels = np.empty(min(batch_size, len(examples)), examples.labels.dtype)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self._examples) // self._size)
 
-    def epoch(self, number, start=0):
-        """Yield a ``Batch`` for each from ``start`` on.  Its labels are a buffer, and hold until the next."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches from number ``start`` on.  Their labels are a buffer that holds until the next."""
         order = np.random.default_rng([self._seed, ORDER, number]).permutation(self._examples.index)
-        augmented = self._augmentation and Changes(self._augmentation, self._seed, number)
+        augmented = Changes(self._augmentation, self._seed, number) if self._augmentation else None
         for first in range(start * self._size, len(order), self._size):
             rows = order[first : first + self._size]
             labels = np.take(self._examples.labels, rows, out=self._labels[: len(rows)])

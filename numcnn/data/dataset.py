@@ -80,7 +80,7 @@ class Dataset:
             if val:
                 raise ConfigError(
                     f"The data set {self.name} brings its own validation set, of {len(self.validation_rows):,} images: "
-                    "leave out --val, or give 0 for none."
+                    "leave out `val`, or give 0 for none."
                 )
             train = np.setdiff1d(np.arange(n), self.validation_rows)
             return train, np.sort(self.validation_rows) if val is None else self.validation_rows[:0]

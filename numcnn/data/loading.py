@@ -66,7 +66,7 @@ def load(  # noqa: PLR0913  (the public door documents each keyword; inside, the
                 raise
             report("MNIST can't be downloaded: going on with generated digits instead.")
             report(textwrap.shorten(f"The reason: {error.reason}", 80, placeholder=" ..."))
-            report("To use MNIST, name the folder of its files with NUMCNN_DATA or --data-dir.")
+            report("To use MNIST, set NUMCNN_DATA to the folder of its files.")
             whole = _generated(*counts, seed, sources)
     return whole.limited(limit, seed)
 
@@ -95,6 +95,6 @@ def _check_settings(dataset: str | Path, data_dir: str | Path | None, seed: int,
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}: at least 1 training image is needed.")
     if data_dir and str(dataset) not in ("auto", "mnist", *MIXTURES):
-        raise ConfigError(f"--data-dir is where MNIST is looked for; it cannot be used with --dataset {dataset}.")
+        raise ConfigError(f"`data_dir` is where MNIST is looked for; it cannot be used with `dataset='{dataset}'`.")
     if str(dataset) not in KEYWORDS and not Path(dataset).expanduser().is_dir():
-        raise ConfigError(f"--dataset {dataset} is neither a folder nor one of {', '.join(KEYWORDS)}.")
+        raise ConfigError(f"`dataset='{dataset}'` is neither a folder nor one of {', '.join(KEYWORDS)}.")

@@ -60,7 +60,7 @@ class UnavailableError(DataError):
         super().__init__(
             f"MNIST is not on this machine, and could not be downloaded: {problem} "
             f"To get it by hand, put {_names(FILES, '.gz')}{source} into a folder and "
-            f"set {VARIABLE} to it, or pass --data-dir."
+            f"set {VARIABLE} to it, or pass `data_dir`."
         )
 
 
@@ -81,7 +81,7 @@ def load(
         try:
             arrays = read_mnist(Path(named).expanduser(), roles(test_only), origin.files)
         except DataError as error:
-            raise DataError(f"{error} (The folder was given by {'--data-dir' if data_dir else VARIABLE}.)") from error
+            raise DataError(f"{error} (The folder was given by {'`data_dir`' if data_dir else VARIABLE}.)") from error
     else:
         arrays = fetch(roles(test_only), origin, progress=progress, report=report)
     return Dataset.from_arrays("mnist", f"MNIST, SHA-256 verified, from {named or 'the cache'}", arrays)
@@ -159,7 +159,7 @@ def read_mnist(
         raise DataError(
             f"{locate(folder, role)} is not MNIST's: the SHA-256 of its uncompressed bytes is "
             f"{idx.sha256(arrays[role])}, MNIST's is {files[role].sha256}. "
-            f"Replace it, or pass --dataset {folder} if it is another data set."
+            f"Replace it, or pass `dataset='{folder}'` if it is another data set."
         )
     return arrays
 

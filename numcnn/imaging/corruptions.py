@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import ConfigError, ShapeError
-from numcnn.evaluation.metrics import Robustness, robustness
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import SIDE
-from numcnn.kernels.arrays import AnyArray, Bytes, Float64s, Floats, Ints
+from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Float64s, Floats, Ints
 from numcnn.kernels.reference_augment import sample
 
 BLOCK = 200  # images at a time: bounds the memory
@@ -229,10 +228,12 @@ class Predicts(Protocol):
         ...
 
 
-def measure(network: Predicts, images: Bytes, labels: Ints, seed: int = 0) -> Robustness:
-    """Classify images (N,28,28) uint8 as they are and under each corruption."""
-    right = {name: network.predict(corrupt(images, name, seed)) == labels for name in CORRUPTIONS}
-    return robustness(right.pop("identity"), right)
+def read_correctly(network: Predicts, images: Bytes, labels: Ints, seed: int = 0) -> dict[str, Bools]:
+    """Return corruption -> which of images (N,28,28) uint8 are read correctly under it (N,); "identity": as they are.
+
+    ``evaluation.metrics.robustness`` turns that into accuracies with their intervals.
+    """
+    return {name: network.predict(corrupt(images, name, seed)) == labels for name in CORRUPTIONS}
 
 
 def _floats(images: Bytes) -> Floats:
@@ -268,7 +269,7 @@ def _affine(images: Bytes, matrices: npt.ArrayLike, shifts: npt.ArrayLike = (0, 
     return _bytes(_sampled(images, rows, columns) / 255)
 
 
-def _sampled(images: Bytes, rows: Float64s, columns: Float64s) -> Float64s:
+def _sampled(images: Bytes, rows: Float64s, columns: Float64s) -> Floats:
     """Return images (N,28,28) at places between their pixels, rows and columns (N,28,28), bilinearly."""
     # `sample` takes one picture: stack the images, with two empty rows between them.
     column = np.pad(images, ((0, 0), (0, 2), (0, 0))).reshape(-1, SIDE)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from numcnn.evaluation.metrics import Evaluation
 from numcnn.imaging import preprocess
 from numcnn.kernels.arrays import Bytes, Ints
 
@@ -23,10 +22,19 @@ FINER = 4  # how much the picture is enlarged before its pen is changed
 PALE = 0.25  # the fraction of the contrast that is left
 
 
+class HasAccuracy(Protocol):
+    """What `accuracy_drop` needs of an ``evaluation.metrics.Evaluation``."""
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of pictures that were read correctly."""
+        ...
+
+
 class Evaluates(Protocol):
     """What `accuracy_drop` needs of a network."""
 
-    def evaluate(self, images: Bytes, labels: Ints, /) -> Evaluation:
+    def evaluate(self, images: Bytes, labels: Ints, /) -> HasAccuracy:
         """Classify images (N,28,28) and compare with labels (N,)."""
         ...
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 import os
 import stat
+import sys
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,8 @@ from numcnn.kernels.arrays import AnyArray, Bytes, Float64s, Floats
 
 if TYPE_CHECKING:
     from PIL import Image
+
+Picture: TypeAlias = "npt.ArrayLike | str | os.PathLike[str] | Image.Image"  # see ``prepare``
 
 SIDE = 28  # a finished picture
 BOX = 20  # the digit's square inside it
@@ -65,24 +69,50 @@ def centre_in_28(box20: AnyArray) -> AnyArray:
     return out.reshape(*box20.shape[:-2], SIDE, SIDE)
 
 
-def prepare(picture: npt.ArrayLike) -> Bytes:
-    """Turn a grey picture of one digit into an MNIST picture.  (H,W) -> (28,28) uint8, ink high, strongest pixel 255.
+def prepare(picture: Picture) -> Bytes:
+    """Turn a picture of one digit into an MNIST picture.  -> (28,28) uint8, ink high, strongest pixel 255.
 
-    Takes bool, 0..255 in any whole-number dtype, uint16 up to 65535, or float 0..1; dark ink on light paper or light on
-    dark.  Raises ShapeError for another rank or dtype and DataError for values out of range or when no ink is found.
+    picture: a path, a PIL image, or an array of any size: grey (H,W) or (H,W,1), RGB (H,W,3) or RGBA (H,W,4).  Values
+    are bool, 0..255 in any whole-number dtype, uint16 up to 65535, or float 0..1; dark ink on light paper or light on
+    dark.  Colours count with 8 bits, as in a PNG file.  Raises ShapeError for another rank or dtype, and DataError for
+    values out of range, for a damaged file and when no ink is found.
     """
-    ink = separate_ink(as_grey(picture))
+    if isinstance(picture, (str, os.PathLike)):
+        return prepare_file(picture)
+    grey = grey_of_image(picture, "picture") if is_pil_image(picture) else grey_of_array(np.asarray(picture))
+    ink = separate_ink(as_grey(grey))
     box = area_average(square_crop(ink))
     return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
 
 
-def prepare_file(path: str | Path) -> Bytes:
+def prepare_file(path: str | os.PathLike[str]) -> Bytes:
     """Turn a picture file of one digit into an MNIST picture.  -> (28,28) uint8.  Raises DataError with the path."""
     try:
         return prepare(load_picture(path))
     except DataError as error:
         text = str(error)
         raise (error if text.startswith(str(path)) else DataError(f"{path}: {text}")) from None
+
+
+def is_pil_image(thing: object) -> TypeGuard[Image.Image]:
+    """Say whether this is a PIL image, without loading PIL: where nobody has, there is none."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(thing, module.Image)
+
+
+def grey_of_array(picture: AnyArray) -> AnyArray:
+    """Convert an RGB (H,W,3) or RGBA (H,W,4) array to grey as its PNG file would be; (H,W,1) to (H,W); keep others."""
+    if picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or picture.size == 0:
+        return picture
+    if picture.shape[2] == 1:
+        return picture[:, :, 0]
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
+
+    H, W, _ = picture.shape
+    check_size("picture", (W, H))
+    values = as_grey(picture.reshape(H, -1))  # 0..255, checked
+    pixels = np.rint(values).astype(np.uint8).reshape(picture.shape)
+    return grey_of(Image.fromarray(pixels))
 
 
 def as_grey(picture: npt.ArrayLike) -> Floats:
@@ -92,7 +122,9 @@ def as_grey(picture: npt.ArrayLike) -> Floats:
     """
     picture = np.asarray(picture)
     if picture.ndim != 2 or picture.size == 0:
-        raise ShapeError(f"picture: got shape {picture.shape}; wants one grey picture (H, W) that is not empty")
+        raise ShapeError(
+            f"picture: got shape {picture.shape}; wants one grey picture (H, W), or (H, W, 3 or 4) in colour, not empty"
+        )
     if picture.dtype.kind not in "buif":
         raise ShapeError(f"picture: got dtype {picture.dtype}; wants bool, whole numbers 0..255 or float 0..1")
     low, high = picture.min(), picture.max()
@@ -215,7 +247,7 @@ def area_average(square: Floats) -> Float64s:
     return weights @ square.astype(np.float64) @ weights.T
 
 
-def load_picture(path: str | Path) -> Bytes | Floats:
+def load_picture(path: str | os.PathLike[str]) -> Bytes | Floats:
     """Read a picture file as grey.  -> (H,W) uint8, or float32 0..1 from files with more than 8 bits.
 
     Colour becomes luminance; transparency is laid on white, or on black if white would hide everything; the camera's
@@ -223,28 +255,50 @@ def load_picture(path: str | Path) -> Bytes | Floats:
     down by whole numbers.
     Raises DataError, with the path, for a file that is missing, damaged, too large or in no known picture format.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415  (loads slowly)
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
 
     check_file(path)
+    with _reading(str(path)), Image.open(path, formats=FORMATS) as image:
+        return grey_of_image(image, str(path), in_place=True)
+
+
+def grey_of_image(image: Image.Image, name: str, in_place: bool = False) -> Bytes | Floats:
+    """Convert a PIL image to grey, upright: see ``load_picture``.  Raises DataError, which begins with ``name``.
+
+    in_place: the image may be turned itself, which copies only pictures that need it.
+    """
+    from PIL import ImageOps  # noqa: PLC0415  (loads slowly)
+
+    with _reading(name):
+        check_size(name, image.size)
+        if in_place:
+            ImageOps.exif_transpose(image, in_place=True)
+        else:
+            image = ImageOps.exif_transpose(image)
+        return grey_of(image)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn all that PIL raises over a bad picture into a DataError that begins with ``name``."""
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  (loads slowly)
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd metadata, and about sizes that MAX_PIXELS refuses anyway
-            with Image.open(path, formats=FORMATS) as image:
-                check_size(path, image.size)
-                ImageOps.exif_transpose(image, in_place=True)  # copies only pictures that are turned
-                return grey_of(image)
+            yield
     except DataError:
         raise
     except UnidentifiedImageError:
         formats = ", ".join(FORMATS)
-        raise DataError(f"{path}: not a picture in a known format ({formats}); save it as PNG") from None
+        raise DataError(f"{name}: not a picture in a known format ({formats}); save it as PNG") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{path}: the picture declares more than {MAX_PIXELS:,} pixels; make it smaller") from None
+        raise DataError(f"{name}: the picture declares more than {MAX_PIXELS:,} pixels; make it smaller") from None
     except Exception as error:  # damaged bytes can raise anything: OSError, SyntaxError, struct.error ...
-        raise DataError(f"{path}: damaged or incomplete picture ({error}); save it again as PNG") from None
+        raise DataError(f"{name}: damaged or incomplete picture ({error}); save it again as PNG") from None
 
 
-def check_file(path: str | Path) -> None:
+def check_file(path: str | os.PathLike[str]) -> None:
     """Raise DataError unless path is a readable regular file with something in it; a pipe could block for ever."""
     try:
         status = os.stat(path)
@@ -261,7 +315,7 @@ def check_file(path: str | Path) -> None:
         raise DataError(f"{path}: no permission to read it; change the file's mode or owner")
 
 
-def check_size(path: str | Path, size: tuple[int, int]) -> None:
+def check_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
     """Raise DataError if a picture declares more than MAX_PIXELS, before its data is decoded."""
     width, height = size
     if width * height > MAX_PIXELS:

@@ -11,3 +11,6 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]  # pictures 0..255, labels, winners of 
 Ints: TypeAlias = npt.NDArray[np.integer[Any]]  # labels, indices, counts
 Bools: TypeAlias = npt.NDArray[np.bool_]  # masks
 AnyArray: TypeAlias = npt.NDArray[Any]
+
+Pair: TypeAlias = tuple[int, int]  # (height, width): a stride, a window
+Scalar: TypeAlias = float | np.floating[Any]  # of the arrays' dtype

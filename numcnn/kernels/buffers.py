@@ -1,34 +1,42 @@
-"""Where arrays lie: on borders of the cache's lines, and made once rather than for every step."""
+"""Memory for arrays: aligned to cache lines, and reused from step to step."""
 
 import math
 import threading
 
 import numpy as np
+import numpy.typing as npt
 
-# Bytes of a cache line and of the widest vector register: a load that crosses the border between two lines takes twice
-# as long (the convolutions took half as long again on NumPy's own, which begin anywhere).
+from numcnn.kernels.arrays import AnyArray
+
+# Bytes of a cache line and of the widest vector register.  A load that crosses two lines takes twice as long: on
+# NumPy's own arrays, which begin anywhere, the convolutions took half as long again.
 LINE = 64
 
 _thread = threading.local()
 
 
-def zeros(shape, dtype):
-    """Return ``np.zeros(shape, dtype)`` that begins on a line's border."""
+def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> AnyArray:
+    """Return ``np.zeros(shape, dtype)``, aligned to a cache line."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def scratch(purpose, shape, dtype):
-    """Return memory for ``purpose``, with anything in it: this thread's own, made again only when it is too small.
+def scratch(purpose: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> AnyArray:
+    """Return uninitialised memory for ``purpose``, one block a thread and dtype; a larger shape allocates it anew.
 
-    It is kept as long as the thread lives, so it should hold a few images' numbers, not a batch's.
+    A block lives as long as its thread, so it should hold a few images' numbers, not a batch's.
     """
     dtype = np.dtype(dtype)
-    arrays = _thread.__dict__.setdefault("arrays", {})
+    arrays: dict[tuple[str, np.dtype], AnyArray] = _thread.__dict__.setdefault("arrays", {})
     size = math.prod(shape)
     memory = arrays.get((purpose, dtype))
     if memory is None or memory.size < size:
         memory = arrays[purpose, dtype] = zeros((size,), dtype)
     return memory[:size].reshape(shape)
+
+
+def flat(*arrays: AnyArray) -> list[AnyArray]:
+    """Return each array as a view of one dimension; all must be C-contiguous."""
+    return [array.reshape(-1) for array in arrays]

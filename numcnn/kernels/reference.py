@@ -1,46 +1,54 @@
-"""Every kernel in plain NumPy: the specification.  The contract is in the package's docstring.
+"""Every kernel in plain NumPy: the specification.  The contract is in the docstring of the package, ``numcnn.kernels``.
+
+"Kernel" has two meanings: a function of this file, which computes one operation on whole arrays; and the KH x KW
+weights of a convolution.
 
 ``numcnn/walkthrough.py`` calls these functions in order, for a whole network; read the two side by side, from
 ``conv2d_forward`` on.  Each operation is two adjacent functions, so that the chain rule can be checked by looking down:
 
     forward   computes ``out`` from its input ``x`` (and parameters ``w``, ``b``).
     backward  is given ``dout``, the gradient of the loss with respect to ``out``, and computes ``dx`` (and ``dw``,
-              ``db``).  For each number the question is: in which outputs does it occur, and how fast does each of
-              them rise with it?  Every occurrence contributes its ``dout`` times that slope, and the contributions
-              add up.
+              ``db``).  For each number x[i] the question is: in which outputs out[j] does it occur, and how fast does
+              each of them rise with it?  That is a slope: dx[i] = sum over j of dout[j] * (slope of out[j] with
+              respect to x[i]).  The same holds for each number in w and b.
 
-Arrays that a function fills are arguments too; they come last but for the settings, and nothing is returned.
+Nothing is returned: a function fills arrays that it is given.  These are ``out``, ``which``, ``losses``, ``log_probs``,
+and every ``d...`` but ``dout``.  For ``batchnorm_statistics`` and the optimisers see their docstrings.
 Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH x KW kernel, SH x SW stride, OH x OW
-outputs, PH x PW pooling window; D features of a dense layer.
+outputs, PH x PW pooling window; D_in, D_out features of a dense layer; C classes where there are logits; P parameters.
 """
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Floats, Ints, Pair
 from numcnn.kernels.fused_shapes import DEAD
 from numcnn.kernels.reference_augment import augment_images  # noqa: F401
 
 
-def computing():
-    """Return the context that a pass runs in: overflow raises no warning, because the loss will show it."""
+def computing() -> np.errstate:
+    """Return the context that a forward or backward pass runs in: no warning of overflow, which the loss shows."""
     return np.errstate(over="ignore", invalid="ignore")
 
 
-def threads():
-    """Return how many threads ``share`` gives work to: the reference has one."""
+def threads() -> int:
+    """Return the number of threads that ``run_parallel`` uses: the reference has one."""
     return 1
 
 
-def share(size, task):
-    """Cut ``range(size)`` into one part a thread; call ``task(number, first, last)`` for all of them at once."""
+def run_parallel(size: int, task: Callable[[int, int, int], object]) -> None:
+    """Cut ``range(size)`` into one part per thread; call ``task(number, first, last)`` for all parts at once."""
     task(0, 0, size)
 
 
-def _taps(array, window, stride, OH, OW):
-    """Yield ``(ky, kx, pixels)`` for each position in a window: what of ``array`` (N,H,W,C) lies there.
+def _taps(array: Floats, window: Pair, stride: Pair, OH: int, OW: int) -> Iterator[tuple[int, int, Floats]]:
+    """Yield ``(ky, kx, pixels)`` for each position (ky, kx) in a window: the pixel there, of all windows at once.
 
-    pixels (N,OH,OW,C): pixel ``(oy * SH + ky, ox * SW + kx)`` for every output ``(oy, ox)``.  It is a view, no copy:
-    who adds to it adds to ``array``.
+    array (N,H,W,C); the window of output (oy, ox) begins at row oy * SH, column ox * SW.  So pixels (N,OH,OW,C) holds
+    array[n, oy * SH + ky, ox * SW + kx, c] at [n, oy, ox, c].  It is a view, not a copy: adding to it adds to
+    ``array``.
     """
     (KH, KW), (SH, SW) = window, stride
     for ky in range(KH):
@@ -48,92 +56,101 @@ def _taps(array, window, stride, OH, OW):
             yield ky, kx, array[:, ky : ky + SH * (OH - 1) + 1 : SH, kx : kx + SW * (OW - 1) + 1 : SW, :]
 
 
-def conv2d_forward(x, w, b, out, stride):
+def conv2d_forward(x: Floats, w: Floats, b: Floats, out: Floats, stride: Pair) -> None:
     """Slide F kernels over the image.
 
     out[n,oy,ox,f] = b[f] + sum over ky, kx, c of x[n, oy*SH+ky, ox*SW+kx, c] * w[ky,kx,c,f]
 
     x (N,H,W,C), padded already; w (KH,KW,C,F); b (F,) -> out (N,OH,OW,F).  stride (SH,SW).
-    One matrix product an image: a row of the left matrix is the window of an output, a column of the right a kernel.
+    One matrix product per image: each row of the left matrix is the window of one output, each column of the right
+    matrix is one filter.
     """
     KH, KW, C, F = w.shape
     windows = sliding_window_view(x, (KH, KW), axis=(1, 2))[:, :: stride[0], :: stride[1]]  # (N,OH,OW,C,KH,KW), a view
-    for pixels, result in zip(windows, out, strict=True):  # one image at a time: the copy is KH * KW times as large
-        pixels = pixels.transpose(0, 1, 3, 4, 2).reshape(-1, KH * KW * C)  # (OH*OW, KH*KW*C)
+    for pixels, result in zip(windows, out, strict=True):  # one image at a time: reshape copies each window
+        pixels = pixels.transpose(0, 1, 3, 4, 2).reshape(-1, KH * KW * C)  # (OH*OW, KH*KW*C), in the order of w
         result[...] = (pixels @ w.reshape(-1, F)).reshape(result.shape)
     out += b
 
 
-def conv2d_backward(dout, x, w, dx, dw, db, stride):
-    """Send dout (N,OH,OW,F) back to dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  dx None: it isn't needed.
+def conv2d_backward(
+    dout: Floats, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats, stride: Pair
+) -> None:
+    """Turn dout (N,OH,OW,F) into dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  If dx is None, it is not computed.
 
-    The forward sum is made of products x * w.  The slope of a product is its other factor, so each contributes x * dout
-    to dw and w * dout to dx.  One kernel position (ky, kx) at a time: there w (C,F) is the same for all outputs, and
-    the sums over images and outputs (for dw), and over filters (for dx), are matrix products.
+    out[n,oy,ox,f] is b[f] plus a sum of products x * w.  The slope of a product with respect to one factor is the
+    other factor, so each product contributes x * dout to dw and w * dout to dx.  For each kernel position (ky, kx):
+
+        dw[ky,kx,c,f]                   = sum over n, oy, ox of x[n, oy*SH+ky, ox*SW+kx, c] * dout[n,oy,ox,f]
+        dx[n, oy*SH+ky, ox*SW+kx, c]   += sum over f of w[ky,kx,c,f] * dout[n,oy,ox,f]    for all n, oy, ox, c
+
+    Both sums are matrix products.  += because windows may overlap: a pixel is then at one position of one window and at
+    another position of the next.  b[f] has slope 1 in every output of filter f: db[f] is the sum of their dout.
     """
     _, OH, OW, F = dout.shape
     C = x.shape[3]
     db[...] = dout.sum(axis=(0, 1, 2))
     for ky, kx, pixels in _taps(x, w.shape[:2], stride, OH, OW):
-        dw[ky, kx] = pixels.reshape(-1, C).T @ dout.reshape(-1, F)
+        dw[ky, kx] = pixels.reshape(-1, C).T @ dout.reshape(-1, F)  # (C, N*OH*OW) @ (N*OH*OW, F)
     if dx is not None:
         dx[...] = 0
         for ky, kx, dpixels in _taps(dx, w.shape[:2], stride, OH, OW):
-            dpixels += (dout.reshape(-1, F) @ w[ky, kx].T).reshape(dpixels.shape)
+            dpixels += (dout.reshape(-1, F) @ w[ky, kx].T).reshape(dpixels.shape)  # (N*OH*OW, F) @ (F, C), into dx
 
 
-def relu_forward(x, out):
+def relu_forward(x: Floats, out: Floats) -> None:
     """Replace negative values by zero: out = max(x, 0).  x, out: any shape, the same."""
     np.maximum(x, 0, out=out)
 
 
-def relu_backward(dout, out, dx):
-    """Send dout back to dx through ``out``, which relu_forward filled; all of one shape.
+def relu_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """Turn dout into dx.  out: what relu_forward filled.  All have one shape.
 
-    Where out is positive it equals x: slope 1.  Elsewhere it stays 0 whatever x does: slope 0.
+    Where out is positive it equals x: slope 1.  Elsewhere it is 0: slope 0, by convention also at x = 0.
     """
     np.multiply(dout, out > 0, out=dx)
 
 
-def leaky_relu_forward(x, slope, out):
-    """Scale down what is negative: out = x where x > 0, else slope * x (Maas et al. 2013).  Any shape."""
+def leaky_relu_forward(x: Floats, slope: float, out: Floats) -> None:
+    """Scale negative values down: out = x where x > 0, else slope * x (Maas et al. 2013).  x, out: any shape."""
     np.multiply(x, np.where(x > 0, x.dtype.type(1), x.dtype.type(slope)), out=out)
 
 
-def leaky_relu_backward(dout, out, slope, dx):
-    """Scale the gradient alike.  ``out`` is what leaky_relu_forward gave: its sign is that of x, as slope > 0."""
+def leaky_relu_backward(dout: Floats, out: Floats, slope: float, dx: Floats) -> None:
+    """Turn dout into dx: slope 1 where x > 0, else ``slope``.  As slope > 0, ``out`` has the sign of x."""
     np.multiply(dout, np.where(out > 0, dout.dtype.type(1), dout.dtype.type(slope)), out=dx)
 
 
-def tanh_forward(x, out):
-    """Squash to -1..1: out = tanh(x).  Any shape."""
+def tanh_forward(x: Floats, out: Floats) -> None:
+    """Squash values to -1..1: out = tanh(x).  x, out: any shape, the same."""
     np.tanh(x, out=out)
 
 
-def tanh_backward(dout, out, dx):
-    """Multiply by the derivative, tanh' = 1 - tanh^2.  ``out`` is what tanh_forward gave."""
+def tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """Turn dout into dx: the slope of tanh is 1 - tanh^2, and ``out`` is tanh(x)."""
     np.multiply(dout, 1 - out * out, out=dx)
 
 
-def sigmoid_forward(x, out):
-    """Squash to 0..1: out = 1 / (1 + exp(-x)).  Any shape.
+def sigmoid_forward(x: Floats, out: Floats) -> None:
+    """Squash values to 0..1: out = 1 / (1 + exp(-x)).  x, out: any shape, the same.
 
-    For x < 0 it is written exp(x) / (1 + exp(x)), so that exp() sees no positive number and cannot overflow.
+    For x < 0 it is computed as exp(x) / (1 + exp(x)): exp() of a negative number can't overflow.
     """
     e = np.exp(-np.abs(x))
     np.divide(np.where(x >= 0, x.dtype.type(1), e), 1 + e, out=out)
 
 
-def sigmoid_backward(dout, out, dx):
-    """Multiply by the derivative, s' = s (1 - s).  ``out`` is what sigmoid_forward gave."""
+def sigmoid_backward(dout: Floats, out: Floats, dx: Floats) -> None:
+    """Turn dout into dx: the slope of the sigmoid s is s * (1 - s), and ``out`` is s(x)."""
     np.multiply(dout, out * (1 - out), out=dx)
 
 
-def maxpool2d_forward(x, out, which, window, stride):
+def maxpool2d_forward(x: Floats, out: Floats, which: AnyArray | None, window: Pair, stride: Pair) -> None:
     """Keep the largest value of each window.  x (N,H,W,C) -> out, which (N,OH,OW,C).
 
-    which: the winner's position in its window, ``ky * PW + kx``, an unsigned integer that backward needs; the first of
-    equals wins.  None: it isn't needed.  window (PH,PW), stride (SH,SW).
+    which: the position ``ky * PW + kx`` of the largest value, the winner, in its window: an unsigned integer that
+    backward needs.  Of equal values the first wins, counted row by row.  If which is None, it is not computed.
+    window (PH,PW), stride (SH,SW).
     """
     _, OH, OW, _ = out.shape
     candidates = np.stack([pixels for _, _, pixels in _taps(x, window, stride, OH, OW)])  # (PH*PW, N, OH, OW, C)
@@ -142,11 +159,11 @@ def maxpool2d_forward(x, out, which, window, stride):
         which[...] = candidates.argmax(axis=0)  # the first of equals; a NaN beats any number
 
 
-def maxpool2d_backward(dout, which, dx, window, stride):
-    """Send dout (N,OH,OW,C) back to dx (N,H,W,C): all of it to each window's winner.
+def maxpool2d_backward(dout: Floats, which: AnyArray, dx: Floats, window: Pair, stride: Pair) -> None:
+    """Turn dout (N,OH,OW,C) into dx (N,H,W,C): the gradient of each output goes to the winner of its window.
 
-    The output is a copy of the winner: slope 1.  A small change of a loser changes nothing: slope 0.  Where windows
-    overlap, a pixel may win several; its gradients add up.
+    The output is a copy of the winner: slope 1.  A small change of any other value in the window changes nothing:
+    slope 0.  Where windows overlap, a pixel may win in several; their gradients add up.
     """
     _, OH, OW, _ = dout.shape
     _, PW = window
@@ -155,7 +172,7 @@ def maxpool2d_backward(dout, which, dx, window, stride):
         dpixels += np.where(which == ky * PW + kx, dout, 0)
 
 
-def averagepool2d_forward(x, out, window, stride):
+def averagepool2d_forward(x: Floats, out: Floats, window: Pair, stride: Pair) -> None:
     """Take the mean of each window.  x (N,H,W,C) -> out (N,OH,OW,C)."""
     _, OH, OW, _ = out.shape
     out[...] = 0
@@ -164,10 +181,10 @@ def averagepool2d_forward(x, out, window, stride):
     out /= window[0] * window[1]
 
 
-def averagepool2d_backward(dout, dx, window, stride):
+def averagepool2d_backward(dout: Floats, dx: Floats, window: Pair, stride: Pair) -> None:
     """Spread each window's gradient evenly over its pixels.  dout (N,OH,OW,C) -> dx (N,H,W,C).
 
-    Where windows overlap, a pixel's gradients add up.
+    Each pixel has slope 1 / (PH * PW) in the mean.  Where windows overlap, a pixel's gradients add up.
     """
     _, OH, OW, _ = dout.shape
     dx[...] = 0
@@ -175,13 +192,18 @@ def averagepool2d_backward(dout, dx, window, stride):
         dpixels += dout / (window[0] * window[1])
 
 
-def batchnorm_statistics(x, mean, var):
-    """Fill mean and var (C,) with those of each column of x (M,C); var is the biased one.  Sums are in float64."""
+def batchnorm_statistics(x: Floats, mean: Floats, var: Floats) -> None:
+    """Fill mean and var (C,) with those of each column of x (M,C), M values per channel.
+
+    var is the mean squared distance from the mean: divided by M, not M - 1.  Sums are in float64.
+    """
     mean[...] = x.mean(axis=0, dtype=np.float64)
     var[...] = np.square(x - mean).mean(axis=0, dtype=np.float64)
 
 
-def batchnorm_forward(x, mean, var, gamma, beta, eps, out):
+def batchnorm_forward(
+    x: Floats, mean: Floats, var: Floats, gamma: Floats, beta: Floats, eps: float, out: Floats
+) -> None:
     """Normalise, then scale and shift: out = gamma * (x - mean) / sqrt(var + eps) + beta (Ioffe & Szegedy 2015).
 
     x (M,C); mean, var, gamma, beta (C,) -> out (M,C).
@@ -190,12 +212,24 @@ def batchnorm_forward(x, mean, var, gamma, beta, eps, out):
     out += beta
 
 
-def batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
-    """Send dout (M,C) back to dx (M,C), dgamma and dbeta (C,).  mean, var: those of x itself.  dx None: not wanted.
+def batchnorm_backward(
+    dout: Floats,
+    x: Floats,
+    mean: Floats,
+    var: Floats,
+    gamma: Floats,
+    eps: float,
+    dx: Floats | None,
+    dgamma: Floats,
+    dbeta: Floats,
+) -> None:
+    """Turn dout (M,C) into dx (M,C), dgamma and dbeta (C,).  If dx is None, it is not computed.
 
-    With s = sqrt(var + eps) and xhat = (x - mean) / s: out = gamma xhat + beta gives dgamma = sum(dout xhat) and
-    dbeta = sum(dout).  x also moves mean and var, which takes the parts of dout along 1 and along xhat away:
-    dx = gamma / s * (dout - sum(dout) / M - xhat sum(dout xhat) / M).
+    mean, var: those of this x, not running ones.
+    With s = sqrt(var + eps) and xhat = (x - mean) / s, out = gamma * xhat + beta.  Over the M values of a channel,
+    dgamma = sum(dout * xhat) and dbeta = sum(dout).  x[j] reaches xhat[i] in three ways: directly, where i = j, with
+    slope 1 / s; by the mean, with slope -1 / (M * s); by var, with slope -xhat[i] * xhat[j] / (M * s).  Times
+    gamma * dout[i], summed over i, that is dx = gamma / s * (dout - sum(dout) / M - xhat * sum(dout * xhat) / M).
     """
     scale = 1 / np.sqrt(var + x.dtype.type(eps))
     xhat = (x - mean) * scale
@@ -206,18 +240,21 @@ def batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
         np.multiply(gamma * scale, dout - dbeta / M - xhat * (dgamma / M), out=dx)
 
 
-def _read_by_pool(x, w, out):
-    """Return the view of x (N,H,W,C) that pooled outputs depend on: the last row or column may fill no window."""
+def _read_by_pool(x: Floats, w: Floats, out: Floats) -> Floats:
+    """Return the view of x (N,H,W,C) without the pixels that no pooled output depends on.
+
+    When the convolution's number of rows is odd, its last row is in no pooling window; likewise its columns.
+    """
     KH, KW, _, _ = w.shape
     _, PH, PW, _ = out.shape
     return x[:, : 2 * PH + KH - 1, : 2 * PW + KW - 1]
 
 
-def conv_relu_pool_forward(x, w, b, out, which):
+def conv_relu_pool_forward(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes) -> None:
     """Convolve with stride 1, apply ReLU, keep the largest of each 2x2 window: three layers in one kernel.
 
     x, w, b as for conv2d_forward -> out, which (N,PH,PW,F), here with PH x PW the pooled size.  which, uint8: the
-    winner's position 2 ky + kx, or DEAD where it isn't positive, so that no gradient passes.
+    winner's position 2 * ky + kx, or DEAD where the winner isn't positive: there ReLU's slope is 0.
     """
     N, PH, PW, F = out.shape
     convolved = np.empty((N, 2 * PH, 2 * PW, F), out.dtype)
@@ -227,11 +264,16 @@ def conv_relu_pool_forward(x, w, b, out, which):
     relu_forward(out, out)  # max(max(a, b), 0) = max(max(a, 0), max(b, 0)): ReLU may come after the pool
 
 
-def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
-    """Send dout (N,PH,PW,F) back to dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  dx None: it isn't needed."""
+def conv_relu_pool_backward(
+    dout: Floats, which: Bytes, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats
+) -> None:
+    """Turn dout (N,PH,PW,F) into dx (N,H,W,C), dw (KH,KW,C,F), db (F,).  If dx is None, it is not computed.
+
+    The layers from last to first: pool and ReLU together, by ``which``, then the convolution.
+    """
     N, PH, PW, F = dout.shape
     dconvolved = np.empty((N, 2 * PH, 2 * PW, F), dout.dtype)
-    maxpool2d_backward(dout, which, dconvolved, (2, 2), (2, 2))  # DEAD equals no position: nothing passes
+    maxpool2d_backward(dout, which, dconvolved, (2, 2), (2, 2))  # DEAD equals no position: all 4 get 0
     read, dread = _read_by_pool(x, w, dout), None
     if dx is not None:
         dx[...] = 0
@@ -239,8 +281,8 @@ def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
     conv2d_backward(dconvolved, read, w, dread, dw, db, (1, 1))
 
 
-def dense_forward(x, w, b, out):
-    """Take weighted sums: out[n,j] = b[j] + sum over i of x[n,i] * w[i,j], that is out = x w + b.
+def dense_forward(x: Floats, w: Floats, b: Floats, out: Floats) -> None:
+    """Take weighted sums: out[n,j] = b[j] + sum over i of x[n,i] * w[i,j], that is out = x @ w + b.
 
     x (N,D_in), w (D_in,D_out), b (D_out,) -> out (N,D_out).
     """
@@ -248,12 +290,12 @@ def dense_forward(x, w, b, out):
     out += b
 
 
-def dense_backward(dout, x, w, dx, dw, db):
-    """Send dout (N,D_out) back to dx (N,D_in), dw (D_in,D_out), db (D_out,).  dx None: it isn't needed.
+def dense_backward(dout: Floats, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats) -> None:
+    """Turn dout (N,D_out) into dx (N,D_in), dw (D_in,D_out), db (D_out,).  If dx is None, it is not computed.
 
-    A product x[n,i] * w[i,j] contributes x[n,i] * dout[n,j] to dw[i,j], summed over images: dw = x^T dout.  It
-    contributes w[i,j] * dout[n,j] to dx[n,i], summed over outputs: dx = dout w^T.  b occurs once in each
-    image's sum: db is the sum of dout over images.
+    A product x[n,i] * w[i,j] contributes x[n,i] * dout[n,j] to dw[i,j], summed over images: dw = x.T @ dout.  It
+    contributes w[i,j] * dout[n,j] to dx[n,i], summed over outputs: dx = dout @ w.T.  b[j] occurs in out[n,j] of each
+    image with slope 1: db is the sum of dout over images.
     """
     np.matmul(x.T, dout, out=dw)
     np.sum(dout, axis=0, out=db)
@@ -261,7 +303,7 @@ def dense_backward(dout, x, w, dx, dw, db):
         np.matmul(dout, w.T, out=dx)
 
 
-def dropout_forward(x, u, rate, out):
+def dropout_forward(x: Floats, u: Floats, rate: float, out: Floats) -> None:
     """Zero the values whose random number u, uniform in [0, 1), is below ``rate``; scale the rest by 1 / (1 - rate).
 
     That keeps the expected value ("inverted dropout"), so inference uses x as it is.  x, u, out: any shape, the same.
@@ -269,40 +311,48 @@ def dropout_forward(x, u, rate, out):
     np.multiply(x, (u >= rate) * x.dtype.type(1 / (1 - rate)), out=out)
 
 
-def dropout_backward(dout, u, rate, dx):
-    """Send dout back to dx: each value's slope is the factor that forward multiplied it by."""
+def dropout_backward(dout: Floats, u: Floats, rate: float, dx: Floats) -> None:
+    """Turn dout into dx: each value's slope is the factor that forward multiplied it by, 0 or 1 / (1 - rate)."""
     dropout_forward(dout, u, rate, dx)
 
 
-def _spread_of_target(labels, smoothing, C):
-    """Return the part of each target that is spread over all classes (N,), and whether its label is a class (N,)."""
+def _spread_of_target(labels: Ints, smoothing: float, C: int) -> tuple[Floats, Bools]:
+    """Return two arrays (N,): the part of each target that all C classes share, and whether the label is a class.
+
+    See ``softmax_cross_entropy_forward``: the part is ``smoothing``, or 1 for the label C, which is no class.
+    """
     labelled = labels < C
     return np.where(labelled, smoothing, 1.0), labelled
 
 
-def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
+def softmax_cross_entropy_forward(
+    logits: Floats, labels: Ints, smoothing: float, log_probs: Floats, losses: Floats
+) -> None:
     """Compare softmax(logits) with the labels.  logits (N,C), labels (N,) integers -> log_probs (N,C), losses (N,).
 
-    softmax: p = exp(logits) / sum(exp(logits)), here its logarithm log_probs.  The loss is -log p of the label.
-    In general it is -sum(target * log_probs): with smoothing s the target is (1-s) on the label plus s/C everywhere;
-    the label C stands for none of the classes and has the target 1/C everywhere, as with s = 1.
+    softmax is exp(logits) / sum(exp(logits)); log_probs is its logarithm, logits - log(sum(exp(logits))).
+    An image's loss is -log_probs[label].  In general it is -sum(target * log_probs), with a target (C,) that sums to 1:
+    without smoothing 1 on the label and 0 elsewhere; with smoothing s, (1-s) on the label plus s/C everywhere.
+    The label C means "none of the classes"; its target is 1/C everywhere.
     Subtracting the largest logit first leaves the softmax as it is and keeps exp() from overflowing.
     """
     np.subtract(logits, logits.max(axis=1, keepdims=True), out=log_probs)
     log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
     spread, labelled = _spread_of_target(labels, smoothing, logits.shape[1])
     losses[...] = 0
-    losses[labelled] = -(1 - smoothing) * log_probs[labelled, labels[labelled]]
+    losses[labelled] = -(1 - smoothing) * log_probs[labelled, labels[labelled]]  # each image's own label
     spreading = spread > 0  # elsewhere 0 * -inf, the log of an impossible class, would be NaN
     losses[spreading] -= spread[spreading] * log_probs[spreading].mean(axis=1)
 
 
-def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
-    """Fill dlogits (N,C) with the gradient of the *mean* loss: (softmax - target) / of.
+def softmax_cross_entropy_backward(log_probs: Floats, labels: Ints, of: int, smoothing: float, dlogits: Floats) -> None:
+    """Fill dlogits (N,C) with the gradient of the *mean* loss: softmax - target, divided by ``of``.
 
-    An image's loss is log(sum(exp(logits))) - sum(target * logits): the slope of the first term is the softmax, that of
-    the second the target.  of: the number of images the mean is over: N, or more when these are one thread's part of a
-    batch.  It is the only 1/N there is: all gradients further back are of the mean loss because this one is.
+    ``of`` is the number of images the mean is over: N, or more when these N are one thread's part of a batch.
+    An image's loss is log(sum(exp(logits))) - sum(target * logits), as the target sums to 1.  With respect to a
+    logit the slope of the first term is that class's softmax, the slope of the second its target.
+    No other function divides by the number of images: the gradients of all layers before this are those of the mean
+    loss because this one is.
     """
     C = log_probs.shape[1]
     spread, labelled = _spread_of_target(labels, smoothing, C)
@@ -312,27 +362,41 @@ def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
     dlogits /= of
 
 
-def gather_images(images, index, scale, shift, out):
-    """Collect a batch: out[n] = images[index[n]] * scale + shift.  images (M,H,W) uint8 or float -> out (N,H,W,1)."""
+def gather_images(images: AnyArray, index: Ints, scale: float, shift: float, out: Floats) -> None:
+    """Collect a batch: out[n] = images[index[n]] * scale + shift.
+
+    images (M,H,W) uint8 or float, M of them in the data set; index (N,) -> out (N,H,W,1).
+    """
     np.multiply(images[index].reshape(out.shape), scale, out=out, dtype=out.dtype, casting="unsafe")
     out += shift
 
 
-def add(array, other):
+def add(array: Floats, other: Floats) -> None:
     """array += other, both flat (P,)."""
     array += other
 
 
-def average_step(average, params, rate):
-    """Move a running average of the parameters towards them: average += rate (params - average).  Both (P,)."""
+def average_step(average: Floats, params: Floats, rate: float) -> None:
+    """Move a running average of the parameters towards them: average += rate * (params - average).  Both (P,)."""
     average += rate * (params - average)
 
 
-def sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, weight_decay):
+def sgd_step(
+    params: Floats,
+    grads: Floats,
+    velocity: Floats,
+    decay: Floats,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+) -> None:
     """Take one step of SGD on flat arrays (P,), in place.  decay (P,) is 1 where weight decay applies, else 0.
 
-    velocity = momentum * velocity + grads (Sutskever et al. 2013, in the form PyTorch uses); the weight decay is
-    decoupled from the gradient (Loshchilov & Hutter 2019).
+    velocity = momentum * velocity + grads, then params -= lr * velocity (Sutskever et al. 2013, in the form PyTorch
+    uses).  nesterov: params -= lr * (grads + momentum * velocity), with the velocity just computed.  With momentum 0
+    both are params -= lr * grads.  Weight decay shrinks the parameters directly; it doesn't enter the velocity
+    ("decoupled", Loshchilov & Hutter 2019).
     """
     params -= lr * weight_decay * decay * params
     velocity *= momentum
@@ -340,9 +404,23 @@ def sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, weight_deca
     params -= lr * (grads + momentum * velocity if nesterov else velocity)
 
 
-def adam_step(params, grads, m, v, decay, step, lr, beta1, beta2, eps, weight_decay):
+def adam_step(
+    params: Floats,
+    grads: Floats,
+    m: Floats,
+    v: Floats,
+    decay: Floats,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> None:
     """Take step number ``step`` (1, 2, ...) of Adam on flat arrays (P,), in place (Kingma & Ba 2015, algorithm 1).
 
+    m and v are running averages of the gradient and of its square.  Both start at 0, so the first are too small:
+    m_hat and v_hat make up for that.
     With weight_decay it is AdamW (Loshchilov & Hutter 2019, algorithm 2).  decay (P,) is 1 where it applies, else 0.
     """
     params -= lr * weight_decay * decay * params

@@ -1,16 +1,21 @@
 """The arithmetic of augmentation in plain NumPy: the specification.  ``fast.augment`` is its compiled twin.
 
 ``numcnn.data.augmentation`` says how strongly pictures are changed, and what for.  A picture's changes depend on its
-random numbers alone, and those on a key and a counter (Widynski 2020): they are the same in any order, on any number of
-threads.
+random numbers alone, and these on a key and a counter (Widynski 2020): the same in any order, on any number of threads.
 """
 
 import math
+from typing import Any, TypeAlias
 
 import numpy as np
 
-# Where a picture's random numbers are among its own: those for each single change, three for each point of the lattice
-# (the elastic's rows, its columns, the light), and one for each pixel's noise.
+from numcnn.kernels.arrays import AnyArray, Floats, Ints, Pair
+
+# The fields of ``data.augmentation.Augmentation``, which the kernels read but don't import.
+Strengths: TypeAlias = Any
+
+# The layout of a picture's random numbers: one for each single change, three for each point of the lattice (the
+# elastic's rows, its columns, the light), and one for each pixel's noise.
 ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST = range(8)
 LIGHT, NOISE, CUT, CUT_X, CUT_Y, TURN = range(8, 14)
 LATTICE = 14
@@ -19,11 +24,11 @@ LATTICE = 14
 # Simard's Gaussian of 4 pixels (Simard, Steinkraus & Platt 2003).
 SPACING = 7
 
-# The displacement's root mean square, where the lattice's numbers are uniform in -1 to 1.
+# Root mean square of the elastic's displacement when the lattice's numbers are uniform in -1 to 1.
 LATTICE_RMS = 0.277
 
 
-def random_numbers(key, counters):
+def random_numbers(key: np.uint64, counters: AnyArray) -> Floats:
     """Return a number in [0, 1) for each counter (any shape, uint64), float32: Widynski's "squares", four rounds."""
     with np.errstate(over="ignore"):
         half = np.uint64(32)
@@ -36,18 +41,18 @@ def random_numbers(key, counters):
     return (bits >> np.uint64(8)).astype(np.float32) * np.float32(2**-24)
 
 
-def numbers_each(shape):
+def numbers_each(shape: Pair) -> int:
     """Return how many random numbers a picture of this shape (H, W) has."""
     H, W = shape
     return LATTICE + 3 * _lattice_points(H) * _lattice_points(W) + H * W
 
 
-def _lattice_points(size):
+def _lattice_points(size: int) -> int:
     return -(-size // SPACING) + 3
 
 
-def spline_weights(size):
-    """Return the cubic B-spline's weights (size, points) of a lattice's points for each of ``size`` pixels."""
+def spline_weights(size: int) -> Floats:
+    """Return the cubic B-spline's weights (size, points): of each lattice point for each of ``size`` pixels."""
     weights = np.zeros((size, _lattice_points(size)), np.float32)
     for pixel in range(size):
         cell, t = pixel // SPACING, pixel % SPACING / SPACING
@@ -56,17 +61,26 @@ def spline_weights(size):
     return weights
 
 
-def augment_images(images, index, numbers, key, augmentation, scale, shift, out):
-    """Collect a changed batch: out[i] = change(images[index[i]]) * scale + shift, with the changed pixels in 0..255.
+def augment_images(
+    images: AnyArray,
+    index: Ints,
+    numbers: Ints,
+    key: np.uint64,
+    augmentation: Strengths,
+    scale: float,
+    shift: float,
+    out: Floats,
+) -> None:
+    """Collect an augmented batch: out[i] = change(images[index[i]]) * scale + shift, changed pixels being in 0..255.
 
-    images (M,H,W) uint8; index, numbers (n,): which picture, and the number that decides its changes with ``key``
+    images (M,H,W) uint8; index (n,): which pictures; numbers (n,): with ``key`` they decide each picture's changes
     -> out (n,H,W,1).  scale, shift: as for ``gather_images``.
     """
     for row, i, number in zip(out, index, numbers, strict=True):
         row[...] = (change(images[i], int(number), key, augmentation) * scale + shift)[..., None]
 
 
-def change(image, number, key, augmentation):
+def change(image: AnyArray, number: int, key: np.uint64, augmentation: Strengths) -> Floats:
     """Return one picture (H,W) uint8 changed -> (H,W) float32, 0..255.  ``number`` and ``key`` decide how."""
     H, W = image.shape
     count = numbers_each((H, W))
@@ -82,7 +96,7 @@ def change(image, number, key, augmentation):
         light = smooth_fields((H, W), u)[2]  # 0 to 1
         changed = changed + (255 - changed) * (a.light * every_other[LIGHT] * light)
     if a.noise and every_other[NOISE]:
-        # Cubed: most pixels are hardly off, a few far.
+        # Cubed: most pixels change little, a few much.
         level = 255 * a.noise * every_other[NOISE]
         changed = np.clip(changed + level * either_way[-H * W :].reshape(H, W) ** 3, 0, 255)
     if a.cutout and every_other[CUT]:
@@ -94,11 +108,11 @@ def change(image, number, key, augmentation):
     return changed.astype(np.float32)
 
 
-def thicken(ink, pixels):
-    """Let the pen grow by up to 2 pixels on each side, or shrink by up to 1 (below 0).  ink (H,W) -> (H,W).
+def thicken(ink: Floats, pixels: float | np.floating[Any]) -> Floats:
+    """Widen the pen by up to 2 pixels on each side, or, below 0, narrow it by up to 1.  ink (H,W) -> (H,W).
 
-    The pixel takes the largest (smallest) value around it: of its four neighbours in the first step, of all eight in
-    the second, which together make about a disc; what is left of a step is mixed in.
+    Each pixel takes the largest (smallest) value around it: of its four neighbours in the first step, of all eight in
+    the second, which together make about a disc.  A fraction of a step is mixed in linearly.
     """
     steps = (_neighbours(False), _neighbours(True)) if pixels > 0 else (_neighbours(False),)
     extreme, left = (np.maximum, pixels) if pixels > 0 else (np.minimum, -pixels)
@@ -112,12 +126,12 @@ def thicken(ink, pixels):
     return ink
 
 
-def _neighbours(corners):
+def _neighbours(corners: bool) -> list[Pair]:
     return [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y or x) and (corners or not (y and x))]
 
 
-def source_places(shape, u, a):
-    """Return for each pixel of the result the row and the column (H,W), not whole, that it is sampled from."""
+def source_places(shape: Pair, u: Floats, a: Strengths) -> tuple[Floats, Floats]:
+    """Return the row and the column, (H,W) each and fractional, that each pixel of the result is sampled from."""
     H, W = shape
     e = 2 * u - 1
     angle = np.deg2rad(a.rotation) * e[ROTATION]
@@ -134,16 +148,16 @@ def source_places(shape, u, a):
     return rows, columns
 
 
-def smooth_fields(shape, numbers):
-    """Return the three fields (3,H,W) that cubic B-splines make of a picture's numbers at the points of the lattice."""
+def smooth_fields(shape: Pair, numbers: Floats) -> Floats:
+    """Return three smooth fields (3,H,W): cubic B-splines over a picture's numbers at the points of the lattice."""
     H, W = shape
     points = 3, _lattice_points(H), _lattice_points(W)
     lattice = numbers[LATTICE : LATTICE + math.prod(points)].reshape(points)
     return spline_weights(H) @ lattice @ spline_weights(W).T
 
 
-def sample(ink, rows, columns):
-    """Return ink (H,W) at places between its pixels, bilinearly; around it there is none."""
+def sample(ink: AnyArray, rows: Floats, columns: Floats) -> Floats:
+    """Return ink (H,W) at fractional places, interpolated bilinearly; outside the picture it is zero."""
     H, W = ink.shape
     padded = np.pad(ink, 2)
     rows, columns = np.clip(rows, -1, H) + 2, np.clip(columns, -1, W) + 2

@@ -1,38 +1,58 @@
-"""A team of Python threads that share a piece of work between them.
+"""A team of Python threads that run one task in parallel, each on a part of the data.
 
-Compiled kernels and BLAS both let go of the GIL, so plain threads run them side by side.  Numba's own parallel loops
-would bring a second pool of threads beside BLAS's: the two spin against each other for the same cores (a training step
-took 40 times as long while another process was busy), abort on some systems when two threads use them, die after a
-fork, and compile far slower.  Here BLAS works with one thread, and each member of the team calls it on its own share.
+Compiled kernels and BLAS both release the GIL, so plain threads run them side by side.  Numba's own parallel loops
+would bring a second thread pool beside BLAS's: the two spin against each other for the same cores (a training step took
+40 times as long while another process was busy), abort on some systems when two threads use them, die after a fork, and
+compile far slower.  Here BLAS runs with one thread, and each thread of the team calls it on its own part.
 
-The shares depend on the number of threads alone; whose they are is left to chance.
+The parts depend on the number of threads alone; any thread may run any of them.
 """
 
 import os
 import queue
 import threading
 import time
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from numcnn.errors import ConfigError
+from numcnn.kernels.arrays import Ints
+
+# A part of the work: its number, and its first index and the one after its last.
+Part: TypeAlias = tuple[int, int, int]
+Task: TypeAlias = Callable[[int, int, int], object]
+
+
+class SpinWait(Protocol):
+    """How threads wait before they sleep: ``fast.spin_wait``, which says what the functions do."""
+
+    def prepare(self) -> None: ...  # noqa: D102
+
+    def wait_for_work(self, finished: Ints, number: int, given: Ints, wanted: int) -> None: ...  # noqa: D102
+
+    def wait_for_others(self, finished: Ints, wanted: int) -> None: ...  # noqa: D102
 
 
 class _Job:
-    """A task, its shares that nobody has taken yet, and of each that was done the error it ended in, or None."""
+    """A task, its parts that no thread has taken yet, and for each finished part its error or None."""
 
-    def __init__(self, task, shares):
-        self.task, self.left, self.errors = task, iter(shares), []
-        self._done = queue.SimpleQueue()  # wakes who waits
+    def __init__(self, task: Task, parts: list[Part]) -> None:
+        self.task: Task = task
+        self.left: Iterator[Part] = iter(parts)
+        self.errors: list[BaseException | None] = []
+        self._done: queue.SimpleQueue[None] = queue.SimpleQueue()  # wakes the caller
 
-    def do(self):
-        """Take shares, as long as there are any, and do them.  Return how many."""
+    def work(self) -> int:
+        """Take parts and run them until none is left.  Return how many."""
         count = 0
-        for share in self.left:  # an iterator of a list: taking one is a single step that no thread comes between
+        for part in self.left:  # next() of a list's iterator is atomic: no two threads take one part
             error = None
             try:
-                self.task(*share)
-            except BaseException as caught:  # it is the caller's to raise, when all have let go of the arrays
+                self.task(*part)
+            except BaseException as caught:  # the caller raises it, once no thread uses the arrays any more
                 error = caught
             finally:
                 self.errors.append(error)
@@ -40,16 +60,16 @@ class _Job:
             count += 1
         return count
 
-    def wait(self, shares):
-        """Wait until so many shares are done."""
-        for _ in range(shares):
+    def wait(self, parts: int) -> None:
+        """Wait until so many parts are finished."""
+        for _ in range(parts):
             self._done.get()
 
-    def end(self, shares):
-        """Let nobody take another share, and return when those that were taken are done, whoever interrupts."""
-        shares -= len(list(self.left))
+    def end(self, parts: int) -> None:
+        """Hand out no more of its ``parts``; return when those already taken are finished, despite interrupts."""
+        parts -= len(list(self.left))
         interruption = None
-        while len(self.errors) < shares:
+        while len(self.errors) < parts:
             try:
                 time.sleep(0.001)
             except KeyboardInterrupt as caught:
@@ -58,113 +78,112 @@ class _Job:
             raise interruption
 
 
-class Team:
-    """``threads`` workers, of which the caller is one.  ``share`` may be called from several threads at once.
+class ThreadTeam:
+    """``threads`` workers, the caller being one.  ``run_parallel`` may be called from several threads at once.
 
-    waiting: a module with ``prepare``, ``wait_for_work``, ``wait_for_others``: what threads do before they sleep, see
-    ``fast_wait``.  None: they sleep at once.
+    spin: how threads wait for a short while before they sleep.  None: they sleep at once.
     """
 
-    def __init__(self, threads, waiting=None):
-        self.threads, self.waiting, self._ready = threads, waiting, False
-        self._jobs = queue.SimpleQueue()
-        # How many jobs were given, and shares finished, so far: only for those who wait.  The queues decide.
+    def __init__(self, threads: int, spin: SpinWait | None = None) -> None:
+        self.threads = threads
+        self.spin = spin
+        self._ready = False  # whether the functions of ``spin`` are compiled
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        # How many jobs were given and parts finished so far: hints for spinning threads.  The queues decide.
         self._given, self._finished = np.zeros(1, np.int64), np.zeros(1, np.int64)
         for _ in range(threads - 1):
             threading.Thread(target=self._work, daemon=True).start()
 
-    def _work(self):
-        finished = 0  # shares that this thread hasn't told of yet
+    def _work(self) -> None:
+        finished = 0  # parts that this thread hasn't reported yet
         while True:
             given = self._given[0]
-            # Whether there is a job is asked after the count was read: what comes now changes it.
-            if self._ready and (finished or self._jobs.empty()):
+            # Read the count first, then look for a job: one that is put in between changes the count.
+            if self._ready and self.spin and (finished or self._jobs.empty()):
                 wanted = given + 1 if self._jobs.empty() else given
-                self.waiting.wait_for_work(self._finished, finished, self._given, wanted)
+                self.spin.wait_for_work(self._finished, finished, self._given, wanted)
             job = self._jobs.get()
             if job is None:
                 return
-            with np.errstate(over="ignore", invalid="ignore"):  # which a new thread doesn't take over
-                finished = job.do()
-            del job  # with the arrays that hang on it
+            with np.errstate(over="ignore", invalid="ignore"):  # a new thread doesn't inherit the setting
+                finished = job.work()
+            del job  # and the arrays it refers to
 
-    def share(self, size, task, least=1):
-        """Cut ``range(size)`` into a share a thread, none smaller than ``least``; call ``task(number, first, last)``.
+    def run_parallel(self, size: int, task: Task, least: int = 1) -> int:
+        """Cut ``range(size)`` into a part a thread, none smaller than ``least``; call ``task(number, first, last)``.
 
-        A share is its number's, whichever thread comes to take it: one that is held up by other work on the machine
-        leaves its share to the others.  Returns the number of shares when all are done, also when interrupted: nobody
-        writes to the caller's arrays any more.
+        Parts aren't bound to threads: if other programs hold one thread up, the others take its part.  Returns the
+        number of parts once all are finished; also when interrupted, no thread writes to the caller's arrays any more.
+        Raises the first error of a task.
         """
-        parts = max(1, min(self.threads, size // least))
-        shares = [(i, size * i // parts, size * (i + 1) // parts) for i in range(parts)]
-        if parts == 1:
-            task(*shares[0])
-            return parts
-        if self.waiting and not self._ready:
-            # Here, for a thread that is compiling holds a lock that a forked child would find taken for ever.
-            self.waiting.prepare()
+        count = max(1, min(self.threads, size // least))
+        parts = [(i, size * i // count, size * (i + 1) // count) for i in range(count)]
+        if count == 1:
+            task(*parts[0])
+            return count
+        if self.spin and not self._ready:
+            # In the caller's thread: a compiling thread holds a lock, which a forked child would find taken for ever.
+            self.spin.prepare()
             self._ready = True
-        job, finished = _Job(task, shares), self._finished[0]
+        job, finished = _Job(task, parts), self._finished[0]
         try:
-            for _ in shares[1:]:
+            for _ in parts[1:]:
                 self._jobs.put(job)
                 self._given += 1
-            own = job.do()
-            if self._ready and own < parts:
-                self.waiting.wait_for_others(self._finished, finished + parts - own)
-            job.wait(parts)
+            own = job.work()
+            if self._ready and self.spin and own < count:
+                self.spin.wait_for_others(self._finished, finished + count - own)
+            job.wait(count)
         finally:
-            job.end(parts)
+            job.end(count)
         for error in job.errors:
             if error is not None:
                 raise error
-        return parts
+        return count
 
-    def dismiss(self):
-        """End the threads once they have nothing to do."""
+    def dismiss(self) -> None:
+        """End the threads once they have nothing left to do."""
         for _ in range(self.threads - 1):
             self._jobs.put(None)
 
 
-def available_threads():
-    """Return how many threads may compute: the processors of this process, or what NUMBA_NUM_THREADS says if fewer."""
+def available_threads() -> int:
+    """Return how many threads may compute: the processors of this process, or NUMBA_NUM_THREADS if that is fewer."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("NUMBA_NUM_THREADS", "")
     return min(count, int(limit)) if limit.isdigit() and int(limit) > 0 else count
 
 
-_team = None
+_team: ThreadTeam | None = None
 _making = threading.Lock()
-_waiting = None
+_spin: SpinWait | None = None
 
 
-def wait_by(waiting):
-    """Let the process's team wait as the functions in ``waiting`` do: see ``Team``."""
-    global _waiting
-    _waiting = waiting
+def set_spin_wait(spin: SpinWait) -> None:
+    """Let the process's team spin by the functions of ``spin`` before its threads sleep."""
+    global _spin
+    _spin = spin
     if _team is not None:
-        _team.waiting = waiting
+        _team.spin = spin
 
 
-def the_team():
+def the_team() -> ThreadTeam:
     """Return the process's team, made on first use with a thread per processor."""
-    if _team is None:
-        set_threads(available_threads(), unless_made=True)
-    return _team
+    return _team or set_threads(available_threads(), unless_made=True)
 
 
-def set_threads(count, unless_made=False):
+def set_threads(count: int, unless_made: bool = False) -> ThreadTeam:
     """Let the fast kernels use ``count`` threads from now on.  ``unless_made``: only if there is no team yet."""
     global _team
     with _making:  # two threads that come first must not make two teams
-        if _team is not None:
-            if unless_made or _team.threads == count:
-                return
-            _team.dismiss()
-        _team = Team(count, _waiting)
+        if _team is None or (_team.threads != count and not unless_made):
+            if _team is not None:
+                _team.dismiss()
+            _team = ThreadTeam(count, _spin)
+        return _team
 
 
-def _after_fork():
+def _after_fork() -> None:
     """Forget the team: a forked child has none of its parent's threads, which may have held locks."""
     global _team, _making
     _team, _making = None, threading.Lock()
@@ -176,58 +195,58 @@ if hasattr(os, "register_at_fork"):
 
 
 class _OneBlasThread:
-    """Keep BLAS to the thread that calls it, as long as anybody is inside: the team is parallel already.
+    """A context in which BLAS uses one thread, because the team is parallel already.
 
-    BLAS has one setting for the whole process, so the first to enter makes it and the last to leave takes it back.
+    BLAS has one setting for the whole process: the first thread to enter sets it, the last to leave restores it.
     """
 
-    def __init__(self):
-        self._lock, self._inside = threading.Lock(), 0
-        self._blas = self._limit = self._otherwise = None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._blas: ThreadpoolController | None = None
+        self._restore: Callable[[], None] = lambda: None
+        self._otherwise: int | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                self._limit = self._set(1)
+                self._restore = self._set(1)
             self._inside += 1
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                self._limit.restore_original_limits()
+                self._restore()
                 if self._otherwise is not None:
                     self._set(self._otherwise)
 
-    def renew_lock(self):
-        """Forget who holds the lock: in a forked child, a thread that isn't there."""
+    def renew_lock(self) -> None:
+        """Replace the lock: in a forked child, the thread that holds it may not exist."""
         self._lock = threading.Lock()
 
-    def otherwise(self, threads):
-        """Let BLAS have so many threads when nobody is inside."""
+    def otherwise(self, threads: int) -> None:
+        """Let BLAS use ``threads`` threads outside the context."""
         with self._lock:
             self._otherwise = threads
             if self._inside == 0:
                 self._set(threads)
 
-    def _set(self, threads):
+    def _set(self, threads: int) -> Callable[[], None]:
+        """Set the number of BLAS's threads; return the function that restores the one before."""
         if self._blas is None:
-            from threadpoolctl import ThreadpoolController
-
-            self._blas = ThreadpoolController()
-        return self._blas.limit(limits=threads, user_api="blas")
+            self._blas = ThreadpoolController()  # finds the libraries that are loaded by now
+        return self._blas.limit(limits=threads, user_api="blas").restore_original_limits
 
 
 one_blas_thread = _OneBlasThread()
 
 
-def use_threads(count=None):
+def use_threads(count: int | None = None) -> int:
     """Set how many threads compute in this process, in the fast kernels and in BLAS alike.  Return the number.
 
-    None: one for each processor, or what NUMBA_NUM_THREADS says.  Raises ConfigError for more than that.
+    None: one for each processor, or NUMBA_NUM_THREADS if that is fewer.  Raises ConfigError for more than that.
     """
-    import numpy  # noqa: F401  (loads BLAS, whose threads are set below)
-
     most = available_threads()
     count = most if count is None else count
     if not 1 <= count <= most:

@@ -1,25 +1,34 @@
-"""Activations beside ReLU: tanh, sigmoid and the leaky ReLU.  Each keeps its output alone for backward."""
+"""Activations beside ReLU: tanh, sigmoid and the leaky ReLU.  Each keeps only its output for backward."""
 
-import numbers
+from abc import abstractmethod
 
-from numcnn.errors import ConfigError
-from numcnn.nn.layers import Layer, register_layer
+from numcnn.kernels.arrays import AnyArray, Floats
+from numcnn.nn.checks import real_number
+from numcnn.nn.layer import Built, Layer, Shape, register_layer
 
 
 class _Activation(Layer):
-    """A function of each value by itself, whose derivative can be written in terms of its output.  Any shape."""
+    """An elementwise function whose derivative can be written in terms of its output.  Any shape."""
 
-    def _build(self, in_shape):
+    def _build(self, in_shape: Shape) -> Built:
         return in_shape, []
 
-    def _forward(self, x, training):
+    @abstractmethod
+    def _apply(self, x: Floats, out: Floats) -> None:
+        """Fill ``out``."""
+
+    @abstractmethod
+    def _apply_gradient(self, dout: Floats, out: Floats, dx: Floats) -> None:
+        """Fill ``dx``."""
+
+    def _forward(self, x: Floats, training: bool) -> Floats:
         out = self._out(len(x), training)
         self._apply(x, out)
         if training:
             self._saved = out
         return out
 
-    def _backward(self, dout, need_dx):
+    def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:
         if not need_dx:
             return None
         dx = self._dx(len(dout))
@@ -33,10 +42,10 @@ class Tanh(_Activation):
 
     short_name = "tanh"
 
-    def _apply(self, x, out):
+    def _apply(self, x: Floats, out: Floats) -> None:
         self.kernels.tanh_forward(x, out)
 
-    def _apply_gradient(self, dout, out, dx):
+    def _apply_gradient(self, dout: Floats, out: Floats, dx: Floats) -> None:
         self.kernels.tanh_backward(dout, out, dx)
 
 
@@ -46,31 +55,29 @@ class Sigmoid(_Activation):
 
     short_name = "sigmoid"
 
-    def _apply(self, x, out):
+    def _apply(self, x: Floats, out: Floats) -> None:
         self.kernels.sigmoid_forward(x, out)
 
-    def _apply_gradient(self, dout, out, dx):
+    def _apply_gradient(self, dout: Floats, out: Floats, dx: Floats) -> None:
         self.kernels.sigmoid_backward(dout, out, dx)
 
 
 @register_layer
 class LeakyReLU(_Activation):
-    """Scale what is negative by ``slope`` (0 < slope < 1).  Any shape."""
+    """Scale negative values by ``slope`` (0 < slope < 1).  Any shape."""
 
     short_name = "leakyrelu"
 
-    def __init__(self, slope=0.01):
+    def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
-        if not isinstance(slope, numbers.Real) or not 0 < slope < 1:
-            raise ConfigError(f"LeakyReLU slope is {slope!r}; wants a number between 0 and 1 (for 0 there is ReLU)")
-        self.slope = float(slope)
+        self.slope = real_number("LeakyReLU slope", slope, 0, 1, "a number between 0 and 1 (for 0 there is ReLU)")
 
-    def decisions(self):
-        """See ``Layer``: which values came through whole."""
+    def decisions(self) -> tuple[AnyArray, ...]:
+        """Return which values are positive: see ``gradient_check.HasKinks``."""
         return (self._saved > 0,)
 
-    def _apply(self, x, out):
+    def _apply(self, x: Floats, out: Floats) -> None:
         self.kernels.leaky_relu_forward(x, self.slope, out)
 
-    def _apply_gradient(self, dout, out, dx):
+    def _apply_gradient(self, dout: Floats, out: Floats, dx: Floats) -> None:
         self.kernels.leaky_relu_backward(dout, out, self.slope, dx)

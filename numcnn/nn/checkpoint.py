@@ -11,12 +11,15 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, Any, cast
 
 import numpy as np
 
 from numcnn.errors import CheckpointError
 from numcnn.files import atomic_write
+from numcnn.kernels.arrays import AnyArray, Floats
 
 FORMAT = "numcnn"
 VERSION = 1
@@ -41,7 +44,7 @@ _DAMAGE = (
 )
 
 
-def save(path, arrays, meta):
+def save(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], meta: Mapping[str, Any]) -> None:
     """Write ``arrays`` (name -> array) and ``meta`` (a dict for JSON) to ``path``: atomically, without pickle."""
     document = {"format": FORMAT, "version": VERSION, **meta}
     try:
@@ -60,7 +63,7 @@ def save(path, arrays, meta):
         ) from error
 
 
-def _member(name):
+def _member(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, _ZIP_TIME)
     info.external_attr = 0o644 << 16
     return info
@@ -72,7 +75,7 @@ class Checkpoint:
     Use it in a ``with`` block.  Raises CheckpointError, with the path, for all that is wrong with the file.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         try:
             self._archive = zipfile.ZipFile(self.path)
@@ -87,37 +90,38 @@ class Checkpoint:
             self._archive.close()
             raise
 
-    def __enter__(self):
+    def __enter__(self) -> "Checkpoint":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._archive.close()
 
     @property
-    def values(self):
+    def values(self) -> int:
         """How many float32 values there is room for in the file."""
         return sum(info.file_size for info in self._archive.infolist()) // 4
 
-    def _refuse_compression(self):
-        """Make sure that a member is no larger than the file: ours are stored as they are, a bomb can't be."""
+    def _refuse_compression(self) -> None:
+        """Make sure that no member is larger than the file: numcnn stores them uncompressed, a zip bomb can't."""
         whole = os.path.getsize(self.path)
         for info in self._archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED or info.file_size > whole:
                 raise self._damaged(f"its member {info.filename} is compressed, which numcnn's never are")
 
-    def _damaged(self, what):
+    def _damaged(self, what: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {what}; use another copy, or train one with: numcnn train")
 
-    def _read_meta(self):
+    def _read_meta(self) -> dict[str, Any]:
         if "meta.json" not in self._archive.namelist():
             raise self._damaged("it holds no meta.json, so it isn't a numcnn weights file")
         try:
             if self._archive.getinfo("meta.json").file_size > MAX_META_BYTES:
                 raise self._damaged(f"its meta.json is larger than {MAX_META_BYTES} bytes")
-            meta = json.loads(self._archive.read("meta.json"))
+            parsed = json.loads(self._archive.read("meta.json"))
         except (OSError, *_DAMAGE) as error:
             raise self._damaged(f"its meta.json cannot be read ({error})") from error
-        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        meta = cast(dict[str, Any], parsed) if isinstance(parsed, dict) else {}
+        if meta.get("format") != FORMAT:
             raise self._damaged("it isn't a numcnn weights file")
         if meta.get("version") != VERSION:
             raise CheckpointError(
@@ -126,7 +130,7 @@ class Checkpoint:
             )
         return meta
 
-    def read(self, name, shape):
+    def read(self, name: str, shape: tuple[int, ...]) -> Floats:
         """Return array ``name``, which must have ``shape``, be float32 or float64, and hold finite numbers only."""
         member = f"{name}.npy"
         if member not in self._archive.namelist():
@@ -134,7 +138,7 @@ class Checkpoint:
         try:
             with self._archive.open(member) as file:
                 found, dtype = self._read_header(file)
-                if found != tuple(shape) or dtype not in (np.float32, np.float64):
+                if found != tuple(shape) or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
                     raise self._damaged(
                         f"array {name} is {dtype} {found}; its architecture wants floats {tuple(shape)}"
                     )
@@ -152,7 +156,7 @@ class Checkpoint:
         return array
 
     @staticmethod
-    def _read_header(file):
+    def _read_header(file: IO[bytes]) -> "tuple[tuple[int, ...], np.dtype[Any]]":
         """Return shape and dtype of the .npy member; reading them costs a hundred bytes, whatever the array claims."""
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
@@ -167,14 +171,14 @@ class Checkpoint:
 DEFAULT_WEIGHTS = "mnist"
 
 
-def weights_folder():
+def weights_folder() -> Path:
     """Return the folder of the shipped weights: ``weights/`` of a checkout, ``numcnn/weights`` once installed."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "weights"
     return installed if installed.is_dir() else package.parent / "weights"
 
 
-def find_weights(name=None):
+def find_weights(name: str | os.PathLike[str] | None = None) -> Path:
     """Return the path of a weights file, given by path or by the name of a shipped one: "mnist", "pad" ...
 
     A name stands for ``NAME.npz`` in the weights folder, else for the one file ``NAME*.npz`` there.  None: "mnist".
@@ -185,7 +189,7 @@ def find_weights(name=None):
         raise CheckpointError("the weights file's name is empty; give a path, or the name of a shipped one")
     shipped = sorted(weights_folder().glob("*.npz"), key=lambda path: path.stem)
     path = Path(given)
-    if path.name == given and path.suffix != ".npz":  # a name; a file or folder of the user's called so isn't meant
+    if path.name == given and path.suffix != ".npz":  # a name; a user's file or folder of that name isn't meant
         exact = [p for p in shipped if p.stem == given]
         matches = exact or [p for p in shipped if p.stem.startswith(given)]
         if len(matches) > 1:

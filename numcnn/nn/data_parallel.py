@@ -1,6 +1,6 @@
-"""Data parallelism: a batch is cut into shares, and each thread takes one through all layers, forward and backward.
+"""Data parallelism: a batch is cut into shards, and each thread takes one through all layers, forward and backward.
 
-Threads that share every single kernel wait for each other after each; this way they do once a step.  Each works on a
+Threads that split every single kernel wait for each other after each; this way they do so once a step.  Each works on a
 *replica* of the network: the same parameters, with gradients, outputs and memory of its own.  Afterwards the gradients
 are added up in the order of the shards, so results are exactly repeatable for a fixed number of threads.  The layers'
 next state (see ``Layer``) is merged alike: the mean of the shards', weighted by their numbers of images.
@@ -9,84 +9,133 @@ Inference runs on replicas, too: each caller borrows one, so any number of threa
 """
 
 import contextlib
+import copy
 from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Protocol, Self, runtime_checkable
 
+from numcnn.kernels.arrays import Floats, Ints
 from numcnn.kernels.buffers import zeros
+from numcnn.kernels.protocol import Kernels
 from numcnn.nn import fusion
+from numcnn.nn.flat_arrays import FlatArrays
+from numcnn.nn.layer import Layer
+from numcnn.nn.losses import SoftmaxCrossEntropy
 
 # Arithmetic of a forward pass below which another thread costs more than it saves: some 7 of MNIST's images.
 LEAST_FLOPS = 1 << 25
-
 
 # Replicas that wait for the next inference: as many as call at once, up to this number, find one ready-made.
 MOST_IDLE = 16
 
 
+class Batch(Protocol):
+    """What training runs on: labels (n,), and images that it writes to an input array.  See ``data.batches.Batch``."""
+
+    labels: Ints
+
+    def __len__(self) -> int: ...
+
+    def fill(self, x: Floats, first: int = 0, last: int | None = None) -> Floats:
+        """Write the images from ``first`` to ``last``, normalised, to x and return it."""
+        ...
+
+
+@runtime_checkable
+class DrawsNumbers(Protocol):
+    """A layer whose training forward uses random numbers, such as ``Dropout``.
+
+    They are drawn for the whole batch at once, so that they don't depend on how it is cut into shards.
+    """
+
+    def draw(self, n: int) -> None:
+        """Draw the random numbers of a training forward of n images, and use them in the next one."""
+        ...
+
+    def take_drawn(self, layer: Self, first: int, last: int) -> None:
+        """Use in the next forward the numbers that ``layer`` drew for the images from ``first`` to ``last``."""
+        ...
+
+
+def replica_of(layer: Layer, grads: dict[str, Floats], next_state: dict[str, Floats] | None = None) -> Layer:
+    """Return a layer over the same parameters and state, with gradients, next state and memory of its own.
+
+    next_state: None for a replica whose next state nobody needs.
+    """
+    twin = copy.copy(layer)
+    twin.grads = grads
+    twin.next_state = {k: v.copy() for k, v in layer.state.items()} if next_state is None else next_state
+    twin.forget()
+    return twin
+
+
 class Replica:
     """The steps that run, the flat arrays that they fill (gradients (P,), next state (S,)), a place for the input."""
 
-    def __init__(self, network, layers, grads, next_state, fuse):
+    def __init__(
+        self, flat: FlatArrays, layers: Sequence[Layer], grads: Floats | None, next_state: Floats | None, fuse: bool
+    ) -> None:
         """grads, next_state: None for a replica that only reads."""
         self.steps = fusion.fuse(layers) if fuse else list(layers)
-        self.grads, self.next_state, self.kernels = grads, next_state, None
-        self._x = zeros((0, *network.input_shape), network.dtype)
-        self._criterion = self._criterion_of = None
+        self.drawing = [step for step in self.steps if isinstance(step, DrawsNumbers)]
+        self.grads, self.next_state = grads, next_state
+        self.kernels: Kernels | None = None
+        self._x = zeros((0, *flat.input_shape), flat.dtype)
+        self._criterion: SoftmaxCrossEntropy | None = None
+        self._criterion_of: SoftmaxCrossEntropy | None = None
 
-    def use(self, kernels):
-        """Hand all steps the back-end's module.  Return the replica."""
+    def use(self, kernels: Kernels) -> "Replica":
+        """Hand all steps the back-end.  Return the replica."""
         if self.kernels is not kernels:
             self.kernels = kernels
             for step in self.steps:
                 step.kernels = kernels
         return self
 
-    def x(self, n):
+    def x(self, n: int) -> Floats:
         """Return an array (n, *input_shape) for the input: the same one each time."""
         if len(self._x) < n:
             self._x = zeros((n, *self._x.shape[1:]), self._x.dtype)
         return self._x[:n]
 
-    def criterion(self, criterion):
+    def criterion(self, criterion: SoftmaxCrossEntropy) -> SoftmaxCrossEntropy:
         """Return a replica of the loss ``criterion``: the same one each time."""
-        if self._criterion_of is not criterion:
+        if self._criterion is None or self._criterion_of is not criterion:
             self._criterion_of, self._criterion = criterion, criterion.replica()
         return self._criterion
 
-    def activations(self, x, training=False):
+    def activations(self, x: Floats, training: bool = False) -> Iterator[tuple[Layer, Floats]]:
         """Run x (n, *input_shape) through all steps.  Yield each step with its output, a buffer of the step's own."""
         for step in self.steps:
             x = step.forward(x, training)
             yield step, x
 
-    def forward(self, x, training=False):
+    def forward(self, x: Floats, training: bool = False) -> Floats:
         """Run x (n, *input_shape) through all steps.  Return the last one's output, a buffer of its own."""
         out = x
         for _, out in self.activations(x, training):  # noqa: B007 (the last one is the result)
             pass
         return out
 
-    def backward(self, gradient, need_dx=False):
+    def backward(self, gradient: Floats, need_dx: bool = False) -> Floats | None:
         """Run the output's gradient back through the steps: the chain rule, last step first.
 
         Return dx, or None if it isn't needed: then what lies before the first step with parameters isn't computed.
         """
         first = next((i for i, step in enumerate(self.steps) if step.specs), len(self.steps))
         last = 0 if need_dx else first
+        dout: Floats | None = gradient
         for i in range(len(self.steps) - 1, last - 1, -1):
-            gradient = self.steps[i].backward(gradient, need_dx=need_dx or i > first)
-        return gradient if need_dx else None
+            assert dout is not None  # each step but the first was asked for dx
+            dout = self.steps[i].backward(dout, need_dx=need_dx or i > first)
+        return dout if need_dx else None
 
 
-def with_gradients(network, layers, fuse):
-    """Return a replica of the network's ``layers``, with gradients of its own."""
-    grads, next_state = zeros(network.grads.shape, network.dtype), zeros(network.state.shape, network.dtype)
-    views = network.named_arrays(grads)
-    states = dict(zip(network.layers, network.state_of_layers(next_state), strict=True))
-    layers = [
-        layer.replica({spec.name: views[f"{layer.name}.{spec.name}"] for spec in layer.specs}, states[layer])
-        for layer in layers
-    ]
-    return Replica(network, layers, grads, next_state, fuse)
+def with_gradients(flat: FlatArrays, fuse: bool) -> Replica:
+    """Return a replica of the network over ``flat``, with gradients and next state of its own."""
+    grads, next_state = flat.new_gradients()
+    views = zip(flat.layers, flat.of_layers(grads), flat.state_of_layers(next_state), strict=True)
+    return Replica(flat, [replica_of(*view) for view in views], grads, next_state, fuse)
 
 
 class Readers:
@@ -95,59 +144,62 @@ class Readers:
     Training's replicas are never among them, so reading disturbs no training step.
     """
 
-    def __init__(self, network, fuse):
-        self._network, self._fuse = network, fuse
-        self._idle = deque(maxlen=MOST_IDLE)  # its append and pop are single steps: no lock; what is too much falls off
+    def __init__(self, flat: FlatArrays, fuse: bool) -> None:
+        self._flat, self._fuse = flat, fuse
+        # Its append and pop are atomic, so it needs no lock; surplus replicas fall off.
+        self._idle: deque[Replica] = deque(maxlen=MOST_IDLE)
 
     @contextlib.contextmanager
-    def borrow(self, kernels):
-        """Lend a replica that runs on ``kernels``, one that lies idle or a new one."""
+    def borrow(self, kernels: Kernels) -> Generator[Replica, None, None]:
+        """Lend a replica that runs on ``kernels``, an idle or a new one."""
         try:
             replica = self._idle.pop()
         except IndexError:
-            layers = [layer.replica({}) for layer in self._network.layers]
-            replica = Replica(self._network, layers, None, None, self._fuse)
+            replica = Replica(
+                self._flat, [replica_of(layer, {}) for layer in self._flat.layers], None, None, self._fuse
+            )
         try:
             yield replica.use(kernels)
         finally:
             self._idle.append(replica)
 
 
-def count_shares(n, flops, kernels):
-    """Return into how many shares n images of ``flops`` each are cut: one a thread, fewer for little work."""
+def count_shards(n: int, flops: int, kernels: Kernels) -> int:
+    """Return into how many shards n images of ``flops`` each are cut: one a thread, fewer for little work."""
     return max(1, min(kernels.threads(), n, n * flops // LEAST_FLOPS))
 
 
 class Replicas:
     """Training's replicas.  The first is the network itself; the others are made when there is work for them."""
 
-    def __init__(self, network, fuse):
-        self._network, self._fuse = network, fuse
-        self._all = [Replica(network, network.layers, network.grads, network.next_state, fuse)]
+    def __init__(self, flat: FlatArrays, flops: int, fuse: bool) -> None:
+        """flops: of one image's forward pass."""
+        self._flat, self._flops, self._fuse = flat, flops, fuse
+        self._all = [Replica(flat, flat.layers, flat.grads, flat.next_state, fuse)]
 
-    def first(self, kernels=None):
+    def first(self, kernels: Kernels | None = None) -> Replica:
         """Return the replica that is the network itself, to run on ``kernels``; None: those it ran on last."""
         return self._all[0] if kernels is None else self._all[0].use(kernels)
 
-    def shares(self, n, kernels):
-        """Return into how many shares a batch of n images is cut, and make ready a replica for each."""
-        count = count_shares(n, self._network.flops, kernels)
+    def shards(self, n: int, kernels: Kernels) -> int:
+        """Return into how many shards a batch of n images is cut, and prepare a replica for each."""
+        count = count_shards(n, self._flops, kernels)
         while len(self._all) < count:
-            self._all.append(with_gradients(self._network, self._network.layers, self._fuse))
+            self._all.append(with_gradients(self._flat, self._fuse))
         for replica in self._all[:count]:
             replica.use(kernels)
         return count
 
-    def backpropagate(self, batch, criterion, kernels):
+    def backpropagate(self, batch: Batch, criterion: SoftmaxCrossEntropy, kernels: Kernels) -> tuple[float, Floats]:
         """See ``Network.backpropagate``."""
-        n, network = len(batch), self._network
-        count = self.shares(n, kernels)
-        out = network.steps[-1].buffer("out of all shares", (n, *network.output_shape))
+        n, last_step = len(batch), self._all[0].steps[-1]
+        count = self.shards(n, kernels)
+        out = last_step.buffer("out of all shards", (n, *last_step.out_shape))
         losses = [0.0] * count
         self._draw(n, count)
 
-        def run(number):
-            first, last = _share(n, count, number)
+        def run(number: int) -> None:
+            first, last = _shard(n, count, number)
             replica = self._all[number]
             loss, x = replica.criterion(criterion), replica.x(last - first)
             batch.fill(x, first, last)
@@ -158,37 +210,39 @@ class Replicas:
 
         on_threads(kernels, count, run)
         for replica in self._all[1:count]:
-            kernels.add(network.grads, replica.grads)
-        if network.state.size:
+            assert replica.grads is not None
+            kernels.add(self._flat.grads, replica.grads)
+        if self._flat.state.size:
             self._merge_state(n, count)
         return sum(losses), out
 
-    def _merge_state(self, n, count):
-        """Let the state become the mean of what each share's forward made of it, in the order of the shares."""
-        merged = 0
+    def _merge_state(self, n: int, count: int) -> None:
+        """Set the state to the mean of the shards' next states, in the order of the shards."""
+        merged = zeros(self._flat.state.shape, self._flat.dtype)
         for number, replica in enumerate(self._all[:count]):
-            first, last = _share(n, count, number)
+            first, last = _shard(n, count, number)
+            assert replica.next_state is not None
             merged = merged + (last - first) / n * replica.next_state
-        self._network.state[...] = merged
+        self._flat.state[...] = merged
 
-    def _draw(self, n, count):
-        """Draw random numbers for the whole batch at once, so that they don't depend on how it is cut."""
-        for i, step in enumerate(self._network.steps):
-            step.draw(n)
+    def _draw(self, n: int, count: int) -> None:
+        """Draw random numbers for the whole batch, and give each replica those of its shard."""
+        for i, layer in enumerate(self._all[0].drawing):
+            layer.draw(n)
             for number in reversed(range(count)):  # the first, which has drawn them, comes last
-                self._all[number].steps[i].take_drawn(step, *_share(n, count, number))
+                self._all[number].drawing[i].take_drawn(layer, *_shard(n, count, number))
 
 
-def on_threads(kernels, count, run):
+def on_threads(kernels: Kernels, count: int, run: Callable[[int], None]) -> None:
     """Call ``run(number)`` for the numbers from 0 to ``count`` - 1, all at once."""
 
-    def share(_, first, last):
+    def run_some(_: int, first: int, last: int) -> None:
         for number in range(first, last):
             run(number)
 
-    kernels.share(count, share)
+    kernels.run_parallel(count, run_some)
 
 
-def _share(n, count, number):
-    """Return the first image of a share, and where it ends."""
+def _shard(n: int, count: int, number: int) -> tuple[int, int]:
+    """Return the first image of a shard, and where it ends."""
     return n * number // count, n * (number + 1) // count

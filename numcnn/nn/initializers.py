@@ -1,58 +1,72 @@
 """First values of parameters.  Each is ``f(rng, shape) -> float64 array``; shape is that of a weight or bias array.
 
-A layer takes a name in ``INITIALIZERS`` or such a function.  A weights file holds the name: ``register_initializer``
-gives a function of your own one.
+A layer takes a name in ``INITIALIZERS`` or such a function.  A weights file holds the name: give a function of your own
+one with ``register_initializer``.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from numcnn.errors import ConfigError
+from numcnn.kernels.arrays import Float64s, Floats
+
+Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 
 
-def fan_in_out(shape):
-    """Return how many values one output sums up, and how many outputs one value goes to: dense and conv weights."""
+class _Named(Protocol):
+    """A class or a function."""
+
+    __name__: str
+    __qualname__: str
+    __module__: str
+
+
+def fan_in_out(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many values one output sums up, and how many outputs use one value: of dense and conv weights."""
     *kernel, inputs, outputs = shape
     window = math.prod(kernel)
     return window * inputs, window * outputs
 
 
-def he_normal(rng, shape):
+def he_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64s:
     """Draw from a normal distribution of variance 2 / fan_in, which keeps variance through ReLUs (He et al. 2015)."""
     fan_in, _ = fan_in_out(shape)
     return rng.standard_normal(shape) * math.sqrt(2 / fan_in)
 
 
-def glorot_uniform(rng, shape):
+def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64s:
     """Draw evenly from +-sqrt(6 / (fan_in + fan_out)): for an output without ReLU (Glorot & Bengio 2010)."""
     limit = math.sqrt(6 / sum(fan_in_out(shape)))
     return rng.uniform(-limit, limit, shape)
 
 
-def zeros(rng, shape):
+def zeros(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Float64s:
     """Return zeros: biases start neutral."""
     return np.zeros(shape)
 
 
-def ones(rng, shape):
+def ones(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64s:
     """Return ones: scales start neutral."""
     return np.ones(shape)
 
 
-INITIALIZERS = {f.__name__: f for f in (he_normal, glorot_uniform, zeros, ones)}
+INITIALIZERS: dict[str, Initializer] = {f.__name__: f for f in (he_normal, glorot_uniform, zeros, ones)}
 
 
-def register_initializer(function):
+def register_initializer(function: Initializer) -> Initializer:
     """Let weights files call ``function(rng, shape)`` by its ``__name__``; return it, so this is a decorator too.
 
     Raises ConfigError when another initialiser has that name.
     """
-    return register(INITIALIZERS, function, "initialiser")
+    register(INITIALIZERS, function, "initialiser")
+    return function
 
 
-def register(table, item, what):
-    """Put a class or function into ``table`` under its ``__name__``, also in the place of an earlier run of its code.
+def register(table: dict[str, Any], item: _Named, what: str) -> None:
+    """Put a class or function into ``table`` under its ``__name__``, also in place of an earlier run of its code.
 
     Raises ConfigError when something else has that name.
     """
@@ -61,13 +75,12 @@ def register(table, item, what):
     if (there.__module__, there.__qualname__) != (item.__module__, item.__qualname__):
         raise ConfigError(f"{what} {name!r} is taken by {there.__module__}.{there.__qualname__}; choose another name")
     table[name] = item
-    return item
 
 
-def draw(init, rng, spec_name, shape):
+def draw(init: str | Initializer, rng: np.random.Generator, spec_name: str, shape: tuple[int, ...]) -> Floats:
     """Return first values of ``shape`` from an initialiser, given by name or as a function.
 
-    spec_name: whose they are ("dense1.w"), for the ConfigError when a function returns another shape.
+    spec_name: what they are for ("dense1.w"), for the ConfigError when a function returns another shape.
     """
     values = np.asarray((init if callable(init) else INITIALIZERS[init])(rng, shape))
     if values.shape != tuple(shape):
@@ -75,14 +88,14 @@ def draw(init, rng, spec_name, shape):
     return values
 
 
-def name_of(init, whose):
-    """Return what a weights file calls an initialiser; ConfigError for a function that isn't registered."""
+def name_of(init: str | Initializer, layer: str) -> str:
+    """Return an initialiser's name in weights files; ConfigError, which names the layer, if it isn't registered."""
     if not callable(init):
         return init
-    name = getattr(init, "__name__", None)
+    name: str = getattr(init, "__name__", "")
     if name not in INITIALIZERS or INITIALIZERS[name] is not init:
         raise ConfigError(
-            f"{whose}: init is {init!r}, a function that weights files have no name for; give it one with "
+            f"{layer}: init is {init!r}, a function that weights files have no name for; give it one with "
             "numcnn.register_initializer, here and where the file is loaded"
         )
     return name

@@ -1,19 +1,21 @@
 """The loss that training minimises."""
 
-import numbers
-
 import numpy as np
+import numpy.typing as npt
 
-from numcnn.errors import ConfigError, ShapeError
+from numcnn.errors import ShapeError
+from numcnn.kernels.arrays import AnyArray, Floats, Ints
+from numcnn.kernels.protocol import Kernels
+from numcnn.nn.checks import real_number
 
 
-def softmax(logits):
+def softmax(logits: Floats) -> Floats:
     """Turn logits (N,C) into probabilities (N,C): exp(logits) / sum(exp(logits)), without overflow."""
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def checked_labels(where, labels, n, classes, outliers=False):
+def checked_labels(where: str, labels: npt.ArrayLike, n: int, classes: int, outliers: bool = False) -> Ints:
     """Return labels as an array (n,) of integers from 0 to classes - 1, or to classes with outliers, else ShapeError.
 
     where: what the error begins with.
@@ -29,36 +31,38 @@ def checked_labels(where, labels, n, classes, outliers=False):
 class SoftmaxCrossEntropy:
     """Softmax and cross-entropy in one, with label smoothing s: the target is (1-s) on the label plus s/C everywhere.
 
-    Taken together their gradient is simply softmax - target, and no logit overflows.
+    Together their gradient is simply softmax - target, and no logit overflows.
     """
 
-    def __init__(self, kernels, smoothing=0.0, outliers=False):
-        """outliers: take the label C, too: a picture of none of the classes, whose target is 1/C everywhere.
+    def __init__(self, kernels: Kernels, smoothing: float = 0.0, outliers: bool = False) -> None:
+        """outliers: accept the label C, too: a picture of none of the classes, whose target is 1/C everywhere.
 
         So a network learns to be unsure of what it doesn't know (Hendrycks, Mazeika & Dietterich 2019).
         """
-        if not isinstance(smoothing, numbers.Real) or not 0 <= smoothing < 1:
-            raise ConfigError(f"label smoothing is {smoothing!r}; wants a number from 0 up to, not including, 1")
+        wants = "a number from 0 up to, not including, 1"
         self.kernels = kernels
-        self.smoothing, self.outliers = float(smoothing), bool(outliers)
-        self._log_probs = self._dlogits = self._losses = self._labels = None
+        self.smoothing = real_number("label smoothing", smoothing, 0, 1, wants, least_too=True)
+        self.outliers = bool(outliers)
+        self._log_probs: Floats = np.empty((0, 0), np.float32)
+        self._dlogits: Floats = self._log_probs
+        self._losses: Floats = np.empty(0, np.float32)
+        self._labels = np.empty(0, np.intp)
         self._n = self._of = 0
 
-    def replica(self):
+    def replica(self) -> "SoftmaxCrossEntropy":
         """Return a loss of the same kind with memory of its own."""
         return type(self)(self.kernels, self.smoothing, self.outliers)
 
-    def forward(self, logits, labels, of=None):
-        """Return the mean loss, a float, of logits (N,C) against integer labels (N,) in 0..C-1, or C for an outlier.
+    def forward(self, logits: Floats, labels: npt.ArrayLike, of: int | None = None) -> float:
+        """Return the mean loss of logits (N,C) against integer labels (N,) in 0..C-1, or C for an outlier.
 
+        of: the number of images of the whole batch, if these are only a shard: returns their part of its mean.
         Raises ShapeError.
-
-        of: when these are only some images of a batch, how many that has: their part in its mean is returned.
         """
         N, C = logits.shape
         labels = checked_labels("loss", labels, N, C, self.outliers)
         kept = self._log_probs
-        if kept is None or len(kept) < N or kept.shape[1] != C or kept.dtype != logits.dtype:
+        if len(kept) < N or kept.shape[1] != C or kept.dtype != logits.dtype:
             self._log_probs, self._dlogits = np.empty_like(logits), np.empty_like(logits)
             self._losses, self._labels = np.empty(N, logits.dtype), np.empty(N, np.intp)
         self._n, self._of = N, of or N
@@ -69,18 +73,18 @@ class SoftmaxCrossEntropy:
         )
         return float(losses.sum(dtype=np.float64) / self._of)
 
-    def backward(self):
+    def backward(self) -> Floats:
         """Return dlogits (N,C), the gradient of the mean loss of the last forward."""
         dlogits, labels = self._dlogits[: self._n], self._labels[: self._n]
         self.kernels.softmax_cross_entropy_backward(self.log_probs, labels, self._of, self.smoothing, dlogits)
         return dlogits
 
     @property
-    def log_probs(self):
+    def log_probs(self) -> Floats:
         """The log-probabilities (N,C) of the last forward."""
         return self._log_probs[: self._n]
 
 
-def _describe(labels):
+def _describe(labels: AnyArray) -> str:
     values = f" from {labels.min()} to {labels.max()}" if labels.size and labels.dtype.kind in "uif" else ""
     return f"shape {labels.shape}, {labels.dtype}{values}"

@@ -1,13 +1,16 @@
-"""Named architectures, always written as the plain layers."""
+"""Named architectures, written as plain layers."""
+
+from collections.abc import Callable
 
 from numcnn.errors import ConfigError
+from numcnn.nn.layer import Layer
 from numcnn.nn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 
 
-def canonical(classes=10, dropout=0.0):
+def canonical(classes: int = 10, dropout: float = 0.0) -> list[Layer]:
     """Return the network of every MNIST tutorial: 225,034 parameters for 28x28x1 images.  Shapes are one image's.
 
-    dropout: the share of the values that are dropped before the last layer.
+    dropout: the probability of dropping a value before the last layer.
     """
     return [
         Conv2D(32, 3),  # 28x28x1  -> 26x26x32
@@ -24,10 +27,10 @@ def canonical(classes=10, dropout=0.0):
     ]
 
 
-def best(classes=10, dropout=0.0):
+def best(classes: int = 10, dropout: float = 0.0) -> list[Layer]:
     """Return the same shape, wider, with kernels of 5 x 5: 630,474 parameters.
 
-    dropout: the share of the values that are dropped before the last layer.
+    dropout: the probability of dropping a value before the last layer.
     """
     return [
         Conv2D(32, 5),  # 28x28x1  -> 24x24x32
@@ -44,17 +47,17 @@ def best(classes=10, dropout=0.0):
     ]
 
 
-def _dropout(rate):
+def _dropout(rate: float) -> list[Layer]:
     return [Dropout(rate)] if rate else []
 
 
-MODELS = {"canonical": canonical, "best": best}
+MODELS: dict[str, Callable[[int, float], list[Layer]]] = {"canonical": canonical, "best": best}
 
 
-def make_layers(name, classes=10, dropout=0.0):
-    """Return new layers of the architecture called ``name``, for so many classes; ConfigError when there is none.
+def make_layers(name: str, classes: int = 10, dropout: float = 0.0) -> list[Layer]:
+    """Return new layers of the architecture called ``name``; ConfigError when there is none.
 
-    dropout: the share of the values that are dropped before the last layer.
+    dropout: the probability of dropping a value before the last layer.
     """
     if name not in MODELS:
         raise ConfigError(f"model {name!r} is unknown; choose one of {', '.join(MODELS)}")

@@ -1,14 +1,67 @@
-"""From the pictures people have to the numbers a network reads: which dtypes are taken, and normalisation."""
+"""From pictures to the numbers a network reads: which shapes and dtypes are taken, and normalisation."""
+
+import os
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import ShapeError
+from numcnn.imaging import preprocess
+from numcnn.kernels.arrays import AnyArray, Floats, Ints
+from numcnn.kernels.protocol import Kernels
 
-# What the kernels read as it is.  Everything else is converted first.
+# What inference takes: see ``as_pictures``.
+Pictures: TypeAlias = preprocess.Picture
+
+
+# What the kernels read without conversion.
 _READ_AS_IT_IS = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
+PREPARED = (preprocess.SIDE, preprocess.SIDE, 1)  # the shape that ``preprocess.prepare`` makes
 
-def check_values(pictures):
+
+def as_pictures(images: Pictures, input_shape: tuple[int, ...]) -> AnyArray:
+    """Return pictures as (N,H,W) or (N,H,W,C), for a network of ``input_shape`` (H,W,C).
+
+    Arrays of that shape, (H,W), (N,H,W), (H,W,C) or (N,H,W,C), are the network's input as they are.  A path, a PIL
+    image, and an array (height, width, 3 or 4) of another shape are a picture of one digit, RGB or RGBA:
+    ``preprocess.prepare`` makes the input of it.  Raises ShapeError for any other shape, and for values out of range;
+    DataError, with the path, for what is no picture.
+    """
+    if not (isinstance(images, (str, os.PathLike)) or preprocess.is_pil_image(images)):
+        array = np.asarray(images)
+        if _fits(array.shape, input_shape) or array.ndim != 3 or array.shape[2] not in (3, 4):
+            return check_images(array, input_shape)
+    if input_shape != PREPARED:
+        raise ShapeError(
+            f"a picture file, PIL image or colour picture becomes {PREPARED}, but this network reads {input_shape}; "
+            "give it an array of that shape"
+        )
+    return preprocess.prepare(images)[None]
+
+
+def check_images(images: npt.ArrayLike, input_shape: tuple[int, ...]) -> AnyArray:
+    """Return arrays of the network's input shape as (N,H,W) or (N,H,W,C).  Raises ShapeError: see ``as_pictures``."""
+    images = np.asarray(images)
+    if not _fits(images.shape, input_shape):
+        H, W, C = input_shape
+        advice = "; of any other picture numcnn.preprocess.prepare(picture) makes (28, 28)"
+        raise ShapeError(
+            f"pictures are {images.shape}; wants ({H}, {W}), (N, {H}, {W}) or (N, {H}, {W}, {C})"
+            + (advice if input_shape == PREPARED else "")
+        )
+    check_values(images)
+    return images[None] if images.shape in (input_shape, input_shape[:2]) else images
+
+
+def _fits(shape: tuple[int, ...], input_shape: tuple[int, ...]) -> bool:
+    """Say whether an array of this shape is the input of a network for ``input_shape``, with or without N."""
+    shapes = {input_shape, input_shape[:2]} if input_shape[2] == 1 else {input_shape}
+    return shape in shapes or shape[1:] in shapes
+
+
+def check_values(pictures: AnyArray) -> None:
     """Raise ShapeError unless pictures are integers 0..255, bool, or floats 0..1, of any size and byte order."""
     kind = pictures.dtype.kind
     if pictures.dtype == np.uint8 or kind == "b":
@@ -21,7 +74,7 @@ def check_values(pictures):
         raise ShapeError(found + (" (divide by 255, or pass uint8)" if kind == "f" else ""))
 
 
-def readable(pictures, dtype):
+def readable(pictures: AnyArray, dtype: "np.dtype[Any]") -> AnyArray:
     """Return checked pictures as the kernels read them: uint8, float32 or float64, in the machine's byte order.
 
     Other integers become uint8, other floats and bool (0 or 1) become ``dtype``.  Copies only what it converts.
@@ -31,22 +84,33 @@ def readable(pictures, dtype):
     return pictures.astype(np.uint8 if pictures.dtype.kind in "ui" else dtype)
 
 
+class Changes(Protocol):
+    """How pictures are changed: see ``data.augmentation.Changes``."""
+
+    key: np.uint64
+    augmentation: Any
+
+    def numbers(self, rows: Ints, images: int) -> Ints:
+        """Return the number that decides each picture's changes, for ``rows`` (n,) of ``images`` pictures."""
+        ...
+
+
 class PixelReader:
     """Writes normalised pictures to a network's input array: (pixel - mean) / std, pixels on the scale 0..1."""
 
-    def __init__(self, normalisation, kernels):
-        """normalisation: (mean, std) of pixels on the scale 0..1.  kernels: the back-end's module."""
+    def __init__(self, normalisation: tuple[float, float], kernels: Kernels) -> None:
+        """normalisation: (mean, std) of pixels on the scale 0..1."""
         self._mean, self._std = normalisation
         self._kernels = kernels
 
-    def read(self, images, rows, x):
+    def read(self, images: AnyArray, rows: Ints, x: Floats) -> Floats:
         """Fill x (n, *input_shape) with images[rows] and return it.  images: as ``readable`` returns them."""
         pixel = 1 / 255 if images.dtype == np.uint8 else 1.0
         self._kernels.gather_images(images, rows, pixel / self._std, -self._mean / self._std, x)
         return x
 
-    def read_augmented(self, images, rows, changes, x):
-        """Fill x (n, H, W, 1) with images[rows], changed by an ``augment.Changes``, and return it.  images: uint8."""
+    def read_augmented(self, images: AnyArray, rows: Ints, changes: Changes, x: Floats) -> Floats:
+        """Fill x (n, H, W, 1) with images[rows], changed by ``changes``, and return it.  images: uint8."""
         numbers = changes.numbers(rows, len(images))
         scale, shift = 1 / 255 / self._std, -self._mean / self._std
         self._kernels.augment_images(images, rows, numbers, changes.key, changes.augmentation, scale, shift, x)

@@ -1,6 +1,9 @@
 """Pools that take the mean: of each window, or of the whole image.  (MaxPool2D is in ``layers``.)"""
 
-from numcnn.nn.layers import Layer, Pool2D, image_shape, register_layer
+from numcnn.kernels.arrays import Floats
+from numcnn.nn.checks import image_shape
+from numcnn.nn.layer import Built, Layer, Shape, register_layer
+from numcnn.nn.layers import Pool2D
 
 
 @register_layer
@@ -9,12 +12,12 @@ class AveragePool2D(Pool2D):
 
     short_name = "avgpool"
 
-    def _forward(self, x, training):
+    def _forward(self, x: Floats, training: bool) -> Floats:
         out = self._out(len(x), training)
         self.kernels.averagepool2d_forward(x, out, self.pool_size, self.stride)
         return out
 
-    def _backward(self, dout, need_dx):
+    def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:
         if not need_dx:
             return None
         dx = self._dx(len(dout))
@@ -28,17 +31,17 @@ class GlobalAveragePool2D(Layer):
 
     short_name = "globalpool"
 
-    def _build(self, in_shape):
-        H, W, C = image_shape(self, in_shape)
+    def _build(self, in_shape: Shape) -> Built:
+        H, W, C = image_shape(self.name, in_shape)
         self._window = (H, W)
         return (C,), []
 
-    def _forward(self, x, training):
+    def _forward(self, x: Floats, training: bool) -> Floats:
         out = self._out(len(x), training)
         self.kernels.averagepool2d_forward(x, out[:, None, None], self._window, (1, 1))
         return out
 
-    def _backward(self, dout, need_dx):
+    def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:
         if not need_dx:
             return None
         dx = self._dx(len(dout))

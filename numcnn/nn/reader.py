@@ -1,33 +1,78 @@
 """Reading one picture at a time, without delay."""
 
+from __future__ import annotations
+
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import ShapeError
+from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.kernels.buffers import zeros
+from numcnn.kernels.protocol import Kernels
 from numcnn.nn.data_parallel import MOST_IDLE
 from numcnn.nn.fusion import ConvReluPool
+from numcnn.nn.layer import Layer
 from numcnn.nn.layers import Dense, Dropout, Flatten, ReLU
+
+Stage: TypeAlias = Callable[[], object]  # reads and fills arrays that are bound to it
+MakeStage: TypeAlias = Callable[[Floats, Floats], Stage]  # of the arrays x and out, (1, ...) each
+
+
+class ReadsPictures(Protocol):
+    """What a ``Reader`` uses of a ``Network``."""
+
+    input_shape: tuple[int, ...]
+    normalisation: tuple[float, float]
+    dtype: np.dtype[Any]
+    params: Floats
+
+    @property
+    def fuse(self) -> bool:
+        """See ``Network``."""
+        ...
+
+    @property
+    def steps(self) -> list[Layer]:
+        """See ``Network``."""
+        ...
+
+    def check_reads_pictures(self) -> None:
+        """See ``Network``."""
+        ...
+
+    def copy(self, dtype: npt.DTypeLike | None = None, backend: str | Kernels | None = None) -> ReadsPictures:
+        """See ``Network``."""
+        ...
+
+    def logits(self, images: AnyArray) -> Floats:
+        """See ``Network``."""
+        ...
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """See ``Network``."""
+        ...
 
 
 class _Stages(NamedTuple):
-    """Compiled stages, in turn, that read ``image`` and end in ``out`` (classes,): for one caller at a time."""
+    """Compiled stages, in order, that read ``image`` and end in ``out`` (classes,): for one caller at a time."""
 
-    image: np.ndarray
-    stages: list
-    out: np.ndarray
+    image: Bytes
+    stages: list[Stage]
+    out: Floats
 
 
 class Reader:
     """A snapshot of a network for one picture at a time.  Later changes of the network don't reach it.
 
     ``Network.logits`` is made for many pictures; for a single one the checks and the bookkeeping around its arithmetic
-    take longer than the arithmetic.  Here all that is done once.  Any number of threads may read with it at a time.
+    take longer than the arithmetic.  Here they are done once.  Any number of threads may read with it at a time.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: ReadsPictures) -> None:
         """Prepare to read pictures with the parameters that ``network`` has now.
 
         Raises ShapeError for a network that doesn't go from pictures to classes.
@@ -36,45 +81,45 @@ class Reader:
         self._network = network.copy(backend="fast")
         H, W, C = network.input_shape
         self._shape = (H, W) if C == 1 else (H, W, C)
-        self._idle = deque(maxlen=MOST_IDLE)  # each caller takes one; append and pop are single steps
-        # A weight that is no number would be passed over where it is multiplied by zero.
+        self._idle: deque[_Stages] = deque(maxlen=MOST_IDLE)  # each caller takes one; append and pop are atomic
+        # The compiled stages skip zeros: a NaN or infinite weight would go unnoticed there.
         usual = C == 1 and network.fuse and np.isfinite(network.params).all()
         self._plan = self._planned() if usual else None
         if self._plan is not None:
             self._idle.append(self._make_stages())
 
-    def _planned(self):
-        """Return for each stage (shape of its output, makes it of x and out); None: there is a layer without one.
+    def _planned(self) -> list[tuple[tuple[int, ...], MakeStage | None]] | None:
+        """Return for each stage its output's shape and what makes it (None: a view); None if a layer has no stage.
 
         Subclasses of the layers may do something else, so only these very types have stages.
         """
-        from numcnn.kernels.fast import single_image
-
-        steps, plan = [step for step in self._network.steps if type(step) is not Dropout], []
+        steps = [step for step in self._network.steps if type(step) is not Dropout]
+        plan: list[tuple[tuple[int, ...], MakeStage | None]] = []
         for i, step in enumerate(steps):
             before = type(steps[i - 1]) if i > 0 else None
             if type(step) is Flatten:
                 plan.append((step.out_shape, None))
             elif type(step) is ReLU and before is Dense:
                 continue  # the dense stage before it does it
-            elif type(step) is ConvReluPool and step.layers[0].padded_shape == step.in_shape:
+            elif type(step) is ConvReluPool and not step.conv.pads:
                 PH, PW, _ = step.out_shape
-                plan.append((step.out_shape, _conv_stage_maker(single_image, step.params, PH * PW)))
+                plan.append((step.out_shape, _conv_stage_maker(step.params, PH * PW)))
             elif type(step) is Dense:
                 relu = i + 1 < len(steps) and type(steps[i + 1]) is ReLU
-                plan.append((step.out_shape, _dense_stage_maker(single_image, step.params, relu)))
+                plan.append((step.out_shape, _dense_stage_maker(step.params, relu)))
             else:
                 return None
         return plan
 
-    def _make_stages(self):
-        from numcnn.kernels.fast import single_image
+    def _make_stages(self) -> _Stages:
+        from numcnn.kernels.fast import single_image  # noqa: PLC0415  (loads Numba)
 
+        assert self._plan is not None
         network = self._network
         mean, std = network.normalisation
         image = np.zeros((1, *self._shape), np.uint8)
         x = zeros((1, *network.input_shape), network.dtype)
-        stages = [single_image.gather_stage(image, 1 / 255 / std, -mean / std, x)]
+        stages: list[Stage] = [single_image.gather_stage(image, 1 / 255 / std, -mean / std, x)]
         for shape, make in self._plan:
             if make is None:
                 x = x.reshape(1, *shape)
@@ -84,8 +129,8 @@ class Reader:
             x = out
         return _Stages(image[0], stages, x[0])
 
-    def logits(self, image):
-        """Return the logits (classes,) of one picture, uint8, (H,W), or (H,W,C) of several colours.
+    def logits(self, image: AnyArray) -> Floats:
+        """Return the logits (classes,) of one picture, uint8, (H,W), or (H,W,C) with several channels.
 
         Raises ShapeError for another shape or dtype.
         """
@@ -104,17 +149,21 @@ class Reader:
         self._idle.append(mine)
         return logits
 
-    def predict_proba(self, image):
+    def predict_proba(self, image: AnyArray) -> Floats:
         """Return the probabilities (classes,) of one picture: see ``logits`` for what it may be."""
         return self._network.probabilities(self.logits(image)[None])[0]
 
 
-def _conv_stage_maker(fast_one, params, windows):
+def _conv_stage_maker(params: dict[str, Floats], windows: int) -> MakeStage:
+    from numcnn.kernels.fast import single_image  # noqa: PLC0415  (loads Numba)
+
     w_shape, b = params["w"].shape, params["b"].copy()
-    weights = fast_one.conv_weights(params["w"], windows)
-    return lambda x, out: fast_one.conv_relu_pool_stage(x, w_shape, weights, b, out)
+    weights = single_image.conv_weights(params["w"], windows)
+    return lambda x, out: single_image.conv_relu_pool_stage(x, w_shape, weights, b, out)
 
 
-def _dense_stage_maker(fast_one, params, relu):
-    weights, b = fast_one.dense_weights(params["w"]), params["b"].copy()
-    return lambda x, out: fast_one.dense_stage(x, weights, b, out, relu)
+def _dense_stage_maker(params: dict[str, Floats], relu: bool) -> MakeStage:
+    from numcnn.kernels.fast import single_image  # noqa: PLC0415  (loads Numba)
+
+    weights, b = single_image.dense_weights(params["w"]), params["b"].copy()
+    return lambda x, out: single_image.dense_stage(x, weights, b, out, relu)

@@ -258,7 +258,7 @@ def _outcome(task: Future[TaskResult | None]) -> TaskResult | None:
 def _open_picture(path: str) -> TaskResult:
     image = prepare_file(path)
     picture = load_picture(path)
-    grey = picture if picture.dtype == np.uint8 else np.rint(255 * picture).astype(np.uint8)
+    grey = (picture if picture.dtype == np.uint8 else np.rint(255 * picture)).astype(np.uint8)
     words = f"read from {Path(path).name}; draw or clear to go on"
     return TaskResult(words, "note", picture=(grey_surface(grey), image))
 

@@ -1,30 +1,37 @@
-"""The settings of a training run: one frozen dataclass, from which the command line's options are made too."""
+"""The settings of a training run: one frozen dataclass.  The options of `numcnn train` are made from its fields."""
 
+import argparse
 import dataclasses
 import math
 import numbers
 import re
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from numcnn.data.augmentation import DISTURBED, FULL
+from numcnn.data.augmentation import DISTURBED, FULL, Augmentation
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS
 from numcnn.nn.models import MODELS
 from numcnn.training.schedules import SCHEDULES
 
-# Settings that choose network and data, which ``Network.fit`` is given otherwise.
+Field: TypeAlias = "dataclasses.Field[Any]"
+
+NUMBERS: dict[type, type] = {int: numbers.Integral, float: numbers.Real}  # NumPy's numbers pass too
+
+# Settings that choose the network and the data; ``Network.fit`` has these already.
 FOR_COMMAND_LINE = ("model", "val", "test", "limit", "backend", "fuse")
 
-# The learning rate and the weight decay that suit each optimiser, where none is given.
+# Each optimiser's default learning rate and weight decay.
 OPTIMIZERS = {"adamw": (3e-3, 0.05), "adam": (1e-3, 0.0), "sgd": (0.05, 0.0)}
 
-# Which epoch's weights a run keeps.  Where the learning rate ends at zero the last epoch is the best but for chance.
+# Which epoch's weights a run keeps.  If the learning rate ends at zero, the last epoch is the best except by chance.
 KEPT = ("best", "last")
 
 # Settings that go together, chosen on validation data: "fast" is the shortest way to 99% of MNIST.
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "default": {"epochs": 30, "augment": 0.6, "label_smoothing": 0.05},
     "best": {
         "model": "best",
@@ -46,51 +53,74 @@ PRESETS = {
 }
 
 
-def _option(default, text, choices=None, off=None):
-    """Declare a field with what ``--help`` says of it; off: what it says of the option that switches the field off."""
-    return dataclasses.field(default=default, metadata={"help": text, "off": off, "choices": choices})
+def _option(
+    default: object,
+    text: str,
+    choices: Sequence[str] | None = None,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+    off: str | None = None,
+) -> Any:
+    """Declare a field: its text in ``--help`` (off: that of the option that switches it off) and its range."""
+    metadata = {"help": text, "off": off, "choices": choices, "least": least, "most": most, "below": below}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What decides the result of a training run.  Raises ConfigError for a value out of its range."""
+    """Everything that decides the result of a training run.  Raises ConfigError for a value out of range."""
 
     model: str = _option("canonical", "the architecture", tuple(MODELS))
-    epochs: int = _option(10, "passes over the training images")
-    batch_size: int = _option(128, "images per step")
-    optimizer: str = _option("adamw", "how a gradient becomes a step", tuple(OPTIMIZERS))
-    lr: float | None = _option(None, "highest learning rate (default: what suits the optimiser)")
-    schedule: str = _option("one-cycle", "how the learning rate goes over the run", SCHEDULES)
-    warmup: float = _option(1.0, "epochs over which the cosine schedule rises; the others don't use it")
-    momentum: float = _option(0.9, "momentum of sgd; the others don't use it")
-    nesterov: bool = _option(False, "sgd looks ahead along its momentum")
-    weight_decay: float | None = _option(None, "decoupled weight decay (default: what suits the optimiser)")
-    average: float = _option(0.0, "share that a running average of the weights keeps of itself in a step; 0: none")
-    dropout: float = _option(0.0, "share of the values dropped before the last layer")
-    augment: float = _option(0.0, "how strongly pictures are changed each time they are trained on; 0: not, 1: fully")
+    epochs: int = _option(10, "passes over the training images", least=1)
+    batch_size: int = _option(128, "images per step", least=1)
+    optimizer: str = _option("adamw", "the optimiser", tuple(OPTIMIZERS))
+    lr: float | None = _option(None, "highest learning rate (default: depends on the optimiser)")
+    schedule: str = _option("one-cycle", "how the learning rate changes over the run", SCHEDULES)
+    warmup: float = _option(
+        1.0, "epochs of rising learning rate, for the cosine schedule; ignored by others", least=0, below=10_000
+    )
+    momentum: float = _option(0.9, "momentum of sgd; ignored by others", least=0, below=1)
+    nesterov: bool = _option(False, "use Nesterov momentum; for sgd")
+    weight_decay: float | None = _option(None, "decoupled weight decay (default: depends on the optimiser)", least=0)
+    average: float = _option(
+        0.0, "decay of a running average of the weights, such as 0.995; 0: no average", least=0, below=1
+    )
+    dropout: float = _option(0.0, "fraction of the values dropped before the last layer", least=0, below=1)
+    augment: float = _option(
+        0.0, "how strongly pictures vary from epoch to epoch; 0: not at all, 1: fully", least=0, below=2.5
+    )
     pen: float | None = _option(
-        None, "pixels by which the pen grows or shrinks on each side at most (default: what --augment says)"
+        None, "most pixels by which the pen grows or shrinks on each side (default: set by --augment)", least=0, most=1
     )
-    disturb: float = _option(0.0, "how strongly light, noise and patches disturb every other picture; 0: not, 1: fully")
+    disturb: float = _option(
+        0.0,
+        "how strongly light, noise and patches disturb every other picture; 0: not at all, 1: fully",
+        least=0,
+        most=1,
+    )
     outliers: bool = _option(
-        False, "take the label after the last class for pictures of none of them, and learn to be unsure of those"
+        False, "treat the label after the last class as pictures of no class, on which the network learns to be unsure"
     )
-    clip: float = _option(0.0, "largest norm of the whole gradient; 0: no limit")
-    label_smoothing: float = _option(0.0, "share of the target spread over all classes")
+    clip: float = _option(0.0, "largest norm of the whole gradient; 0: no limit", least=0)
+    label_smoothing: float = _option(0.0, "fraction of the target spread over all classes", least=0, below=1)
     val: float | None = _option(
-        None, "images, or a share below 1, held out of the training set (default: a twelfth, 5,000 of MNIST's)"
+        None,
+        "images, or a fraction below 1, held out of the training set (default: a twelfth, 5,000 of MNIST's)",
+        least=0,
     )
     test: bool = _option(
         True,
         "read the test set once, at the end",
         off="leave the test set unread: to choose between settings by validation images alone",
     )
-    limit: int | None = _option(None, "use only so many of the training images, chosen by chance")
-    keep: str = _option(
-        "best", "whose weights are kept: those of the epoch that did best on validation, or the last one's", KEPT
+    limit: int | None = _option(None, "use only this many training images, drawn at random", least=1)
+    keep: str = _option("best", "which weights to keep: of the epoch best on validation, or of the last", KEPT)
+    patience: int = _option(
+        0, "stop after this many epochs without a better validation accuracy; 0: never stop early", least=0
     )
-    patience: int = _option(0, "stop after so many epochs without a better validation accuracy; 0: never")
-    seed: int = _option(0, "decides first weights, order of images, split, dropout and generated digits")
+    seed: int = _option(0, "decides first weights, order of images, split, dropout and generated digits", least=0)
     backend: str = _option("fast", "the kernels: compiled, or plain NumPy", BACKENDS[::-1])
     fuse: bool = _option(
         True,
@@ -98,36 +128,11 @@ class TrainConfig:
         off="run every layer by itself, also where one kernel could do convolution, ReLU and pool",
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             self._check_kind(field)
-        below = {"momentum": 1, "label_smoothing": 1, "warmup": 10_000, "average": 1, "dropout": 1, "augment": 2.5}
-        most = {"disturb": 1, "pen": 1}
-        least = {
-            "momentum": 0,
-            "label_smoothing": 0,
-            "average": 0,
-            "dropout": 0,
-            "augment": 0,
-            "pen": 0,
-            "disturb": 0,
-            "weight_decay": 0,
-            "limit": 1,
-            "epochs": 1,
-            "batch_size": 1,
-            "warmup": 0,
-            "clip": 0,
-            "val": 0,
-            "patience": 0,
-            "seed": 0,
-        }
-        for name, low in least.items():
-            value, high = getattr(self, name), below.get(name, math.inf)
-            if value is not None and not low <= value < high:
-                upper = f" and below {high}" if name in below else ""
-                raise ConfigError(f"`{name}` is {value}; wants {low} or more{upper}")
-            if value is not None and value > most.get(name, math.inf):
-                raise ConfigError(f"`{name}` is {value}; wants {most[name]} or less")
+        for field in dataclasses.fields(self):
+            self._check_range(field)
         if self.lr is not None and self.lr <= 0:
             raise ConfigError(f"`lr` is {self.lr}; wants a number above 0")
         if self.optimizer == "adam" and self.weight_decay:
@@ -146,7 +151,7 @@ class TrainConfig:
                 "`test=False` judges by validation images, but none are held out; add `val`, such as `val=0.1`"
             )
 
-    def _check_kind(self, field):
+    def _check_kind(self, field: Field) -> None:
         """Check one field's type, its choices, and that a number is finite."""
         value, choices = getattr(self, field.name), field.metadata["choices"]
         if choices and value not in choices:
@@ -154,66 +159,78 @@ class TrainConfig:
         kind, optional = _kind(field)
         if optional and value is None:
             return
-        numeric = {int: numbers.Integral, float: numbers.Real}.get(kind, kind)
         if kind is bool and not isinstance(value, bool):
             raise ConfigError(f"`{field.name}` is {value!r}; wants True or False")
-        if not isinstance(value, numeric) or (isinstance(value, bool) and kind is not bool):
+        wanted = NUMBERS.get(kind, kind)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
             raise ConfigError(f"`{field.name}` is {value!r}; wants {kind.__name__}")
         if kind is float and not math.isfinite(value):
             raise ConfigError(f"`{field.name}` is {value}; wants a finite number")
 
+    def _check_range(self, field: Field) -> None:
+        """Check that a number is within the range that its field declares."""
+        value = getattr(self, field.name)
+        least, most, below = (field.metadata[key] for key in ("least", "most", "below"))
+        if value is None or least == -math.inf:
+            return
+        if not least <= value < below:
+            upper = "" if below == math.inf else f" and below {below}"
+            raise ConfigError(f"`{field.name}` is {value}; wants {least} or more{upper}")
+        if value > most:
+            raise ConfigError(f"`{field.name}` is {value}; wants {most} or less")
+
     @property
-    def peak_lr(self):
-        """The highest learning rate: the one given, or the optimiser's own."""
+    def peak_lr(self) -> float:
+        """The highest learning rate: the one given, or the optimiser's default."""
         return OPTIMIZERS[self.optimizer][0] if self.lr is None else self.lr
 
     @property
-    def augmentation(self):
-        """The ``Augmentation`` that ``augment``, ``pen`` and ``disturb`` make together; None for none."""
-        together = FULL.times(self.augment).plus(DISTURBED.times(self.disturb))
+    def augmentation(self) -> Augmentation | None:
+        """What ``augment``, ``pen`` and ``disturb`` ask for together; None for no augmentation."""
+        together: Augmentation = FULL.times(self.augment).plus(DISTURBED.times(self.disturb))
         if self.pen is not None:
             together = dataclasses.replace(together, thicken=self.pen, thin=self.pen)
         return together if any(dataclasses.astuple(together)) else None
 
     @property
-    def decay_rate(self):
-        """The weight decay: the one given, or the optimiser's own."""
+    def decay_rate(self) -> float:
+        """The weight decay: the one given, or the optimiser's default."""
         return OPTIMIZERS[self.optimizer][1] if self.weight_decay is None else self.weight_decay
 
-    def to_json(self):
-        """Return a dict that JSON can hold; ``TrainConfig(**d)`` makes a twin."""
+    def to_json(self) -> dict[str, Any]:
+        """Return a dict for JSON; ``TrainConfig(**d)`` is an equal config."""
         return dataclasses.asdict(self)
 
 
-def flag(name):
-    """Return the command-line option that sets the field ``name``; one that is on by itself can be switched off."""
+def flag(name: str) -> str:
+    """Return the option for the setting ``name``: --batch-size, or --no-test for a field that is True by default."""
     option = name.replace("_", "-")
     return f"--no-{option}" if getattr(TrainConfig, name, None) is True else f"--{option}"
 
 
-def in_options(message):
-    """Return an error's message as the command line words it.
+def in_options(message: str) -> str:
+    """Return an error's message with options in place of Python's settings.
 
-    Messages name a setting as Python does, in backquotes: `lr`, `keep='last'`, `test=False`.  The options
-    are --lr, --keep last and --no-test.
+    Messages name a setting in backquotes: `lr`, `keep='last'`, `test=False`.  The command line prints --lr,
+    --keep last and --no-test.
     """
 
-    def option(match):
+    def option(match: re.Match[str]) -> str:
         name, value = match["name"], match["value"]
         return flag(name) if value in (None, "True", "False") else f"{flag(name)} {value}"
 
-    return re.sub(r"`(?P<name>[a-z_]+)(='?(?P<value>[^'`]+)'?)?`", option, message)
+    return re.sub(r"`(?P<name>[a-z_]+)(='?(?P<value>[^`]+?)'?)?`", option, message)
 
 
-def _kind(field):
+def _kind(field: Field) -> tuple[type, bool]:
     """Return a field's type and whether it may be None."""
     if isinstance(field.type, types.UnionType):
         (kind,) = (t for t in typing.get_args(field.type) if t is not type(None))
         return kind, True
-    return field.type, False
+    return typing.cast(type, field.type), False
 
 
-def add_config_arguments(parser):
+def add_config_arguments(parser: "argparse._ActionsContainer") -> None:  # pyright: ignore[reportPrivateUsage]
     """Add --preset, and an option per field of TrainConfig, to an argparse parser or group."""
     parser.add_argument(
         "--preset", choices=tuple(PRESETS), help="settings that go together; other options win (default: default)"
@@ -235,8 +252,8 @@ def add_config_arguments(parser):
         )
 
 
-def config_from_arguments(arguments):
-    """Return the TrainConfig that parsed arguments describe: the preset's, but for the options that were given."""
+def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
+    """Return the TrainConfig of parsed arguments: the preset's settings, overridden by the options given."""
     given = given_settings(arguments)
     preset = PRESETS[arguments.preset or "default"]
     if given.get("patience") and "val" not in given and preset.get("val") == 0:
@@ -252,7 +269,7 @@ def config_from_arguments(arguments):
     return TrainConfig(**preset | given)
 
 
-def given_settings(arguments):
-    """Return the settings among parsed arguments that somebody gave, the defaults' values too: name -> value."""
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that were given as options, even with their default value: name -> value."""
     values = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(TrainConfig)}
     return {name: value for name, value in values.items() if value is not None}

@@ -1,254 +1,194 @@
-"""The training loop, and what has to be remembered to go on with it later.  ``fit`` reads top to bottom."""
+"""The training loop.  ``fit`` reads top to bottom; ``_train_epoch`` is the loop over batches."""
 
-import dataclasses
-import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.data.batches import Batches, Examples
-from numcnn.errors import ConfigError, DataError, DivergedError
-from numcnn.nn.gradient_check import GradientWatch
+from numcnn.errors import ConfigError, DataError
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels
+from numcnn.nn.network import Network
 from numcnn.nn.pixels import readable
-from numcnn.training.optim import AVERAGE, AVERAGE_STATE, SGD, Adam, clip_gradients
-from numcnn.training.schedules import make_schedule
+from numcnn.training.config import TrainConfig
+from numcnn.training.divergence import Watchdog
+from numcnn.training.monitor import GradientWatch, Monitor, Row, TrainState
+from numcnn.training.optim import Optimizer, clip_gradients, make_optimizer
+from numcnn.training.progress import Progress, Together
+from numcnn.training.schedules import Schedule, make_schedule
 
-# A step is far off when its loss is so many times that of guessing, or of the untrained network where that was worse,
-# and its images are read hardly better than by guessing: by no more than this share.
-FAR_ABOVE_GUESSING = 10
-HARDLY_BETTER = 0.1
-
-# A run is given up when steps far off outnumber the others by so many.  A learning rate that is high but recovers sends
-# the loss up for a few dozen steps.
-GIVE_UP_AFTER = 100
-GIVE_UP_AT_END = 25
-
-# A network has collapsed when its logits for so many pictures differ by no more than rounding.
-COLLAPSE_IMAGES = 32
-COLLAPSE_SPREAD = 1e-6
+# Images (N,H,W) or (N,*input_shape), and labels (N,).
+Pairs: TypeAlias = Examples | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 @dataclass
-class TrainState:
-    """How far a run is.  With the parameters and the optimiser's moments it is all that going on needs."""
+class _Run:
+    """Everything that an epoch of training needs."""
 
-    epoch: int = 0  # epochs finished
-    batch: int = 0  # batches finished in the epoch under way
-    loss_sum: float = 0.0  # over the images of that epoch so far
-    correct: int = 0
-    seen: int = 0
-    labelled: int = 0  # of those seen: outliers, which are of no class, can't be read right
-    seconds: float = 0.0  # spent in that epoch so far
-    best_accuracy: float = -1.0
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    watched: dict = field(default_factory=dict)  # sums of the gradient watch over that epoch so far
-    interrupted: bool = False
-    first_loss: float = 0.0  # of the first step: what the untrained network costs
-    far_off: int = 0  # by how many the steps far off outnumber the others; never below 0
-    history: list = field(default_factory=list)  # a dict per finished epoch: the rows of the CSV log
-
-    def start_epoch(self):
-        """Forget the sums of the epoch before."""
-        self.batch = self.seen = self.labelled = self.correct = 0
-        self.loss_sum = self.seconds = 0.0
-        self.watched = {}
-
-    @property
-    def accuracy(self):
-        """The share of the labelled images of the epoch so far that were read right; 0 where there are none."""
-        return self.correct / max(1, self.labelled)
+    network: Network
+    config: TrainConfig
+    state: TrainState
+    train: Examples
+    batches: Batches
+    criterion: SoftmaxCrossEntropy
+    optimizer: Optimizer
+    schedule: Schedule
+    watchdog: Watchdog
+    watch: GradientWatch | None
+    monitor: Monitor
 
 
-class Monitor:
-    """What a run tells the outside, and asks it.  This one is silent; ``runs.RunFolder`` writes files and a bar."""
+def fit(
+    network: Network,
+    train: Pairs,
+    validation: Pairs | None,
+    config: TrainConfig,
+    *,
+    monitor: Monitor | None = None,
+    verbose: bool = False,
+    state: TrainState | None = None,
+    optimizer: Optimizer | None = None,
+) -> TrainState:
+    """Train ``network`` in place with the settings in ``config``.  Return the TrainState, with a row for each epoch.
 
-    # Whether the loop should follow gradient and weight norms; they become columns of each epoch's row.
-    watch_gradients = False
-
-    def on_start(self, network, state, images_per_epoch):
-        """Hear that the loop starts."""
-
-    def on_batch(self, state, images, loss, accuracy):
-        """Hear of a finished step: its number of images, the epoch's mean loss and accuracy so far."""
-
-    def on_kept(self, network, state):
-        """Hear that the epoch just finished, the last in ``state.history``, is the one to keep so far."""
-
-    def on_epoch(self, network, optimizer, state, best):
-        """Hear of a finished epoch, the last in ``state.history``; ``best``: the best so far on validation."""
-
-    def on_interrupt(self, network, optimizer, state):
-        """Hear that the loop ends because ``should_stop`` said so."""
-
-    def should_stop(self):
-        """Say whether to stop after the step just done."""
-        return False
-
-
-def fit(network, train, validation, config, *, monitor=None, state=None, moments=None):
-    """Train ``network`` in place as ``config`` (a TrainConfig) says.  Return the TrainState with the epochs' history.
-
-    train, validation: ``Examples`` or pairs (images, labels); validation may be None.  state, moments: what a run that
-    was stopped had reached, to go on exactly as if it hadn't been.
-    What a step computes, forward and backward, layer by layer, is on the one page of ``numcnn/walkthrough.py``.
-    Raises DivergedError when the run can't be saved; there are three signs of that:
-
-    - The loss, or a parameter, is not finite.
-    - The loss stays far above that of guessing, ln(classes), while hardly any image is read right: ``_is_far_off`` says
-      what that means of one step.  Steps far off must outnumber the others by GIVE_UP_AFTER or, when the run ends, by
-      GIVE_UP_AT_END; in a run of few steps by half of them.  Neither what an untrained network costs counts, nor single
-      peaks.
-    - The network has collapsed: after an epoch it gives the same answer to different pictures, for its ReLUs are dead.
-      Its loss is that of guessing, and without a gradient it won't recover.
-
-    Random labels, a tiny learning rate or a few steps make a network that is no better than guessing, too, and none of
-    these signs: those runs go on.
+    train, validation: ``Examples`` or pairs (images, labels).  monitor: called as training goes on.
+    verbose: show a progress bar in a terminal or a notebook, and a line after each epoch.
+    state, optimizer: those of a run that was stopped, to resume it; it ends as if it had never been stopped.
+    ``numcnn/walkthrough.py`` shows on one page what a step computes, forward and backward, layer by layer.
+    Raises DivergedError when training cannot succeed any more: see ``divergence``.
     """
-    train = _as_examples(train, network, config.outliers)
-    validation = _as_examples(validation, network)
-    if config.augmentation and (train.images.dtype != np.uint8 or train.images.ndim != 3):
-        raise ConfigError(
-            f"`augment` changes grey pictures, (N, H, W) uint8; these are {train.images.shape} {train.images.dtype}"
-        )
-    network.temperature = 1.0  # an earlier one won't hold for other weights
-    monitor, state = monitor or Monitor(), state or TrainState()
-    criterion = SoftmaxCrossEntropy(network.kernels, config.label_smoothing, config.outliers)
-    optimizer = make_optimizer(network, config, moments)
-    batches = Batches(train, config.batch_size, config.seed, network.pixel_reader, config.augmentation)
-    schedule = make_schedule(config.schedule, config.peak_lr, config.epochs * len(batches), len(batches), config.warmup)
-    optimizer.steps = state.epoch * len(batches) + state.batch
-    watch = GradientWatch(network) if monitor.watch_gradients else None
-    if watch and state.watched:
-        watch.sums = dict(state.watched)
+    examples = _as_examples(train, network, config.outliers)
+    held_out = None if validation is None else _as_examples(validation, network)
+    if config.augmentation and (examples.images.dtype != np.uint8 or examples.images.ndim != 3):
+        shape, dtype = examples.images.shape, examples.images.dtype
+        raise ConfigError(f"`augment` changes grey pictures, (N, H, W) uint8; these are {shape} {dtype}")
+    network.temperature = 1.0  # an earlier temperature doesn't suit other weights
+    monitor, state = _with_progress(monitor, config, verbose), state or TrainState()
+    optimizer = optimizer or make_optimizer(network, config)
+    run = _prepare(network, examples, config, state, optimizer, monitor)
 
-    held_out = None
-    if validation is not None and len(validation):
-        held_out = validation.images[validation.index], validation.labels[validation.index]
     state.interrupted = False
-    monitor.on_start(network, state, len(train))
-    with network.kernels.computing():
-        while state.epoch < config.epochs and not _out_of_patience(state, config):
-            _train_epoch(network, batches, criterion, optimizer, schedule, config, state, monitor, watch)
-            if state.interrupted:
-                state.watched = watch.sums if watch else {}
-                monitor.on_interrupt(network, optimizer, state)
-                return state
-            row = _epoch_row(state, schedule(optimizer.steps - 1))
-            finite = np.isfinite(network.params).all() and np.isfinite(network.state).all()
-            if not finite:  # by the very last step, which no loss has seen yet
-                raise _diverged(network, state, config, row["lr"], "the loss became nan")
-            if _has_collapsed(network, train):
-                reason = "the network collapsed: it gives the same answer to every picture"
-                raise _diverged(network, state, config, row["lr"], reason)
-            last = state.epoch + 1 == config.epochs
-            if last and state.far_off >= min(GIVE_UP_AT_END, max(1, optimizer.steps // 2)):
-                raise _diverged(network, state, config, row["lr"], _far_above(row["train_loss"], network))
-            if watch:
-                row.update(watch.row(len(batches)))
-            state.history.append(row)
-            state.epoch += 1
-            state.start_epoch()
-            with optimizer.averaged():
-                if held_out:
-                    result = network.evaluate(*held_out)
-                    row.update(val_loss=result.loss, val_accuracy=result.accuracy)
-                best = _note_best(state, row)
-                if best or config.keep == "last":
-                    monitor.on_kept(network, state)
-            monitor.on_epoch(network, optimizer, state, best)
+    try:
+        monitor.on_start(network, state, len(examples))
+        with network.kernels.computing():
+            while state.epoch < config.epochs and not _out_of_patience(state, config):
+                _train_epoch(run)
+                if state.interrupted:
+                    state.watched = run.watch.sums if run.watch else {}
+                    monitor.on_interrupt(network, optimizer, state)
+                    return state
+                _finish_epoch(run, held_out)
+    finally:
+        monitor.on_end()
     optimizer.take_average()
     return state
 
 
-def _train_epoch(network, batches, criterion, optimizer, schedule, config, state, monitor, watch):
-    """Go through the rest of the epoch under way: forward, loss, backward, then a step, for each batch."""
+def _prepare(
+    network: Network, train: Examples, config: TrainConfig, state: TrainState, optimizer: Optimizer, monitor: Monitor
+) -> _Run:
+    """Return the run from ``state`` on."""
+    batches = Batches(train, config.batch_size, config.seed, network.pixel_reader, config.augmentation)
+    steps = config.epochs * len(batches)
+    optimizer.steps = state.epoch * len(batches) + state.batch
+    watch = GradientWatch(network) if monitor.watch_gradients else None
+    if watch and state.watched:
+        watch.sums = dict(state.watched)
+    return _Run(
+        network=network,
+        config=config,
+        state=state,
+        train=train,
+        batches=batches,
+        criterion=SoftmaxCrossEntropy(network.kernels, config.label_smoothing, config.outliers),
+        optimizer=optimizer,
+        schedule=make_schedule(config.schedule, config.peak_lr, steps, len(batches), config.warmup),
+        watchdog=Watchdog(network, config, state),
+        watch=watch,
+        monitor=monitor,
+    )
+
+
+def _train_epoch(run: _Run) -> None:
+    """Train on the rest of the current epoch, batch by batch: forward, loss, backward, step."""
+    network, optimizer, state = run.network, run.optimizer, run.state
     started = time.perf_counter() - state.seconds
-    for batch in batches.epoch(state.epoch, start=state.batch):
-        lr = schedule(optimizer.steps)
-        loss, logits = network.backpropagate(batch, criterion)
+    for batch in run.batches.epoch(state.epoch, start=state.batch):
+        lr = run.schedule(optimizer.steps)
+        loss, logits = network.backpropagate(batch, run.criterion)  # forward, loss, backward: on all threads at once
         state.batch += 1
-        if not math.isfinite(loss):
-            raise _diverged(network, state, config, lr, f"the loss became {loss}")
-        if watch:
-            watch.before_step()
-        if config.clip:
-            clip_gradients(network.grads, config.clip)
+        run.watchdog.check_loss(loss, lr)
+        if run.watch:
+            run.watch.before_step()
+        if run.config.clip:
+            clip_gradients(network.grads, run.config.clip)
         optimizer.step(lr)
-        if watch:
-            watch.after_step()
+        if run.watch:
+            run.watch.after_step()
 
         correct = int((logits.argmax(axis=1) == batch.labels).sum())
         labelled = int((batch.labels < logits.shape[1]).sum())
-        state.seen += len(batch)
-        state.labelled += labelled
-        state.loss_sum += loss * len(batch)
-        state.correct += correct
+        state.add_step(loss, correct, labelled, len(batch))
         if optimizer.steps == 1:
             state.first_loss = loss
-        far_off = _is_far_off(loss, correct / max(1, labelled), logits.shape[1], state.first_loss)
-        state.far_off = max(0, state.far_off + (1 if far_off else -1))
-        if state.far_off >= GIVE_UP_AFTER:
-            raise _diverged(network, state, config, lr, _far_above(loss, network))
+        run.watchdog.check_progress(loss, correct / max(1, labelled), lr)
         state.seconds = time.perf_counter() - started
-        monitor.on_batch(state, len(batch), state.loss_sum / state.seen, state.accuracy)
-        if monitor.should_stop():
+        run.monitor.on_batch(state, len(batch), state.mean_loss, state.accuracy)
+        if run.monitor.should_stop():
             state.interrupted = True
             return
 
 
-def optimizer_class(config):
-    """Return SGD or Adam: AdamW is Adam with weight decay."""
-    return SGD if config.optimizer == "sgd" else Adam
+def _finish_epoch(run: _Run, held_out: Examples | None) -> None:
+    """Check the network, validate it, enter the epoch in the history, and tell the monitor."""
+    network, optimizer, state, monitor = run.network, run.optimizer, run.state, run.monitor
+    row = _epoch_row(state, run.schedule(optimizer.steps - 1))
+    run.watchdog.check_epoch(run.train, row["lr"])
+    if run.watch:
+        row.update(run.watch.row(len(run.batches)))
+    state.history.append(row)
+    state.epoch += 1
+    state.start_epoch()
+    with optimizer.averaged():
+        if held_out:
+            result = network.evaluate(held_out.images[held_out.index], held_out.labels[held_out.index])
+            row.update(val_loss=result.loss, val_accuracy=result.accuracy)
+        best = _note_best(state, row)
+        if best or run.config.keep == "last":
+            monitor.on_kept(network, state)
+    monitor.on_epoch(network, optimizer, state, best)
 
 
-def moments_of(config, network):
-    """Return name -> shape of the arrays that ``config``'s optimiser keeps between steps."""
-    names = (*optimizer_class(config).MOMENTS, *([AVERAGE] if config.average else []))
-    shapes = {name: network.params.shape for name in names}
-    if config.average and network.state.size:
-        shapes[AVERAGE_STATE] = network.state.shape
-    return shapes
+def _with_progress(monitor: Monitor | None, config: TrainConfig, verbose: bool) -> Monitor:
+    """Return the monitor, together with a progress bar if ``verbose``."""
+    if not verbose:
+        return monitor or Monitor()
+    return Together(monitor, Progress(config)) if monitor else Progress(config)
 
 
-def make_optimizer(network, config, moments=None):
-    """Return the optimiser that ``config`` names, over the network's flat arrays; ``moments``: those to go on with."""
-    arrays = (network.params, network.grads, network.kernels)
-    settings = {"decay": network.decay, "weight_decay": config.decay_rate, "average": config.average}
-    settings["state"] = network.state
-    if config.optimizer == "sgd":
-        settings.update(momentum=config.momentum, nesterov=config.nesterov)
-    optimizer = optimizer_class(config)(*arrays, **settings)
-    for name, values in (moments or {}).items():
-        optimizer.moments[name][...] = values
-    return optimizer
-
-
-def _as_examples(examples, network, outliers=False):
-    """Return Examples of Examples or a pair (images, labels), checked, images as kernels read them; None stays None."""
-    if examples is None:
-        return None
+def _as_examples(examples: Pairs, network: Network, outliers: bool = False) -> Examples:
+    """Return Examples, checked, with images in a form that kernels read.  Raises DataError, ShapeError."""
     if not isinstance(examples, Examples):
         examples = Examples.all_of(*examples)
     images, labels = network.check_images(examples.images), np.asarray(examples.labels)
     if len(images) == 0 or len(images) != len(labels):
         raise DataError(f"there are {len(images)} images and {len(labels)} labels; wants as many of both, 1 or more")
-    checked_labels("fit", labels[examples.index], len(examples), *network.output_shape, outliers)
+    checked_labels("fit", labels[examples.index], len(examples), network.output_shape[0], outliers)
     return Examples(np.ascontiguousarray(readable(images, network.dtype)), labels, examples.index)
 
 
-def _out_of_patience(state, config):
-    """Say whether validation has not got better for as many epochs as the config waits."""
+def _out_of_patience(state: TrainState, config: TrainConfig) -> bool:
+    """Return whether validation has not improved for ``config.patience`` epochs."""
     return 0 < config.patience <= state.epoch - state.best_epoch
 
 
-def _epoch_row(state, lr):
+def _epoch_row(state: TrainState, lr: float) -> Row:
     return {
         "epoch": state.epoch + 1,
         "lr": lr,
-        "train_loss": state.loss_sum / state.seen,
+        "train_loss": state.mean_loss,
         "train_accuracy": state.accuracy,
         "val_loss": None,
         "val_accuracy": None,
@@ -257,8 +197,8 @@ def _epoch_row(state, lr):
     }
 
 
-def _note_best(state, row):
-    """Keep the best epoch: highest validation accuracy, then lowest loss; without validation the latest is the best."""
+def _note_best(state: TrainState, row: Row) -> bool:
+    """Return whether the epoch is the best: highest validation accuracy, then lowest loss; without any, the latest."""
     if row["val_accuracy"] is None:
         state.best_epoch = state.epoch
         return True
@@ -266,61 +206,3 @@ def _note_best(state, row):
     if better:
         state.best_accuracy, state.best_loss, state.best_epoch = row["val_accuracy"], row["val_loss"], state.epoch
     return better
-
-
-def _is_far_off(loss, accuracy, classes, first_loss):
-    """Say whether a step's loss and accuracy are those of a network that is much worse than guessing.
-
-    The accuracy counts too: with a large learning rate a linear classifier reads well at any loss, like a perceptron.
-    """
-    far_above = loss > FAR_ABOVE_GUESSING * max(math.log(classes), first_loss)
-    return far_above and accuracy <= 1 / classes + HARDLY_BETTER
-
-
-def _has_collapsed(network, train):
-    """Say whether the network gives the same logits to different training images with different labels."""
-    some = train.index[:COLLAPSE_IMAGES]
-    images, labels = train.images[some], train.labels[some]
-    if (images == images[0]).all() or (labels == labels[0]).all():  # one answer may be right
-        return False
-    logits = network.logits(images)
-    return bool(np.ptp(logits, axis=0).max() <= COLLAPSE_SPREAD * np.abs(logits).max())
-
-
-def _far_above(loss, network):
-    guessing = math.log(network.output_shape[0])
-    return f"the loss is {loss:.3g} and doesn't come down; guessing costs {guessing:.2f}"
-
-
-def _diverged(network, state, config, lr, what):
-    """Return the DivergedError that says what happened, what was large, and what to try."""
-    arrays = {**network.named_arrays(network.params), **network.named_state()}
-    norms = {name: float(np.linalg.norm(values)) for name, values in arrays.items()}
-    broken = [name for name, norm in norms.items() if not math.isfinite(norm)]
-    where = (
-        f"not finite: {', '.join(broken)}"
-        if broken
-        else f"the largest weights are in {max(norms, key=norms.get)}, norm {max(norms.values()):.3g}"
-    )
-    advice = ["a smaller `lr`"]
-    advice += [] if config.clip else ["gradient clipping (`clip=1`)"]
-    advice += [] if config.schedule == "one-cycle" else ["a schedule that warms up (`schedule='one-cycle'`)"]
-    return DivergedError(
-        f"{what} (epoch {state.epoch + 1}, batch {state.batch}, learning rate {lr:.3g}; {where}); "
-        f"try {' or '.join(advice)}"
-    )
-
-
-def state_to_json(state, network):
-    """Return the state, and the random numbers' state, as a dict that JSON can hold exactly."""
-    document = dataclasses.asdict(state)
-    document["best_loss"] = None if state.best_loss == math.inf else state.best_loss
-    return {"state": document, "rng": network.rng.bit_generator.state}
-
-
-def state_from_json(document, network):
-    """Return the TrainState in ``document``; give ``network`` its random numbers' state back."""
-    fields = {"labelled": document["state"]["seen"], **document["state"]}  # older runs count all images
-    fields["best_loss"] = math.inf if fields["best_loss"] is None else fields["best_loss"]
-    network.rng.bit_generator.state = document["rng"]
-    return TrainState(**fields)

@@ -1,37 +1,48 @@
-"""A network learns one person's handwriting: it trains a little on digits of his own, mixed with what it knows already.
+"""Learn one person's handwriting: a network trains a little longer on their digits, mixed with what it knows already.
 
-Twenty drawings are little, so each is written many times over with other pens and slants.  Two things keep the network
-from forgetting: most pictures in a batch are of the kinds that it learnt from at first, and after every step its
-parameters are pulled a little back to where they were.  The settings were chosen on ten simulated users' digits; see
-``pad/simulate.py``, which measures what comes of it.
+Twenty drawings are few, so each is rendered many times with other pens and slants.  Two things keep the network from
+forgetting: most pictures in a batch are of the kinds that it first learned from, and after every step the parameters
+are pulled back a little towards their first values (L2-SP, in ``optim``).  The settings were chosen on the digits of
+ten simulated users; ``simulated_users.py`` measures the result.
 """
 
+import functools
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from numcnn.data import generated, handwriting, mnist, nondigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
-from numcnn.training.loop import Monitor
+from numcnn.kernels.arrays import Bytes
+from numcnn.nn.network import Network
+from numcnn.training.config import TrainConfig
+from numcnn.training.loop import fit
+from numcnn.training.monitor import Monitor, TrainState
+from numcnn.training.optim import make_optimizer
 
-LEAST_TO_HOLD_OUT = 20  # own digits; with fewer, a quarter of them would say nothing
+Pictures: TypeAlias = tuple[Bytes, Bytes]  # images (N,28,28) and labels (N,)
+Progress: TypeAlias = Callable[[float], object]  # called with the fraction done, 0..1
+
+LEAST_TO_HOLD_OUT = 20  # own digits; a quarter of fewer would be too few to judge by
 HELD_OUT = 1 / 4
-CHECKED = 1000  # pictures of what it knew already, not trained on, that tell whether it forgot
-PREPARED = 0.25  # of the time, about, is gone when the pictures to learn from are ready
-# Of the things that are no digit, those that a pen draws on a pad.
-NO_DIGITS = ("written letters", "written signs", "scribbles", "lines", "figures")
-# Random numbers apart from those that drew what the network first learnt from.
+CHECKED = 1000  # pictures like those of the first training, not trained on, that show whether the network forgot
+PREPARED = 0.25  # the fraction of the time, about, that preparing the pictures takes
+# The kinds of non-digits that a pen draws on a pad.
+NON_DIGITS = ("written letters", "written signs", "scribbles", "lines", "figures")
+# Keeps these random numbers apart from those of the first training.
 REPLAY_SEED = 1_000_003
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much is trained on, and how.  copies: of each own digit, fewer as soon as they come to ``own_images``.
+    """How to fine-tune.  copies: of each own digit, fewer where that would exceed ``own_images``.
 
-    replay: pictures of what the network knew already.  pull: the share of the way back that parameters go each step.
+    replay: pictures of the kinds that the network knows already.  pull: see ``optim.Optimizer``.
     """
 
     copies: int = 40
@@ -44,37 +55,41 @@ class Recipe:
     label_smoothing: float = 0.05
     pull: float = 0.01
 
-    def copies_of(self, digits):
-        """Return how often each of so many own digits is written: many times, and a few only once."""
+    def copies_of(self, digits: int) -> int:
+        """Return how many copies of each own digit to render, 1 or more, for this many digits."""
         return max(1, min(self.copies, self.own_images // digits))
 
 
 RECIPE = Recipe()
 
 
-class Tether(Monitor):
-    """Pulls the parameters back to their start after each step: L2-SP (Li, Grandvalet & Davoine 2018), decoupled.
+class Stroked(Protocol):
+    """A labelled drawing, such as ``pad.store.OwnDigit``."""
 
-    progress: is called after each step with the number of epochs done, 0.25 after a quarter of the first.
-    """
+    @property
+    def label(self) -> int: ...  # noqa: D102
 
-    def __init__(self, network, pull, progress=None):
-        self._params, self._start, self._pull = network.params, network.params.copy(), pull
-        self._progress, self._images = progress, 0
+    @property
+    def strokes(self) -> Sequence[Any]: ...  # noqa: D102
 
-    def on_start(self, network, state, images_per_epoch):
-        """Hear how long an epoch is."""
+
+class Fraction(Monitor):
+    """Reports after each step which fraction of the training is done."""
+
+    def __init__(self, report: Progress, epochs: int) -> None:
+        self._report, self._epochs, self._images = report, epochs, 0
+
+    def on_start(self, network: Network, state: TrainState, images_per_epoch: int) -> None:
+        """Note how long an epoch is."""
         self._images = images_per_epoch
 
-    def on_batch(self, state, images, loss, accuracy):
-        """Go a part of the way back."""
-        self._params += self._params.dtype.type(self._pull) * (self._start - self._params)
-        if self._progress:
-            self._progress(state.epoch + state.seen / self._images)
+    def on_batch(self, state: TrainState, images: int, loss: float, accuracy: float) -> None:
+        """Report."""
+        self._report((state.epoch + state.seen / self._images) / self._epochs)
 
 
-def as_people(digits):
-    """Return own digits (objects with ``strokes`` and ``label``) as ``PenDigits`` of one writer.  Raises DataError."""
+def as_people(digits: Sequence[Stroked]) -> PenDigits:
+    """Return own digits as the ``PenDigits`` of one writer.  Raises DataError if there are none."""
     drawn = [[np.asarray(stroke, np.float64) for stroke in digit.strokes if len(stroke)] for digit in digits]
     if not drawn:
         raise DataError("there are no digits to learn from; label some in the pad: numcnn draw")
@@ -82,20 +97,24 @@ def as_people(digits):
     return PenDigits(drawn, labels, np.zeros(len(drawn), np.uint8))
 
 
-def fine_tune(network, people, replay, *, seed=0, recipe=RECIPE, backend="fast", progress=None):
-    """Return a copy of ``network`` that has also learnt a person's digits.
+def fine_tune(
+    network: Network,
+    people: PenDigits,
+    replay: Pictures,
+    *,
+    seed: int = 0,
+    recipe: Recipe = RECIPE,
+    backend: str = "fast",
+    progress: Progress | None = None,
+) -> Network:
+    """Return a copy of ``network`` that has also learned a person's digits.
 
-    people: ``PenDigits``, 1 or more.  replay: images (M,28,28) uint8 and labels (M,), as `replay_for` makes them; the
-    label 10 is a picture of no digit.  Temperature and ``info`` stay the network's.  Equal seeds give equal weights.
-    progress: is called after each step with the share that is done, 0..1.
+    people: one or more digits.  replay: as `replay_for` returns it; the label 10 marks non-digits.
+    progress: called after each step.  Temperature and ``info`` stay the network's.  Equal seeds give equal weights.
     """
-    copies = recipe.copies_of(len(people))
-    images, labels = handwriting.rewritten(people, copies, seed, backend=backend)
+    images, labels = handwriting.rewritten(people, recipe.copies_of(len(people)), seed, backend=backend)
     learner = network.copy(backend=backend)
-    learner.fit(
-        np.concatenate([images, replay[0]]),
-        np.concatenate([labels, replay[1]]),
-        monitor=Tether(learner, recipe.pull, progress and (lambda epochs: progress(epochs / recipe.epochs))),
+    config = TrainConfig(
         outliers=bool((replay[1] == nondigits.NO_DIGIT).any()),
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
@@ -105,34 +124,44 @@ def fine_tune(network, people, replay, *, seed=0, recipe=RECIPE, backend="fast",
         label_smoothing=recipe.label_smoothing,
         seed=seed,
     )
+    fit(
+        learner,
+        (np.concatenate([images, replay[0]]), np.concatenate([labels, replay[1]])),
+        None,
+        config,
+        monitor=Fraction(progress, recipe.epochs) if progress else None,
+        optimizer=make_optimizer(learner, config, pull=recipe.pull),
+    )
     learner.temperature = network.temperature
     return learner
 
 
-def replay_for(network, count, *, seed=0, data_dir=None, backend="fast"):
-    """Draw ``count`` pictures of what ``network`` knows already -> images (count,28,28) uint8, labels, where from.
+def replay_for(
+    network: Network, count: int, *, seed: int = 0, data_dir: str | Path | None = None, backend: str = "fast"
+) -> tuple[Bytes, Bytes, str]:
+    """Draw pictures of the kinds that ``network`` knows already -> images (count,28,28), labels (count,), their source.
 
-    Half of the digits are MNIST's training images, if those are on this machine, the others are generated.  For a
-    network that was taught to be unsure of what is no digit, an eighth are that.  Nothing is downloaded.
+    Half of the digits are MNIST's training images, if those are on this machine; the others are generated.  For a
+    network that can refuse non-digits, an eighth are non-digits.  Nothing is downloaded.
     data_dir: MNIST's folder, by default ``NUMCNN_DATA``, else the cache.
     """
     refuses = "refuse_below" in network.info
     scans = mnist_at_hand(("train_images", "train_labels"), data_dir)
     none = count // 8 if refuses else 0
     scanned = (count - none) // 2 if scans else 0
-    parts = [generated.generate(count - none - scanned, REPLAY_SEED + seed, backend=backend)]
+    parts: list[Pictures] = [generated.generate(count - none - scanned, REPLAY_SEED + seed, backend=backend)]
     if scans:
         rows = np.random.default_rng([seed, REPLAY_SEED]).permutation(len(scans["train_labels"]))[:scanned]
         parts.append((scans["train_images"][rows], scans["train_labels"][rows]))
     if none:
-        parts.append((_no_digits(none, seed, backend), np.full(none, nondigits.NO_DIGIT, np.uint8)))
+        parts.append((_non_digits(none, seed, backend), np.full(none, nondigits.NO_DIGIT, np.uint8)))
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     order = np.random.default_rng([seed, REPLAY_SEED, 1]).permutation(count)
-    sources = [*(["MNIST"] if scans else []), "generated digits", *(["things that are no digit"] if none else [])]
+    sources = [*(["MNIST"] if scans else []), "generated digits", *(["non-digits"] if none else [])]
     return images[order], labels[order], ", ".join(sources)
 
 
-def mnist_at_hand(roles, data_dir=None):
+def mnist_at_hand(roles: Sequence[str], data_dir: str | Path | None = None) -> dict[str, Bytes] | None:
     """Return MNIST's arrays by role if they are on this machine, else None; nothing is downloaded.
 
     Raises DataError when ``data_dir`` is given and doesn't hold them.
@@ -146,68 +175,77 @@ def mnist_at_hand(roles, data_dir=None):
         return None
 
 
-def _no_digits(count, seed, backend):
-    counts = np.diff(np.linspace(0, count, len(NO_DIGITS) + 1).astype(int))
+def _non_digits(count: int, seed: int, backend: str) -> Bytes:
+    counts = np.diff(np.linspace(0, count, len(NON_DIGITS) + 1).astype(int))
     drawn = [
         nondigits.generate_kind(kind, n, REPLAY_SEED + seed, backend=backend)
-        for kind, n in zip(NO_DIGITS, counts, strict=True)
+        for kind, n in zip(NON_DIGITS, counts, strict=True)
     ]
     return np.concatenate(drawn)
 
 
-def learn(network, digits, *, seed=0, data_dir=None, recipe=RECIPE, backend="fast", progress=None):
-    """Return a copy of ``network`` that has learnt the own ``digits``, and what came of it, as JSON can hold it.
+def learn(
+    network: Network,
+    digits: Sequence[Stroked],
+    *,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+    recipe: Recipe = RECIPE,
+    backend: str = "fast",
+    progress: Progress | None = None,
+) -> tuple[Network, dict[str, Any]]:
+    """Return a copy of ``network`` that has learned the own ``digits``, and a report for JSON.
 
-    digits: objects with ``strokes`` and ``label``, such as ``pad.store.OwnDigit``.
-    With 20 or more, a quarter is held out at first and read by a network that has learnt from the others; the one that
-    is returned has learnt from all.  Raises DataError for no digits.
-    progress: is called with the share that is done, 0..1, when the pictures are ready and after each step.
+    With 20 digits or more, a quarter is held out first and read by a network that has learned the others; the network
+    that is returned has learned all.  progress: called when the pictures are ready, and after each step.
+    Raises DataError if there are no digits.
     """
-    told = progress or (lambda share: None)
+    report_progress: Progress = progress or _ignore
     people = as_people(digits)
     reader = network.copy(backend=backend)
     images, labels, source = replay_for(reader, recipe.replay + CHECKED, seed=seed, data_dir=data_dir, backend=backend)
     replay, check = (images[CHECKED:], labels[CHECKED:]), (images[:CHECKED], labels[:CHECKED])
-    told(PREPARED)
-    settings = {"seed": seed, "recipe": recipe, "backend": backend}
+    report_progress(PREPARED)
+    tune = functools.partial(fine_tune, reader, replay=replay, seed=seed, recipe=recipe, backend=backend)
     middle = (1 + PREPARED) / 2 if len(people) >= LEAST_TO_HOLD_OUT else PREPARED  # it learns twice, or once
-    report = {
+    report: dict[str, Any] = {
         "digits": len(people),
         "labels": np.bincount(people.labels, minlength=10).tolist(),
-        "held_out": _held_out(reader, people, replay, settings, _span(told, PREPARED, middle)),
+        "held_out": None,
     }
-    learner = fine_tune(reader, people, replay, **settings, progress=_span(told, middle, 1.0))
-    plain = handwriting.render_plain(people, backend)
-    report["own"] = {"n": len(people), "before": accuracy(reader, *plain), "after": accuracy(learner, *plain)}
+    if len(people) >= LEAST_TO_HOLD_OUT:
+        some, rest = _hold_out(people, seed)
+        judge = tune(some, progress=_span(report_progress, PREPARED, middle))
+        report["held_out"] = _before_and_after(reader, judge, handwriting.render_plain(rest, backend))
+    learner = tune(people, progress=_span(report_progress, middle, 1.0))
+    report["own"] = _before_and_after(reader, learner, handwriting.render_plain(people, backend))
     real = check[1] != nondigits.NO_DIGIT
-    check = check[0][real], check[1][real]
-    report["known"] = {
-        "n": len(check[1]),
-        "before": accuracy(reader, *check),
-        "after": accuracy(learner, *check),
-        "source": source,
-    }
+    report["known"] = _before_and_after(reader, learner, (check[0][real], check[1][real])) | {"source": source}
     learner.info = {**network.info, "personal": {key: report[key] for key in ("digits", "labels")}}
     return learner, report
 
 
-def accuracy(network, images, labels):
-    """Return the share of pictures, 0..1, that the network reads rightly."""
+def accuracy(network: Network, images: Bytes, labels: Bytes) -> float:
+    """Return the fraction of pictures, 0..1, that the network reads correctly."""
     return float((network.predict(images) == labels).mean())
 
 
-def _span(progress, start, end):
-    """Return what tells ``progress`` a share of the way from one share to another."""
-    return lambda share: progress(start + share * (end - start))
+def _span(progress: Progress, start: float, end: float) -> Progress:
+    """Return a callback that reports a fraction of the way from ``start`` to ``end``."""
+    return lambda fraction: progress(start + fraction * (end - start))
 
 
-def _held_out(network, people, replay, settings, progress):
-    """Learn from three quarters of the digits and read the rest: what can be expected of digits still to come."""
-    if len(people) < LEAST_TO_HOLD_OUT:
-        return None
-    order = np.random.default_rng([settings["seed"], REPLAY_SEED, 2]).permutation(len(people))
+def _ignore(fraction: float) -> None:
+    pass
+
+
+def _hold_out(people: PenDigits, seed: int) -> tuple[PenDigits, PenDigits]:
+    """Return three quarters of the digits to learn, and the rest to test with."""
+    order = np.random.default_rng([seed, REPLAY_SEED, 2]).permutation(len(people))
     count = round(HELD_OUT * len(people))
-    rest, some = (people.at(rows) for rows in (order[:count], order[count:]))
-    learner = fine_tune(network, some, replay, **settings, progress=progress)
-    plain = handwriting.render_plain(rest, settings["backend"])
-    return {"n": count, "before": accuracy(network, *plain), "after": accuracy(learner, *plain)}
+    return people.at(order[count:]), people.at(order[:count])
+
+
+def _before_and_after(network: Network, learner: Network, pictures: Pictures) -> dict[str, Any]:
+    """Return the number of pictures, and the accuracy of both networks on them."""
+    return {"n": len(pictures[1]), "before": accuracy(network, *pictures), "after": accuracy(learner, *pictures)}

@@ -1,21 +1,45 @@
-"""Simulated users: some digits of each of UCI's writers are labelled and learnt; his others tell what it is worth."""
+"""Simulated users: some digits of a UCI writer are labelled and learned; the writer's other digits show the gain."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from numcnn.data import handwriting, mixture
+from numcnn.data.pendigits import PenDigits
 from numcnn.errors import ConfigError
+from numcnn.kernels.arrays import Bools, Ints
+from numcnn.nn.network import Network
 from numcnn.training import personal
+
+Summary: TypeAlias = dict[str, Any]
 
 WAYS = ("balanced", "corrections")
 
 
 @dataclass(frozen=True)
-class User:
-    """One draw of one writer's digits: of ``n`` that were not learnt, how many were misread before and after.
+class Study:
+    """What each user does.  count: digits labelled; way: which, see `label_some`; draws: repetitions.
 
-    mnist: the errors on MNIST's test set after learning, a share; None where it isn't on this machine.
+    data_dir: MNIST's folder, see `personal.replay_for`.
+    """
+
+    count: int = 20
+    draws: int = 3
+    way: str = "balanced"
+    seed: int = 0
+    data_dir: str | Path | None = None
+    recipe: personal.Recipe = personal.RECIPE
+    backend: str = "fast"
+
+
+@dataclass(frozen=True)
+class User:
+    """One draw of a writer's digits: of ``n`` that were not learned, how many were misread before and after.
+
+    mnist: the error rate on MNIST's test set after learning, 0..1; None if MNIST isn't on this machine.
     """
 
     writer: int
@@ -25,13 +49,13 @@ class User:
     mnist: float | None
 
 
-def strangers(network, people):
-    """Return the writers, sorted, whose digits ``network`` has not learnt from, as its ``info`` tells."""
+def strangers(network: Network, people: PenDigits) -> list[int]:
+    """Return the writers, sorted, whose digits ``network`` was not trained on, according to its ``info``."""
     tested, validated = mixture.not_learnt_by(network)
     return [int(writer) for writer in np.unique(people.writers) if writer in (tested or validated)]
 
 
-def worst(network, people, count, *, backend="fast"):
+def worst(network: Network, people: PenDigits, count: int, *, backend: str = "fast") -> list[int]:
     """Return the ``count`` writers whose digits ``network`` misreads most often, the worst first."""
     images, labels = handwriting.render_plain(people, backend)
     wrong = network.predict(images) != labels
@@ -40,12 +64,13 @@ def worst(network, people, count, *, backend="fast"):
     return [int(writer) for writer in writers[np.argsort(-errors, kind="stable")][:count]]
 
 
-def label_some(wrong, labels, count, way, rng):
-    """Return which of a person's digits (N,) he labels, (count,) indices, and those that tell what it is worth.
+def label_some(wrong: Bools, labels: Ints, count: int, way: str, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Choose which of a writer's digits to label -> indices of those labelled (count,), and of those to test with.
 
-    way "balanced": equally many of each class, at random; all others tell.  "corrections": he draws one half, in random
-    order, and labels those of it that are ``wrong`` (N,), up to half of ``count``, and others of it; the half that he
-    draws afterwards tells, errors and all.  Raises ConfigError for another way, or for too many to label.
+    wrong (N,): which digits are misread.  way "balanced": equally many of each class, at random; all others test.
+    "corrections": the user draws one half, in random order, and labels up to ``count / 2`` misread digits of it, and
+    others of it; the half drawn afterwards tests, whether misread or not.
+    Raises ConfigError for another way, or for too many digits to label.
     """
     order = rng.permutation(len(labels))
     most = {"balanced": len(order) - 1, "corrections": len(order) // 2}.get(way)
@@ -66,25 +91,16 @@ def label_some(wrong, labels, count, way, rng):
     return chosen, np.setdiff1d(order, chosen)
 
 
-def simulate(
-    network,
-    people,
-    writers,
-    *,
-    count=20,
-    draws=3,
-    way="balanced",
-    seed=0,
-    data_dir=None,
-    recipe=personal.RECIPE,
-    backend="fast",
-):
-    """Let the network learn ``count`` digits of each writer, ``draws`` times.  Yield a ``User`` for each.
+def simulate(network: Network, people: PenDigits, writers: Sequence[int], study: Study | None = None) -> Iterator[User]:
+    """Let the network learn ``study.count`` digits of each writer, ``study.draws`` times.  Yield a ``User`` for each.
 
-    people: ``PenDigits``.  Raises ConfigError for a writer who isn't there or hasn't drawn enough.
+    Raises ConfigError for a writer who isn't there or hasn't drawn enough.
     """
-    *replay, _ = personal.replay_for(network, recipe.replay, seed=seed, data_dir=data_dir, backend=backend)
-    test = personal.mnist_at_hand(("test_images", "test_labels"), data_dir)
+    study = study or Study()
+    seed, recipe, backend = study.seed, study.recipe, study.backend
+    images, labels, _ = personal.replay_for(network, recipe.replay, seed=seed, data_dir=study.data_dir, backend=backend)
+    replay = images, labels
+    test = personal.mnist_at_hand(("test_images", "test_labels"), study.data_dir)
     for writer in writers:
         own = people.of([writer])
         if not len(own):
@@ -93,11 +109,11 @@ def simulate(
             )
         images, labels = handwriting.render_plain(own, backend)
         wrong = network.predict(images) != labels
-        for draw in range(draws):
+        for draw in range(study.draws):
             rng = np.random.default_rng([writer, draw, seed])
-            some, rest = label_some(wrong, labels, count, way, rng)
+            some, rest = label_some(wrong, labels, study.count, study.way, rng)
             learner = personal.fine_tune(
-                network, own.at(some), replay, seed=draws * seed + draw, recipe=recipe, backend=backend
+                network, own.at(some), replay, seed=study.draws * seed + draw, recipe=recipe, backend=backend
             )
             yield User(
                 writer,
@@ -108,40 +124,35 @@ def simulate(
             )
 
 
-def summary(users, mnist_before=None):
-    """Return what the users come to, writer by writer and all together, as a dict that JSON can hold.
+def summary(users: Sequence[User], mnist_before: float | None = None) -> Summary:
+    """Return the error rates for each writer and for all together, as a dict for JSON.
 
-    mnist_before: the errors on MNIST's test set before learning, a share.
+    mnist_before: the error rate on MNIST's test set before learning, 0..1.
     """
-    rows = [_errors([user for user in users if user.writer == w]) | {"writer": w} for w in _in_order(users)]
+    writers = dict.fromkeys(user.writer for user in users)  # each once, in their order
+    rows = [_errors([user for user in users if user.writer == writer]) | {"writer": writer} for writer in writers]
     found = _errors(users) | {"writers": rows}
     if mnist_before is not None:
-        found["mnist"] = {
-            "before": mnist_before,
-            "after": float(np.mean([user.mnist for user in users])),
-            "worst": max(user.mnist for user in users),
-        }
+        after = [user.mnist for user in users if user.mnist is not None]
+        found["mnist"] = {"before": mnist_before, "after": float(np.mean(after)), "worst": max(after)}
     return found
 
 
-def _errors(users):
+def _errors(users: Sequence[User]) -> Summary:
     total = sum(user.n for user in users)
-    before, after = (sum(counts) / total for counts in zip(*((u.before, u.after) for u in users), strict=True))
+    before, after = sum(user.before for user in users) / total, sum(user.after for user in users) / total
     return {"draws": len(users), "n": total, "before": before, "after": after}
 
 
-def _in_order(users):
-    return list(dict.fromkeys(user.writer for user in users))
-
-
-def to_text(found):
+def to_text(found: Summary) -> str:
     """Return a ``summary`` as a table of at most 80 columns."""
-    lines = ["errors on digits that were not learnt", "writer  digits read   before    after   of before"]
-    for row in (*found["writers"], found | {"writer": "all"}):
+    lines = ["errors on digits that were not learned", "writer  digits read   before    after   of before"]
+    rows: list[Summary] = [*found["writers"], found | {"writer": "all"}]
+    for row in rows:
         left = f"{row['after'] / row['before']:>9.0%}" if row["before"] else "        -"
         lines.append(f"{row['writer']:>6}  {row['n']:>11,}  {row['before']:>7.2%}  {row['after']:>7.2%}   {left}")
     if "mnist" in found:
         mnist = found["mnist"]
-        told = f"{mnist['before']:.2%} before, {mnist['after']:.2%} after, at worst {mnist['worst']:.2%}"
-        lines.append(f"errors on MNIST's test set: {told}")
+        rates = f"{mnist['before']:.2%} before, {mnist['after']:.2%} after, at worst {mnist['worst']:.2%}"
+        lines.append(f"errors on MNIST's test set: {rates}")
     return "\n".join(lines)

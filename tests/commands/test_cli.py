@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,11 +20,8 @@ from processes import ROOT, held, running
 import numcnn
 from numcnn import Network
 from numcnn.cli import COMMANDS, main
-from numcnn.commands import train
 from numcnn.data import Dataset, idx, mnist, nondigits
-from numcnn.evaluation import plots
 from numcnn.evaluation.calibration import refusal_threshold
-from numcnn.evaluation.metrics import accuracy_interval, evaluation
 from numcnn.training.config import PRESETS, TrainConfig
 from numcnn.training.run_folder import RunFolder
 
@@ -127,30 +123,6 @@ def test_several_seeds_are_told_with_their_spread_and_an_ensemble_apart(run_fold
         assert min(picture.size) > 150
 
 
-def test_the_gallery_of_several_networks_says_what_most_of_them_read(tmp_path, monkeypatch):
-    images, labels = draw_digits(200, 12)
-    dataset = SimpleNamespace(test_images=images, test_labels=labels)
-    readings = train._Readings()
-    for number in range(3):  # digit 0 is misread by all, each time otherwise; 1 and 2 are once read right
-        wrong = (labels + 1) % 10
-        wrong[0] = (labels[0] + 1 + number // 2) % 10
-        wrong[1:3] = labels[1:3] if number == 1 else wrong[1:3]
-        wrong[3:] = labels[3:] if number else wrong[3:]
-        readings.add(dataset, evaluation(labels, np.eye(10, dtype=np.float32)[wrong]))
-    assert readings.wrong.tolist() == [0] and len(readings.wrong_images) == 1
-    assert readings.ensemble() == {
-        "test_accuracy": 197 / 200, "interval": list(accuracy_interval(197, 200)), "networks": 3
-    }  # fmt: skip
-    drawn = []
-    monkeypatch.setattr(plots, "gallery", lambda *shown: drawn.append(shown) or plots.digit_grid(shown[0]))
-    readings.draw_wrong(tmp_path / "wrong.png")
-    ((shown, index, true, answers, title),) = drawn
-    np.testing.assert_array_equal(shown, images[:1])
-    assert index.tolist() == [0] and true.tolist() == [labels[0]]
-    assert answers == [f"2 of 3 read {(labels[0] + 1) % 10}"]
-    assert title == "1 of 200 test images are misread by all 3 networks"
-
-
 def test_no_test_leaves_the_test_set_unread_also_when_resumed(run_folder, tmp_path, capsys, monkeypatch):
     _, data, _ = run_folder
     read = []
@@ -197,7 +169,7 @@ def test_pictures_of_no_digit_want_to_be_asked_for(tmp_path, capsys, monkeypatch
     monkeypatch.setattr("numcnn.data.load", lambda *settings, **more: mixture)  # the real one takes a minute to draw
     command = ["train", "--dataset", "pad", "--quiet", "--dry-run", *KERNELS]
     assert main(command) == 2
-    told = "numcnn train: the data set pad has pictures of no digit; add --preset pad, or --outliers\n"
+    told = "numcnn train: the data set pad contains non-digits; add --preset pad, or --outliers\n"
     assert capsys.readouterr().err == told
     assert main([*command, "--outliers"]) == 0
 
@@ -219,7 +191,7 @@ def test_several_seeds_without_the_test_set_are_told_by_validation(run_folder, t
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--seeds", "1"], "--seeds is 1; wants 2 or more, to tell a spread"),
+        (["--seeds", "1"], "--seeds is 1; wants 2 or more, to measure a spread"),
         (["--ensemble"], "--seeds is not given; wants 2 or more"),
         (["--seeds", "2", "--ensemble", "--no-test"], "--ensemble reads the test set, which --no-test leaves unread"),
         (["--preset", "fast", "--no-test"], "--no-test judges by validation images, but none are held out; add --val"),
@@ -480,6 +452,9 @@ def test_a_run_that_holds_nothing_out_claims_no_best_epoch(run_folder, tmp_path,
     assert main(["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), *few]) == 0
     text = capsys.readouterr().out
     assert "\nlast epoch 2; " in text and "best epoch" not in text
+    run = tmp_path / "run"  # a set of curves and a log are written, and named
+    assert text.endswith(f"weights: {run / 'best.npz'}\ncurves: {run / 'curves.png'}\nlog: {run / 'log.csv'}\n")
+    assert (run / "curves.png").is_file() and (run / "log.csv").is_file()
 
 
 def test_a_run_layer_by_layer_is_tested_layer_by_layer(run_folder, tmp_path, monkeypatch):
@@ -620,6 +595,20 @@ def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):
         assert result["label"] == int(np.argmax(result["probabilities"]))
     done = numcnn_process("predict", paths[0], "--weights", out / "best.npz")
     assert done.returncode == 0 and re.search(r"digit 0.png +\d \(>?\d+\.\d%\)   then \d \(", done.stdout)
+
+
+def test_predict_waits_for_no_compiler_and_no_plots(run_folder, tmp_path):
+    picture = tmp_path / "digit.png"
+    Image.fromarray(255 - draw_digits(200, 12)[0][0]).save(picture)
+    code = """if True:
+        import sys
+        from numcnn.cli import main
+        code = main(sys.argv[1:])
+        print(code, sorted({"numba", "matplotlib", "pygame", "tqdm", "requests"} & set(sys.modules)))
+    """
+    with running("-c", code, "predict", picture, "--weights", run_folder[0] / "best.npz") as process:
+        out, errors = process.communicate()
+    assert out.splitlines()[-1] == "0 []", errors
 
 
 def test_gradcheck_command(tmp_path, capsys):

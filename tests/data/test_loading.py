@@ -51,7 +51,7 @@ def test_data_dir_is_first_then_environment_then_cache(options, tiny_mnist, tmp_
 def test_a_named_folder_is_the_only_one_looked_into(options, tiny_mnist, name, monkeypatch):
     folder = tiny_mnist[0]
     (folder / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(DataError, match=r"tiny has no train-labels.*\(The folder was given by --data-dir\.\)"):
+    with pytest.raises(DataError, match=r"tiny has no train-labels.*\(The folder was given by `data_dir`\.\)"):
         load(name, folder, **options)
     monkeypatch.setenv("NUMCNN_DATA", str(folder))
     with pytest.raises(DataError, match=r"tiny has no train-labels.*\(The folder was given by NUMCNN_DATA\.\)"):
@@ -72,7 +72,7 @@ def test_auto_falls_back_and_says_why(options):
     assert found.train_images.shape == (40, 28, 28) and found.test_images.shape == (20, 28, 28)
     assert lines[0] == "MNIST can't be downloaded: going on with generated digits instead."
     assert lines[1].startswith("The reason: the last mirror cannot be reached (")
-    assert lines[2] == "To use MNIST, name the folder of its files with NUMCNN_DATA or --data-dir."
+    assert lines[2] == "To use MNIST, set NUMCNN_DATA to the folder of its files."
     assert lines[3:] == ["Drawing digits: 40 for training and 20 for testing."]
     assert max(map(len, lines)) <= 80
 
@@ -121,7 +121,7 @@ def test_any_folder_of_idx_files(options, tiny_mnist, tmp_path):
 def test_the_mixture_wants_mnist_and_pen_digits(options, tiny_mnist, tmp_path, name, monkeypatch):
     with pytest.raises(mnist.UnavailableError, match="could not be downloaded"):
         load(name, **options)
-    with pytest.raises(DataError, match=r"nowhere is not a folder.*given by --data-dir"):
+    with pytest.raises(DataError, match=r"nowhere is not a folder.*given by `data_dir`"):
         load(name, tmp_path / "nowhere", **options)
     monkeypatch.setenv("NUMCNN_PENDIGITS", str(tmp_path / "no-strokes"))
     with pytest.raises(DataError, match="no-strokes: no such file or folder"):
@@ -162,9 +162,9 @@ def test_limit_keeps_a_random_part_of_the_training_set(options, tiny_mnist):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"dataset": "fashion"}, "--dataset fashion is neither a folder nor one of auto, mnist, generated"),
-        ({"dataset": "generated", "data_dir": "x"}, "it cannot be used with --dataset generated"),
-        ({"dataset": ".", "data_dir": "x"}, r"it cannot be used with --dataset \."),
+        ({"dataset": "fashion"}, "`dataset='fashion'` is neither a folder nor one of auto, mnist, generated"),
+        ({"dataset": "generated", "data_dir": "x"}, "it cannot be used with `dataset='generated'`"),
+        ({"dataset": ".", "data_dir": "x"}, r"it cannot be used with `dataset='\.'`"),
         ({"limit": 0}, "limit is 0: at least 1 training image is needed"),
         ({"seed": -1}, "The seed must be a whole number, 0 or more, not -1"),
         ({"seed": 1.5}, "The seed must be a whole number, 0 or more, not 1.5"),

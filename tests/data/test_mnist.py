@@ -70,7 +70,7 @@ def test_another_data_set_is_not_mnist(tiny_mnist):
     with pytest.raises(DataError) as refused:
         mnist.read_mnist(tiny_mnist[0])
     assert f"{tiny_mnist[0] / TRAIN}.gz is not MNIST's: the SHA-256" in str(refused.value)
-    assert f"pass --dataset {tiny_mnist[0]} if it is another data set" in str(refused.value)
+    assert f"pass `dataset='{tiny_mnist[0]}'` if it is another data set" in str(refused.value)
 
 
 # ------------------------------------------------------------------------------------------------ the real MNIST

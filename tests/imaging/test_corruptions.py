@@ -6,6 +6,7 @@ from conftest import draw_digits
 
 from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network
 from numcnn.errors import ConfigError, ShapeError
+from numcnn.evaluation.metrics import robustness
 from numcnn.imaging import corruptions, raster
 from numcnn.imaging.corruptions import CORRUPTIONS, corrupt
 
@@ -199,9 +200,10 @@ def test_what_makes_no_sense_is_refused():
 def test_a_network_is_measured_on_the_very_pictures_that_corrupt_gives():
     network = Network([Conv2D(2, 5, stride=3), MaxPool2D(2), Flatten(), Dense(10)], backend="reference")
     images, labels = draw_digits(200, 12)
-    found = corruptions.measure(network, images[:60], labels[:60], seed=5)
+    right = corruptions.read_correctly(network, images[:60], labels[:60], seed=5)
+    assert list(right) == ["identity", *SPOILING]
+    np.testing.assert_array_equal(right["identity"], network.predict(images[:60]) == labels[:60])
+    np.testing.assert_array_equal(right["fog"], network.predict(corrupt(images[:60], "fog", seed=5)) == labels[:60])
+    found = robustness(right.pop("identity"), right)
     assert found.n == 60 and list(found.corruptions) == SPOILING
-    assert found.clean.accuracy == np.mean(network.predict(images[:60]) == labels[:60])
-    right = network.predict(corrupt(images[:60], "fog", seed=5)) == labels[:60]
-    assert found.corruptions["fog"].accuracy == np.mean(right)
-    assert found.mean.accuracy == pytest.approx(np.mean([some.accuracy for some in found.corruptions.values()]))
+    assert found.mean.accuracy == pytest.approx(np.mean(list(right.values())))

@@ -314,6 +314,59 @@ def test_bad_arrays_are_refused(picture, error, text):
         prepare(picture)
 
 
+def test_colour_arrays_and_pil_images_are_prepared_as_their_files(tmp_path):
+    ink = (255 - draw(120)) / 255
+    rgb = np.rint(ink[:, :, None] * (250, 240, 180) + (1 - ink[:, :, None]) * (20, 30, 160)).astype(np.uint8)
+    rgba = np.concatenate([np.zeros_like(rgb), np.rint(255 * (1 - ink)).astype(np.uint8)[:, :, None]], axis=2)
+    for colours in (rgb, rgba):
+        path = saved(tmp_path, Image.fromarray(colours), "colours.png")
+        want = prepare_file(path)
+        with Image.open(path) as image:
+            before = image.tobytes()
+            np.testing.assert_array_equal(prepare(image), want)
+            assert image.tobytes() == before
+        same = colours, colours / 255, colours.astype(np.int64), colours.astype(np.uint16) * np.uint16(257)
+        for array in same:
+            np.testing.assert_array_equal(prepare(array), want)
+        np.testing.assert_array_equal(prepare(path), want)
+        np.testing.assert_array_equal(prepare(str(path)), want)
+    grey = draw(120)
+    np.testing.assert_array_equal(prepare(grey[:, :, None]), prepare(grey))
+    np.testing.assert_array_equal(prepare(grey.astype(np.int64)), prepare(grey))
+    np.testing.assert_array_equal(prepare(Image.fromarray(grey)), prepare(grey))
+
+
+def test_a_pil_image_that_lies_on_its_side_is_turned_and_stays_as_it_was(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    path = saved(tmp_path, Image.fromarray(draw(120)), "turned.png", exif=exif)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(prepare(image), prepare_file(path))
+        assert image.getexif()[274] == 6
+
+
+def test_a_pil_image_of_a_damaged_file_is_a_data_error(tmp_path):
+    path = saved(tmp_path, Image.fromarray(draw(120)), "digit.png")
+    path.write_bytes(path.read_bytes()[:200])
+    with Image.open(path) as image, pytest.raises(DataError, match="picture: damaged or incomplete picture"):
+        prepare(image)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "text"),
+    [
+        (np.zeros((28, 28, 2)), ShapeError, r"got shape \(28, 28, 2\); wants one grey picture"),
+        (np.zeros((2, 28, 28, 3)), ShapeError, r"got shape \(2, 28, 28, 3\)"),
+        (np.zeros((0, 5, 3)), ShapeError, "not empty"),
+        (np.full((9, 9, 3), 256), DataError, r"dtype int64 wants 0..255"),
+        (np.full((9, 9, 4), np.nan), DataError, "NaN or infinity"),
+    ],
+)
+def test_bad_colour_arrays_are_refused(picture, error, text):
+    with pytest.raises(error, match=text):
+        prepare(picture)
+
+
 # files
 
 

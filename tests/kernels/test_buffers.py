@@ -1,4 +1,4 @@
-"""Where arrays lie, and that scratch memory is one thread's own and made once."""
+"""Arrays are aligned to cache lines; scratch memory belongs to one thread and is allocated once."""
 
 import threading
 
@@ -17,7 +17,7 @@ SHAPES = [(1,), (7,), (3, 5), (2, 3, 4, 5), (0,), (4, 0, 3), (), (1000, 33)]
 
 @pytest.fixture(autouse=True)
 def no_memory_yet():
-    """Take this thread's scratch memory away, and give it back."""
+    """Run without this thread's scratch memory, then restore it."""
     kept = vars(buffers._thread).pop("arrays", None)
     yield
     vars(buffers._thread).pop("arrays", None)
@@ -31,8 +31,8 @@ def address(array):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_zeros_begin_on_a_lines_border(shape, dtype):
-    arrays = [zeros(shape, dtype) for _ in range(9)]  # one alone may lie there by chance
+def test_zeros_are_aligned_to_a_line(shape, dtype):
+    arrays = [zeros(shape, dtype) for _ in range(9)]  # one alone may be aligned by chance
     for array in arrays:
         assert array.shape == shape and array.dtype == dtype
         assert array.flags.c_contiguous and array.flags.writeable
@@ -62,11 +62,11 @@ def test_scratch_is_used_again_until_it_is_too_small():
     for shape in ((4, 6), (24,), (2, 3, 4), (5,), (1, 1), (24,)):
         again = scratch("test", shape, np.float32)
         assert again.shape == shape and address(again) == address(large)
-        assert (again == 7).all()  # whatever was in it
+        assert (again == 7).all()  # uninitialised
     larger = scratch("test", (25,), np.float32)
     assert address(larger) % LINE == 0 and not np.shares_memory(larger, large)
     assert np.shares_memory(scratch("test", (24,), np.float32), larger)  # the small one isn't kept beside it
-    assert (large == 7).all()  # who still has it may go on
+    assert (large == 7).all()  # an array still in use stays valid
 
 
 def test_every_purpose_and_dtype_has_its_own():
@@ -102,7 +102,7 @@ def test_every_thread_has_its_own_and_finds_it_again():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_networks_arrays_begin_on_a_lines_border(dtype):
+def test_a_networks_arrays_are_aligned_to_lines(dtype):
     network = Network(make_layers("canonical"), dtype=dtype, backend="reference")
     network.forward(np.zeros((1, 28, 28, 1), dtype), training=True)
     network.backward(np.zeros((1, 10), dtype))

@@ -20,7 +20,7 @@ from numcnn.kernels.fused_shapes import DEAD, WINDOWS, backward_way, forward_way
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
 DTYPES = list(TOLERANCE)
 
-# name: image (H,W,C), filters, kernel, the way forward and the way back.  Sizes are unequal wherever they may be.
+# name: image (H,W,C), filters, kernel, the algorithms forward and backward.  Sizes differ wherever they can.
 CASES = {
     "canonical, first": ((28, 28, 1), 32, (3, 3), "direct", "masks"),
     "canonical, second": ((13, 13, 32), 64, (3, 3), "winograd", "lists"),
@@ -41,7 +41,7 @@ CASES = {
     "as many channels as suit": ((6, 8, 64), 16, (3, 3), "winograd", "lists"),
 }
 
-# One of each way, for what needn't be tried on every shape.
+# One of each algorithm, for properties that needn't be tested on every shape.
 FEW = ["canonical, first", "5x3", "odd sizes"]
 
 KINDS = ["random", "constant", "ties"]
@@ -113,11 +113,11 @@ def candidates(x, w, b):
 
 
 def assert_winners_are_right(which, four, dtype):
-    """Each winner is the largest, or so near to it that rounding may have decided.
+    """Each winner is the largest, up to rounding.
 
-    A window's four sums are rounded differently, above all by Winograd's way, which shares sums between them and takes
-    differences.  So of two that differ in their last digits either may win, and near zero one may live or be DEAD;
-    the value that is written is right to rounding all the same, and the gradient goes to one that is as good.
+    A window's four sums are rounded differently, above all by Winograd's algorithm, which shares sums between them and
+    takes differences.  So of two that differ in their last digits either may win, and one near zero may be DEAD or not;
+    the stored value is right up to rounding all the same, and the gradient goes to an equally good position.
     """
     assert which.max() <= DEAD
     best = np.maximum(four.max(axis=0), 0)
@@ -128,13 +128,13 @@ def assert_winners_are_right(which, four, dtype):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_case_goes_the_way_that_it_stands_for(case):
+def test_each_case_uses_the_algorithm_it_stands_for(case):
     (H, W, C), F, (KH, KW), way_forward, way_back = CASES[case]
     w_shape, windows = (KH, KW, C, F), ((H - KH + 1) // 2) * ((W - KW + 1) // 2)
     assert (forward_way(w_shape, windows), backward_way(w_shape)) == (way_forward, way_back)
 
 
-def test_the_cases_lie_on_the_borders_they_are_named_after():
+def test_the_cases_are_the_limits_they_are_named_after():
     windows = {name: (H - KH + 1) // 2 * ((W - KW + 1) // 2) for name, ((H, W, _), _, (KH, KW), *_) in CASES.items()}
     assert windows["as many windows as Winograd takes at a time"] == WINDOWS
     assert windows["one more"] == WINDOWS + 1 and windows["one window"] == 1
@@ -230,7 +230,7 @@ def test_a_pixel_that_is_nan_comes_out_of_every_window_that_reads_it(case):
 @pytest.mark.parametrize("case", FEW)
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_infinity_never_becomes_a_number(case, value):
-    """Winograd's way may make NaN of it, as it subtracts pixels."""
+    """Winograd's algorithm may turn it into NaN, because it subtracts pixels."""
     _, w, b, _ = draw(case)
     x, reads = images_with(value, case)
     want, out = forward(reference, x, w, b)[0], forward(ops, x, w, b)[0]
@@ -292,7 +292,7 @@ def test_a_pixel_or_weight_that_was_nan_comes_out_of_backward(case, backend):
 
 
 def embedded(array, fill):
-    """Return a copy of ``array`` in the midst of an array of ``fill``, off every border, and that larger array."""
+    """Return an unaligned copy of ``array`` inside a larger array of ``fill``, and that larger array."""
     around = np.full(array.size + 259, fill, array.dtype)
     inside = around[129 : 129 + array.size].reshape(array.shape)
     inside[...] = array
@@ -301,7 +301,7 @@ def embedded(array, fill):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", FEW)
-def test_nothing_is_read_or_written_beside_the_arrays_wherever_they_lie(case, dtype):
+def test_nothing_is_read_or_written_beside_the_arrays_however_aligned(case, dtype):
     x, w, b, dout = draw(case, dtype=dtype)
     want = step(ops, x, w, b, dout)
     x, w, b, dout = (embedded(array, np.nan)[0] for array in (x, w, b, dout))
@@ -368,7 +368,7 @@ def test_two_callers_at_once_do_not_disturb_each_other():
 
 
 def three_plain_kernels(x, w, b, dout):
-    """Return out, dx, dw, db by convolution, ReLU and pool in a row, and back; all of the convolution's outputs."""
+    """Return out, dx, dw, db by convolution, ReLU and pool one after the other, of all the convolution's outputs."""
     (N, H, W, _), (KH, KW, _, F) = x.shape, w.shape
     convolved = np.empty((N, H - KH + 1, W - KW + 1, F), x.dtype)
     relu, drelu, dconvolved = (np.empty_like(convolved) for _ in range(3))
@@ -385,7 +385,7 @@ def three_plain_kernels(x, w, b, dout):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES)
-def test_the_reference_is_the_three_plain_kernels_in_a_row(case, kind):
+def test_the_reference_equals_the_three_plain_kernels(case, kind):
     x, w, b, dout = draw(case, kind, np.float64, images=3)
     out, _, dx, dw, db = step(reference, x, w, b, dout)
     for got, want in zip((out, dx, dw, db), three_plain_kernels(x, w, b, dout), strict=True):
@@ -397,7 +397,7 @@ def test_the_reference_is_the_three_plain_kernels_in_a_row(case, kind):
     assert dx is None and as_bytes(alone) == as_bytes((dw, db))
 
 
-def test_what_the_reference_notes_of_each_window():
+def test_what_the_reference_stores_for_each_window():
     x = np.array([[1, 5, 0, 0], [5, 2, 0, 0], [-3, 3, -1, -2], [3, 3, -4, -1]], np.float64).reshape(1, 4, 4, 1)
     out, which = forward(reference, x, np.ones((1, 1, 1, 1)), np.zeros(1))
     assert out.ravel().tolist() == [5, 0, 3, 0]
@@ -412,7 +412,7 @@ def test_what_the_reference_notes_of_each_window():
 
 
 def registers_in_use():
-    """Return which kinds of vector register (xmm of 128 bits, ymm of 256, zmm of 512) compiled code uses here."""
+    """Return which vector registers (xmm of 128 bits, ymm of 256, zmm of 512) compiled code uses on this machine."""
 
     @jit.kernel
     def double(x, out):
@@ -425,9 +425,9 @@ def registers_in_use():
 
 
 def canonical_blocks_agree():
-    """Hold the canonical network's blocks against the reference; print what the machine seems to be.
+    """Compare the canonical network's blocks with the reference; print what machine this seems to be.
 
-    Run in a process of its own, as Numba decides on import for which machine it compiles.
+    To be run in a process of its own, because Numba chooses the machine to compile for when it is imported.
     """
     for case in ("canonical, first", "canonical, second"):
         x, w, b, dout = draw(case, images=6)
@@ -442,8 +442,10 @@ def canonical_blocks_agree():
 
 def elsewhere(**environment):
     """Start ``canonical_blocks_agree`` in a process with these environment variables."""
-    path = os.pathsep.join([str(Path(__file__).parents[1]), str(ROOT)])
-    return running("-c", "import test_blocks; test_blocks.canonical_blocks_agree()", PYTHONPATH=path, **environment)
+    path = os.pathsep.join([*map(str, Path(__file__).parents[:2]), str(ROOT)])
+    return running(
+        "-c", "import test_conv_relu_pool; test_conv_relu_pool.canonical_blocks_agree()", PYTHONPATH=path, **environment
+    )
 
 
 def found_by(process):

@@ -1,4 +1,4 @@
-"""Where compiled kernels are cached, and that NaN survives the floating-point liberties."""
+"""Where compiled kernels are cached, and that NaN survives the floating-point optimisations."""
 
 import ast
 import os
@@ -43,7 +43,7 @@ def test_a_folder_of_our_own_named_after_the_flags(tmp_path):
 def test_the_users_own_choice_stays(tmp_path):
     folder = use(NUMBA_CACHE_DIR=str(tmp_path / "mine"))
     assert folder == tmp_path / "mine" / f"numba-{jit.cache_tag()}"  # other kernels, other folder
-    again = use(NUMBA_CACHE_DIR=str(folder))  # as a child process is told
+    again = use(NUMBA_CACHE_DIR=str(folder))  # as a child process inherits it
     assert again == folder
 
 
@@ -83,7 +83,7 @@ def files_taken_from(path):
                 break
 
 
-def test_the_tag_covers_every_file_that_compiled_code_takes_anything_from():
+def test_the_tag_covers_every_file_that_compiled_code_depends_on():
     # A file that compiles has `kernel` or Numba from `jit`, or Numba itself.
     from_jit = {"numcnn.kernels.fast.jit.kernel", "numcnn.kernels.fast.jit.numba"}
     left = [
@@ -128,7 +128,7 @@ print(numcnn.__file__, np.abs(fast - reference).max(), fast.sum())
 
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 def test_a_warm_cache_follows_a_changed_constant(tmp_path):
-    """The reference computes with the new constant at once: so must compiled code, which has the old one frozen in."""
+    """The reference uses the new constant at once: so must compiled code, in which the old one is frozen."""
     copied = tmp_path / "numcnn"
     shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__", "weights"))
     environment = {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
@@ -148,7 +148,7 @@ def test_a_warm_cache_follows_a_changed_constant(tmp_path):
     assert abs(run() - before) > 100
 
 
-def test_old_versions_are_thrown_away_when_a_new_one_makes_its_folder(tmp_path):
+def test_old_versions_are_deleted_when_a_new_one_makes_its_folder(tmp_path):
     old, young, others = (tmp_path / "numcnn" / name for name in ("numba-00000000", "numba-11111111", "datasets"))
     for folder in (old, young, others):
         folder.mkdir(parents=True, mode=0o700)
@@ -167,7 +167,7 @@ def test_no_place_to_write_to_falls_back(tmp_path):
     assert folder.is_relative_to(tmp_path / "temporary")
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system knows no owners")
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system has no file owners")
 def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path):
     (tmp_path / "cache" / "numcnn").mkdir(parents=True)
     (tmp_path / "cache" / "numcnn").chmod(0o777)
@@ -188,7 +188,7 @@ def test_without_any_place_kernels_are_compiled_but_not_kept(monkeypatch):
 
 
 class NoPlace:
-    """What Numba's cache does when no folder can be written to."""
+    """What Numba's cache does when no folder is writable."""
 
     def __init__(self, function):
         raise RuntimeError("cannot cache function: no locator available")

@@ -1,5 +1,6 @@
 """Both back-ends keep one contract: each kernel against plain loops, and fast against reference."""
 
+import inspect
 import types
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from conftest import COMPILED
 
 from numcnn.errors import ConfigError
-from numcnn.kernels import BACKENDS, OPS, get_backend, reference
+from numcnn.kernels import BACKENDS, OPS, Kernels, get_backend, name_of, reference
 from numcnn.kernels.fast import ops
+from numcnn.kernels.fast.updates import LEAST_PARAMETERS
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
 
@@ -302,7 +304,7 @@ def test_gather_images(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [7, 2 * ops.LEAST_PARAMETERS + 3 if COMPILED else 20_000])  # so many are shared
+@pytest.mark.parametrize("size", [7, 2 * LEAST_PARAMETERS + 3 if COMPILED else 20_000])  # so many are shared
 def test_optimiser_kernels_agree(dtype, size):
     results = []
     for kernels in (reference, ops):
@@ -319,10 +321,33 @@ def test_optimiser_kernels_agree(dtype, size):
         assert_close(got, want, TOLERANCE[dtype], "optimiser")
 
 
-def test_both_backends_offer_the_whole_contract():
-    for kernels in (reference, ops):
-        for op in OPS:
-            assert callable(getattr(kernels, op))
+def arguments_of(function):
+    """Return (name, type, default) of each argument; a method's ``self`` is left out."""
+    parameters = inspect.signature(function).parameters.values()
+    return [(p.name, p.annotation, p.default) for p in parameters if p.name != "self"]
+
+
+@pytest.mark.parametrize("kernels", [reference, ops], ids=name_of)
+@pytest.mark.parametrize("op", OPS)
+def test_both_backends_have_the_signatures_of_the_protocol(op, kernels):
+    want = arguments_of(getattr(Kernels, op))
+    assert arguments_of(getattr(kernels, op)) == want
+    assert all(kind is not inspect.Parameter.empty for _, kind, _ in want)
+
+
+def test_the_protocol_lists_every_kernel_and_says_what_it_does():
+    def public(module):
+        return {name for name, value in vars(module).items() if inspect.isfunction(value) and name[0] != "_"}
+
+    own = {name for name in public(reference) if getattr(reference, name).__module__ == reference.__name__}
+    assert own | {"augment_images"} == set(OPS)
+    assert all(inspect.getdoc(getattr(Kernels, op)) for op in OPS)
+
+
+def test_names_of_backends():
+    assert [name_of(get_backend(name)) for name in BACKENDS] == list(BACKENDS)
+    assert name_of(types.ModuleType("somewhere.own_kernels")) == "own_kernels"
+    assert name_of(types.SimpleNamespace()) == "SimpleNamespace"
 
 
 def test_backend_is_chosen_by_name_or_given_as_a_module():

@@ -35,7 +35,7 @@ def prepared(program, form, *sizes):
     """Return what ``program`` makes of a form's operations, with ``sizes`` as constants, compiled or not."""
     if form == "plain":
         return program(PLAIN, *sizes)
-    # Not through Numba's cache, where a change of ``vectors`` alone would go unnoticed.
+    # Not through Numba's cache, whose key doesn't contain changes of ``simd``.
     return numba.njit(nogil=True, fastmath=jit.FASTMATH, error_model="numpy")(program(simd, *sizes))
 
 

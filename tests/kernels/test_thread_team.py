@@ -1,4 +1,4 @@
-"""The team of threads: every share done once, errors passed on, results that depend on the number of threads alone."""
+"""The thread team: every part runs once, errors are passed on, results depend on the number of threads alone."""
 
 import os
 import signal
@@ -18,7 +18,6 @@ from numcnn.errors import ConfigError
 from numcnn.kernels import thread_team
 from numcnn.kernels.fast import ops, spin_wait
 from numcnn.kernels.thread_team import use_threads
-from numcnn.training.memory import peak_memory_mb
 
 
 @pytest.fixture(autouse=True)
@@ -27,17 +26,17 @@ def restore_the_team():
     thread_team.set_threads(thread_team.available_threads())
 
 
-# How long a share stays busy that the caller has to wait for: a caller that didn't would be back before it ends.
+# How long a part takes that the caller has to wait for: a caller that didn't wait would return before it ends.
 BUSY_SECONDS = 0.1
 
 
 @pytest.fixture(params=[None, spin_wait] if COMPILED else [None])
 def make_team(request):
-    """Give a function that makes a team whose threads wait for work asleep, or awake for a while; end them all."""
+    """Return a function that makes a team whose threads sleep at once, or spin first; end all teams afterwards."""
     teams = []
 
     def made(threads):
-        teams.append(thread_team.Team(threads, request.param))
+        teams.append(thread_team.ThreadTeam(threads, request.param))
         return teams[-1]
 
     yield made
@@ -47,38 +46,38 @@ def make_team(request):
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "least"), [(0, 1), (1, 1), (7, 1), (7, 4), (1000, 1)])
-def test_shares_cover_everything_once_and_in_order(threads, size, least, make_team):
-    members, shares = make_team(threads), []
-    count = members.share(size, lambda *share: shares.append(share), least)
-    shares.sort()
-    assert count == len(shares) <= threads
-    assert [number for number, _, _ in shares] == list(range(count))
-    assert [i for _, first, last in shares for i in range(first, last)] == list(range(size))
-    assert all(last - first >= least for _, first, last in shares) or count == 1
+def test_parts_cover_everything_once_and_in_order(threads, size, least, make_team):
+    members, parts = make_team(threads), []
+    count = members.run_parallel(size, lambda *part: parts.append(part), least)
+    parts.sort()
+    assert count == len(parts) <= threads
+    assert [number for number, _, _ in parts] == list(range(count))
+    assert [i for _, first, last in parts for i in range(first, last)] == list(range(size))
+    assert all(last - first >= least for _, first, last in parts) or count == 1
 
 
 def test_the_work_is_done_by_several_threads_at_once(make_team):
     # Passes only if three threads wait at it at the same time.
     together = threading.Barrier(3, timeout=PATIENCE_SECONDS)
     members = make_team(3)
-    for pause in (0, 0, 0.05, 0, 0.001, 0):  # threads that still look for work, and such as have gone to sleep
-        members.share(3, lambda *share: together.wait())
+    for pause in (0, 0, 0.05, 0, 0.001, 0):  # threads that still spin, and threads that sleep
+        members.run_parallel(3, lambda *part: together.wait())
         time.sleep(pause)
 
 
-def test_an_error_in_any_share_reaches_the_caller_after_all_have_ended(make_team):
+def test_an_error_in_any_part_reaches_the_caller_after_all_have_ended(make_team):
     failing, ended = threading.Event(), []
 
     def task(number, first, last):
         if number == 1:
             failing.set()
-            raise ValueError("share 1")
+            raise ValueError("part 1")
         assert failing.wait(PATIENCE_SECONDS)
         time.sleep(BUSY_SECONDS)
         ended.append(number)
 
-    with pytest.raises(ValueError, match="share 1"):
-        make_team(3).share(3, task)
+    with pytest.raises(ValueError, match="part 1"):
+        make_team(3).run_parallel(3, task)
     assert sorted(ended) == [0, 2]
 
 
@@ -88,7 +87,7 @@ def test_when_interrupted_it_returns_after_all_have_ended(make_team):
 
     def task(number, first, last):
         if threading.current_thread() is threading.main_thread():
-            assert began.wait(PATIENCE_SECONDS)  # so that the other thread has its share
+            assert began.wait(PATIENCE_SECONDS)  # so that the other thread has its part
             interrupted.set()
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             time.sleep(PATIENCE_SECONDS)  # is broken off
@@ -99,9 +98,9 @@ def test_when_interrupted_it_returns_after_all_have_ended(make_team):
 
     members = make_team(2)
     with pytest.raises(KeyboardInterrupt):
-        members.share(2, task)
+        members.run_parallel(2, task)
     assert len(ended) == 1
-    assert members.share(2, lambda *share: ended.append(share)) == 2
+    assert members.run_parallel(2, lambda *part: ended.append(part)) == 2
     assert len(ended) == 3
 
 
@@ -123,7 +122,7 @@ def test_when_interrupted_while_waiting_for_the_others_too(make_team):
         ended.append(number)
 
     with pytest.raises(KeyboardInterrupt):
-        make_team(2).share(2, task)
+        make_team(2).run_parallel(2, task)
     assert len(ended) == 1
 
 
@@ -136,23 +135,23 @@ def test_a_team_at_rest_holds_on_to_nothing(make_team):
     def use():
         large = Large()
         kept.append(weakref.ref(large))
-        members.share(3, lambda number, first, last: large)
+        members.run_parallel(3, lambda number, first, last: large)
 
     use()
     wait_for(lambda: kept[0]() is None, "the threads to let go")
 
 
-@pytest.mark.skipif(not COMPILED, reason="only compiled code waits awake")
-def test_the_processs_team_waits_awake_whenever_it_was_made():
+@pytest.mark.skipif(not COMPILED, reason="only compiled code spins")
+def test_the_processs_team_spins_whenever_it_was_made():
     code = """
 from numcnn.kernels.thread_team import use_threads
 from numcnn.kernels import thread_team as team
 use_threads()
 early = team.the_team()
-from numcnn.kernels.fast import ops as fast, spin_wait as fast_wait
-assert team.the_team() is early and early.waiting is fast_wait
+from numcnn.kernels.fast import ops, spin_wait
+assert team.the_team() is early and early.spin is spin_wait
 team.set_threads(3)
-assert team.the_team().waiting is fast_wait
+assert team.the_team().spin is spin_wait
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)
 
@@ -167,7 +166,7 @@ def test_two_threads_may_use_one_team_at_once(make_team):
             def task(number, first, last, parts=parts):
                 parts[number] = sum(range(first, last))
 
-            members.share(100, task)
+            members.run_parallel(100, task)
             sums.setdefault(name, []).append(sum(parts))
 
     threads = [threading.Thread(target=use, args=(name,)) for name in range(4)]
@@ -224,7 +223,7 @@ def test_threads_are_set_for_the_team_and_blas_alike():
     most = thread_team.available_threads()
     assert use_threads() == most == thread_team.the_team().threads
     for wrong in (0, most + 1):
-        with pytest.raises(ConfigError, match=f"--threads is {wrong}; wants 1 to {most} on this machine"):
+        with pytest.raises(ConfigError, match=f"`threads` is {wrong}; wants 1 to {most} on this machine"):
             use_threads(wrong)
 
 
@@ -254,10 +253,3 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=PATIENCE_SECONDS)
-
-
-def test_peak_memory_counts_what_was_used():
-    before = peak_memory_mb()
-    block = np.ones(int(before * 1e6) // 8 + 25_000_000)  # more than the peak so far
-    assert peak_memory_mb() > before + 100
-    del block

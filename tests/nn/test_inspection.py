@@ -1,9 +1,10 @@
-"""What the network shows of its inside is what it computes, and saliency is the gradient it says it is."""
+"""What inspection shows is what the network computes, and saliency is the gradient it says it is."""
 
 import numpy as np
 import pytest
+from own_layers import MyBatchNorm
 
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn import BatchNorm, ConfigError, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Network, ReLU, StateSpec
 from numcnn.data.generated import digit_strokes
 from numcnn.imaging.raster import mnist_image
 from numcnn.nn.inspection import DENSE, MAPS, POOLED, look, saliency
@@ -68,3 +69,79 @@ def test_saliency_is_the_slope_of_the_difference_of_two_logits(fuse):
     assert checked >= 3
     np.testing.assert_allclose(saliency(network, image, 3, 5), -slopes)
     assert not network.grads.any()  # a training step under way keeps its gradients
+
+
+def slopes_of(network, image, places, answer=5, other=3):
+    """Return how much answer gains on other for each pixel, by differences of what ``logits`` returns."""
+    step, slopes = 1e-6, []
+    for place in places:
+        nudge = np.zeros((28, 28))
+        nudge[place] = step
+        (more,), (less,) = network.logits(image + nudge), network.logits(image - nudge)
+        slopes.append(((more[answer] - more[other]) - (less[answer] - less[other])) / (2 * step))
+    return np.array(slopes)
+
+
+@pytest.mark.parametrize("norm", [BatchNorm, MyBatchNorm])
+def test_saliency_takes_running_statistics_as_the_answer_does(norm):
+    layers = [Conv2D(3, 3), norm(), ReLU(), Flatten(), Dense(8), norm(), Dropout(0.5), Dense(10)]
+    network = Network(layers, dtype=np.float64, backend="reference", seed=1, normalisation=(0.13, 0.31))
+    rng = np.random.default_rng(0)
+    network.state[...] = rng.uniform(0.5, 2, network.state.shape)
+    for values in network.named_arrays(network.params).values():
+        values += rng.uniform(-0.1, 0.1, values.shape)
+    before = network.state.copy(), network.next_state.copy()
+    image = np.clip(FIVE / 255 + rng.uniform(0.01, 0.05, (28, 28)), 0, 0.99)
+    places = [(14, 14), (3, 20), (9, 11), (20, 15), (12, 8)]
+    numeric = slopes_of(network, image, places)
+    assert (np.abs(numeric) > 1e-4).sum() >= 3
+    np.testing.assert_allclose([saliency(network, image, 5, 3)[place] for place in places], numeric, rtol=1e-5)
+    np.testing.assert_array_equal((network.state, network.next_state), before)
+    assert not network.grads.any() and not any(layer.frozen for layer in network.layers)
+
+
+def test_frozen_batch_norm_has_the_gradients_of_an_affine_map():
+    x, dout = np.random.default_rng(0).random((2, 6, 3))
+    network = Network([BatchNorm()], (3,), dtype=np.float64, backend="reference")
+    network.state[...] = np.random.default_rng(1).uniform(0.5, 2, 6)
+    network.layers[0].frozen = True
+    out = network.forward(x, training=True)
+    np.testing.assert_array_equal(out, network.forward(x))
+    dx = network.backward(dout, need_dx=True)
+    std = np.sqrt(network.state[3:] + 1e-5)
+    np.testing.assert_allclose(dx, dout / std)
+    np.testing.assert_allclose(network.layers[0].grads["gamma"], (dout * out).sum(axis=0))
+    np.testing.assert_allclose(network.layers[0].grads["beta"], dout.sum(axis=0))
+
+
+class Restless(Layer):
+    """Counts its training forwards, whether it is frozen or not."""
+
+    def _build(self, in_shape):
+        return in_shape, [StateSpec("count", (1,))]
+
+    def _forward(self, x, training):
+        if training:
+            self.next_state["count"] += 1
+        return x
+
+    def _backward(self, dout, need_dx):
+        return dout
+
+
+def test_a_layer_that_ignores_frozen_is_named():
+    network = Network([Restless(), Flatten(), Dense(10)], backend="reference")
+    with pytest.raises(
+        ConfigError, match=r"restless1: Restless\._forward changed its state 'count' though self\.frozen"
+    ):
+        saliency(network, FIVE, 5, 3)
+
+
+def test_a_picture_file_may_be_looked_into(tmp_path):
+    from PIL import Image
+
+    network = Network(make_layers("canonical"), backend="reference")
+    Image.fromarray(255 - FIVE).resize((140, 140)).save(tmp_path / "five.png")
+    insight = look(network, tmp_path / "five.png")
+    assert insight.image.shape == (28, 28) and insight.image.dtype == np.uint8
+    np.testing.assert_allclose(insight.logits, network.logits(tmp_path / "five.png")[0], atol=1e-4)

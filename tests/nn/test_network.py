@@ -1,14 +1,16 @@
 """Network: flat buffers, summary, what predict takes, save and load."""
 
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED
+from PIL import Image
 
 import numcnn
-from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
-from numcnn.errors import ConfigError, NumcnnError, ShapeError
+from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, preprocess
+from numcnn.errors import ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.kernels import BACKENDS, reference, thread_team
 from numcnn.kernels.fast import ops
 from numcnn.nn.models import MODELS, make_layers
@@ -96,6 +98,62 @@ def test_predict_takes_every_form_of_the_same_pictures(backend):
     assert network.predict(images[:0]).shape == (0,)
     reversed_view = network.predict_proba(images[::-1])
     np.testing.assert_allclose(reversed_view, want[::-1], atol=1e-5)
+
+
+def test_predict_takes_bool_and_wider_integers():
+    network, images = small(), pictures(3)
+    for kind in (np.int64, np.uint16, ">i4"):
+        np.testing.assert_array_equal(network.predict_proba(images.astype(kind)), network.predict_proba(images))
+    ink = images > 127
+    np.testing.assert_array_equal(network.predict_proba(ink), network.predict_proba(255 * ink.astype(np.uint8)))
+    np.testing.assert_array_equal(network.predict_proba(ink[0]), network.predict_proba(ink[:1]))
+
+
+@pytest.fixture
+def colour():
+    """Return a digit in blue on yellow paper, (90, 80, 3) uint8."""
+    ink = np.zeros((90, 80, 1))
+    ink[20:70, 35:45] = ink[20:30, 20:45] = 1
+    return np.rint(ink * (20, 30, 160) + (1 - ink) * (250, 240, 180)).astype(np.uint8)
+
+
+def test_predict_prepares_a_file_a_pil_image_and_a_colour_array_alike(colour, tmp_path):
+    path, network = tmp_path / "digit.png", small(normalisation=(0.13, 0.31))
+    Image.fromarray(colour).save(path)
+    want = network.predict_proba(preprocess.prepare_file(path))
+    opaque = np.concatenate([colour, np.full((90, 80, 1), 255, np.uint8)], axis=2)
+    forms = (path, str(path), Image.open(path), colour, colour.astype(np.int64), colour / 255, opaque)
+    for same in forms:
+        np.testing.assert_array_equal(network.predict_proba(same), want)
+        assert network.predict(same).tolist() == [want.argmax()]
+    small_rgb = colour[20:48, 20:48]  # 28 x 28 pixels: a picture all the same, as it has three colours
+    np.testing.assert_array_equal(network.logits(small_rgb), network.logits(preprocess.prepare(small_rgb)))
+
+
+@pytest.mark.parametrize(
+    "shape", [(90, 80), (90, 80, 1), (2, 28, 28, 3), (2, 90, 80), (28,), (3, 28, 30), (28, 28, 2), ()]
+)
+def test_what_might_be_one_thing_or_another_is_refused_with_advice(shape):
+    text = re.escape(f"pictures are {shape}; wants (28, 28), (N, 28, 28) or (N, 28, 28, 1); of any other picture ")
+    with pytest.raises(ShapeError, match=text + r"numcnn\.preprocess\.prepare\(picture\) makes \(28, 28\)"):
+        small().predict(np.zeros(shape, np.uint8))
+
+
+def test_a_network_of_another_shape_takes_no_files_but_its_own_colours(colour, tmp_path):
+    network = Network([Flatten(), Dense(10)], (90, 80, 3), backend="reference")
+    assert network.predict(colour).shape == (1,) and network.predict(colour[None]).shape == (1,)
+    text = r"becomes \(28, 28, 1\), but this network reads \(90, 80, 3\); give it an array of that shape"
+    for picture in (tmp_path / "digit.png", Image.fromarray(colour), colour[:50]):
+        with pytest.raises(ShapeError, match=text):
+            network.predict(picture)
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"nothing\.png: no such file; check the path"):
+        small().predict(tmp_path / "nothing.png")
+    (tmp_path / "text.png").write_text("not a picture")
+    with pytest.raises(DataError, match=r"text\.png: not a picture in a known format"):
+        small().predict(str(tmp_path / "text.png"))
 
 
 def test_any_memory_layout_is_read_alike_and_in_bounded_memory():

@@ -32,7 +32,7 @@ from numcnn import (
 )
 from numcnn.kernels import BACKENDS
 from numcnn.nn.initializers import INITIALIZERS
-from numcnn.nn.layers import LAYERS
+from numcnn.nn.layer import LAYERS
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def test_a_file_with_layers_of_ones_own_is_read_where_they_are_registered_or_giv
         del LAYERS[name]
     advice = r"for a layer of your own: numcnn\.register_layer\(cls\), or load\(path, layers=\{name: cls\}\)"
     with pytest.raises(
-        CheckpointError, match=rf"layer type 'MyBatchNorm' is unknown; this numcnn knows Con.*; {advice}"
+        CheckpointError, match=rf"layer type 'MyBatchNorm' is unknown; this numcnn knows Av.*; {advice}"
     ):
         numcnn.load(path)
     own = {"MyTanh": MyTanh, "MyBatchNorm": MyBatchNorm, "MyAveragePool2D": MyAveragePool2D}

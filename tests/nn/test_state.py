@@ -1,4 +1,4 @@
-"""What layers keep beside parameters: saved, resumed, averaged, merged from the threads' shares, and repeatable."""
+"""What layers keep beside parameters: saved, resumed, averaged, merged from the threads' shards, and repeatable."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,12 @@ from numcnn import SoftmaxCrossEntropy as Criterion
 from numcnn.data.batches import Batch
 from numcnn.kernels import BACKENDS
 from numcnn.nn import checkpoint
+from numcnn.nn.data_parallel import replica_of
 from numcnn.training import run_folder
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import Monitor, fit, state_from_json, state_to_json
+from numcnn.training.loop import fit
+from numcnn.training.monitor import Monitor, state_from_json, state_to_json
+from numcnn.training.optim import make_optimizer
 
 
 def network_of(backend=BACKEND, **settings):
@@ -26,7 +29,7 @@ def batch_of(network, n):
 
 
 @pytest.fixture
-def share_all(monkeypatch):
+def shard_all(monkeypatch):
     """Let the smallest batch be shared."""
     monkeypatch.setattr("numcnn.nn.data_parallel.LEAST_FLOPS", 1)
 
@@ -46,12 +49,12 @@ def test_state_lies_in_one_array_that_layers_see_parts_of():
 
 
 @pytest.mark.parametrize("fuse", [True, False])
-def test_shares_are_merged_by_their_sizes_in_their_order(fuse, set_threads, share_all):
-    n = 7  # in three shares: of 2, 2 and 3
+def test_shares_are_merged_by_their_sizes_in_their_order(fuse, set_threads, shard_all):
+    n = 7  # in three shards: of 2, 2 and 3
     whole = network_of(backend="fast", fuse=fuse)
     set_threads(3)
     whole.backpropagate(batch_of(whole, n), Criterion(whole.kernels))
-    assert whole._replicas.shares(n, whole.kernels) == 3
+    assert whole._replicas.shards(n, whole.kernels) == 3
     want = np.zeros(32)
     for first, last in ((0, 2), (2, 4), (4, 7)):
         part = network_of(backend="reference", fuse=fuse)
@@ -75,7 +78,7 @@ def test_backpropagate_changes_state_as_forward_and_backward_do(one_thread):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_equal_seeds_threads_and_batch_sizes_give_equal_bytes(threads, set_threads, share_all):
+def test_equal_seeds_threads_and_batch_sizes_give_equal_bytes(threads, set_threads, shard_all):
     set_threads(threads)
     results = set()
     times, steps = (3, 3) if COMPILED else (2, 2)
@@ -89,7 +92,7 @@ def test_equal_seeds_threads_and_batch_sizes_give_equal_bytes(threads, set_threa
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_inference_reads_the_merged_state_on_every_thread_and_changes_none(backend, set_threads, share_all):
+def test_inference_reads_the_merged_state_on_every_thread_and_changes_none(backend, set_threads, shard_all):
     set_threads(3)
     network = network_of(backend=backend)
     network.backpropagate(batch_of(network, 9), Criterion(network.kernels))
@@ -105,10 +108,10 @@ def test_inference_reads_the_merged_state_on_every_thread_and_changes_none(backe
 def test_a_replica_that_only_looks_changes_no_state():
     network = Network([BatchNorm()], (3,), backend="reference")
     before, x = network.state.copy(), np.arange(6, dtype=np.float32).reshape(2, 3)
-    out = network.layers[0].replica({}).forward(x, training=True)
+    out = replica_of(network.layers[0], {}).forward(x, training=True)
     np.testing.assert_array_equal(out, network.forward(x, training=True))
     network.next_state[...] = 7
-    network.layers[0].replica({}).forward(x, training=True)
+    replica_of(network.layers[0], {}).forward(x, training=True)
     assert (network.next_state == 7).all() and (network.state == before).all()
 
 
@@ -166,7 +169,7 @@ def digits():
 @pytest.mark.skipif(not COMPILED, reason="without compilation everything takes long")
 @pytest.mark.parametrize("stop_after", [1, 4, 6])
 @pytest.mark.parametrize("average", [0.0, 0.9])
-def test_a_stopped_run_goes_on_with_equal_bytes(stop_after, average, set_threads, share_all):
+def test_a_stopped_run_goes_on_with_equal_bytes(stop_after, average, set_threads, shard_all):
     set_threads(2)
     train, held_out = digits()
     config = TrainConfig(**{**SETTINGS, "average": average})
@@ -175,7 +178,8 @@ def test_a_stopped_run_goes_on_with_equal_bytes(stop_after, average, set_threads
     monitor = StopAfter(stop_after)
     fit(network_of(), train, held_out, config, monitor=monitor)
     network, document, moments = monitor.saved
-    fit(network, train, held_out, config, state=state_from_json(document, network), moments=moments)
+    optimizer = make_optimizer(network, config, moments)
+    fit(network, train, held_out, config, state=state_from_json(document, network), optimizer=optimizer)
     assert network.params.tobytes() == whole.params.tobytes()
     assert network.state.tobytes() == whole.state.tobytes()
 
@@ -205,7 +209,8 @@ def test_a_stopped_run_goes_on_from_its_folder_with_equal_bytes(stop_after, tmp_
     folder.left = stop_after
     assert fit(network_of(), train, held_out, config, monitor=folder).interrupted
     earlier = run_folder.load_run(tmp_path)
-    fit(earlier.network, train, held_out, earlier.config, state=earlier.state, moments=earlier.moments)
+    optimizer = make_optimizer(earlier.network, earlier.config, earlier.moments)
+    fit(earlier.network, train, held_out, earlier.config, state=earlier.state, optimizer=optimizer)
     assert earlier.network.params.tobytes() == whole.params.tobytes()
     assert earlier.network.state.tobytes() == whole.state.tobytes()
 
@@ -231,7 +236,7 @@ def test_a_run_s_folder_holds_averaged_state_in_best_and_all_that_going_on_needs
 
 def test_a_state_that_is_no_number_ends_the_run():
     class Broken(BatchNorm):
-        def _keep(self, name, of_batch):
+        def _update(self, name, of_batch):
             self.next_state[name][...] = np.inf
 
     network = Network([Flatten(), Dense(4), Broken(), Dense(10)], backend="reference")

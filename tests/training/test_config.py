@@ -97,6 +97,8 @@ def test_patience_is_told_what_keeps_the_last_epoch(preset):
         ("`batch_size` is 0; wants 1 or more", "--batch-size is 0; wants 1 or more"),
         ("`nesterov` goes with `optimizer='sgd'`", "--nesterov goes with --optimizer sgd"),
         ("`test=False` wants `val=0.1`", "--no-test wants --val 0.1"),
+        ("`dataset='it's mine'` is no folder", "--dataset it's mine is no folder"),
+        ("`data_dir` and `resume='runs/a-1'`", "--data-dir and --resume runs/a-1"),
         ("a file named a`b", "a file named a`b"),
     ],
 )

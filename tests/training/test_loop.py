@@ -13,10 +13,13 @@ from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Ne
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.kernels import thread_team
-from numcnn.nn.data_parallel import count_shares
+from numcnn.nn.data_parallel import count_shards
 from numcnn.nn.models import make_layers
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import Monitor, _is_far_off, fit, state_from_json, state_to_json
+from numcnn.training.divergence import is_far_off
+from numcnn.training.loop import fit
+from numcnn.training.monitor import Monitor, state_from_json, state_to_json
+from numcnn.training.optim import make_optimizer
 
 
 def small(seed=0):
@@ -151,7 +154,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
     stopped = fit(small(), *settings, monitor=monitor)
     assert stopped.interrupted
     network, document, moments = monitor.saved
-    state = fit(network, *settings, state=state_from_json(document, network), moments=moments)
+    optimizer = make_optimizer(network, settings[2], moments)
+    state = fit(network, *settings, state=state_from_json(document, network), optimizer=optimizer)
     assert network.params.tobytes() == whole.params.tobytes()
     timeless = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in state.history]
     assert timeless == [
@@ -170,7 +174,8 @@ def test_a_run_that_an_older_version_stopped_goes_on():
     del document["state"]["labelled"]  # which older versions don't count
     old = state_from_json(document, network)
     assert old == now and old.labelled == 3 * 48
-    assert 0 < fit(network, data, None, config, state=old, moments=moments).history[0]["train_accuracy"] < 1
+    optimizer = make_optimizer(network, config, moments)
+    assert 0 < fit(network, data, None, config, state=old, optimizer=optimizer).history[0]["train_accuracy"] < 1
 
 
 def test_outliers_are_not_misread():
@@ -284,10 +289,10 @@ def linear_classifier():
 
 
 def test_what_counts_as_far_off():
-    assert not _is_far_off(22, 0.1, 10, 0.5) and _is_far_off(24, 0.1, 10, 0.5)  # ten times ln 10
-    assert not _is_far_off(350, 0.1, 10, 40)  # an untrained network that badly initialised
-    assert not _is_far_off(1e6, 0.6, 10, 4)  # a perceptron
-    assert _is_far_off(1e6, 0.55, 2, 4) and not _is_far_off(1e6, 0.7, 2, 4)
+    assert not is_far_off(22, 0.1, 10, 0.5) and is_far_off(24, 0.1, 10, 0.5)  # ten times ln 10
+    assert not is_far_off(350, 0.1, 10, 40)  # an untrained network that badly initialised
+    assert not is_far_off(1e6, 0.6, 10, 4)  # a perceptron
+    assert is_far_off(1e6, 0.55, 2, 4) and not is_far_off(1e6, 0.7, 2, 4)
 
 
 ODD_RUNS = {
@@ -415,7 +420,7 @@ def test_equal_bytes_when_the_work_is_shared(threads):
         results = set()
         for _ in range(2):
             network = Network(make_layers("canonical"), normalisation=(0.13, 0.31))
-            assert count_shares(128, network.flops, network.kernels) == threads
+            assert count_shards(128, network.flops, network.kernels) == threads
             network.fit(images[:384], labels[:384], epochs=2, batch_size=128)
             results.add(network.params.tobytes())
         assert len(results) == 1

@@ -13,6 +13,7 @@ from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
 from numcnn.pad.store import OwnDigit
 from numcnn.training import personal
+from numcnn.training.optim import Adam
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
 
@@ -63,32 +64,13 @@ def test_it_reads_its_user_afterwards_and_forgets_little(people):
     np.testing.assert_array_equal(learner.params, again.params)
 
 
-def test_a_recipe_sets_how_many_pictures_make_a_step(people):
-    network = numcnn.load("mnist")
-    steps = []
-
-    class Counting(personal.Tether):
-        def on_batch(self, state, images, loss, accuracy):
-            steps.append(images)
-
+@pytest.mark.parametrize(("batch_size", "steps"), [(64, 10), (128, 5)])
+def test_a_recipe_sets_how_many_pictures_make_a_step(people, batch_size, steps):
+    fractions = []
+    recipe = personal.Recipe(own_images=40, epochs=1, batch_size=batch_size)
     replay = draw_digits(600, 11)
-    recipe = personal.Recipe(own_images=40, epochs=1, batch_size=64)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(personal, "Tether", Counting)
-        personal.fine_tune(network, people, replay, recipe=recipe)
-        assert steps == [64] * 10
-        steps.clear()
-        personal.fine_tune(network, people, replay, recipe=personal.Recipe(own_images=40, epochs=1))
-    assert steps == [128] * 5
-
-
-def test_the_tether_pulls_back_a_share_of_the_way():
-    network = numcnn.load("mnist")
-    start = network.params.copy()
-    tether = personal.Tether(network, 0.25)
-    network.params += 1
-    tether.on_batch(None, 1, 0.0, 0.0)
-    np.testing.assert_allclose(network.params - start, 0.75, atol=1e-5)
+    personal.fine_tune(numcnn.load("mnist"), people, replay, recipe=recipe, progress=fractions.append)
+    assert fractions == pytest.approx(np.linspace(1 / steps, 1, steps))
 
 
 def test_it_tells_how_much_is_done():
@@ -129,7 +111,7 @@ def test_the_text_names_what_it_knew(own_file, tmp_path):
 
 def test_a_killed_process_leaves_nothing(own_file, tmp_path):
     command = "learn", "--weights", "mnist", "--own", own_file, "--out", tmp_path / "mine.npz"
-    with held(personal.Tether, "on_batch", 5, *command) as process:  # in the middle of the lesson
+    with held(Adam, "step", 5, *command) as process:  # in the middle of the lesson
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL

@@ -12,6 +12,7 @@ from numcnn import CheckpointError, ConfigError, Conv2D, Dense, Dropout, Flatten
 from numcnn.training import run_folder
 from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
+from numcnn.training.progress import Progress
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_the_epochs_that_are_best_on_validation_are_marked(keep, capsys):
     # The rate falls to nothing at once, so no later epoch is better than the first.
     settings = {"epochs": 2, "batch_size": 50, "optimizer": "sgd", "lr": 1e-12, "schedule": "constant"}
     config = TrainConfig(**settings, keep=keep)
-    fit(Network([Flatten(), Dense(10)], backend=BACKEND), data, data, config, monitor=run_folder.Progress(config))
+    fit(Network([Flatten(), Dense(10)], backend=BACKEND), data, data, config, monitor=Progress(config))
     first, second = re.findall(r"validation \d+\.\d+%( \*)?  ", capsys.readouterr().err)
     assert first == " *" and second == ""
 
@@ -142,12 +143,12 @@ def test_folders(tmp_path, monkeypatch):
     assert run_folder.new_folder("empty", "x").is_dir() and run_folder.new_folder("deep/er", "x").is_dir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
-    with pytest.raises(ConfigError, match=r"--out full exists and isn't empty; name another folder$"):
+    with pytest.raises(ConfigError, match=r"`out='full'` exists and isn't empty; name another folder$"):
         run_folder.new_folder("full", "x")
-    with pytest.raises(ConfigError, match=r"--out net\.npz looks like a file"):
+    with pytest.raises(ConfigError, match=r"`out=\'net\.npz\'` looks like a file"):
         run_folder.new_folder("net.npz", "x")
-    with pytest.raises(ConfigError, match=r"cannot make the folder full/mine/deeper: .*; name another with --out"):
+    with pytest.raises(ConfigError, match=r"cannot make the folder full/mine/deeper: .*; name another with `out`"):
         run_folder.check_out("full/mine/deeper")
     assert run_folder.check_out("not/yet/there").name == "there" and not (tmp_path / "not").exists()
-    with pytest.raises(ConfigError, match=r"cannot make the folder .*mine.*; name another with --out"):
+    with pytest.raises(ConfigError, match=r"cannot make the folder .*mine.*; name another with `out`"):
         run_folder.new_folder("full/mine/deeper", "x")

@@ -66,7 +66,7 @@ def test_the_seed_and_the_backend_reach_all_that_is_left_to_chance(people, monke
     monkeypatch.setattr(personal, "fine_tune", fine_tune)
     settings = {"count": 10, "draws": 2, "recipe": personal.Recipe(replay=30), "backend": "reference"}
     for seed in (0, 0, 1):
-        users = list(simulated_users.simulate(network, people, [2], seed=seed, **settings))
+        users = list(simulated_users.simulate(network, people, [2], simulated_users.Study(seed=seed, **settings)))
         assert [(user.writer, user.n) for user in users] == [(2, 20)] * 2
     first, again, other = lessons[:2], lessons[2:4], lessons[4:]
     assert [seed for *_, seed in lessons] == [0, 1, 0, 1, 2, 3]
@@ -75,24 +75,23 @@ def test_the_seed_and_the_backend_reach_all_that_is_left_to_chance(people, monke
             for draw in range(2):
                 assert np.array_equal(a[draw][i], b[draw][i]) == same
     with pytest.raises(ConfigError, match="there is no writer 7; choose among 1, 2"):
-        list(simulated_users.simulate(network, people, [7], **settings))
+        list(simulated_users.simulate(network, people, [7], simulated_users.Study(**settings)))
 
 
 def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
     handed = []
 
-    def users_of(network, some, writers, **settings):
-        handed.append((network.backend, writers, settings))
+    def users_of(network, some, writers, study):
+        handed.append((network.backend, writers, study))
         yield simulated_users.User(2, 20, 4, 2, 0.01)
 
     monkeypatch.setattr(simulated_users, "simulate", users_of)
     monkeypatch.setattr(pendigits, "load", lambda path, report: people)
     options = ["--weights", "mnist", "--seed", "5", "--backend", "reference", "--writers", "2", "--draws", "1"]
     assert main(["learn", "--simulate", *options]) == 0
-    ((backend, writers, settings),) = handed
+    ((backend, writers, study),) = handed
     assert backend == "reference" and writers == [2]
-    expected = {"seed": 5, "backend": "reference", "draws": 1, "count": 20, "way": "balanced", "data_dir": None}
-    assert settings == expected
+    assert study == simulated_users.Study(count=20, draws=1, way="balanced", seed=5, backend="reference")
     assert "50%" in capsys.readouterr().out
 
 
@@ -101,8 +100,8 @@ def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
     [
         (["--simulate", "--own", "a.jsonl", "--out", "b.npz"], "writes no weights; leave out --own, --out"),
         (["--simulate", "--progress"], "writes no weights; leave out --progress"),
-        (["--draws", "2"], "only simulated users heed --draws; add --simulate, or leave out --draws"),
-        (["--way", "balanced", "--pens", "x"], "only simulated users heed --pens, --way;"),
+        (["--draws", "2"], "only simulated users take --draws; add --simulate, or leave out --draws"),
+        (["--way", "balanced", "--pens", "x"], "only simulated users take --pens, --way;"),
         (["--simulate", "--worst", "3", "--writers", "4"], "leave out one of them"),
         (["--simulate", "--digits", "0"], "--digits is 0; wants 1 or more"),
     ],

@@ -1,16 +1,17 @@
-"""The brush of ``raster.py`` for whole batches, in Numba: each digit is fitted into its 20x20 box and drawn there.
+"""The brush of ``imaging/raster.py`` for whole batches, in Numba: it fits each digit into its 20x20 box and draws it.
 
 ``fit_box`` is `raster.fit`, ``approach`` is `raster._approach`, ``draw_boxes`` is `raster._box_image` of each digit.
 """
 
 import numpy as np
 
+from numcnn.kernels.arrays import Bytes, Float64s, Ints
 from numcnn.kernels.fast.jit import kernel
 from numcnn.kernels.thread_team import the_team
 
 
 @kernel
-def fit_box(points, pen_width, box, tiny):
+def fit_box(points: Float64s, pen_width: float, box: int, tiny: float) -> None:
     """Scale and move points (n,2) in place so that their ink, pen included, fills box x box pixels."""
     low_x = high_x = points[0, 0]
     low_y = high_y = points[0, 1]
@@ -25,8 +26,8 @@ def fit_box(points, pen_width, box, tiny):
 
 
 @kernel
-def approach(nearest, x0, y0, x1, y1, reach):
-    """Lower `nearest` (H,W) to the squared distance from the segment, in its box widened by `reach`."""
+def approach(nearest: Float64s, x0: float, y0: float, x1: float, y1: float, reach: float) -> None:
+    """Lower ``nearest`` (H,W) to the squared distance from the segment, in its bounding box widened by ``reach``."""
     height, width = nearest.shape
     left = max(0, int(np.floor(min(x0, x1) - reach)))
     right = min(width, int(np.ceil(max(x0, x1) + reach)))
@@ -45,8 +46,17 @@ def approach(nearest, x0, y0, x1, y1, reach):
 
 
 @kernel
-def draw_boxes(first, last, points, stroke_ends, digit_ends, pen_widths, tiny, out):
-    """Draw the digits from first to last: see `box_images`."""
+def draw_boxes(
+    first: int,
+    last: int,
+    points: Float64s,
+    stroke_ends: Ints,
+    digit_ends: Ints,
+    pen_widths: Float64s,
+    tiny: float,
+    out: Bytes,
+) -> None:
+    """Draw the digits from ``first`` to before ``last``: see ``box_images``."""
     for n in range(first, last):
         box = out.shape[1]
         radius = pen_widths[n] / 2
@@ -57,7 +67,7 @@ def draw_boxes(first, last, points, stroke_ends, digit_ends, pen_widths, tiny, o
             fit_box(own, pen_widths[n], box, tiny)
         for s in range(one, end):
             start, stop = stroke_ends[s] - stroke_ends[one], stroke_ends[s + 1] - stroke_ends[one]
-            for i in range(start, max(stop - 1, min(start + 1, stop))):  # one point is a segment of no length
+            for i in range(start, max(stop - 1, min(start + 1, stop))):  # one point is a segment of length 0
                 j = min(i + 1, stop - 1)
                 approach(nearest, own[i, 0], own[i, 1], own[j, 0], own[j, 1], radius + 0.5)
         strongest = 0.0
@@ -72,14 +82,16 @@ def draw_boxes(first, last, points, stroke_ends, digit_ends, pen_widths, tiny, o
                 out[n, row, column] = np.uint8(np.rint(scale * nearest[row, column]))
 
 
-def box_images(points, stroke_ends, digit_ends, pen_widths, tiny, out):
+def box_images(
+    points: Float64s, stroke_ends: Ints, digit_ends: Ints, pen_widths: Float64s, tiny: float, out: Bytes
+) -> None:
     """Draw N digits, each into its own box.  out (N,S,S) uint8, strongest pixel 255; a digit without points is empty.
 
-    points (P,2) of all strokes in a row; stroke s is points[stroke_ends[s]:stroke_ends[s + 1]], digit n the strokes
-    digit_ends[n] to digit_ends[n + 1]; pen_widths (N,) in pixels; a digit no larger than tiny is a dot.
+    points (P,2) of all strokes, joined; stroke s is points[stroke_ends[s]:stroke_ends[s + 1]], digit n the strokes
+    digit_ends[n] to digit_ends[n + 1]; pen_widths (N,) in pixels; a digit of size ``tiny`` or less is a dot.
     """
 
-    def task(_, first, last):
+    def task(_: int, first: int, last: int) -> None:
         draw_boxes(first, last, points, stroke_ends, digit_ends, pen_widths, tiny, out)
 
-    the_team().share(len(out), task, least=64)
+    the_team().run_parallel(len(out), task, least=64)

@@ -1,30 +1,34 @@
-"""Convolution, ReLU and 2x2 max-pool as one kernel: most of their products are zero or thrown away, and left out here.
+"""Convolution, ReLU and 2x2 max-pool in one kernel, which skips the products that are zero or discarded.
 
-Forward.  A pool reads windows of 2x2 outputs of the convolution and keeps one, so the four of a window are computed
-together, in registers, and only the winner is written, with a byte that says who won (4: nobody, ReLU cut it off).
+Forward.  A pool reads windows of 2x2 outputs of the convolution and keeps one.  So the four of a window are computed
+together, in registers, and only the winner is stored, with a byte that says which it was (4: none, ReLU cut it off).
 Outputs that fill no window aren't computed at all: the second layer's 11x11 become 10x10.  A 3x3 kernel over many
-channels goes by Winograd's way, 16 products for the 36 of a window; any other kernel goes directly.
+channels uses Winograd's algorithm, 16 products for the 36 of a window; any other kernel is computed directly.
 
-Backward.  Each pooled value has one winner, so three quarters of the convolution's gradient is zero before ReLU cuts
-off its part.  The winners are put into lists, and only they are visited:
+Backward.  Each pooled value has one winner, so three quarters of the convolution's gradient is zero even before ReLU
+cuts off its part.  The winners are collected in lists, and only they are visited:
 
 * by channel, for the weights: the gradient of a channel's weights is the sum of the patches under its winners, each
-  times the winner's gradient.  It stays in registers while the list of patches goes by.
+  times the winner's gradient.  It stays in registers while the list of patches is read.
 * by position, for the input: the patch under a position gets the weights of the channels that won there, each times
-  its gradient.  Neighbouring patches overlap, so the sums stay in registers and move along the line with them.
+  its gradient.  Neighbouring patches overlap, so the sums stay in registers and move along the row with them.
 
-Arrays are seen flat.  N images, padded already, H x W pixels, C channels; F filters of KH x KW; PH x PW pooled windows.
-Shapes that suit none of this (a channel count that doesn't fill registers) go by the general kernels in ``fast``.
+Arrays are flat.  N images, padded already, H x W pixels, C channels; F filters of KH x KW; PH x PW pooled windows.
+Unsupported shapes (a channel count that doesn't fill registers) use the general kernels of ``ops``.
 """
 
 import functools
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
-from numcnn.kernels.buffers import scratch
+from numcnn.kernels.arrays import Bytes, Floats, Ints
+from numcnn.kernels.buffers import flat, scratch
 from numcnn.kernels.fast.jit import kernel
 from numcnn.kernels.fast.simd import (
     LANES,
+    Registers,
     add,
     add_outer,
     add_products,
@@ -43,14 +47,31 @@ from numcnn.kernels.fast.simd import (
     transpose,
     where_equal,
 )
-from numcnn.kernels.fused_shapes import DEAD, MOST_WEIGHTS, WINDOWS, backward_way, forward_way
+from numcnn.kernels.fused_shapes import DEAD, MOST_WEIGHTS, WINDOWS, Shape, backward_way, forward_way
+
+# (N, H, W, C, KH, KW, F, PH, PW).  A plain tuple: a NamedTuple costs a microsecond more in every call of a kernel.
+Geometry: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
+
+# Lists of winners: offsets, gradients, ends.
+Lists: TypeAlias = tuple[Ints, Floats, Ints]
+
+# A kernel that is compiled for constants like a number of registers, by the function that returns it.
+Kernel: TypeAlias = Callable[..., None]
 
 # Registers that LLVM has for a kernel's sums: of 32 with AVX-512, of 16 otherwise.
 REGISTERS = 29 if LANES == 16 else 14
 
 
-def _columns(F, sums):
-    """Return how many registers of filters a kernel with so many sums of them takes at a time; 0: F doesn't fit."""
+def geometry(x: Floats, w_shape: Shape, out: Floats) -> Geometry:
+    """Return the dimensions of a convolution of x (N,H,W,C) with weights of w_shape, pooled to out (N,PH,PW,F)."""
+    N, H, W, C = x.shape
+    KH, KW, _, F = w_shape
+    _, PH, PW, _ = out.shape
+    return N, H, W, C, KH, KW, F, PH, PW
+
+
+def _columns(F: int, sums: int) -> int:
+    """Return how many registers of filters to take at a time, with ``sums`` sums of each; 0: F is no multiple."""
     return next((n for n in (4, 2, 1) if F % (n * LANES) == 0 and n * sums <= REGISTERS), 0)
 
 
@@ -58,14 +79,15 @@ def _columns(F, sums):
 
 
 @functools.cache
-def _direct(columns, lines, run):
+def _direct(columns: int, lines: int, run: int) -> Kernel:
     """Return the kernel for ``lines`` lines of ``run`` weights for each filter.
 
     It computes ``columns`` registers of filters for a window's four outputs at a time.
     """
 
     @kernel
-    def direct(x, w, b, out, which, N, H, W, C, F, PH, PW):
+    def direct(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes, shape: Geometry) -> None:
+        N, H, W, C, _, _, F, PH, PW = shape
         line = W * C
         for n in range(N):
             for py in range(PH):
@@ -91,14 +113,15 @@ def _direct(columns, lines, run):
 
 
 @functools.cache
-def _direct_few(columns, taps, run):
+def _direct_few(columns: int, taps: int, run: int) -> Kernel:
     """Return the kernel for few channels: ``taps`` weights for each filter, ``run`` in each line of its kernel.
 
-    The weights of ``columns`` registers of filters stay in registers while all images go by.
+    The weights of ``columns`` registers of filters stay in registers for all images.
     """
 
     @kernel
-    def direct_few(x, w, b, out, which, N, H, W, C, F, PH, PW):
+    def direct_few(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes, shape: Geometry) -> None:
+        N, H, W, C, _, _, F, PH, PW = shape
         line = W * C
         for f in range(0, F, columns * LANES):
             weights = load_lines(w, f, F, taps, columns)
@@ -118,7 +141,7 @@ def _direct_few(columns, taps, run):
     return direct_few
 
 
-def direct_kernel(w_shape):
+def direct_kernel(w_shape: Shape) -> Kernel:
     """Return the kernel that computes all products, for weights (KH, KW, C, F)."""
     KH, KW, C, F = w_shape
     taps, run = KH * KW * C, KW * C
@@ -127,13 +150,13 @@ def direct_kernel(w_shape):
     return _direct(_columns(F, 4), KH, run)
 
 
-# Forward, Winograd's way F(2x2, 3x3) (Lavin & Gray 2016): with three small matrices of 0, 1, -1 and 1/2 the outputs of
-# a window are A' [(G w G') * (B' x B)] A, where x is the 4x4 patch under it, w the 3x3 kernel and * goes number by
-# number.  The sums over the channels are then 16 matrix products, (windows, C) by (C, F).
+# Forward, Winograd's algorithm F(2x2, 3x3) (Lavin & Gray 2016): with three small matrices of 0, 1, -1 and 1/2 the
+# outputs of a window are A' [(G w G') * (B' x B)] A, where x is the 4x4 patch under it, w the 3x3 kernel and * is
+# elementwise.  The sums over the channels are then 16 matrix products, (windows, C) by (C, F).
 
 
 @kernel
-def _transform_weights(w, u, C, F):
+def _transform_weights(w: Floats, u: Floats, C: int, F: int) -> None:
     """u = G w G' for each pair of channels.  w (3,3,C,F) -> u (4,4,C,F)."""
     half = w.dtype.type(0.5)
     size = C * F
@@ -161,7 +184,7 @@ def _transform_weights(w, u, C, F):
 
 
 @kernel
-def _store_patch_line(v, at, step, a, b, c, d):
+def _store_patch_line(v: Floats, at: int, step: int, a: Registers, b: Registers, c: Registers, d: Registers) -> None:
     """Write [a-c, b+c, c-b, b-d], a line of B' x times B, ``step`` apart."""
     store(v, at, subtract(a, c))
     store(v, at + step, add(b, c))
@@ -170,7 +193,7 @@ def _store_patch_line(v, at, step, a, b, c, d):
 
 
 @kernel
-def _transform_patches(x, start, v, W, C, PH, PW):
+def _transform_patches(x: Floats, start: int, v: Floats, W: int, C: int, PH: int, PW: int) -> None:
     """v = B' x B for the patch of each window of the image at ``start``.  -> v (4,4,windows,C)."""
     line = W * C
     step = PH * PW * C
@@ -196,7 +219,7 @@ def _transform_patches(x, start, v, W, C, PH, PW):
 
 
 @kernel
-def _store_windows(m, b, out, which, start, T, F):
+def _store_windows(m: Floats, b: Floats, out: Floats, which: Bytes, start: int, T: int, F: int) -> None:
     """Take A' m A, four outputs for each of T windows, add the bias and keep the winner.  m (4,4,windows,F)."""
     step = T * F
     for window in range(T):
@@ -225,11 +248,14 @@ def _store_windows(m, b, out, which, start, T, F):
 
 
 @functools.cache
-def _winograd(columns):
+def _winograd(columns: int) -> Kernel:
     """Return the kernel whose products take ``columns`` registers of filters at a time."""
 
     @kernel
-    def winograd(x, u, b, out, which, v, m, N, H, W, C, F, PH, PW):
+    def winograd(
+        x: Floats, u: Floats, b: Floats, out: Floats, which: Bytes, v: Floats, m: Floats, shape: Geometry
+    ) -> None:
+        N, H, W, C, _, _, F, PH, PW = shape
         T = PH * PW
         for n in range(N):
             _transform_patches(x, n * H * W * C, v, W, C, PH, PW)
@@ -266,13 +292,17 @@ def _winograd(columns):
 
 @kernel
 def _list_by_channel(
-    dout, which, image, by_window, all_offsets, all_gradients, offsets, gradients, ends, W, C, PW, T, F
-):
+    dout: Floats, which: Bytes, image: int, unpacked: tuple[Ints, Ints, Floats], lists: Lists, shape: Geometry
+) -> None:
     """List for each channel the winners of one image: where the patch under each begins, and its gradient.
 
-    The lists lie in offsets and gradients one behind the other; ends (F+1,) says where: that of channel f from ends[f]
-    to ends[f+1].  On the way to them by_window (T,F), all_offsets and all_gradients (F, room) have all windows.
+    The lists follow each other in offsets and gradients; ends (F+1,) are their ends: that of channel f is ends[f]
+    to ends[f+1].  unpacked: scratch for all windows, by_window (T,F), all_offsets and all_gradients (F, room).
     """
+    by_window, all_offsets, all_gradients = unpacked
+    offsets, gradients, ends = lists
+    _, _, W, C, _, _, F, PH, PW = shape
+    T = PH * PW
     room = all_offsets.size // F
     start = image * T * F
     for window in range(T):
@@ -298,39 +328,28 @@ def _list_by_channel(
 
 
 @functools.cache
-def _weights_gradient(lines, run):
+def _weights_gradient(lines: int, run: int) -> Kernel:
     """Return the kernel for many channels that takes ``lines`` lines of the weights, ``run`` registers, at a time."""
     together = lines * run
 
     @kernel
     def weights_gradient(
-        dout,
-        which,
-        x,
-        dw,
-        db,
-        by_window,
-        all_offsets,
-        all_gradients,
-        offsets,
-        gradients,
-        ends,
-        N,
-        H,
-        W,
-        C,
-        KH,
-        F,
-        PH,
-        PW,
-    ):
+        dout: Floats,
+        which: Bytes,
+        x: Floats,
+        dw: Floats,
+        db: Floats,
+        unpacked: tuple[Ints, Ints, Floats],
+        lists: Lists,
+        shape: Geometry,
+    ) -> None:
         """Overwrite dw (F,KH,run) and db (F,) with the sums over all images."""
-        T = PH * PW
+        N, H, W, C, KH, _, F, _, _ = shape
+        offsets, gradients, ends = lists
         dw[:] = dw.dtype.type(0)
         db[:] = db.dtype.type(0)
         for n in range(N):
-            unpacked = by_window, all_offsets, all_gradients
-            _list_by_channel(dout, which, n, *unpacked, offsets, gradients, ends, W, C, PW, T, F)
+            _list_by_channel(dout, which, n, unpacked, lists, shape)
             for f in range(F):
                 for ky in range(0, KH, lines):
                     patches = (n * H + ky) * W * C
@@ -347,12 +366,13 @@ def _weights_gradient(lines, run):
 
 
 @kernel
-def _list_by_position(dout, which, image, rows, offsets, gradients, ends, T, F):
+def _list_by_position(dout: Floats, which: Bytes, image: int, rows: Ints, lists: Lists, T: int, F: int) -> None:
     """List for each of the 4 T positions of one image the channels that won there: where their weights lie, gradients.
 
-    rows (F,): where each channel's weights lie.  The lists lie in offsets and gradients one behind the other; ends
-    (T*4+1,) says where: that of a position from ends[position] to ends[position+1].
+    rows (F,): where each channel's weights begin.  The lists follow each other in offsets and gradients; ends (T*4+1,)
+    are their ends: that of a position is ends[position] to ends[position+1].
     """
+    offsets, gradients, ends = lists
     end = 0
     ends[0] = end
     for window in range(T):
@@ -365,23 +385,27 @@ def _list_by_position(dout, which, image, rows, offsets, gradients, ends, T, F):
 
 
 @functools.cache
-def _input_gradient(pixel, run):
+def _input_gradient(pixel: int, run: int) -> Kernel:
     """Return the kernel for pixels of ``pixel`` registers, ``run`` of them under one line of the convolution's."""
 
     rest = run - pixel
 
     @kernel
-    def input_gradient(dout, which, w, dx, rows, offsets, gradients, ends, N, H, W, C, KH, F, PH, PW):
-        """Overwrite dx.  w (KH,F,run): one of its KH parts stays in the first cache while a whole image uses it."""
+    def input_gradient(
+        dout: Floats, which: Bytes, w: Floats, dx: Floats, rows: Ints, lists: Lists, shape: Geometry
+    ) -> None:
+        """Overwrite dx.  w (KH,F,run): one of its KH parts stays in the first-level cache for a whole image."""
+        N, H, W, C, KH, _, F, PH, PW = shape
+        offsets, gradients, ends = lists
         T = PH * PW
         zero = dx.dtype.type(0)
         for n in range(N):
             dx[n * H * W * C : (n + 1) * H * W * C] = zero
-            _list_by_position(dout, which, n, rows, offsets, gradients, ends, T, F)
+            _list_by_position(dout, which, n, rows, lists, T, F)
             for ky in range(KH):
                 weights = ky * F * run * LANES
                 for y in range(2 * PH):
-                    # Along a line of positions: what a position adds to its leftmost pixel is the last that pixel gets.
+                    # Along a row of positions: a position's leftmost pixel gets its last addend there.
                     at = (n * H + y + ky) * W * C
                     total = fill(zero, run)
                     for x in range(2 * PW):
@@ -398,17 +422,18 @@ def _input_gradient(pixel, run):
 
 
 @functools.cache
-def _first_weights_gradient(columns, taps, run):
+def _first_weights_gradient(columns: int, taps: int, run: int) -> Kernel:
     """Return the kernel for few channels: ``taps`` weights for each filter, ``run`` in each line of its kernel."""
 
     all_columns = taps * columns
 
     @kernel
-    def first_weights_gradient(dout, which, x, dw, db, N, H, W, C, F, PH, PW):
+    def first_weights_gradient(dout: Floats, which: Bytes, x: Floats, dw: Floats, db: Floats, shape: Geometry) -> None:
         """Overwrite dw (taps,F) and db (F,) with the sums over all images.
 
-        A window's losers are multiplied by zero: for few channels quick enough.
+        A window's losers are multiplied by zero, which is fast enough for few channels.
         """
+        N, H, W, C, _, _, F, PH, PW = shape
         line = W * C
         zero = dw.dtype.type(0)
         for f in range(0, F, columns * LANES):
@@ -434,7 +459,7 @@ def _first_weights_gradient(columns, taps, run):
 
 
 @kernel
-def _transpose_planes(source, target, rows, columns):
+def _transpose_planes(source: Floats, target: Floats, rows: int, columns: int) -> None:
     """target (planes, columns, rows) = source (planes, rows, columns), both numbers multiples of LANES."""
     for start in range(0, source.size, rows * columns):
         for row in range(0, rows, LANES):
@@ -444,8 +469,9 @@ def _transpose_planes(source, target, rows, columns):
 
 
 @kernel
-def _few_channels_input_gradient(dout, which, w, dx, N, H, W, C, KH, KW, F, PH, PW):
-    """Overwrite dx, number by number: a first layer's input gradient is asked for when somebody looks at it."""
+def _few_channels_input_gradient(dout: Floats, which: Bytes, w: Floats, dx: Floats, shape: Geometry) -> None:
+    """Overwrite dx, element by element: a first layer's input gradient is needed only for saliency maps."""
+    N, H, W, C, KH, KW, F, PH, PW = shape
     for n in range(N):
         dx[n * H * W * C : (n + 1) * H * W * C] = dx.dtype.type(0)
         for py in range(PH):
@@ -461,36 +487,33 @@ def _few_channels_input_gradient(dout, which, w, dx, N, H, W, C, KH, KW, F, PH, 
                             dx[at + t] += gradient * w[(ky * KW * C + t) * F + f]
 
 
-# What ``fast`` offers
+# The kernels of the back-end
 
 
 @functools.cache
-def _row_starts(F, size):
+def _row_starts(F: int, size: int) -> Ints:
     """Return where each of F rows of ``size`` numbers begins: (F,) int32."""
     return np.arange(F, dtype=np.int32) * np.int32(size)
 
 
-def _flat(*arrays):
-    return [array.reshape(-1) for array in arrays]
-
-
-def conv_relu_pool_forward(x, w, b, out, which):
+def conv_relu_pool_forward(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes) -> None:
     """See ``reference.conv_relu_pool_forward``."""
-    N, H, W, C = x.shape
-    _, PH, PW, F = out.shape
-    images, weights, pooled, winners = _flat(x, w, out, which)
-    shape = N, H, W, C, F, PH, PW
+    shape = geometry(x, w.shape, out)
+    _, _, _, C, _, _, F, PH, PW = shape
+    images, weights, pooled, winners = flat(x, w, out, which)
     if forward_way(w.shape, PH * PW) == "winograd":
         u = scratch("winograd weights", (16 * C * F,), w.dtype)
         v = scratch("winograd patches", (16 * PH * PW * C,), x.dtype)
         m = scratch("winograd products", (16 * PH * PW * F,), x.dtype)
         _transform_weights(weights, u, C, F)
-        _winograd(_columns(F, WINDOWS))(images, u, b, pooled, winners, v, m, *shape)
+        _winograd(_columns(F, WINDOWS))(images, u, b, pooled, winners, v, m, shape)
     else:
-        direct_kernel(w.shape)(images, weights, b, pooled, winners, *shape)
+        direct_kernel(w.shape)(images, weights, b, pooled, winners, shape)
 
 
-def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
+def conv_relu_pool_backward(
+    dout: Floats, which: Bytes, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats
+) -> None:
     """See ``reference.conv_relu_pool_backward``."""
     if backward_way(w.shape) == "lists":
         _backward_by_lists(dout, which, x, w, dx, dw, db)
@@ -498,41 +521,47 @@ def conv_relu_pool_backward(dout, which, x, w, dx, dw, db):
         _backward_by_masks(dout, which, x, w, dx, dw, db)
 
 
-def _backward_by_lists(dout, which, x, w, dx, dw, db):
-    N, H, W, C = x.shape
-    KH, KW, _, F = w.shape
-    _, PH, PW, _ = dout.shape
+def _backward_by_lists(
+    dout: Floats, which: Bytes, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats
+) -> None:
+    shape = geometry(x, w.shape, dout)
+    _, _, _, C, KH, KW, F, PH, PW = shape
     T, line, dtype = PH * PW, KW * C, x.dtype
     run = line // LANES
-    gradients, winners, images = _flat(dout, which, x)
-    shape = N, H, W, C, KH, F, PH, PW
+    gradients, winners, images = flat(dout, which, x)
 
     room = -(-T // LANES) * LANES
     longest = T * F + LANES  # every window has one winner in every channel
-    by_window = scratch("offsets by window", (T * F,), np.int32)
-    by_channel = scratch("offsets by channel", (F * room,), np.int32), scratch("by channel", (F * room,), dtype)
-    packed = scratch("offsets", (longest,), np.int32), scratch("gradients", (longest,), dtype)
-    ends = scratch("ends", (max(F, 4 * T) + 1,), np.int32)
+    unpacked = (
+        scratch("offsets by window", (T * F,), np.int32),
+        scratch("offsets by channel", (F * room,), np.int32),
+        scratch("by channel", (F * room,), dtype),
+    )
+    lists = (
+        scratch("offsets", (longest,), np.int32),
+        scratch("gradients", (longest,), dtype),
+        scratch("ends", (max(F, 4 * T) + 1,), np.int32),
+    )
 
-    # All lines of a channel's gradient at once, where there are registers for so many sums.
+    # All lines of a channel's gradient at once, if there are registers for so many sums.
     weights_gradient = _weights_gradient(KH if KH * run <= REGISTERS - 4 else 1, run)
     dw_by_filter = scratch("dw by filter", (F * KH * line,), dtype)
-    weights_gradient(gradients, winners, images, dw_by_filter, db, by_window, *by_channel, *packed, ends, *shape)
+    weights_gradient(gradients, winners, images, dw_by_filter, db, unpacked, lists, shape)
     _transpose_planes(dw_by_filter, dw.reshape(-1), F, KH * line)
     if dx is not None:
         by_line = scratch("weights by line", (KH * F * line,), w.dtype)
         _transpose_planes(w.reshape(-1), by_line, line, F)
-        rows = _row_starts(F, line)
-        _input_gradient(C // LANES, run)(gradients, winners, by_line, dx.reshape(-1), rows, *packed, ends, *shape)
+        input_gradient = _input_gradient(C // LANES, run)
+        input_gradient(gradients, winners, by_line, dx.reshape(-1), _row_starts(F, line), lists, shape)
 
 
-def _backward_by_masks(dout, which, x, w, dx, dw, db):
-    N, H, W, C = x.shape
-    KH, KW, _, F = w.shape
-    _, PH, PW, _ = dout.shape
-    taps = KH * KW * C
-    gradients, winners, images = _flat(dout, which, x)
+def _backward_by_masks(
+    dout: Floats, which: Bytes, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats
+) -> None:
+    KH, KW, C, F = w.shape
+    taps, shape = KH * KW * C, geometry(x, w.shape, dout)
+    gradients, winners, images = flat(dout, which, x)
     first_weights_gradient = _first_weights_gradient(max(1, _columns(F, taps + 2)), taps, KW * C)
-    first_weights_gradient(gradients, winners, images, dw.reshape(-1), db, N, H, W, C, F, PH, PW)
+    first_weights_gradient(gradients, winners, images, dw.reshape(-1), db, shape)
     if dx is not None:
-        _few_channels_input_gradient(gradients, winners, *_flat(w, dx), N, H, W, C, KH, KW, F, PH, PW)
+        _few_channels_input_gradient(gradients, winners, w.reshape(-1), dx.reshape(-1), shape)

@@ -1,4 +1,4 @@
-"""How Numba is used here: where compiled kernels are cached, and the one set of floating-point liberties.
+"""How Numba is set up: where compiled kernels are cached, and which floating-point optimisations LLVM may make.
 
 Only the files in this folder load Numba, so nothing else has to wait for it.
 """
@@ -9,37 +9,45 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
-from numcnn import kernels
+from numcnn.kernels.compilation import compilation_begins
 
 # "reassoc" lets LLVM sum in vector lanes, "contract" lets it use fused multiply-add.  Not in the set: "nnan" and
 # "ninf", which would let LLVM assume that NaN and infinity never occur and so swallow them.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
-# Older versions' kernels that nobody has added to for so many days are thrown away when a new version makes its folder.
+# Kernels of other versions that are unchanged for so many days are deleted when a new version makes its folder.
 KEEP_DAYS = 30
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def hashed_files():
-    """Return the files whose text decides what kernels are compiled to: all of this folder, and of those in it.
+# Numba and llvmlite have few annotations.  Emit: a function that emits LLVM code, see ``numba.extending.intrinsic``.
+NumbaObject: TypeAlias = Any
+Emit: TypeAlias = Callable[..., NumbaObject]
 
-    More than need be: a kernel compiled anew once too often costs seconds, one that is out of date wrong numbers.
+
+def hashed_files() -> list[Path]:
+    """Return the files whose text decides what kernels are compiled to: all of ``kernels`` and its subfolders.
+
+    Some don't matter, but to compile once too often costs seconds, and an outdated kernel computes wrong numbers.
     """
     return sorted(Path(__file__).parents[1].rglob("*.py"))
 
 
-def cache_tag():
+def cache_tag() -> str:
     """Return what Numba's cache key omits, as eight letters: the flags, and the text of all ``hashed_files``.
 
-    (A compiled function's key has the time stamp of its own file alone; what it takes from another file, a function or
-    a constant, may have changed since: numba #6845.)
+    (Numba's key has the time stamp of the function's own file only; a function or constant that it takes from another
+    file may have changed since: numba #6845.)
     """
     texts = [path.read_bytes() for path in hashed_files()]
     return hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], texts)).encode()).hexdigest()[:8]
 
 
-def cache_folder():
+def cache_folder() -> Path | None:
     """Return a writable folder for compiled kernels, with ``cache_tag`` in its name; None if there is none.
 
     Tried in turn: the folder in NUMBA_CACHE_DIR, and only that if it is set; the user's cache folder; the system's
@@ -48,7 +56,7 @@ def cache_folder():
     name = f"numba-{cache_tag()}"
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         folder = Path(chosen)
-        return folder if folder.name == name else folder / name  # a parent process has chosen ours already
+        return folder if folder.name == name else folder / name  # equal: a parent process has set it
     owner = os.getuid() if hasattr(os, "getuid") else "user"
     roots = [lambda: _user_cache() / "numcnn", lambda: Path(tempfile.gettempdir()) / f"numcnn-{owner}"]
     for root in roots:
@@ -56,29 +64,29 @@ def cache_folder():
             folder = root() / name
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not folder.exists():
-                _throw_away_old_ones(folder.parent)
+                _delete_old_versions(folder.parent)
             folder.mkdir(exist_ok=True, mode=0o700)
-            # The folder's files are unpickled, so one that others may write to is of no use.
-            if _is_ours_alone(folder.parent) and _is_ours_alone(folder):
+            # Numba unpickles the folder's files, so nobody else may write to it.
+            if _is_private(folder.parent) and _is_private(folder):
                 with tempfile.TemporaryFile(dir=folder):
                     return folder
-        except (OSError, RuntimeError):  # RuntimeError: nobody has a home here
+        except (OSError, RuntimeError):  # RuntimeError: no home folder
             continue
     return None
 
 
-def _throw_away_old_ones(root):
+def _delete_old_versions(root: Path) -> None:
     for folder in root.glob("numba-????????"):
         if folder.stat().st_mtime < time.time() - KEEP_DAYS * 24 * 3600:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _user_cache():
+def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
-def _is_ours_alone(folder):
-    """Say whether nobody else may put files into ``folder``; where the system has no owners, take it so."""
+def _is_private(folder: Path) -> bool:
+    """Return whether only this user may write to ``folder``; true on systems without owners."""
     if not hasattr(os, "getuid"):
         return True
     status = folder.lstat()
@@ -91,32 +99,34 @@ if "numba" not in sys.modules:
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)
 
-import numba  # noqa: E402  (after its cache folder is set)
+import numba as _numba  # noqa: E402  (after its cache folder is set)
 from numba.core import event  # noqa: E402
 
-# NUMBA_DISABLE_JIT=1 leaves the kernels what they are as text: slow Python, for those who want to step through them.
+numba: NumbaObject = _numba
+
+# NUMBA_DISABLE_JIT=1 leaves the kernels plain Python: slow, but a debugger can step through them.
 COMPILED = not numba.config.DISABLE_JIT
 
 
-def kernel(function):
+def kernel(function: Function) -> Function:
     """Decorate a function to be compiled on first use, cached on disk, without the GIL and with ``FASTMATH``.
 
-    Never ``parallel=True``: the work is shared by ``team``, which says why.
+    Never ``parallel=True``: ``thread_team`` runs kernels in parallel, and says why.
     """
-    settings = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
+    settings: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **settings)(function)
-    except RuntimeError:  # no place that can be written to: compile anew in every process
+    except RuntimeError:  # no folder is writable: compile anew in every process
         return numba.njit(**settings)(function)
 
 
 class _Compilations(event.Listener):
-    """Hears of each kernel that is compiled; loading one from the cache is no such event."""
+    """Notified of each kernel that is compiled, but not of one that is loaded from the cache."""
 
-    def on_start(self, event):
-        kernels.compilation_begins()
+    def on_start(self, event: NumbaObject) -> None:
+        compilation_begins()
 
-    def on_end(self, event):
+    def on_end(self, event: NumbaObject) -> None:
         pass
 
 

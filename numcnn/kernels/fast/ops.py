@@ -1,55 +1,56 @@
-"""The same kernels in Numba and BLAS: names, signatures and results of ``reference``; tests hold them together.
+"""The kernels in Numba and BLAS: names, signatures and results of ``reference``; tests hold the two together.
 
-A convolution is a matrix product in disguise: ``im2col`` lays the pixels under each kernel position out as a row, and
-BLAS multiplies all rows with the weights.  It is done for a few images at a time, so that the rows are still in the
-cache when BLAS reads them.  The products stay outside the compiled functions: inside, Numba would ask for SciPy.
+A convolution is a matrix product: ``im2col`` copies the pixels under each kernel position to a row, and BLAS multiplies
+all rows by the weights.  It takes a few images at a time, so that the rows are still in the cache when BLAS reads them.
+The products stay outside the compiled functions: inside, Numba would require SciPy.
 
-All of it is serial, and lets go of Python's lock: a network gives every thread a share of the batch to take through all
-its layers (see ``sharing``).  Only the optimisers' steps, which come when the shares are joined, cut up their arrays
-here.  Convolution, ReLU and pool in one are in ``fast_blocks``.
+All of it is serial and releases the GIL: a network gives each thread a part of the batch to take through all its layers
+(``nn/data_parallel.py``).  Convolution, ReLU and max-pool in one kernel are in ``conv_relu_pool``, optimiser steps
+in ``updates``.
 """
 
 import contextlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from numcnn.errors import ShapeError
 from numcnn.kernels import reference
-from numcnn.kernels.buffers import scratch
+from numcnn.kernels.arrays import AnyArray, Float64s, Floats, Ints, Pair, Scalar
+from numcnn.kernels.buffers import flat, scratch
 from numcnn.kernels.fast import spin_wait
 from numcnn.kernels.fast.conv_relu_pool import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
 from numcnn.kernels.fast.jit import COMPILED, kernel
+from numcnn.kernels.fast.updates import adam_step, add, average_step, sgd_step  # noqa: F401
 from numcnn.kernels.reference import tanh_forward  # noqa: F401  (NumPy's own is vectorised)
-from numcnn.kernels.thread_team import one_blas_thread, the_team, wait_by
+from numcnn.kernels.reference_augment import Strengths
+from numcnn.kernels.thread_team import one_blas_thread, set_spin_wait, the_team
 
 if COMPILED:
-    wait_by(spin_wait)
+    set_spin_wait(spin_wait)
 
-# Bytes of im2col rows made at a time: they should lie in the second-level cache while BLAS reads them.
+# Bytes of im2col rows made at a time: they should fit in the second-level cache while BLAS reads them.
 CHUNK_BYTES = 1 << 19
-
-# Parameters below which waking another thread costs more than it saves.
-LEAST_PARAMETERS = 1 << 16
 
 
 @contextlib.contextmanager
-def computing():
-    """Wrap a long computation: BLAS keeps to one thread, since the team is parallel; overflow as in ``reference``."""
+def computing() -> Iterator[None]:
+    """Run a pass: BLAS uses one thread, because the team is parallel; overflow raises no warning."""
     with one_blas_thread, reference.computing():
         yield
 
 
-def threads():
+def threads() -> int:
     """See ``reference.threads``."""
     return the_team().threads
 
 
-def share(size, task):
-    """See ``reference.share``."""
-    the_team().share(size, task)
+def run_parallel(size: int, task: Callable[[int, int, int], object]) -> None:
+    """See ``reference.run_parallel``."""
+    the_team().run_parallel(size, task)
 
 
-def _column_chunks(x, w, OH, OW):
+def _column_chunks(x: Floats, w: Floats, OH: int, OW: int) -> Iterator[tuple[int, int, Floats]]:
     """Yield ``(first, last, columns)``: for these images the scratch rows (n*OH*OW, KH*KW*C), a few at a time."""
     K = w.shape[0] * w.shape[1] * w.shape[2]
     images = max(1, CHUNK_BYTES // (OH * OW * K * x.itemsize))
@@ -59,7 +60,7 @@ def _column_chunks(x, w, OH, OW):
 
 
 @kernel
-def _im2col(x, KH, SH, SW, columns):
+def _im2col(x: Floats, KH: int, SH: int, SW: int, columns: Floats) -> None:
     """Copy the pixels under each kernel position to a row.  x (N,H,W*C) -> columns (N,OH,OW,KH,KW*C); SW in values."""
     N, OH, OW, _, run = columns.shape
     for n in range(N):
@@ -74,7 +75,7 @@ def _im2col(x, KH, SH, SW, columns):
 
 
 @kernel
-def _col2im(dcolumns, KH, SH, SW, dx):
+def _col2im(dcolumns: Floats, KH: int, SH: int, SW: int, dx: Floats) -> None:
     """Add each row back to the pixels it was copied from: the transpose of ``_im2col``.  Overwrites dx (N,H,W*C)."""
     N, OH, OW, _, run = dcolumns.shape
     for n in range(N):
@@ -89,21 +90,21 @@ def _col2im(dcolumns, KH, SH, SW, dx):
 
 
 @kernel
-def _add_bias(rows, b):
-    """rows += b, in place; NumPy would go by way of a buffer."""
+def _add_bias(rows: Floats, b: Floats) -> None:
+    """rows += b, in place; NumPy would use a buffer."""
     N, F = rows.shape
     for n in range(N):
         for f in range(F):
             rows[n, f] += b[f]
 
 
-def _rows(x):
-    """See images (N,H,W,C) as rows of values (N,H,W*C)."""
+def _rows(x: Floats) -> Floats:
+    """View images (N,H,W,C) as rows of values (N,H,W*C)."""
     N, H, W, C = x.shape
     return x.reshape(N, H, W * C)
 
 
-def conv2d_forward(x, w, b, out, stride):
+def conv2d_forward(x: Floats, w: Floats, b: Floats, out: Floats, stride: Pair) -> None:
     """See ``reference.conv2d_forward``."""
     _, OH, OW, F = out.shape
     KH, KW, C, _ = w.shape
@@ -115,7 +116,9 @@ def conv2d_forward(x, w, b, out, stride):
         _add_bias(products, b)
 
 
-def conv2d_backward(dout, x, w, dx, dw, db, stride):
+def conv2d_backward(
+    dout: Floats, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats, stride: Pair
+) -> None:
     """See ``reference.conv2d_backward``."""
     _, OH, OW, F = dout.shape
     KH, KW, C, _ = w.shape
@@ -131,17 +134,17 @@ def conv2d_backward(dout, x, w, dx, dw, db, stride):
         dw += dw_of_chunk.reshape(dw.shape)
         db += dout_rows.sum(axis=0)
         if dx is not None:
-            np.matmul(dout_rows, w.reshape(-1, F).T, out=columns)  # the rows are used: dcolumns take their place
+            np.matmul(dout_rows, w.reshape(-1, F).T, out=columns)  # dcolumns, in the memory of the rows
             _col2im(by_kernel_row, KH, SH, SW * C, _rows(dx[first:last]))
 
 
-def dense_forward(x, w, b, out):
+def dense_forward(x: Floats, w: Floats, b: Floats, out: Floats) -> None:
     """See ``reference.dense_forward``."""
     np.matmul(x, w, out=out)
     _add_bias(out, b)
 
 
-def dense_backward(dout, x, w, dx, dw, db):
+def dense_backward(dout: Floats, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats) -> None:
     """See ``reference.dense_backward``."""
     np.matmul(x.T, dout, out=dw)
     if dx is not None:
@@ -149,67 +152,65 @@ def dense_backward(dout, x, w, dx, dw, db):
     np.sum(dout, axis=0, out=db)
 
 
-def _flat(*arrays):
-    return [array.reshape(-1) for array in arrays]
-
-
 @kernel
-def _relu_forward(x, out):
+def _relu_forward(x: Floats, out: Floats) -> None:
     zero = x.dtype.type(0)
     for i in range(x.size):
-        # "not <=" and not ">": the comparison is false for NaN, which must come through.
+        # "not <=" instead of ">": a comparison with NaN is false, and NaN must come through.
         out[i] = x[i] if not x[i] <= zero else zero
 
 
-def relu_forward(x, out):
+def relu_forward(x: Floats, out: Floats) -> None:
     """See ``reference.relu_forward``."""
-    _relu_forward(*_flat(x, out))
+    _relu_forward(*flat(x, out))
 
 
 @kernel
-def _relu_backward(dout, out, dx):
+def _relu_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     one = dout.dtype.type(1)
     zero = dout.dtype.type(0)
     for i in range(dout.size):
         dx[i] = dout[i] * (one if out[i] > zero else zero)
 
 
-def relu_backward(dout, out, dx):
+def relu_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     """See ``reference.relu_backward``."""
-    _relu_backward(*_flat(dout, out, dx))
+    _relu_backward(*flat(dout, out, dx))
 
 
 @kernel
-def _leaky_relu(x, sign, slope, out):
+def _leaky_relu(x: Floats, sign: Floats, slope: Scalar, out: Floats) -> None:
     one, zero = x.dtype.type(1), x.dtype.type(0)
     for i in range(x.size):
         out[i] = x[i] * (one if sign[i] > zero else slope)
 
 
-def leaky_relu_forward(x, slope, out):
+def leaky_relu_forward(x: Floats, slope: float, out: Floats) -> None:
     """See ``reference.leaky_relu_forward``."""
-    _leaky_relu(*_flat(x, x), x.dtype.type(slope), *_flat(out))
+    values, result = flat(x, out)
+    _leaky_relu(values, values, x.dtype.type(slope), result)
 
 
-def leaky_relu_backward(dout, out, slope, dx):
+def leaky_relu_backward(dout: Floats, out: Floats, slope: float, dx: Floats) -> None:
     """See ``reference.leaky_relu_backward``."""
-    _leaky_relu(*_flat(dout, out), dout.dtype.type(slope), *_flat(dx))
+    gradients, sign, result = flat(dout, out, dx)
+    _leaky_relu(gradients, sign, dout.dtype.type(slope), result)
 
 
 @kernel
-def _tanh_backward(dout, out, dx):
+def _tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     one = dout.dtype.type(1)
     for i in range(dout.size):
         dx[i] = dout[i] * (one - out[i] * out[i])
 
 
-def tanh_backward(dout, out, dx):
+def tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     """See ``reference.tanh_backward``."""
-    _tanh_backward(*_flat(dout, out, dx))
+    _tanh_backward(*flat(dout, out, dx))
 
 
 @kernel
-def _sigmoid_of_exp(x, out):
+def _sigmoid_of_exp(x: Floats, out: Floats) -> None:
     """Turn exp(-abs(x)), which ``out`` holds, into the sigmoid of x."""
     one, zero = x.dtype.type(1), x.dtype.type(0)
     for i in range(x.size):
@@ -217,46 +218,47 @@ def _sigmoid_of_exp(x, out):
         out[i] = (one if x[i] >= zero else e) / (one + e)
 
 
-def sigmoid_forward(x, out):
+def sigmoid_forward(x: Floats, out: Floats) -> None:
     """See ``reference.sigmoid_forward``.  NumPy's exp() is vectorised; Numba's calls the C library for each number."""
     np.abs(x, out=out)
     np.negative(out, out=out)
     np.exp(out, out=out)
-    _sigmoid_of_exp(*_flat(x, out))
+    _sigmoid_of_exp(*flat(x, out))
 
 
 @kernel
-def _sigmoid_backward(dout, out, dx):
+def _sigmoid_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     one = dout.dtype.type(1)
     for i in range(dout.size):
         dx[i] = dout[i] * out[i] * (one - out[i])
 
 
-def sigmoid_backward(dout, out, dx):
+def sigmoid_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     """See ``reference.sigmoid_backward``."""
-    _sigmoid_backward(*_flat(dout, out, dx))
+    _sigmoid_backward(*flat(dout, out, dx))
 
 
 @kernel
-def _dropout(x, u, out, rate, scale):
+def _dropout(x: Floats, u: Floats, out: Floats, rate: Scalar, scale: Scalar) -> None:
     zero = x.dtype.type(0)
     for i in range(x.size):
         out[i] = x[i] * (scale if u[i] >= rate else zero)
 
 
-def dropout_forward(x, u, rate, out):
+def dropout_forward(x: Floats, u: Floats, rate: float, out: Floats) -> None:
     """See ``reference.dropout_forward``."""
     dtype = x.dtype.type
-    _dropout(*_flat(x, u, out), dtype(rate), dtype(1 / (1 - rate)))
+    values, numbers, dropped = flat(x, u, out)
+    _dropout(values, numbers, dropped, dtype(rate), dtype(1 / (1 - rate)))
 
 
-def dropout_backward(dout, u, rate, dx):
+def dropout_backward(dout: Floats, u: Floats, rate: float, dx: Floats) -> None:
     """See ``reference.dropout_backward``."""
     dropout_forward(dout, u, rate, dx)
 
 
 @kernel
-def _maxpool2d_forward(x, out, which, PH, PW, SH, SW):
+def _maxpool2d_forward(x: Floats, out: Floats, which: AnyArray, PH: int, PW: int, SH: int, SW: int) -> None:
     """Take the windows' largest values, all channels of a window together."""
     N, OH, OW, C = out.shape
     for n in range(N):
@@ -278,7 +280,7 @@ def _maxpool2d_forward(x, out, which, PH, PW, SH, SW):
                             winner[c] = k
 
 
-def maxpool2d_forward(x, out, which, window, stride):
+def maxpool2d_forward(x: Floats, out: Floats, which: AnyArray | None, window: Pair, stride: Pair) -> None:
     """See ``reference.maxpool2d_forward``."""
     if which is None:
         which = scratch("which", out.shape, np.min_scalar_type(window[0] * window[1] - 1))
@@ -286,7 +288,7 @@ def maxpool2d_forward(x, out, which, window, stride):
 
 
 @kernel
-def _maxpool2d_backward(dout, which, dx, PH, PW, SH, SW):
+def _maxpool2d_backward(dout: Floats, which: AnyArray, dx: Floats, PH: int, PW: int, SH: int, SW: int) -> None:
     """Visit each window's positions in turn and add its gradient where the position is the winner's."""
     N, OH, OW, C = dout.shape
     zero = dout.dtype.type(0)
@@ -303,13 +305,13 @@ def _maxpool2d_backward(dout, which, dx, PH, PW, SH, SW):
                         dpixel[c] += gradient[c] if winner[c] == k else zero
 
 
-def maxpool2d_backward(dout, which, dx, window, stride):
+def maxpool2d_backward(dout: Floats, which: AnyArray, dx: Floats, window: Pair, stride: Pair) -> None:
     """See ``reference.maxpool2d_backward``."""
     _maxpool2d_backward(dout, which, dx, *window, *stride)
 
 
 @kernel
-def _averagepool2d_forward(x, out, PH, PW, SH, SW):
+def _averagepool2d_forward(x: Floats, out: Floats, PH: int, PW: int, SH: int, SW: int) -> None:
     """Add up each window's pixels, all channels together."""
     N, OH, OW, C = out.shape
     size = x.dtype.type(PH * PW)
@@ -327,13 +329,13 @@ def _averagepool2d_forward(x, out, PH, PW, SH, SW):
                     total[c] /= size
 
 
-def averagepool2d_forward(x, out, window, stride):
+def averagepool2d_forward(x: Floats, out: Floats, window: Pair, stride: Pair) -> None:
     """See ``reference.averagepool2d_forward``."""
     _averagepool2d_forward(x, out, *window, *stride)
 
 
 @kernel
-def _averagepool2d_backward(dout, dx, PH, PW, SH, SW):
+def _averagepool2d_backward(dout: Floats, dx: Floats, PH: int, PW: int, SH: int, SW: int) -> None:
     N, OH, OW, C = dout.shape
     share = dout.dtype.type(1) / dout.dtype.type(PH * PW)
     for n in range(N):
@@ -348,13 +350,13 @@ def _averagepool2d_backward(dout, dx, PH, PW, SH, SW):
                             dpixel[c] += gradient[c] * share
 
 
-def averagepool2d_backward(dout, dx, window, stride):
+def averagepool2d_backward(dout: Floats, dx: Floats, window: Pair, stride: Pair) -> None:
     """See ``reference.averagepool2d_backward``."""
     _averagepool2d_backward(dout, dx, *window, *stride)
 
 
 @kernel
-def _add_up_columns(x, total):
+def _add_up_columns(x: Floats, total: Float64s) -> None:
     M, C = x.shape
     for m in range(M):
         for c in range(C):
@@ -362,7 +364,7 @@ def _add_up_columns(x, total):
 
 
 @kernel
-def _add_up_squares(x, mean, total):
+def _add_up_squares(x: Floats, mean: Floats, total: Float64s) -> None:
     M, C = x.shape
     for m in range(M):
         for c in range(C):
@@ -370,31 +372,33 @@ def _add_up_squares(x, mean, total):
             total[c] += difference * difference
 
 
-def batchnorm_statistics(x, mean, var):
+def batchnorm_statistics(x: Floats, mean: Floats, var: Floats) -> None:
     """See ``reference.batchnorm_statistics``."""
     M, C = x.shape
     totals = np.zeros((2, C))
     _add_up_columns(x, totals[0])
-    mean[...] = totals[0] / M  # not in the compiled loop: its 1/M would be rounded, and a constant have a variance
+    mean[...] = totals[0] / M  # not in the loop, where 1/M is rounded and a constant has a variance
     _add_up_squares(x, mean, totals[1])
     var[...] = totals[1] / M
 
 
 @kernel
-def _batchnorm_forward(x, mean, scale, beta, out):
+def _batchnorm_forward(x: Floats, mean: Floats, scale: Floats, beta: Floats, out: Floats) -> None:
     M, C = x.shape
     for m in range(M):
         for c in range(C):
             out[m, c] = (x[m, c] - mean[c]) * scale[c] + beta[c]
 
 
-def batchnorm_forward(x, mean, var, gamma, beta, eps, out):
+def batchnorm_forward(
+    x: Floats, mean: Floats, var: Floats, gamma: Floats, beta: Floats, eps: float, out: Floats
+) -> None:
     """See ``reference.batchnorm_forward``."""
     _batchnorm_forward(x, mean, gamma / np.sqrt(var + x.dtype.type(eps)), beta, out)
 
 
 @kernel
-def _batchnorm_sums(dout, x, mean, scale, dgamma, dbeta):
+def _batchnorm_sums(dout: Floats, x: Floats, mean: Floats, scale: Floats, dgamma: Floats, dbeta: Floats) -> None:
     M, C = x.shape
     along_xhat, along_one = np.zeros(C), np.zeros(C)
     for m in range(M):
@@ -407,7 +411,16 @@ def _batchnorm_sums(dout, x, mean, scale, dgamma, dbeta):
 
 
 @kernel
-def _batchnorm_dx(dout, x, mean, scale, gamma, mean_along_xhat, mean_dout, dx):
+def _batchnorm_dx(
+    dout: Floats,
+    x: Floats,
+    mean: Floats,
+    scale: Floats,
+    gamma: Floats,
+    mean_along_xhat: Floats,
+    mean_dout: Floats,
+    dx: Floats,
+) -> None:
     M, C = x.shape
     for m in range(M):
         for c in range(C):
@@ -415,7 +428,17 @@ def _batchnorm_dx(dout, x, mean, scale, gamma, mean_along_xhat, mean_dout, dx):
             dx[m, c] = gamma[c] * scale[c] * (dout[m, c] - mean_dout[c] - xhat * mean_along_xhat[c])
 
 
-def batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
+def batchnorm_backward(
+    dout: Floats,
+    x: Floats,
+    mean: Floats,
+    var: Floats,
+    gamma: Floats,
+    eps: float,
+    dx: Floats | None,
+    dgamma: Floats,
+    dbeta: Floats,
+) -> None:
     """See ``reference.batchnorm_backward``."""
     scale = 1 / np.sqrt(var + x.dtype.type(eps))
     _batchnorm_sums(dout, x, mean, scale, dgamma, dbeta)
@@ -424,7 +447,9 @@ def batchnorm_backward(dout, x, mean, var, gamma, eps, dx, dgamma, dbeta):
 
 
 @kernel
-def _softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
+def _softmax_cross_entropy_forward(
+    logits: Floats, labels: Ints, smoothing: Scalar, log_probs: Floats, losses: Floats
+) -> None:
     N, C = logits.shape
     one = logits.dtype.type(1)
     per_class = one / logits.dtype.type(C)
@@ -443,17 +468,21 @@ def _softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses)
             mean += log_probs[n, c] * per_class
         spread = smoothing if labels[n] < C else one
         losses[n] = -(one - smoothing) * log_probs[n, labels[n]] if labels[n] < C else one - one
-        if spread > 0:  # for nothing times infinity is no number
+        if spread > 0:  # 0 * inf is NaN
             losses[n] -= spread * mean
 
 
-def softmax_cross_entropy_forward(logits, labels, smoothing, log_probs, losses):
+def softmax_cross_entropy_forward(
+    logits: Floats, labels: Ints, smoothing: float, log_probs: Floats, losses: Floats
+) -> None:
     """See ``reference.softmax_cross_entropy_forward``."""
     _softmax_cross_entropy_forward(logits, labels, logits.dtype.type(smoothing), log_probs, losses)
 
 
 @kernel
-def _softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
+def _softmax_cross_entropy_backward(
+    log_probs: Floats, labels: Ints, of: int, smoothing: Scalar, dlogits: Floats
+) -> None:
     N, C = log_probs.shape
     one = log_probs.dtype.type(1)
     per_class, share = one / log_probs.dtype.type(C), one / log_probs.dtype.type(of)
@@ -465,13 +494,13 @@ def _softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
             dlogits[n, labels[n]] -= (one - smoothing) * share
 
 
-def softmax_cross_entropy_backward(log_probs, labels, of, smoothing, dlogits):
+def softmax_cross_entropy_backward(log_probs: Floats, labels: Ints, of: int, smoothing: float, dlogits: Floats) -> None:
     """See ``reference.softmax_cross_entropy_backward``."""
     _softmax_cross_entropy_backward(log_probs, labels, of, log_probs.dtype.type(smoothing), dlogits)
 
 
 @kernel
-def _gather_images(images, index, scale, shift, out):
+def _gather_images(images: AnyArray, index: Ints, scale: Scalar, shift: Scalar, out: Floats) -> None:
     for i in range(index.size):
         source = images[index[i]]
         target = out[i]
@@ -479,82 +508,26 @@ def _gather_images(images, index, scale, shift, out):
             target[p] = source[p] * scale + shift
 
 
-def gather_images(images, index, scale, shift, out):
+def gather_images(images: AnyArray, index: Ints, scale: float, shift: float, out: Floats) -> None:
     """See ``reference.gather_images``."""
     dtype = out.dtype.type
-    flat, rows = images.reshape(len(images), -1), out.reshape(len(out), -1)
-    if flat.shape[1] != rows.shape[1] or len(index) != len(rows):  # compiled code looks at no bounds
-        raise ShapeError(f"gather: {len(index)} images of {flat.shape[1]} pixels don't fill {rows.shape}")
-    _gather_images(flat, index, dtype(scale), dtype(shift), rows)
+    pixels, rows = images.reshape(len(images), -1), out.reshape(len(out), -1)
+    if pixels.shape[1] != rows.shape[1] or len(index) != len(rows):  # compiled code checks no bounds
+        raise ShapeError(f"gather: {len(index)} images of {pixels.shape[1]} pixels don't fill {rows.shape}")
+    _gather_images(pixels, index, dtype(scale), dtype(shift), rows)
 
 
-def augment_images(*arguments):
+def augment_images(
+    images: AnyArray,
+    index: Ints,
+    numbers: Ints,
+    key: np.uint64,
+    augmentation: Strengths,
+    scale: float,
+    shift: float,
+    out: Floats,
+) -> None:
     """See ``reference_augment.augment_images``."""
-    from numcnn.kernels.fast import augment  # here: who only reads pictures can do without
+    from numcnn.kernels.fast import augment  # noqa: PLC0415  (inference needn't load its kernels)
 
-    augment.augment_images(*arguments)
-
-
-def _share_parameters(step, arrays, *arguments):
-    """Call a compiled function on shares of flat ``arrays``, which have one size."""
-
-    def share(_, first, last):
-        step(*(array[first:last] for array in arrays), *arguments)
-
-    the_team().share(arrays[0].size, share, least=LEAST_PARAMETERS)
-
-
-@kernel
-def _add(array, other):
-    for i in range(array.size):
-        array[i] += other[i]
-
-
-def add(array, other):
-    """See ``reference.add``."""
-    _share_parameters(_add, (array, other))
-
-
-@kernel
-def _average_step(average, params, rate):
-    for i in range(average.size):
-        average[i] += rate * (params[i] - average[i])
-
-
-def average_step(average, params, rate):
-    """See ``reference.average_step``."""
-    _share_parameters(_average_step, (average, params), params.dtype.type(rate))
-
-
-@kernel
-def _sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, shrink):
-    for i in range(params.size):
-        v = momentum * velocity[i] + grads[i]
-        velocity[i] = v
-        direction = grads[i] + momentum * v if nesterov else v
-        params[i] = params[i] - shrink * decay[i] * params[i] - lr * direction
-
-
-def sgd_step(params, grads, velocity, decay, lr, momentum, nesterov, weight_decay):
-    """See ``reference.sgd_step``."""
-    dtype = params.dtype.type
-    arguments = dtype(lr), dtype(momentum), nesterov, dtype(lr * weight_decay)
-    _share_parameters(_sgd_step, (params, grads, velocity, decay), *arguments)
-
-
-@kernel
-def _adam_step(params, grads, m, v, decay, rate, root, beta1, beta2, eps, shrink):
-    one = params.dtype.type(1)
-    for i in range(params.size):
-        g = grads[i]
-        m[i] += (one - beta1) * (g - m[i])
-        v[i] += (one - beta2) * (g * g - v[i])
-        params[i] = params[i] - shrink * decay[i] * params[i] - rate * m[i] / (np.sqrt(v[i]) * root + eps)
-
-
-def adam_step(params, grads, m, v, decay, step, lr, beta1, beta2, eps, weight_decay):
-    """See ``reference.adam_step``.  The two bias corrections are the same for all parameters: taken out of the loop."""
-    dtype = params.dtype.type
-    rate, root = dtype(lr / (1 - beta1**step)), dtype(1 / np.sqrt(1 - beta2**step))
-    arguments = rate, root, dtype(beta1), dtype(beta2), dtype(eps), dtype(lr * weight_decay)
-    _share_parameters(_adam_step, (params, grads, m, v, decay), *arguments)
+    augment.augment_images(images, index, numbers, key, augmentation, scale, shift, out)

@@ -1,36 +1,41 @@
-"""One picture through a network, with as little as possible around the arithmetic: for drawing pads and cameras.
+"""One picture through a network with minimal overhead around the arithmetic: for drawing pads and cameras.
 
-A *stage* is a compiled kernel with all its arguments, so that a picture is read by calling the stages in turn.  Weights
-are turned into the form that the kernels want once (``conv_weights``, ``dense_weights``), so stages don't see later
-changes, and the stages of several threads share them.
+A *stage* is a compiled kernel with all its arguments bound: calling the stages in turn reads a picture.  Weights are
+converted to the kernels' layout once (``conv_weights``, ``dense_weights``), so stages don't see later changes, and the
+stages of several threads share them.
 """
 
 import functools
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
+from numcnn.kernels.arrays import AnyArray, Floats, Ints
 from numcnn.kernels.buffers import zeros
 from numcnn.kernels.fast import conv_relu_pool, ops
 from numcnn.kernels.fast.jit import kernel
 from numcnn.kernels.fast.simd import LANES, load, multiply_add, store
-from numcnn.kernels.fused_shapes import forward_way
+from numcnn.kernels.fused_shapes import Shape, forward_way
+
+Stage: TypeAlias = Callable[[], None]
 
 
-def gather_stage(images, scale, shift, out):
+def gather_stage(images: AnyArray, scale: float, shift: float, out: Floats) -> Stage:
     """Return the stage that writes images (1,H,W) * scale + shift to out (1,H,W,1)."""
     dtype = out.dtype.type
     flat = images.reshape(1, -1), np.zeros(1, np.intp)
     return functools.partial(ops._gather_images, *flat, dtype(scale), dtype(shift), out.reshape(1, -1))
 
 
-def _aligned(w):
+def _aligned(w: Floats) -> Floats:
     weights = zeros(w.shape, w.dtype)
     weights[...] = w
     return weights.reshape(-1)
 
 
-def conv_weights(w, windows):
-    """Return what ``conv_relu_pool_stage`` wants of weights (KH,KW,C,F), for so many pooled windows in an image."""
+def conv_weights(w: Floats, windows: int) -> Floats:
+    """Convert weights (KH,KW,C,F) for ``conv_relu_pool_stage``, with ``windows`` pooled windows in an image."""
     if forward_way(w.shape, windows) != "winograd":
         return _aligned(w)
     _, _, C, F = w.shape
@@ -39,11 +44,10 @@ def conv_weights(w, windows):
     return u
 
 
-def conv_relu_pool_stage(x, w_shape, weights, b, out):
-    """Return the stage for ``reference.conv_relu_pool_forward`` of one picture, for shapes that suit the block."""
-    _, H, W, C = x.shape
-    F = w_shape[3]
-    _, PH, PW, _ = out.shape
+def conv_relu_pool_stage(x: Floats, w_shape: Shape, weights: Floats, b: Floats, out: Floats) -> Stage:
+    """Return the stage for ``reference.conv_relu_pool_forward`` of one picture, for shapes that the kernel supports."""
+    shape = conv_relu_pool.geometry(x, w_shape, out)
+    _, _, _, C, _, _, F, PH, PW = shape
     which = zeros((out.size,), np.uint8)
     arguments = x.reshape(-1), weights, b, out.reshape(-1), which
     if forward_way(w_shape, PH * PW) == "winograd":
@@ -52,18 +56,18 @@ def conv_relu_pool_stage(x, w_shape, weights, b, out):
         arguments += v, m
     else:
         block = conv_relu_pool.direct_kernel(w_shape)
-    return functools.partial(block, *arguments, 1, H, W, C, F, PH, PW)
+    return functools.partial(block, *arguments, shape)
 
 
 @functools.cache
-def _dense(columns):
+def _dense(columns: int) -> Callable[..., None]:
     """Return the kernel that takes ``columns`` registers of outputs at a time."""
 
     @kernel
-    def dense(x, w, b, out, alive, relu):
-        """out = x w + b, and ReLU of it if ``relu``.  x (D,), w (D*F,), out (F,); alive (D,) is for the places of x."""
+    def dense(x: Floats, w: Floats, b: Floats, out: Floats, alive: Ints, relu: bool) -> None:
+        """out = x w + b, and ReLU of it if ``relu``.  x (D,), w (D*F,), out (F,); alive (D,): scratch for indices."""
         F = out.size
-        # About half of what a ReLU lets through is zero: the weights that would be multiplied by it aren't even read.
+        # About half of a ReLU's outputs are zero: their weights aren't even read.
         count = 0
         for i in range(x.size):
             alive[count] = i
@@ -71,7 +75,8 @@ def _dense(columns):
         for f in range(0, F, columns * LANES):
             total = load(b, f, columns)
             for j in range(count):
-                total = multiply_add(total, x[alive[j]], load(w, alive[j] * F + f, columns))
+                i: int = alive[j]
+                total = multiply_add(total, x[i], load(w, i * F + f, columns))
             store(out, f, total)
         if relu:
             for f in range(F):
@@ -81,8 +86,8 @@ def _dense(columns):
 
 
 @kernel
-def _dense_few(x, w, b, out, relu):
-    """The same for a few outputs that fill no registers."""
+def _dense_few(x: Floats, w: Floats, b: Floats, out: Floats, relu: bool) -> None:
+    """Do as ``dense``, for outputs that don't fill registers."""
     F = out.size
     for f in range(F):
         out[f] = b[f]
@@ -94,12 +99,12 @@ def _dense_few(x, w, b, out, relu):
             out[f] = max(out[f], out.dtype.type(0))
 
 
-def dense_weights(w):
-    """Return what ``dense_stage`` wants of weights (D,F)."""
+def dense_weights(w: Floats) -> Floats:
+    """Convert weights (D,F) for ``dense_stage``."""
     return _aligned(w)
 
 
-def dense_stage(x, weights, b, out, relu):
+def dense_stage(x: Floats, weights: Floats, b: Floats, out: Floats, relu: bool) -> Stage:
     """Return the stage for a dense layer, x (1,D) to out (1,F), with ReLU if ``relu``."""
     arguments = x.reshape(-1), weights, b, out.reshape(-1)
     columns = next((n for n in (8, 4, 2, 1) if out.size % (n * LANES) == 0), 0)

@@ -1,0 +1,262 @@
+"""What every layer is: the contract with its network, and the names by which weights files know layers.
+
+A layer learns its input's shape once (``build``), gets its parameters' arrays from the network, and then runs
+``forward`` and ``backward``.  It owns the arrays it returns: they hold until its next call, so copy what you want to
+keep.  Shapes in docstrings are complete: N images, H x W pixels, C channels, F filters, OH x OW outputs, D features.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from numcnn.errors import ConfigError, ShapeError
+from numcnn.kernels.arrays import AnyArray, Floats
+from numcnn.kernels.buffers import zeros
+from numcnn.kernels.protocol import Kernels
+from numcnn.nn.checks import check_array, check_result
+from numcnn.nn.initializers import Initializer, register
+
+Shape: TypeAlias = tuple[int, ...]  # of one image, without N
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """One parameter array of a layer: offsets, views, checkpoint keys and the weight-decay mask follow from these."""
+
+    name: str
+    shape: Shape
+    init: str | Initializer  # a name in INITIALIZERS, or f(rng, shape) -> array
+    decay: bool
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """One array that a layer learns otherwise than by gradients, such as a running mean; it starts at ``initial``.
+
+    It is saved, loaded and copied like a parameter.
+    """
+
+    name: str
+    shape: Shape
+    initial: float = 0.0
+
+
+# What a layer's ``_build`` returns: its output's shape, and the arrays it wants.
+Built: TypeAlias = tuple[Shape, list[ParamSpec | StateSpec]]
+
+
+class Layer(ABC):
+    """What every layer is.  A subclass writes ``_build``, ``_forward`` and ``_backward``.
+
+    Once built it has: ``name`` ("conv1"), ``in_shape`` and ``out_shape`` (of one image), ``dtype``, ``specs`` and
+    ``state_specs``, ``params`` and ``grads`` (name -> array), ``state`` and ``next_state`` (name -> array), ``kernels``
+    (the back-end), ``rng`` (for dropout).
+
+    State: a forward pass only reads ``state``; a training forward may write the new values into ``next_state``, which
+    begins as a copy.  The network adopts it at the end of the backward pass.  When a batch is cut into shards, each
+    shard has its own ``next_state`` and the new state is their mean, weighted by their numbers of images: choose state
+    that may be averaged.
+    """
+
+    # What the first layer of a kind is called in a network, less the 1; None: the class's name in lower case.
+    short_name: ClassVar[str | None] = None
+    in_network = False  # a layer keeps the memory of one network, so it can't be in two
+    # Behave as in inference, also when training is True: keep what backward needs, but change no state, drop nothing
+    # and normalise by running statistics.  So the network differentiates what it answers: see ``input_gradient``.
+    frozen = False
+
+    in_shape: Shape
+    out_shape: Shape
+    dtype: "np.dtype[Any]"
+    kernels: Kernels
+    rng: np.random.Generator
+
+    def __init__(self) -> None:
+        self.name = type(self).__name__
+        self.specs: list[ParamSpec] = []
+        self.state_specs: list[StateSpec] = []
+        self.params: dict[str, Floats] = {}
+        self.grads: dict[str, Floats] = {}
+        self.state: dict[str, Floats] = {}
+        self.next_state: dict[str, Floats] = {}
+        self._buffers: dict[str, AnyArray] = {}
+        self._saved: Any = None  # what ``_forward`` keeps for ``_backward``
+        self._n: int | None = None  # how many images the last training forward had
+
+    # What a subclass writes
+
+    @abstractmethod
+    def _build(self, in_shape: Shape) -> Built:
+        """Return the output's shape and a list of ParamSpec and StateSpec, for an input of ``in_shape``.
+
+        Shapes are of one image.  Raise ShapeError for an input that doesn't suit.
+        """
+
+    @abstractmethod
+    def _forward(self, x: Floats, training: bool) -> Floats:
+        """Return the output; when training, keep in ``self._saved`` what ``_backward`` needs."""
+
+    @abstractmethod
+    def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:
+        """Fill ``self.grads`` and return dx, or None when it isn't needed."""
+
+    def flops(self) -> int:
+        """Return the floating-point operations of one image's forward pass; a multiply-add counts two."""
+        return 0
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as a dict that JSON can hold: ``type(self)(**config)`` makes a twin.
+
+        An initialiser that is a function stays one here; ``Network.save`` writes its name.
+        """
+        names = inspect.signature(type(self)).parameters
+        missing = [name for name in names if not hasattr(self, name)]
+        if missing:
+            raise ConfigError(
+                f"{type(self).__name__} takes {missing[0]} but has no attribute {missing[0]}; keep it in __init__ "
+                f"(self.{missing[0]} = {missing[0]}) or write config()"
+            )
+        return {name: getattr(self, name) for name in names}
+
+    # What a network calls
+
+    def build(self, in_shape: Iterable[int], dtype: npt.DTypeLike, name: str | None = None) -> Shape:
+        """Fix the geometry for images of ``in_shape``, and the dtype.  Return the shape of one output."""
+        self.name = name or self.name
+        self.in_shape, self.dtype = tuple(in_shape), np.dtype(dtype)
+        self.out_shape, self.specs, self.state_specs = _checked_build(type(self), self._build(self.in_shape))
+        self.forget()
+        return self.out_shape
+
+    def forward(self, x: Floats, training: bool = False) -> Floats:
+        """Compute the output (N, *out_shape) of x (N, *in_shape).  ``training`` keeps what backward needs.
+
+        Raises ShapeError (a ValueError) for another rank, size or dtype.
+        """
+        if not hasattr(self, "kernels"):
+            raise ConfigError(f"{self.name} is not built yet; put it into a Network")
+        check_array(self.name, "input", x, self.in_shape, self.dtype)
+        if training:
+            self._n = len(x)
+            for name, values in self.state.items():
+                self.next_state[name][...] = values
+        out = self._forward(np.ascontiguousarray(x), training)
+        check_result(self.name, f"{type(self).__name__}._forward", out, (len(x), *self.out_shape), self.dtype)
+        return out
+
+    def backward(self, dout: Floats, need_dx: bool = True) -> Floats | None:
+        """Turn dout (N, *out_shape) into dx (N, *in_shape) and overwrite ``grads``.  Follows a training forward."""
+        if self._n is None:
+            raise ShapeError(f"{self.name}: backward needs a forward(x, training=True) before it")
+        check_array(self.name, "gradient", dout, self.out_shape, self.dtype)
+        if len(dout) != self._n:
+            raise ShapeError(f"{self.name}: gradient is of {len(dout)} images; the forward before it had {self._n}")
+        dx = self._backward(np.ascontiguousarray(dout), need_dx)
+        if need_dx:
+            check_result(self.name, f"{type(self).__name__}._backward", dx, (self._n, *self.in_shape), self.dtype)
+        return dx
+
+    def forget(self) -> None:
+        """Forget the last forward, and free all buffers: a backward needs another forward first."""
+        self._buffers, self._saved, self._n = {}, None, None
+
+    # Memory for a subclass
+
+    def buffer(self, purpose: str, shape: Shape, dtype: npt.DTypeLike | None = None) -> AnyArray:
+        """Return the first ``shape[0]`` rows of the array kept for ``purpose``, allocated again only when too small."""
+        array = self._buffers.get(purpose)
+        if array is None or len(array) < shape[0] or array.shape[1:] != shape[1:]:
+            array = self._buffers[purpose] = zeros(shape, dtype or self.dtype)
+        return array[: shape[0]]
+
+    def _out(self, n: int, training: bool) -> Floats:
+        """Return the output buffer for n images.  Inference has its own, so it never disturbs a training step."""
+        return self.buffer("out" if training else "inference out", (n, *self.out_shape))
+
+    def _dx(self, n: int) -> Floats:
+        return self.buffer("dx", (n, *self.in_shape))
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def _checked_build(
+    kind: type[Layer],
+    built: object,
+) -> tuple[Shape, list[ParamSpec], list[StateSpec]]:
+    """Return output shape, parameters and state apart, of what ``_build`` returned; raise ConfigError."""
+    method = f"{kind.__name__}._build"
+    try:
+        shape, specs = cast(Any, built)
+        shape, specs = tuple(int(size) for size in shape), list(specs)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{method} returned {built!r}; wants the output's shape and a list of ParamSpec and StateSpec"
+        ) from None
+    params = [spec for spec in specs if isinstance(spec, ParamSpec)]
+    state = [spec for spec in specs if isinstance(spec, StateSpec)]
+    if len(params) + len(state) < len(specs):
+        raise ConfigError(f"{method} returned {specs!r}; wants a list of ParamSpec and StateSpec")
+    names: list[str] = [spec.name for spec in specs]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{method} gives a name twice: {', '.join(names)}")
+    return shape, params, state
+
+
+# What a weights file calls the layers, and which class each is.
+LAYERS: dict[str, type[Layer]] = {}
+
+LayerClass = TypeVar("LayerClass", bound=type[Layer])
+
+
+def register_layer(cls: LayerClass) -> LayerClass:
+    """Let ``load`` find a Layer subclass by its name in a weights file; return it, so this is a class decorator too.
+
+    Raises ConfigError when another layer has that name.
+    """
+    if not _is_layer_class(cls):
+        raise ConfigError(f"register_layer got {cls!r}; wants a subclass of numcnn.Layer")
+    register(LAYERS, cls, "layer")
+    return cls
+
+
+def _is_layer_class(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Layer)
+
+
+def layer_from(arguments: Mapping[str, Any], known: Mapping[str, Any]) -> Layer:
+    """Return the layer that a weights file describes: its "type", a name in ``known``, and its arguments."""
+    arguments = dict(arguments)
+    kind = arguments.pop("type")
+    if kind not in known:
+        raise ConfigError(
+            f"layer type {kind!r} is unknown; this numcnn knows {', '.join(sorted(known))}; "
+            "for a layer of your own: numcnn.register_layer(cls), or load(path, layers={name: cls})"
+        )
+    if not _is_layer_class(known[kind]):
+        raise ConfigError(f"layers has {kind!r}: {known[kind]!r}; wants a subclass of numcnn.Layer")
+    return known[kind](**arguments)
+
+
+def checked_layers(layers: Iterable[Any]) -> list[Layer]:
+    """Return layers as a list; ConfigError for what can't be in a network, or is in one already."""
+    checked = list(layers)
+    for i, layer in enumerate(checked):
+        if not isinstance(layer, Layer):
+            raise ConfigError(f"layer {i} is {layer!r}; wants a Layer, such as Dense(10)")
+        if not hasattr(layer, "next_state"):
+            raise ConfigError(f"layer {i}: {type(layer).__name__}.__init__ doesn't call super().__init__(), as it must")
+        if any(layer is other for other in checked[:i]):
+            raise ConfigError(f"layer {i}, {layer!r}, is in the network twice; it keeps one memory: make two layers")
+        if layer.in_network:
+            raise ConfigError(
+                f"layer {i}, {layer!r}, is in another network already; make new layers, or copy the whole network "
+                "with network.copy()"
+            )
+    return checked

@@ -1,0 +1,115 @@
+"""Progress on the screen: a bar in a terminal or a notebook, and a line after each epoch."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from numcnn.nn.network import Network
+from numcnn.training.config import TrainConfig
+from numcnn.training.monitor import Monitor, TrainState
+from numcnn.training.optim import Optimizer
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+# The bar, within 80 columns, its postfix included.  A notebook draws a bar of its own in place of {bar}.
+BAR = "{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}, {remaining} left{postfix}"
+NOTEBOOK_BAR = BAR.replace("{bar:10}", "{bar}")
+
+
+class Progress(Monitor):
+    """A bar in a terminal or a notebook, and a line after each epoch, on stderr; nothing when ``quiet``."""
+
+    def __init__(self, config: TrainConfig, quiet: bool = False) -> None:
+        self.config, self.quiet = config, quiet
+        self._bar: tqdm[Any] | None = None
+
+    def on_start(self, network: Network, state: TrainState, images_per_epoch: int) -> None:
+        """Open the bar; that of a resumed run starts where the run was."""
+        if self.quiet:
+            return
+        from tqdm.auto import tqdm  # noqa: PLC0415  (importing numcnn doesn't load tqdm)
+
+        self._bar = tqdm(
+            total=self.config.epochs * images_per_epoch,
+            initial=state.epoch * images_per_epoch + state.seen,
+            unit="img",
+            unit_scale=True,
+            disable=None,  # outside a notebook: no bar where stderr isn't a terminal
+            leave=False,
+            bar_format=BAR if sys.stderr.isatty() else NOTEBOOK_BAR,
+        )
+
+    def on_batch(self, state: TrainState, images: int, loss: float, accuracy: float) -> None:
+        """Advance the bar."""
+        if self._bar is not None and not self._bar.disable:
+            self._bar.set_description(f"epoch {state.epoch + 1}/{self.config.epochs}", refresh=False)
+            self._bar.set_postfix_str(f"loss {loss:.4f} acc {accuracy:.2%}", refresh=False)
+            self._bar.update(images)
+
+    def on_epoch(self, network: Network, optimizer: Optimizer, state: TrainState, best: bool) -> None:
+        """Print the epoch's line."""
+        row = state.history[-1]
+        validation = ""
+        if row["val_accuracy"] is not None:
+            mark = " *" if best else ""
+            validation = f"  validation {row['val_accuracy']:.2%}{mark}"
+        self.say(
+            f"epoch {row['epoch']:>2}/{self.config.epochs}  loss {row['train_loss']:.4f} "
+            f"accuracy {row['train_accuracy']:.2%}{validation}  {row['images_per_second']:,.0f} img/s"
+        )
+
+    def on_end(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr, above the bar."""
+        if self.quiet:
+            return
+        if self._bar is not None and not self._bar.disable:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+class Together(Monitor):
+    """Several monitors as one: each is called in turn, and each may stop the run."""
+
+    def __init__(self, *monitors: Monitor) -> None:
+        self._monitors = monitors
+        self.watch_gradients = any(monitor.watch_gradients for monitor in monitors)
+
+    def on_start(self, network: Network, state: TrainState, images_per_epoch: int) -> None:
+        """See ``Monitor.on_start``."""
+        for monitor in self._monitors:
+            monitor.on_start(network, state, images_per_epoch)
+
+    def on_batch(self, state: TrainState, images: int, loss: float, accuracy: float) -> None:
+        """See ``Monitor.on_batch``."""
+        for monitor in self._monitors:
+            monitor.on_batch(state, images, loss, accuracy)
+
+    def on_kept(self, network: Network, state: TrainState) -> None:
+        """See ``Monitor.on_kept``."""
+        for monitor in self._monitors:
+            monitor.on_kept(network, state)
+
+    def on_epoch(self, network: Network, optimizer: Optimizer, state: TrainState, best: bool) -> None:
+        """See ``Monitor.on_epoch``."""
+        for monitor in self._monitors:
+            monitor.on_epoch(network, optimizer, state, best)
+
+    def on_interrupt(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:
+        """See ``Monitor.on_interrupt``."""
+        for monitor in self._monitors:
+            monitor.on_interrupt(network, optimizer, state)
+
+    def on_end(self) -> None:
+        """See ``Monitor.on_end``."""
+        for monitor in self._monitors:
+            monitor.on_end()
+
+    def should_stop(self) -> bool:
+        """See ``Monitor.should_stop``."""
+        return any([monitor.should_stop() for monitor in self._monitors])

@@ -1,0 +1,252 @@
+"""A run from beginning to end: build a new one or load one that was stopped, train it, finish it into a run card."""
+
+import contextlib
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+from numcnn import data
+from numcnn.data.batches import Examples
+from numcnn.data.dataset import KEYWORDS, Dataset
+from numcnn.data.download import to_stderr
+from numcnn.errors import ConfigError, DataError, DivergedError
+from numcnn.evaluation.calibration import refusal_threshold
+from numcnn.evaluation.metrics import Evaluation
+from numcnn.kernels.thread_team import use_threads
+from numcnn.nn.models import make_layers
+from numcnn.nn.network import Network, load
+from numcnn.training.config import TrainConfig
+from numcnn.training.loop import fit
+from numcnn.training.monitor import TrainState
+from numcnn.training.optim import make_optimizer
+from numcnn.training.run_folder import Document, Run, RunFolder, new_folder, versions
+
+DRY_RUN_STEPS = 2
+
+# The run card's figures of the test set, and their names in ``metrics.Evaluation``.
+TESTED = {
+    "test_accuracy": "accuracy",
+    "test_interval": "interval",
+    "test_loss": "loss",
+    "test_images": "n",
+    "test_calibration_error": "calibration_error",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out.  Only ``threads`` can change the weights, in their last digits.
+
+    data_dir: MNIST's folder.  threads: None for one per processor or, in a resumed run, as many as before.
+    quiet: no progress; report: prints a line.  command: the command line, for the run card.
+    began: when the run's time starts to count, by ``time.perf_counter``.
+    """
+
+    data_dir: str | Path | None = None
+    threads: int | None = None
+    quiet: bool = False
+    report: Callable[[str], object] = to_stderr
+    command: str = ""
+    began: float = field(default_factory=time.perf_counter)
+
+
+@dataclass
+class Session:
+    """A run with its data, ready to train: ``open_folder``, ``train``, ``finish``, ``draw``, in this order."""
+
+    run: Run
+    dataset: Dataset
+    train_set: Examples
+    validation_set: Examples
+    threads: int
+    options: Options
+    files: RunFolder | None = None
+
+    def dry_run(self) -> float:
+        """Take a few steps and write nothing.  Return the mean loss."""
+        config = replace(self.run.config, epochs=1, schedule="constant", lr=1e-6)
+        index = self.train_set.index[: DRY_RUN_STEPS * config.batch_size]
+        return fit(self.run.network, replace(self.train_set, index=index), None, config).history[-1]["train_loss"]
+
+    def open_folder(self, out: str | Path | None = None) -> RunFolder:
+        """Make a folder for a new run: ``out``, or the first free one in runs/.  Return the monitor that writes there.
+
+        Raises ConfigError.
+        """
+        run, options = self.run, self.options
+        if run.folder is None:
+            run.folder = new_folder(out, f"{self.dataset.name}-{run.config.model}")
+        self.files = RunFolder(
+            run.folder,
+            run.config,
+            run.info,
+            dataset_argument=run.dataset_argument,
+            watch_gradients=run.watch_gradients,
+            quiet=options.quiet,
+            earlier_seconds=time.perf_counter() - options.began + run.seconds,
+        )
+        return self.files
+
+    def train(self) -> TrainState:
+        """Train to the end, or until the run folder's monitor stops.  Raises DivergedError."""
+        run, files = self.run, self.files or self.open_folder()
+        try:
+            optimizer = make_optimizer(run.network, run.config, run.moments)
+            return fit(
+                run.network,
+                self.train_set,
+                self.validation_set,
+                run.config,
+                monitor=files,
+                state=run.state,
+                optimizer=optimizer,
+            )
+        except BaseException as error:
+            if isinstance(error, DivergedError):
+                files.discard_useless_best()
+            with contextlib.suppress(OSError):
+                files.folder.rmdir()  # works only if the run has written nothing
+            raise
+
+    def finish(self) -> tuple[Document, Evaluation | None]:
+        """Calibrate the kept weights on validation images, read the test set once with them, write the run card.
+
+        Return the card and the evaluation on the test set, None with ``test=False``.
+        """
+        run, dataset, files = self.run, self.dataset, self.files or self.open_folder()
+        config, held_out, history = run.config, self.validation_set, run.state.history
+        network = load(files.best, backend=config.backend)
+        network.fuse = config.fuse
+        if len(held_out):
+            probabilities = network.calibrate(held_out.images[held_out.index], held_out.labels[held_out.index])
+            if config.outliers:
+                files.info["refuse_below"] = refusal_threshold(probabilities.max(axis=1))
+        test = network.evaluate(dataset.test_images, dataset.test_labels) if config.test else None
+        tested = {key: getattr(test, name) if test else None for key, name in TESTED.items()}
+        result = {**network.info["result"], **{key: tested[key] for key in ("test_accuracy", "test_loss")}}
+        files.save_best(network, result)
+        trained_seconds = sum(row["seconds"] for row in history)
+        card = {
+            **tested,
+            "temperature": network.temperature,
+            "val_accuracy": result["val_accuracy"],
+            "val_loss": result["val_loss"],
+            "best_epoch": result["epoch"],
+            "epochs": run.state.epoch,
+            "images_per_second": sum(row["seconds"] * row["images_per_second"] for row in history) / trained_seconds,
+            "seconds": time.perf_counter() - files.began,
+            "peak_memory_mb": peak_memory_mb(),
+            "dataset": dataset.name,
+            "dataset_source": dataset.source,
+            "dataset_sha256": run.info["dataset_sha256"],
+            "weights": str(files.best),
+            "model": config.model,
+            "parameters": network.params.size,
+            "seed": config.seed,
+            "threads": self.threads,
+            "config": config.to_json(),
+            "command": self.options.command,
+            "versions": versions(),
+            "system": f"{platform.system()} {platform.machine()}",
+        }
+        files.write_card(card)
+        return card, test
+
+    def draw(self) -> None:
+        """Draw the curves; the session's data is gone afterwards."""
+        files = self.files or self.open_folder()
+        del self.dataset, self.train_set, self.validation_set  # matplotlib takes as much memory as the images
+        files.draw(self.run.state.history)
+
+
+def new_session(
+    config: TrainConfig, dataset: str | Path, options: Options, *, watch_gradients: bool = False
+) -> Session:
+    """Load the data set and build a network for it.  Raises ConfigError, DataError."""
+    threads = use_threads(options.threads)
+    # That generated digits replace MNIST is reported even when quiet.
+    found = _load_data(dataset, config, options, report=dataset == "auto" or not options.quiet)
+    if found.train_labels.max(initial=0) >= found.classes and not config.outliers:
+        raise ConfigError(f"the data set {found.name} contains non-digits; add `preset='pad'`, or `outliers=True`")
+    train, held_out = _split(found, config)
+    run = Run(
+        network=_new_network(found, train, config),
+        config=config,
+        info=_info(found, config, threads),
+        dataset_argument=found.name if str(dataset) in KEYWORDS else str(Path(dataset).resolve()),
+        watch_gradients=watch_gradients,
+    )
+    return Session(run, found, train, held_out, threads, options)
+
+
+def resumed_session(run: Run, options: Options) -> Session:
+    """Load the data of a run that was stopped, as ``run_folder.load_run`` returns it.
+
+    Raises DataError if the data is not that with which the run began.
+    """
+    threads = use_threads(run.info["threads"] if options.threads is None else options.threads)
+    found = _load_data(run.dataset_argument, run.config, options, report=not options.quiet)
+    if found.sha256 != run.info["dataset_sha256"]:
+        raise DataError(
+            f"the data set {found.name} isn't the one that the run in {run.folder} began with "
+            f"({run.info['dataset']}, SHA-256 {run.info['dataset_sha256'][:12]}...); bring that one back"
+        )
+    return Session(run, found, *_split(found, run.config), threads, options)
+
+
+def _load_data(dataset: str | Path, config: TrainConfig, options: Options, *, report: bool) -> Dataset:
+    return data.load(
+        dataset,
+        options.data_dir,
+        seed=config.seed,
+        limit=config.limit,
+        backend=config.backend,
+        report=options.report if report else lambda line: None,
+    )
+
+
+def _split(dataset: Dataset, config: TrainConfig) -> tuple[Examples, Examples]:
+    """Return training and validation examples, both from the training set."""
+    train, held_out = dataset.split(config.val, config.seed)
+    images, labels = dataset.train_images, dataset.train_labels
+    return Examples(images, labels, train), Examples(images, labels, held_out)
+
+
+def _new_network(dataset: Dataset, train: Examples, config: TrainConfig) -> Network:
+    """Build the network for the data set's images, normalised by their mean and standard deviation."""
+    return Network(
+        make_layers(config.model, dataset.classes, config.dropout),
+        (*dataset.train_images.shape[1:], 1),
+        backend=config.backend,
+        seed=config.seed,
+        normalisation=train.normalisation(),
+        fuse=config.fuse,
+    )
+
+
+def _info(dataset: Dataset, config: TrainConfig, threads: int) -> Document:
+    """Return what the weights file says of how it was made.  No times: equal runs write equal bytes."""
+    return {
+        "model": config.model,
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "config": config.to_json(),
+        "threads": threads,
+        "versions": versions(),
+    }
+
+
+def peak_memory_mb() -> float | None:
+    """Return the most memory (MB, resident) that this process has used so far; None if the system doesn't say."""
+    if resource is None:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
