@@ -27,7 +27,7 @@ class Stage(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Insight:
+class Inspection:
     """What a network makes of a picture, from front to back."""
 
     image: AnyArray  # (28,28), as the network read it
@@ -46,8 +46,8 @@ class Insight:
         return int(self.logits.argsort(kind="stable")[-2])
 
 
-def look(network: Network, image: Pictures) -> Insight:
-    """Return the ``Insight`` into how a network reads one picture: see ``Network.logits`` for what that may be."""
+def inspect_picture(network: Network, image: Pictures) -> Inspection:
+    """Return the ``Inspection`` of one picture, given in any form that ``Network.logits`` takes."""
     (picture,) = network.as_pictures(image)
     walk = [(layer, out[0]) for layer, out in network.activations(picture) if type(layer) is not Dropout]
     kinds = [type(layer) for layer, _ in walk]
@@ -57,7 +57,7 @@ def look(network: Network, image: Pictures) -> Insight:
         if type(maker) in _KINDS and i + 1 < len(walk) and kinds[i + 1] is not ReLU:
             stages.append(Stage(_KINDS[type(maker)], maker, out))
     logits = walk[-1][1]
-    return Insight(picture, tuple(stages), logits, network.probabilities(logits[None])[0])
+    return Inspection(picture, tuple(stages), logits, network.probabilities(logits[None])[0])
 
 
 def saliency(network: Network, image: Pictures, answer: int, other: int) -> Floats:

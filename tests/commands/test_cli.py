@@ -538,7 +538,7 @@ def test_evaluate_tells_what_corruptions_cost(run_folder, tmp_path):
     spoilt = result["corruptions"]
     assert spoilt["n"] == 60 and len(spoilt["corruptions"]) == 15
     assert spoilt["clean"] == {"accuracy": result["accuracy"], "interval": result["interval"]}
-    accuracies = [share["accuracy"] for share in spoilt["corruptions"].values()]
+    accuracies = [found["accuracy"] for found in spoilt["corruptions"].values()]
     low, high = spoilt["mean"]["interval"]
     assert spoilt["mean"]["accuracy"] == pytest.approx(np.mean(accuracies)) and low < np.mean(accuracies) < high
     for name in ("corruptions.png", "mistakes.png"):

@@ -74,7 +74,7 @@ def set_bias(data):
 
 
 DAMAGE = {
-    "not ours": (lambda m: m.pop("meta.json"), "it holds no meta.json, so it isn't a numcnn weights file"),
+    "of another program": (lambda m: m.pop("meta.json"), "it holds no meta.json, so it isn't a numcnn weights file"),
     "meta is no JSON": (lambda m: m.update({"meta.json": b"{"}), "its meta.json cannot be read"),
     "meta is a list": (lambda m: m.update({"meta.json": b"[]"}), "it isn't a numcnn weights file"),
     "meta is not text": (lambda m: m.update({"meta.json": b"\xff\xfe\x00"}), "its meta.json cannot be read"),

@@ -95,7 +95,7 @@ class Allocations(Monitor):
 def test_a_hundred_steps_allocate_no_array(optimizer, recipe):
     images, labels = draw_digits(600, 11)
     network = Network(make_layers("canonical"), seed=1, normalisation=(0.13, 0.31))
-    monitor = Allocations(15, 115)  # by then every thread has had a share, and has made its scratch memory
+    monitor = Allocations(15, 115)  # by then every thread has had a shard and made its scratch memory
     config = TrainConfig(epochs=1, batch_size=128, clip=1.0, optimizer=optimizer, **recipe)
     try:
         fit(network, (np.tile(images, (25, 1, 1)), np.tile(labels, 25)), None, config, monitor=monitor)

@@ -52,15 +52,15 @@ def test_fit_shows_a_bar_on_a_terminal():
         network.fit(np.zeros((40, 28, 28), np.uint8), np.arange(40) % 10, epochs=2, verbose=True)
     """
     termios = pytest.importorskip("termios")
-    ours, theirs = os.openpty()
-    termios.tcsetwinsize(ours, (24, 80))
-    with running("-c", code, stderr=theirs) as process:
-        os.close(theirs)
+    parent_end, child_end = os.openpty()
+    termios.tcsetwinsize(parent_end, (24, 80))
+    with running("-c", code, stderr=child_end) as process:
+        os.close(child_end)
         shown = b""
-        while part := _read(ours):
+        while part := _read(parent_end):
             shown += part
         assert process.wait() == 0, shown
-    os.close(ours)
+    os.close(parent_end)
     text = shown.decode()
     assert "0%|" in text and "img/s" in text and "epoch  2/2  loss" in text
 
