@@ -467,7 +467,7 @@ def load(
         try:
             network = _from_meta(stored.meta, backend, {**LAYERS, **(layers or {})}, most_parameters=stored.values)
         except (NumcnnError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path}: its architecture makes no network ({error})") from error
+            raise CheckpointError(f"{path}: its architecture is no valid network ({error})") from error
         for name, values in {**network.named_arrays(network.params), **network.named_state()}.items():
             values[...] = stored.read(name, values.shape)
     return network

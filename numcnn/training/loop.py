@@ -53,7 +53,7 @@ def fit(
 ) -> TrainState:
     """Train ``network`` in place with the settings in ``config``.  Return the TrainState, with a row for each epoch.
 
-    train, validation: ``Examples`` or pairs (images, labels).  monitor: called as training goes on.
+    train, validation: ``Examples`` or pairs (images, labels).  monitor: called during training.
     verbose: show a progress bar in a terminal or a notebook, and a line after each epoch.
     state, optimizer: those of a stopped run, to resume it; the result is that of an uninterrupted run.
     ``numcnn/walkthrough.py`` shows on one page what a step computes, forward and backward, layer by layer.  Here the

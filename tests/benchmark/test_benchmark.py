@@ -284,7 +284,7 @@ def test_a_missing_peer_is_listed_where_nobody_was_named(measured):
     assert "jax: not installed (jax, jaxlib)" in report.to_text(missing).splitlines()
 
 
-def test_a_missing_peer_that_was_named_is_told_first(monkeypatch, capsys, digits):
+def test_a_missing_peer_that_was_named_is_reported_first(monkeypatch, capsys, digits):
     monkeypatch.setattr(Contestant, "missing_packages", lambda self: ["jax"] if self.peer == "jax" else [])
     assert bench("--peers", "jax", "--dataset", digits) == 2
     hint = "not installed: jax; to install: pip install -e '.[bench]'"
@@ -459,7 +459,7 @@ def test_memory_is_the_processs_own_not_that_of_who_started_it():
         whole_runs._peak_memory([sys.executable, "-c", "import sys; sys.exit(3)", "", ""], SHORT)
 
 
-def test_whole_runs_are_told_as_mean_and_standard_deviation():
+def test_whole_runs_are_reported_as_mean_and_standard_deviation():
     runs = [{"seconds": s, "test_accuracy": a} for s, a in ((7.0, 0.990), (8.0, 0.991), (9.0, 0.992))]
     summary = whole_runs._summary(runs)
     assert (summary["seconds"], summary["seconds_std"]) == (8, 1)
@@ -472,7 +472,7 @@ def test_whole_runs_are_told_as_mean_and_standard_deviation():
     assert rows[1][1:] == rows[0][1:] and rows[2] == ("numcnn's share of PyTorch's time", "0.333", "", "")
 
 
-def test_how_many_seeds_reached_the_goal_is_told(measured):
+def test_how_many_seeds_reached_the_goal_is_reported(measured):
     one = whole_runs._summary([{"seconds": 7.0, "test_accuracy": 0.98}])
     two = whole_runs._summary([{"seconds": 7.0, "test_accuracy": a} for a in (0.99, 0.98)])
     lines = report.notes({**measured[0], "time_to_99": one, "peers": {"pytorch": {"time_to_99": two}}})

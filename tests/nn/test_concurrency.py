@@ -53,7 +53,7 @@ def in_threads(*works):
 
 
 def wrong_answers(call, sizes, seed, calls):
-    """Return a work: make so many calls of mixed sizes, some with one picture, and count those answered otherwise."""
+    """Return a job that makes so many calls of mixed sizes, some with one picture, and counts the wrong answers."""
     images = pictures(max(sizes))
     want = {n: np.array(call(images[:n])) for n in sizes}
     # Large batches are rare: most calls are short, so that they meet in all ways.

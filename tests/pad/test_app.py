@@ -553,9 +553,9 @@ GO_ON = {
 
 
 @pytest.mark.parametrize("go_on", GO_ON.values(), ids=GO_ON)
-def test_what_to_do_next_is_told_until_it_is_done_but_what_went_wrong_for_longer(pad, tmp_path, go_on):
+def test_what_to_do_next_is_shown_until_it_is_done_but_what_went_wrong_for_longer(pad, tmp_path, go_on):
     drop(pad, tmp_path / "one.png")
-    assert "draw or clear to go on" in words(pad)
+    assert "draw or clear to continue" in words(pad)
     go_on(pad)
     assert pad.scene.toast is None
     press(pad, pygame.K_t)
@@ -697,14 +697,16 @@ def test_it_learns_in_the_background_and_shows_before_and_after(open_pad, weight
     while pad.scene.progress:
         shares.append(pad.scene.progress[1])
         pad.step()
-    assert shares == sorted(shares) and set(shares) & {round(0.01 * i, 2) for i in range(30, 100)}  # steps are told
+    assert shares == sorted(shares) and set(shares) & {
+        round(0.01 * i, 2) for i in range(30, 100)
+    }  # every step is reported
     settle(pad)
-    assert words(pad).startswith("learnt 1 digit in ") and "your digits: " in words(pad) and " → " in words(pad)
+    assert words(pad).startswith("learned 1 digit in ") and "your digits: " in words(pad) and " → " in words(pad)
     assert pad.scene.progress is None and pad.scene.note == "your weights"
-    learnt = numcnn.load(store.personal_weights(), backend="reference")
+    learned = numcnn.load(store.personal_weights(), backend="reference")
     image = pad.scene.reading.image
-    np.testing.assert_allclose(pad.scene.reading.inspection.probabilities, learnt.predict_proba(image)[0], atol=1e-6)
-    assert np.abs(learnt.params - network.params).max() > 0
+    np.testing.assert_allclose(pad.scene.reading.inspection.probabilities, learned.predict_proba(image)[0], atol=1e-6)
+    assert np.abs(learned.params - network.params).max() > 0
 
 
 def test_closing_the_pad_ends_what_it_is_learning(open_pad, weights, tmp_path, home):
@@ -714,7 +716,7 @@ def test_closing_the_pad_ends_what_it_is_learning(open_pad, weights, tmp_path, h
     tasks.learn()
     process = wait_for(lambda: tasks._learner, "learning to begin")._process
     tasks.close([])
-    assert process.poll() not in (None, 0)  # killed: it was not waited for until it had learnt
+    assert process.poll() not in (None, 0)  # killed: it was not waited for until it had learned
     assert not tasks.progress and not store.personal_weights().exists()
 
 

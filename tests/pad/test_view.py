@@ -103,12 +103,12 @@ def test_the_canvas_lies_in_the_middle_and_goes_there_and_back():
     assert x == pytest.approx(sheet.left)
 
 
-def test_every_button_has_a_word_a_tip_and_a_picture_and_the_keys_are_told():
+def test_every_button_has_a_word_a_tip_and_a_picture_and_the_keys_are_listed():
     names = {name for name in BUTTONS if name}
     assert names == set(WORDS) == set(TIPS) == set(STROKES)
-    told = " ".join(key for key, _ in KEYS)
+    listed = " ".join(key for key, _ in KEYS)
     for key in ("E", "C", "S", "F", "W", "U", "T", "B", "D", "H", "Esc", "Ctrl Z", "[", "0 to 9"):
-        assert key in told
+        assert key in listed
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -346,9 +346,7 @@ def test_the_inside_goes_from_the_picture_to_ten_probabilities(model, size):
     for box in boxes:
         assert box.width > text and box.height > 0
         assert len(box.collidelistall(boxes)) == 1  # itself
-        assert (
-            rect.inflate(4, 4).contains(box) or min(size) < 600
-        )  # where there is little room it is drawn all the same
+        assert rect.inflate(4, 4).contains(box) or min(size) < 600  # it is drawn even where there is little room
 
 
 def test_the_inside_shows_the_maps_the_network_has():
