@@ -329,7 +329,7 @@ class _Transfer:
 
 
 def _chunks(answer: requests.Response) -> Iterator[bytes]:
-    """Yield an answer's bytes as they are sent.  Raises _Broken when they end early or stall."""
+    """Yield a response's bytes as they arrive.  Raises _Broken when they end early or stall."""
     from urllib3.exceptions import HTTPError  # noqa: PLC0415  (comes with requests)
 
     chunks = answer.raw.stream(CHUNK, decode_content=False)

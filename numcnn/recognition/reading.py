@@ -59,7 +59,7 @@ class Explanation:
     """Why a digit was read as ``answer`` and not as ``runner_up``.
 
     saliency (28,28), -1..1: positive where ink speaks for the answer, in fractions of the largest magnitude.
-    square: where these 28x28 pixels lie on the canvas; None for a dot.
+    square: the position of these 28x28 pixels on the canvas; None for a dot.
     """
 
     answer: int
@@ -136,7 +136,7 @@ def check_network(network: Network) -> Network:
 
 
 def square_of(strokes: Sequence[npt.ArrayLike], image: Bytes) -> Box | None:
-    """Return where the 28x28 picture of a digit lies on the canvas; None for a dot.  strokes: list of (n,2)."""
+    """Return the position of a digit's 28x28 picture on the canvas; None for a dot.  strokes: list of (n,2)."""
     points = np.concatenate([np.asarray(stroke, np.float64) for stroke in strokes])
     fitted = raster.fit(strokes)
     extent = np.ptp(points, axis=0).max()

@@ -190,7 +190,7 @@ def test_several_seeds_without_the_test_set_are_reported_by_validation(run_folde
     captured = capsys.readouterr()
     assert captured.out.startswith(f"validation accuracy on {data.name}, 2 seeds:\nmean ")
     assert "test accuracy" not in captured.out
-    assert "the test set was not read (--no-test): no gallery of what all misread" in captured.out
+    assert "the test set was not read (--no-test): no gallery of images that all misread" in captured.out
     assert re.search(r"^seed 1: validation accuracy \d", captured.err, re.MULTILINE)
     found = json.loads((tmp_path / "several" / "seeds.json").read_text())
     assert found["val_accuracy"]["n"] == 2 and "test_accuracy" not in found and "wrong_by_all" not in found
