@@ -130,6 +130,17 @@ def test_predict_prepares_a_file_a_pil_image_and_a_colour_array_alike(colour, tm
     np.testing.assert_array_equal(network.logits(small_rgb), network.logits(preprocess.prepare(small_rgb)))
 
 
+def test_predict_prepares_each_file_and_pil_image_of_a_list(colour, tmp_path):
+    path, network = tmp_path / "digit.png", small()
+    Image.fromarray(colour).save(path)
+    dark_on_light = Image.fromarray(255 - preprocess.prepare(colour))  # 28 x 28 pixels: NumPy could stack them
+    for several in ([dark_on_light, dark_on_light], (path, dark_on_light), [str(path), path]):
+        want = np.concatenate([network.logits(one) for one in several])
+        np.testing.assert_allclose(network.logits(several), want, rtol=1e-5)
+    with pytest.raises(DataError, match=r"nothing\.png: no such file"):
+        network.predict([path, tmp_path / "nothing.png"])
+
+
 @pytest.mark.parametrize(
     "shape", [(90, 80), (90, 80, 1), (2, 28, 28, 3), (2, 90, 80), (28,), (3, 28, 30), (28, 28, 2), ()]
 )
