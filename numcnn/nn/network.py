@@ -357,7 +357,7 @@ class Network:
         settings: epochs, batch_size, optimizer, lr ... : the fields of ``config.TrainConfig`` except those that choose
         network and data.  See ``numcnn.training.loop.fit``: the one training loop.
         """
-        from numcnn.training.config import FOR_COMMAND_LINE, TrainConfig  # noqa: PLC0415  (the door upwards)
+        from numcnn.training.config import FOR_COMMAND_LINE, TrainConfig, names_of_settings  # noqa: PLC0415  (the door upwards)
         from numcnn.training.loop import fit  # noqa: PLC0415  (the door upwards)
 
         for name in settings:
@@ -365,6 +365,9 @@ class Network:
                 raise ConfigError(
                     f"fit takes no {name}: the network, the images and validation=... decide that already"
                 )
+            if name not in names_of_settings():
+                known = ", ".join(known for known in names_of_settings() if known not in FOR_COMMAND_LINE)
+                raise ConfigError(f"fit has no setting {name}; it has {known}")
         config = TrainConfig(**cast(dict[str, Any], settings))
         return fit(self, (images, labels), validation, config, monitor=monitor, verbose=verbose)
 
@@ -392,7 +395,7 @@ class Network:
 
     def copy(self, dtype: npt.DTypeLike | None = None, backend: str | Kernels | None = None) -> Network:
         """Return a twin with the same parameters, in another dtype or on another back-end if given."""
-        twin = Network.__new__(Network)
+        twin = type(self).__new__(type(self))
         twin.__setstate__(self.__getstate__(), dtype=dtype, backend=backend)
         return twin
 
@@ -420,7 +423,7 @@ class Network:
         layers = [kind(**config) for kind, config in state["layers"]]
         changes: dict[str, Any] = {"dtype": dtype, "backend": backend}
         settings = {**state["settings"], **{name: value for name, value in changes.items() if value is not None}}
-        self.__init__(layers, seed=None, **settings)
+        Network.__init__(self, layers, seed=None, **settings)  # a subclass's own may take other arguments
         self.params[...], self.state[...] = state["params"], state["state"]
         self.rng.bit_generator.state = state["rng"]
         self.info, self.temperature = dict(state["info"]), state["temperature"]
@@ -458,6 +461,8 @@ def load(
     layers: name -> class, for types of layer that aren't numcnn's own and weren't given to ``register_layer``.
     Raises CheckpointError, with the path, when there is no such file or something is wrong with it.
     """
+    if not isinstance(layers, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance] (a list is a likely slip)
+        raise ConfigError(f"load got layers={layers!r}; wants a dict, name -> class: layers={{'MyLayer': MyLayer}}")
     path = checkpoint.find_weights(path)
     with checkpoint.Checkpoint(path) as stored:
         try:
