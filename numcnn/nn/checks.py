@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -109,6 +110,16 @@ def checked_dtype(dtype: npt.DTypeLike) -> "np.dtype[Any]":
     if checked is None or checked not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ConfigError(f"dtype is {dtype!r}; wants float32 or float64")
     return checked
+
+
+def checked_input_shape(shape: Iterable[int]) -> tuple[int, ...]:
+    """Return the shape of one image as a tuple; ConfigError unless it is of whole numbers, 1 or more."""
+    wants = "whole numbers, 1 or more, such as (28, 28, 1): one image's shape, without N"
+    try:
+        sizes = tuple(shape)
+    except TypeError:
+        raise ConfigError(f"input_shape is {shape!r}; wants {wants}") from None
+    return tuple(whole_number("input_shape", size, wants=wants) for size in sizes)
 
 
 def checked_normalisation(normalisation: tuple[float, float]) -> tuple[float, float]:

@@ -17,7 +17,13 @@ from numcnn.evaluation.calibration import fit_temperature
 from numcnn.kernels.arrays import AnyArray, Floats, Ints
 from numcnn.kernels.protocol import Kernels
 from numcnn.nn import checkpoint, pixels, summary
-from numcnn.nn.checks import checked_dtype, checked_normalisation, checked_seed, checked_temperature
+from numcnn.nn.checks import (
+    checked_dtype,
+    checked_input_shape,
+    checked_normalisation,
+    checked_seed,
+    checked_temperature,
+)
 from numcnn.nn.data_parallel import Batch, Readers, Replicas, count_shards, on_threads, with_gradients
 from numcnn.nn.flat_arrays import FlatArrays
 from numcnn.nn.layer import LAYERS, Layer, checked_layers, layer_from
@@ -77,7 +83,7 @@ class Network:
         """
         self.dtype = checked_dtype(dtype)
         self.layers = checked_layers(layers)
-        self.input_shape = tuple(input_shape)
+        self.input_shape = checked_input_shape(input_shape)
         self.normalisation = checked_normalisation(normalisation)
         self.seed = checked_seed(seed)
         self.info: dict[str, Any] = {}
