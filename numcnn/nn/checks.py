@@ -124,7 +124,10 @@ def checked_input_shape(shape: Iterable[int]) -> tuple[int, ...]:
 
 def checked_normalisation(normalisation: tuple[float, float]) -> tuple[float, float]:
     """Return (mean, std) as floats; ConfigError unless both are finite and std is above 0."""
-    mean, std = (float(value) for value in normalisation)
+    try:
+        mean, std = (float(value) for value in normalisation)
+    except (TypeError, ValueError):
+        raise ConfigError(f"normalisation is {normalisation!r}; wants a pair (mean, std)") from None
     if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
         raise ConfigError(f"normalisation is ({mean}, {std}); wants a finite mean and a standard deviation above 0")
     return mean, std

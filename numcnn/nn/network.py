@@ -280,6 +280,8 @@ class Network:
     def _read(self, image: Pictures, kernels: Kernels) -> Floats:
         """Return one picture, checked, as the first layer's input: (1, *input_shape)."""
         images = np.ascontiguousarray(readable(self.as_pictures(image), self.dtype))
+        if len(images) != 1:
+            raise ShapeError(f"got {len(images)} pictures; wants one")
         x = np.empty((1, *self.input_shape), self.dtype)
         return PixelReader(self.normalisation, kernels).read(images, np.arange(1), x)
 

@@ -173,7 +173,7 @@ def _as_examples(examples: Pairs, network: Network, outliers: bool = False) -> E
     if not isinstance(examples, Examples):
         if not isinstance(examples, (tuple, list)) or len(examples) != 2:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise DataError(f"validation is a {type(examples).__name__}; wants a pair (images, labels)")
-        examples = Examples.all_of(*examples)
+        examples = Examples.all_of(network.check_images(examples[0]), examples[1])
     images, labels = network.check_images(examples.images), np.atleast_1d(examples.labels)
     if len(images) == 0 or len(images) != len(labels):
         raise DataError(f"there are {len(images)} images and {len(labels)} labels; wants as many of both, 1 or more")

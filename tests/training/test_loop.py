@@ -437,6 +437,12 @@ def test_unequal_numbers_of_images_and_labels_are_refused():
             small().fit(images, labels)
 
 
+def test_a_single_picture_is_a_training_set():
+    network = small()
+    network.fit(np.zeros((28, 28), np.uint8), [3], epochs=1)
+    assert network.predict(np.zeros((28, 28), np.uint8)).shape == (1,)
+
+
 def test_a_validation_set_that_is_no_pair_is_refused():
     images, labels = np.zeros((5, 28, 28), np.uint8), np.zeros(5, int)
     for wrong in (images, (images, labels, labels)):
