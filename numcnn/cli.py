@@ -22,11 +22,11 @@ from numcnn.errors import ConfigError, DivergedError, NumcnnError
 from numcnn.kernels import on_compilation
 
 COMMANDS = {
-    "train": "train a network on MNIST, generated digits or a data set of your own",
+    "train": "train a network on MNIST, generated digits or your own data set",
     "evaluate": "measure a network: accuracy, confusion matrix, plots",
     "predict": "read the digits in pictures",
     "draw": "open the drawing pad",
-    "learn": "learn your own handwriting from the digits that you labelled in the pad",
+    "learn": "learn your handwriting from the digits that you labelled in the pad",
     "gradcheck": "compare every gradient with numeric differences",
     "bench": "measure speed beside the frameworks that are installed",
 }

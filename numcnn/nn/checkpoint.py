@@ -56,7 +56,8 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], meta: Map
             archive.writestr(_member("meta.json"), text)
             for name, array in arrays.items():
                 with archive.open(_member(f"{name}.npy"), "w") as member:
-                    np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+                    # (Not ascontiguousarray: it makes a scalar an array of one value.)
+                    np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
     except OSError as error:
         raise CheckpointError(
             f"cannot write {path}: {error.strerror or error}; check the folder and the space left"

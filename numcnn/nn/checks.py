@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -111,9 +112,22 @@ def checked_dtype(dtype: npt.DTypeLike) -> "np.dtype[Any]":
     return checked
 
 
+def checked_input_shape(shape: Iterable[int]) -> tuple[int, ...]:
+    """Return the shape of one image as a tuple; ConfigError unless it is of whole numbers, 1 or more."""
+    wants = "whole numbers, 1 or more, such as (28, 28, 1): one image's shape, without N"
+    try:
+        sizes = tuple(shape)
+    except TypeError:
+        raise ConfigError(f"input_shape is {shape!r}; wants {wants}") from None
+    return tuple(whole_number("input_shape", size, wants=wants) for size in sizes)
+
+
 def checked_normalisation(normalisation: tuple[float, float]) -> tuple[float, float]:
     """Return (mean, std) as floats; ConfigError unless both are finite and std is above 0."""
-    mean, std = (float(value) for value in normalisation)
+    try:
+        mean, std = (float(value) for value in normalisation)
+    except (TypeError, ValueError):
+        raise ConfigError(f"normalisation is {normalisation!r}; wants a pair (mean, std)") from None
     if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
         raise ConfigError(f"normalisation is ({mean}, {std}); wants a finite mean and a standard deviation above 0")
     return mean, std

@@ -19,7 +19,7 @@ from numcnn.kernels.buffers import zeros
 from numcnn.kernels.protocol import Kernels
 from numcnn.nn import fusion
 from numcnn.nn.flat_arrays import FlatArrays
-from numcnn.nn.layer import Layer
+from numcnn.nn.layer import Layer, settings_of
 from numcnn.nn.losses import SoftmaxCrossEntropy
 
 # FLOP of a forward pass that make one more thread worthwhile: about 7 MNIST images.
@@ -80,12 +80,18 @@ class Replica:
         self.drawing = [step for step in self.steps if isinstance(step, DrawsNumbers)]
         self.grads, self.next_state = grads, next_state
         self.kernels: Kernels | None = None
+        # Copies of layers, which follow the layers' own settings: a dropout's rate may change between two runs.
+        self._followers = [pair for pair in zip(flat.layers, layers, strict=True) if pair[0] is not pair[1]]
         self._x = zeros((0, *flat.input_shape), flat.dtype)
         self._criterion: SoftmaxCrossEntropy | None = None
         self._criterion_of: SoftmaxCrossEntropy | None = None
 
     def use(self, kernels: Kernels) -> "Replica":
-        """Set the kernels of all steps.  Return the replica."""
+        """Set the kernels of all steps, and the settings that the layers have now.  Return the replica."""
+        for layer, copied in self._followers:
+            for name in ("frozen", *settings_of(type(layer))):
+                if name in vars(layer):
+                    setattr(copied, name, vars(layer)[name])
         if self.kernels is not kernels:
             self.kernels = kernels
             for step in self.steps:

@@ -22,7 +22,8 @@ STEP_SHRINKS = (1.0, 0.5, 0.25, 0.125)
 # An entry that seems wrong is measured again with steps smaller by these factors.  The error counts only as far as it
 # exceeds the spread of these differences.  They spread where the function bends sharply, as batch normalisation of two
 # values does, and where they are all rounding, as for a bias before a BatchNorm, whose true gradient is zero.  If
-# backward is wrong, they agree with each other.
+# backward is wrong, they agree with each other.  An entry whose differences spread by more than the tolerance counts as
+# not checked, unless its error exceeds even that.
 SECOND_LOOKS = (1 / 8, 1 / 64)
 
 # Entries tried per entry wanted, before giving up on an array whose entries are all near kinks.
@@ -294,15 +295,19 @@ class _Probe:
 def _row(measured: _Measured, probe: _Probe, floor: float, tolerance: float) -> GradientRow:
     """Return an array's row; floor: the least size that errors are relative to."""
     name, array, entries, analytic, numeric, kinks = measured
-    if len(entries) == 0:
-        nothing = np.zeros(0)
-        return GradientRow(name, array.shape, np.nan, (), np.nan, np.nan, kinks, None, nothing, nothing)
     numeric, doubt = numeric.copy(), np.zeros(len(entries))
     for i in np.flatnonzero(~(_errors(analytic, numeric, doubt, floor) <= tolerance)):
         again = (probe.slope(array, int(entries[i]), shrink) for shrink in SECOND_LOOKS)
         looks = [float(numeric[i]), *(slope for slope in again if slope is not None)]
         numeric[i], doubt[i] = np.median(looks), max(looks) - min(looks)
     error = _errors(analytic, numeric, doubt, floor)
+    # Within its doubt, but the doubt exceeds the tolerance: that is neither right nor wrong.
+    known = ~((error <= tolerance) & (doubt > tolerance * _sizes(analytic, numeric, floor)))
+    entries, analytic, numeric, error = entries[known], analytic[known], numeric[known], error[known]
+    kinks += int((~known).sum())
+    if len(entries) == 0:
+        nothing = np.zeros(0)
+        return GradientRow(name, array.shape, np.nan, (), np.nan, np.nan, kinks, None, nothing, nothing)
     worst = int(np.argmax(error))  # a NaN counts as the worst
     return GradientRow(
         name=name,
@@ -320,6 +325,11 @@ def _row(measured: _Measured, probe: _Probe, floor: float, tolerance: float) -> 
 
 def _errors(analytic: Floats, numeric: Float64s, doubt: Float64s, floor: float) -> Float64s:
     """Return each entry's error beyond ``doubt``, relative to its size or, if larger, to the floors."""
-    small = max(SMALL_ENTRY * float(np.abs(numeric).max()), floor)
-    size = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), small)
+    size = _sizes(analytic, numeric, floor)
     return np.maximum(np.abs(analytic - numeric) - doubt, 0) / np.where(size > 0, size, 1)
+
+
+def _sizes(analytic: Floats, numeric: Float64s, floor: float) -> Float64s:
+    """Return what each entry's error is relative to: its size, or what counts as small."""
+    small = max(SMALL_ENTRY * float(np.abs(numeric).max(initial=0)), floor)
+    return np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), small)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class GradientRow:
     """The check of one array: ``analytic`` and ``numeric`` (1-D) hold the two values of every entry that was checked.
 
-    ``worst_index`` points into the array; ``kinks`` counts entries left out because of a kink nearby.
+    ``worst_index`` points into the array; ``kinks`` counts entries left out because of a kink nearby, or because the
+    function bends so sharply that differences disagree by more than the tolerance.
     If no entry could be checked, ``passed`` is None and ``max_error`` is NaN.
     """
 
@@ -89,7 +90,8 @@ class GradientReport:
         if unchecked:
             lines.append(f"not checked: {unchecked}; try another seed or input, or more samples")
         if any(row.kinks for row in self.rows):
-            lines.append("(-n): n entries passed over, where a ReLU or max-pool switches nearby")
+            lines.append("(-n): n entries passed over: a ReLU or max-pool switches nearby, or differences")
+            lines.append("      of several sizes disagree")
         return lines
 
     def __str__(self) -> str:

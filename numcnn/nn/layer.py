@@ -5,6 +5,7 @@ A layer is built once for its input's shape (``build``), gets its parameters' ar
 keep.  Shapes in docstrings are complete: N images, H x W pixels, C channels, F filters, OH x OW outputs, D features.
 """
 
+import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -114,7 +115,7 @@ class Layer(ABC):
 
         An initialiser that is a function is returned as such; ``Network.save`` writes its name.
         """
-        names = inspect.signature(type(self)).parameters
+        names = settings_of(type(self))
         missing = [name for name in names if not hasattr(self, name)]
         if missing:
             raise ConfigError(
@@ -187,6 +188,12 @@ class Layer(ABC):
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+@functools.cache
+def settings_of(kind: type[Layer]) -> tuple[str, ...]:
+    """Return the names of a layer's constructor arguments, which are also those of its attributes."""
+    return tuple(inspect.signature(kind).parameters)
 
 
 def _checked_build(

@@ -17,7 +17,13 @@ from numcnn.evaluation.calibration import fit_temperature
 from numcnn.kernels.arrays import AnyArray, Floats, Ints
 from numcnn.kernels.protocol import Kernels
 from numcnn.nn import checkpoint, pixels, summary
-from numcnn.nn.checks import checked_dtype, checked_normalisation, checked_seed, checked_temperature
+from numcnn.nn.checks import (
+    checked_dtype,
+    checked_input_shape,
+    checked_normalisation,
+    checked_seed,
+    checked_temperature,
+)
 from numcnn.nn.data_parallel import Batch, Readers, Replicas, count_shards, on_threads, with_gradients
 from numcnn.nn.flat_arrays import FlatArrays
 from numcnn.nn.layer import LAYERS, Layer, checked_layers, layer_from
@@ -77,7 +83,7 @@ class Network:
         """
         self.dtype = checked_dtype(dtype)
         self.layers = checked_layers(layers)
-        self.input_shape = tuple(input_shape)
+        self.input_shape = checked_input_shape(input_shape)
         self.normalisation = checked_normalisation(normalisation)
         self.seed = checked_seed(seed)
         self.info: dict[str, Any] = {}
@@ -278,6 +284,8 @@ class Network:
     def _read(self, image: Pictures, kernels: Kernels) -> Floats:
         """Check one picture; return it as the first layer's input: (1, *input_shape)."""
         images = np.ascontiguousarray(readable(self.as_pictures(image), self.dtype))
+        if len(images) != 1:
+            raise ShapeError(f"got {len(images)} pictures; wants one")
         x = np.empty((1, *self.input_shape), self.dtype)
         return PixelReader(self.normalisation, kernels).read(images, np.arange(1), x)
 
@@ -361,14 +369,18 @@ class Network:
         settings: epochs, batch_size, optimizer, lr ... : the fields of ``config.TrainConfig`` except those that choose
         network and data.  See ``numcnn.training.loop.fit``, the one training loop.
         """
-        from numcnn.training.config import FOR_COMMAND_LINE, TrainConfig  # noqa: PLC0415  (the one import upwards)
-        from numcnn.training.loop import fit  # noqa: PLC0415  (the one import upwards)
+        # The one import upwards.
+        from numcnn.training.config import FOR_COMMAND_LINE, TrainConfig, names_of_settings  # noqa: PLC0415
+        from numcnn.training.loop import fit  # noqa: PLC0415
 
         for name in settings:
             if name in FOR_COMMAND_LINE:
                 raise ConfigError(
                     f"fit takes no {name}: the network, the images and validation=... decide that already"
                 )
+            if name not in names_of_settings():
+                known = ", ".join(known for known in names_of_settings() if known not in FOR_COMMAND_LINE)
+                raise ConfigError(f"fit has no setting {name}; it has {known}")
         config = TrainConfig(**cast(dict[str, Any], settings))
         return fit(self, (images, labels), validation, config, monitor=monitor, verbose=verbose)
 
@@ -396,7 +408,7 @@ class Network:
 
     def copy(self, dtype: npt.DTypeLike | None = None, backend: str | Kernels | None = None) -> Network:
         """Return an independent copy, in another dtype or on another back-end if given."""
-        twin = Network.__new__(Network)
+        twin = type(self).__new__(type(self))
         twin.__setstate__(self.__getstate__(), dtype=dtype, backend=backend)
         return twin
 
@@ -424,7 +436,7 @@ class Network:
         layers = [kind(**config) for kind, config in state["layers"]]
         changes: dict[str, Any] = {"dtype": dtype, "backend": backend}
         settings = {**state["settings"], **{name: value for name, value in changes.items() if value is not None}}
-        self.__init__(layers, seed=None, **settings)
+        Network.__init__(self, layers, seed=None, **settings)  # a subclass's own may take other arguments
         self.params[...], self.state[...] = state["params"], state["state"]
         self.rng.bit_generator.state = state["rng"]
         self.info, self.temperature = dict(state["info"]), state["temperature"]
@@ -462,6 +474,8 @@ def load(
     layers: name -> class, for custom layers that weren't registered with ``register_layer``.
     Raises CheckpointError, with the path, if the file is missing, damaged or of another kind.
     """
+    if not isinstance(layers, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance] (a list is a likely slip)
+        raise ConfigError(f"load got layers={layers!r}; wants a dict, name -> class: layers={{'MyLayer': MyLayer}}")
     path = checkpoint.find_weights(path)
     with checkpoint.Checkpoint(path) as stored:
         try:

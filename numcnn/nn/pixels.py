@@ -1,7 +1,7 @@
 """From pictures to a network's input: which shapes and dtypes are accepted, and normalisation."""
 
 import os
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,12 @@ def as_pictures(images: Pictures, input_shape: tuple[int, ...]) -> AnyArray:
 
     Arrays of that shape, (H,W), (N,H,W), (H,W,C) or (N,H,W,C), are the network's input unchanged.  A path, a PIL image,
     and an array (height, width, 3 or 4) of another shape are pictures of one digit, RGB or RGBA: ``preprocess.prepare``
-    turns them into the input.  Raises ShapeError for any other shape, and for values out of range; DataError, with the
-    path, for a file that isn't a picture.
+    turns them into the input, and so each path and PIL image of a list.  Raises ShapeError for any other shape, and for
+    values out of range; DataError, with the path, for a file that isn't a picture.
     """
-    if not (isinstance(images, (str, os.PathLike)) or preprocess.is_pil_image(images)):
+    if _is_list_of_files(images):
+        return np.concatenate([as_pictures(one, input_shape) for one in images])
+    if not _is_file_or_pil(images):
         array = np.asarray(images)
         if _fits(array.shape, input_shape) or array.ndim != 3 or array.shape[2] not in (3, 4):
             return check_images(array, input_shape)
@@ -39,6 +41,15 @@ def as_pictures(images: Pictures, input_shape: tuple[int, ...]) -> AnyArray:
             "give it an array of that shape"
         )
     return preprocess.prepare(images)[None]
+
+
+def _is_file_or_pil(picture: object) -> bool:
+    return isinstance(picture, (str, os.PathLike)) or preprocess.is_pil_image(picture)
+
+
+def _is_list_of_files(images: object) -> TypeGuard[list[Any]]:
+    """Say whether there is a path or PIL image in a list; NumPy would take a PIL image's pixels as they are."""
+    return isinstance(images, (list, tuple)) and any(map(_is_file_or_pil, cast("list[object]", images)))
 
 
 def check_images(images: npt.ArrayLike, input_shape: tuple[int, ...]) -> AnyArray:

@@ -222,6 +222,11 @@ def in_options(message: str) -> str:
     return re.sub(r"`(?P<name>[a-z_]+)(='?(?P<value>[^`]+?)'?)?`", option, message)
 
 
+def names_of_settings() -> list[str]:
+    """Return the names of TrainConfig's fields."""
+    return [field.name for field in dataclasses.fields(TrainConfig)]
+
+
 def _kind(field: Field) -> tuple[type, bool]:
     """Return a field's type and whether it may be None."""
     if isinstance(field.type, types.UnionType):

@@ -173,8 +173,10 @@ def _with_progress(monitor: Monitor | None, config: TrainConfig, verbose: bool) 
 def _as_examples(examples: Pairs, network: Network, outliers: bool = False) -> Examples:
     """Return checked Examples, with images in a form that kernels read.  Raises DataError, ShapeError."""
     if not isinstance(examples, Examples):
-        examples = Examples.all_of(*examples)
-    images, labels = network.check_images(examples.images), np.asarray(examples.labels)
+        if not isinstance(examples, (tuple, list)) or len(examples) != 2:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DataError(f"validation is a {type(examples).__name__}; wants a pair (images, labels)")
+        examples = Examples.all_of(network.check_images(examples[0]), examples[1])
+    images, labels = network.check_images(examples.images), np.atleast_1d(examples.labels)
     if len(images) == 0 or len(images) != len(labels):
         raise DataError(f"there are {len(images)} images and {len(labels)} labels; wants as many of both, 1 or more")
     checked_labels("fit", labels[examples.index], len(examples), network.output_shape[0], outliers)

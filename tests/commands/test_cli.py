@@ -60,6 +60,7 @@ def test_numcnn_alone_lists_the_commands(capsys):
     assert captured.out.startswith("usage: numcnn COMMAND ...\n")
     for name, text in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(text)}$", captured.out, re.MULTILINE)
+    assert max(map(len, captured.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", COMMANDS)

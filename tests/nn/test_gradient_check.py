@@ -309,6 +309,25 @@ def test_a_wrong_array_is_wrong_though_another_could_not_be_checked():
     assert "backward is WRONG where marked" in str(report)
 
 
+class Noise(Layer):
+    """Add noise that is new in each forward, which no difference sees through."""
+
+    def _build(self, in_shape):
+        return in_shape, []
+
+    def _forward(self, x, training):
+        return x + 1e-3 * np.random.default_rng().standard_normal(x.shape)
+
+    def _backward(self, dout, need_dx):
+        return 3 * dout  # wrong
+
+
+def test_what_differences_disagree_about_is_not_checked():
+    report = gradcheck(Noise(), input_shape=(7,))
+    row = report.rows[0]
+    assert not report.passed and row.verdict == "not checked" and (row.kinks, len(row.analytic)) == (14, 0)
+
+
 class Centre(Layer):
     """Subtract the batch's mean, as a batch normalisation does: a bias before it changes nothing."""
 

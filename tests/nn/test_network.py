@@ -130,6 +130,17 @@ def test_predict_prepares_a_file_a_pil_image_and_a_colour_array_alike(colour, tm
     np.testing.assert_array_equal(network.logits(small_rgb), network.logits(preprocess.prepare(small_rgb)))
 
 
+def test_predict_prepares_each_file_and_pil_image_of_a_list(colour, tmp_path):
+    path, network = tmp_path / "digit.png", small()
+    Image.fromarray(colour).save(path)
+    dark_on_light = Image.fromarray(255 - preprocess.prepare(colour))  # 28 x 28 pixels: NumPy could stack them
+    for several in ([dark_on_light, dark_on_light], (path, dark_on_light), [str(path), path]):
+        want = np.concatenate([network.logits(one) for one in several])
+        np.testing.assert_allclose(network.logits(several), want, rtol=1e-5)
+    with pytest.raises(DataError, match=r"nothing\.png: no such file"):
+        network.predict([path, tmp_path / "nothing.png"])
+
+
 @pytest.mark.parametrize(
     "shape", [(90, 80), (90, 80, 1), (2, 28, 28, 3), (2, 90, 80), (28,), (3, 28, 30), (28, 28, 2), ()]
 )
@@ -184,6 +195,12 @@ def test_any_memory_layout_is_read_alike_and_in_bounded_memory():
             lambda: Network([Dense(3)], (4,), normalisation=(0, 0)),
             r"normalisation is \(0.0, 0.0\); wants a finite mean",
         ),
+        (lambda: Network([Flatten()], 28), "input_shape is 28; wants whole numbers, 1 or more, such as"),
+        (lambda: Network([Flatten()], normalisation=None), r"normalisation is None; wants a pair \(mean, std\)"),
+        (lambda: small().activations(pictures(3)), "got 3 pictures; wants one"),
+        (lambda: small().input_gradient(pictures(0), np.ones(10)), "got 0 pictures; wants one"),
+        (lambda: Network([Flatten()], (0, 28, 1)), "input_shape is 0; wants whole numbers"),
+        (lambda: Network([Flatten()], (28, 28, 1.5)), r"input_shape is 1\.5; wants whole numbers"),
         (lambda: Network([Dense(3)], (4,)).predict(pictures(1)), r"this network goes from \(4,\) to \(3,\)"),
         (lambda: Network([ReLU()]).predict(pictures(1)), "reading pictures wants one from"),
         (lambda: Dense(3).forward(np.zeros((1, 2))), "Dense is not built yet; put it into a Network"),

@@ -295,3 +295,50 @@ def test_a_network_shows_itself_in_a_line_and_in_a_table():
     assert repr(network) == ("<Network 28 x 28 x 1 -> 10: conv1, relu1, flatten1, dense1; 27,090 parameters, float32>")
     table = network._repr_html_()
     assert table.count("<tr>") == 6 and "<td>conv1 (Conv2D)</td><td>26 x 26 x 4</td><td>40</td>" in table
+
+
+class Scale(Layer):
+    """Multiply everything by one number; count the steps."""
+
+    def _build(self, in_shape):
+        return in_shape, [ParamSpec("factor", (), "ones", decay=False), StateSpec("steps", ())]
+
+    def _forward(self, x, training):
+        if training and not self.frozen:
+            self._saved = x
+            self.next_state["steps"][...] = self.state["steps"] + 1
+        return x * self.params["factor"]
+
+    def _backward(self, dout, need_dx):
+        self.grads["factor"][...] = (dout * self._saved).sum()
+        return dout * self.params["factor"]
+
+
+def test_a_single_number_as_parameter_or_state_is_saved_and_loaded(tmp_path):
+    network = Network([Flatten(), Scale(), Dense(10)], backend=BACKEND)
+    network.fit(*draw_digits(40, 0), epochs=1, batch_size=20)
+    network.save(tmp_path / "scale.npz")
+    loaded = numcnn.load(tmp_path / "scale.npz", layers={"Scale": Scale})
+    np.testing.assert_array_equal(loaded.params, network.params)
+    assert loaded.named_state()["scale1.steps"] == 2
+
+
+class Named(Network):
+    """A network with a constructor of its own."""
+
+    def __init__(self, name):
+        super().__init__([Flatten(), Dense(10)])
+        self.name = name
+
+
+def test_a_subclass_stays_one_in_copies_and_pickles():
+    network = Named("mine")
+    for twin in (network.copy(), copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert type(twin) is Named
+        np.testing.assert_array_equal(twin.params, network.params)
+
+
+def test_layers_of_load_is_a_dict(tmp_path):
+    Network([Flatten(), Dense(10)]).save(tmp_path / "plain.npz")
+    with pytest.raises(ConfigError, match=r"load got layers=.*; wants a dict, name -> class"):
+        numcnn.load(tmp_path / "plain.npz", layers=[Tanh])

@@ -5,7 +5,7 @@ import pytest
 from conftest import BACKEND, COMPILED, draw_digits
 
 import numcnn
-from numcnn import BatchNorm, CheckpointError, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
+from numcnn import BatchNorm, CheckpointError, Conv2D, Dense, Dropout, Flatten, LeakyReLU, MaxPool2D, Network, ReLU
 from numcnn import SoftmaxCrossEntropy as Criterion
 from numcnn.data.batches import Batch
 from numcnn.kernels import BACKENDS
@@ -89,6 +89,28 @@ def test_equal_seeds_threads_and_batch_sizes_give_equal_bytes(threads, set_threa
             network.params -= 0.1 * network.grads
         results.add((network.params.tobytes(), network.state.tobytes()))
     assert len(results) == 1
+
+
+def test_settings_that_change_later_count_on_every_thread(set_threads, shard_all):
+    set_threads(3)
+    network = network_of()
+    network.backpropagate(batch_of(network, 9), Criterion(network.kernels))  # makes the replicas
+    network.layers[3].frozen, network.layers[4].rate = True, 0.0
+    state, twin = network.state.copy(), network.copy()
+    twin.layers[3].frozen = True
+    for one in (network, twin):
+        one.backpropagate(batch_of(one, 9), Criterion(one.kernels))
+    np.testing.assert_allclose(network.state, state, rtol=1e-6)  # to rounding: it is a weighted mean
+    np.testing.assert_array_equal(network.grads, twin.grads)
+
+
+def test_settings_that_change_later_count_in_inference():
+    network = Network([Flatten(), Dense(10), LeakyReLU(0.1)], backend=BACKEND)
+    images, _ = draw_digits(600, 11)
+    before = network.logits(images[:2])
+    network.layers[2].slope = 0.9
+    np.testing.assert_array_equal(network.logits(images[:2]), network.copy().logits(images[:2]))
+    assert not np.array_equal(network.logits(images[:2]), before)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

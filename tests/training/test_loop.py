@@ -409,6 +409,8 @@ def test_what_does_not_fit_is_refused_before_training(images, text):
         small().fit(good, labels, validation=(images, labels))
     with pytest.raises(ConfigError, match="fit takes no val: the network, the images"):
         small().fit(good, labels, val=2)
+    with pytest.raises(ConfigError, match="fit has no setting epoch; it has epochs, batch_size, optimizer, lr"):
+        small().fit(good, labels, epoch=2)
 
 
 @pytest.mark.skipif(not COMPILED, reason="as slow as it is")
@@ -429,8 +431,23 @@ def test_equal_bytes_when_the_work_is_shared(threads):
 
 
 def test_unequal_numbers_of_images_and_labels_are_refused():
-    with pytest.raises(DataError, match="there are 5 images and 4 labels; wants as many of both, 1 or more"):
-        small().fit(np.zeros((5, 28, 28), np.uint8), np.zeros(4, int))
+    images = np.zeros((5, 28, 28), np.uint8)
+    for labels, count in ((np.zeros(4, int), 4), (3, 1)):
+        with pytest.raises(DataError, match=f"there are 5 images and {count} labels; wants as many of both, 1 or more"):
+            small().fit(images, labels)
+
+
+def test_a_single_picture_is_a_training_set():
+    network = small()
+    network.fit(np.zeros((28, 28), np.uint8), [3], epochs=1)
+    assert network.predict(np.zeros((28, 28), np.uint8)).shape == (1,)
+
+
+def test_a_validation_set_that_is_no_pair_is_refused():
+    images, labels = np.zeros((5, 28, 28), np.uint8), np.zeros(5, int)
+    for wrong in (images, (images, labels, labels)):
+        with pytest.raises(DataError, match=r"validation is a (ndarray|tuple); wants a pair \(images, labels\)"):
+            small().fit(images, labels, validation=wrong)
 
 
 @pytest.mark.parametrize("with_validation", [True, False])
