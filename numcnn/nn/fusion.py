@@ -28,11 +28,9 @@ def fuse(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def describe(steps: Sequence[Layer]) -> list[str]:
-    """Return lines that say how each step runs: "conv1 relu1 pool1  one kernel, forward winograd, backward lists"."""
-    names = [step.name.replace("+", " ") for step in steps]
-    width = max(map(len, names), default=0)
-    how = [step.how() if isinstance(step, ConvReluPool) else "on its own" for step in steps]
-    return [f"{name:<{width}}  {words}" for name, words in zip(names, how, strict=True)]
+    """Return a line for each step of several layers: "conv1, relu1, pool1 in one kernel: forward ..., backward ..."."""
+    fused = [step for step in steps if isinstance(step, ConvReluPool)]
+    return [f"{step.name.replace('+', ', ')} in {step.how()}" for step in fused]
 
 
 def _fused(layers: Sequence[Layer]) -> "ConvReluPool | None":

@@ -11,6 +11,7 @@ from numcnn.errors import ConfigError
 from numcnn.kernels import get_backend
 from numcnn.kernels.arrays import AnyArray, Float64s, Floats
 from numcnn.kernels.protocol import Kernels
+from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.gradient_report import GradientReport, GradientRow
 from numcnn.nn.layer import Layer
 from numcnn.nn.losses import SoftmaxCrossEntropy
@@ -97,18 +98,32 @@ def gradcheck(  # noqa: PLR0913 (settings, by keyword)
     a shuffled sequence of distinct values, so that no max-pool has a tie.
     samples: entries checked per array, drawn at random where it has more; None: all of them.
     progress: called after each entry with the array's name, the number of entries done and of all entries.
+    Raises ConfigError for a layer that changes x or dout in place: the gradients of its neighbours would be wrong.
     """
     settings = _Settings(n, samples, eps, tolerance, backend, seed)
-    rng = np.random.default_rng(seed)
+    with one_blas_thread:  # the matrix products are too small to split among threads
+        return _check(subject, x, input_shape, settings, progress)
+
+
+def _check(
+    subject: Network | Layer | SoftmaxCrossEntropy,
+    x: npt.ArrayLike | None,
+    input_shape: Sequence[int] | None,
+    settings: _Settings,
+    progress: Callable[[str, int, int], object] | None,
+) -> GradientReport:
+    """See ``gradcheck``."""
+    rng = np.random.default_rng(settings.seed)
     if isinstance(subject, SoftmaxCrossEntropy):
         checked = _loss_to_check(subject, x, tuple(input_shape or (10,)), settings, rng)
     else:
         checked = _network_to_check(subject, x, input_shape, settings, rng)
-    measured = _measure_all(checked, samples, rng, progress)
+    measured = _measure_all(checked, settings.samples, rng, progress)
     # From the numeric values alone, so that a wrong backward can't raise the floor for others.
     largest = max((np.abs(one.numeric).max() for one in measured if len(one.numeric)), default=0.0)
     floor = SMALL_ARRAY * float(largest)
-    return GradientReport(checked.title, [_row(one, checked.probe, floor, tolerance) for one in measured], tolerance)
+    rows = [_row(one, checked.probe, floor, settings.tolerance) for one in measured]
+    return GradientReport(checked.title, rows, settings.tolerance)
 
 
 def _network_to_check(
@@ -134,7 +149,9 @@ def _network_to_check(
     def decisions() -> list[AnyArray]:
         return [choice.copy() for step in kinked for choice in step.decisions()]
 
-    dout, state = rng.standard_normal(forward().shape), network.state.copy()
+    dout, state = rng.standard_normal((len(inputs), *network.output_shape)), network.state.copy()
+    _refuse_changes_in_place(network, inputs, dout)
+    forward()
     dx = network.backward(dout, need_dx=True)
     assert dx is not None
     dx = dx.copy()
@@ -143,6 +160,33 @@ def _network_to_check(
     arrays = {"x": (inputs, dx), **{name: (params[name], grads[name]) for name in params}}
     title = f"{type(subject).__name__}: backward against central differences, float64, {network.backend_name} kernels"
     return _Subject(title, _Probe(forward, decisions, dout, settings.eps), arrays)
+
+
+def _refuse_changes_in_place(network: Network, x: Float64s, dout: Float64s) -> None:
+    """Run a copy of x (N, *input_shape) forward and of dout back; ConfigError for a step that writes to either."""
+    inputs: list[Floats] = [x.copy()]
+    gradient: Floats | None = dout.copy()
+    with network.kernels.computing():
+        for step in network.steps:
+            before = inputs[-1].tobytes()
+            out = step.forward(inputs[-1], training=True)
+            _refuse_change(step, "_forward", "its input x", before, inputs[-1])
+            inputs.append(out)
+        for step, one_input in zip(reversed(network.steps), reversed(inputs[:-1]), strict=True):
+            assert gradient is not None  # each step is asked for dx
+            before = one_input.tobytes(), gradient.tobytes()
+            dx = step.backward(gradient)
+            _refuse_change(step, "_backward", "its dout", before[1], gradient)
+            _refuse_change(step, "_backward", "forward's input x", before[0], one_input)
+            gradient = dx
+
+
+def _refuse_change(step: Layer, method: str, what: str, before: bytes, array: Floats) -> None:
+    if array.tobytes() != before:
+        raise ConfigError(
+            f"{step.name}: {type(step).__name__}.{method} changed {what} in place; other layers need it as it "
+            "was: compute a new array (y = 2 * x, not x *= 2)"
+        )
 
 
 def _loss_to_check(
@@ -288,8 +332,9 @@ class _Probe:
             outputs.append(self._forward().copy())
             if not all(np.array_equal(a, b) for a, b in zip(self._decisions(), self._base, strict=True)):
                 return None
-        taken = (value + step) - (value - step)  # 2 * step as it was rounded
-        return float(((outputs[0] - outputs[1]) * self._dout).sum() / taken)
+        with np.errstate(all="ignore"):  # what isn't finite comes out as NaN or infinite, and so as wrong
+            taken = (value + step) - (value - step)  # 2 * step as it was rounded
+            return float(((outputs[0] - outputs[1]) * self._dout).sum() / taken)
 
 
 def _row(measured: _Measured, probe: _Probe, floor: float, tolerance: float) -> GradientRow:
@@ -326,7 +371,8 @@ def _row(measured: _Measured, probe: _Probe, floor: float, tolerance: float) -> 
 def _errors(analytic: Floats, numeric: Float64s, doubt: Float64s, floor: float) -> Float64s:
     """Return each entry's error beyond ``doubt``, relative to its size or, if larger, to the floors."""
     size = _sizes(analytic, numeric, floor)
-    return np.maximum(np.abs(analytic - numeric) - doubt, 0) / np.where(size > 0, size, 1)
+    with np.errstate(all="ignore"):  # NaN stays NaN, which is wrong
+        return np.maximum(np.abs(analytic - numeric) - doubt, 0) / np.where(size > 0, size, 1)
 
 
 def _sizes(analytic: Floats, numeric: Float64s, floor: float) -> Float64s:

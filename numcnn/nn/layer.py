@@ -240,15 +240,15 @@ def _is_layer_class(thing: object) -> bool:
     return isinstance(thing, type) and issubclass(thing, Layer)
 
 
+def unknown_types(architecture: Iterable[Mapping[str, Any]], known: Mapping[str, Any]) -> list[str]:
+    """Return which layer types a weights file names that aren't in ``known``, each once."""
+    return list(dict.fromkeys(layer["type"] for layer in architecture if layer["type"] not in known))
+
+
 def layer_from(arguments: Mapping[str, Any], known: Mapping[str, Any]) -> Layer:
     """Return the layer that a weights file describes: its "type", a name in ``known``, and its arguments."""
     arguments = dict(arguments)
     kind = arguments.pop("type")
-    if kind not in known:
-        raise ConfigError(
-            f"layer type {kind!r} is unknown; this numcnn knows {', '.join(sorted(known))}; "
-            "for a layer of your own: numcnn.register_layer(cls), or load(path, layers={name: cls})"
-        )
     if not _is_layer_class(known[kind]):
         raise ConfigError(f"layers has {kind!r}: {known[kind]!r}; wants a subclass of numcnn.Layer")
     return known[kind](**arguments)

@@ -26,7 +26,7 @@ from numcnn.nn.checks import (
 )
 from numcnn.nn.data_parallel import Batch, Readers, Replicas, count_shards, on_threads, with_gradients
 from numcnn.nn.flat_arrays import FlatArrays
-from numcnn.nn.layer import LAYERS, Layer, checked_layers, layer_from
+from numcnn.nn.layer import LAYERS, Layer, checked_layers, layer_from, unknown_types
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels, softmax
 from numcnn.nn.pixels import Pictures, PixelReader, readable
 from numcnn.nn.reader import Reader
@@ -387,7 +387,7 @@ class Network:
     # Description and disk
 
     def summary(self) -> str:
-        """Return a table: layer, output shape, parameters, FLOP per image; and below it the steps that run."""
+        """Return a table: layer, output shape, parameters, FLOP per image; and below it which layers run together."""
         return summary.as_text(self.layers, self.steps)
 
     def __repr__(self) -> str:
@@ -479,9 +479,18 @@ def load(
     path = checkpoint.find_weights(path)
     with checkpoint.Checkpoint(path) as stored:
         try:
-            network = _from_meta(stored.meta, backend, {**LAYERS, **(layers or {})}, most_parameters=stored.values)
+            known = {**LAYERS, **(layers or {})}
+            unknown = unknown_types(stored.meta["architecture"], known)
+            network = None if unknown else _from_meta(stored.meta, backend, known, most_parameters=stored.values)
         except (NumcnnError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: its architecture is no valid network ({error})") from error
+        if network is None:
+            names, types = [repr(name) for name in unknown], "type" if len(unknown) == 1 else "types"
+            given = ", ".join(f"{name}: {name[1:-1]}" for name in names)
+            raise CheckpointError(
+                f"{path} was made with the layer {types} {', '.join(names)}, which numcnn doesn't "
+                f"know: in Python, numcnn.load(path, layers={{{given}}}); the commands know only numcnn's own layers"
+            )
         for name, values in {**network.named_arrays(network.params), **network.named_state()}.items():
             values[...] = stored.read(name, values.shape)
     return network

@@ -10,12 +10,15 @@ from numcnn.nn.layer import Layer
 
 
 def as_text(layers: Sequence[Layer], steps: Sequence[Layer]) -> str:
-    """Return a table: layer, output shape, parameters, FLOP per image; and below it the steps that run."""
+    """Return a table: layer, output shape, parameters, FLOP per image; and below it which layers run together."""
     rows = _rows(layers)
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], "", *fusion.describe(steps)])
+    together = fusion.describe(steps)
+    if together:
+        together = ["", "runs as:", *together, *(["every other layer by itself"] if len(steps) > len(together) else [])]
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *together])
 
 
 def as_html(layers: Sequence[Layer]) -> str:

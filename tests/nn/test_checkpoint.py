@@ -82,7 +82,7 @@ DAMAGE = {
     "meta is huge": (lambda m: m.update({"meta.json": b" " * (1 << 21)}), "its meta.json is larger than"),
     "a later version": (set_meta(version=99), "its format is version 99 and this numcnn reads version 1"),
     "another program's": (set_meta(format="other"), "it isn't a numcnn weights file"),
-    "an unknown layer": (set_meta(architecture=[{"type": "Attention"}]), "layer type 'Attention' is unknown"),
+    "an unknown layer": (set_meta(architecture=[{"type": "Attention"}]), "layer type 'Attention', which numcnn does"),
     "a layer with a wrong argument": (set_meta(architecture=[{"type": "Dense", "units": -4}]), "Dense units is -4"),
     "a layer with an unknown argument": (set_meta(architecture=[{"type": "Dense", "x": 1}]), "is no valid network"),
     "no layers but a number": (set_meta(architecture=3), "its architecture is no valid network"),

@@ -69,7 +69,7 @@ def test_which_rows_run_together(name):
     network = Network(make(), shape, backend="reference")
     if how is None:
         assert network.steps == network.layers
-        assert all(line.endswith("  on its own") for line in describe(network.steps))
+        assert describe(network.steps) == [] and "runs as" not in network.summary()
     else:
         (step,) = network.steps
         assert type(step) is ConvReluPool and step.layers == tuple(network.layers)
@@ -96,17 +96,17 @@ def test_what_stands_around_and_between_stays():
 
 def test_the_choice_can_be_printed():
     network = Network(make_layers("canonical"), backend="reference")
-    assert describe(network.steps) == [
-        "conv1 relu1 pool1  one kernel: forward direct, backward masks",
-        "conv2 relu2 pool2  one kernel: forward winograd, backward lists",
-        "flatten1           on its own",
-        "dense1             on its own",
-        "relu3              on its own",
-        "dense2             on its own",
+    assert network.summary().splitlines()[-5:] == [
+        "",
+        "runs as:",
+        "conv1, relu1, pool1 in one kernel: forward direct, backward masks",
+        "conv2, relu2, pool2 in one kernel: forward winograd, backward lists",
+        "every other layer by itself",
     ]
     network.fuse = False
-    assert describe(network.steps)[:2] == ["conv1     on its own", "relu1     on its own"]
-    assert len(describe(network.steps)) == len(network.layers)
+    assert network.summary().splitlines()[-1].startswith("total")
+    all_fused = Network(row(Conv2D(16, 3)), (13, 13, 16), backend="reference")
+    assert all_fused.summary().splitlines()[-1].startswith("conv1, relu1, pool1 in one kernel")
 
 
 # Networks that fuse, with and without padding, dropout and layers that don't.

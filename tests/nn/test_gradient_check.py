@@ -28,6 +28,7 @@ from numcnn import (
 )
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, reference
+from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.layer import Layer
 from numcnn.nn.models import make_layers
 
@@ -359,6 +360,60 @@ def test_a_gradient_that_should_be_zero_but_is_small_is_wrong():
     network = Network([Dense(6), Centre(), Dense(3)], (8,), backend="reference")
     report = gradcheck(network, n=7, samples=None, backend=broken("dense_backward", leak))
     assert "dense1.b" in [row.name for row in report.rows if row.passed is False]
+
+
+class Swish(Layer):
+    """x * sigmoid(x); ``at`` says where it changes what it was given in place."""
+
+    def __init__(self, at=None):
+        super().__init__()
+        self.at = at
+
+    def _build(self, in_shape):
+        return in_shape, []
+
+    def _forward(self, x, training):
+        s = 1 / (1 + np.exp(-x))
+        self._saved = x, s, s * (1 + x * (1 - s))
+        return np.multiply(x, s, out=x if self.at == "input" else None)
+
+    def _backward(self, dout, need_dx):
+        x, s, slope = self._saved
+        if self.at == "saved input":
+            x *= s
+        return np.multiply(dout, slope, out=dout if self.at == "dout" else None)
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        ("input", "_forward changed its input x in place"),
+        ("saved input", "_backward changed forward's input x in place"),
+        ("dout", "_backward changed its dout in place"),
+    ],
+)
+def test_a_layer_that_changes_what_it_was_given_is_named(at, text):
+    x = np.random.default_rng(0).standard_normal((2, 6))
+    for subject in (Network([Tanh(), Swish(at), Tanh()], (6,), backend="reference"), Swish(at)):
+        given = x.copy()
+        with pytest.raises(ConfigError, match=rf"swish1: Swish\.{text}; other layers need it as it was: compute a new"):
+            gradcheck(subject, given)
+        np.testing.assert_array_equal(given, x)
+    report = gradcheck(Network([Tanh(), Swish(), Tanh()], (6,), backend="reference"), x)
+    assert report.passed, str(report)
+
+
+def test_it_holds_one_blas_thread():
+    inside = []
+    gradcheck(Dense(5), input_shape=(7,), samples=1, progress=lambda *_: inside.append(one_blas_thread._inside))
+    assert inside and min(inside) > one_blas_thread._inside
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("x", [[1e300, 1.0], [np.inf, 1.0], [np.nan, 1.0]])
+def test_what_is_not_finite_is_wrong_without_a_warning(x):
+    report = gradcheck(Tanh(), np.array([x]))
+    assert not report.passed and not report.rows[0].max_error <= 1e-7
 
 
 def test_progress_counts_up_to_all_entries():
