@@ -11,7 +11,7 @@ from conftest import BACKEND, draw_digits
 from numcnn import Dense, Flatten, Network, ReLU
 from numcnn.training import monitor
 from numcnn.training.config import PRESETS
-from numcnn.training.monitor import GradientWatch
+from numcnn.training.monitor import GradientWatch, TrainState
 
 
 def test_the_example_in_monitors_docstring_runs():
@@ -20,6 +20,14 @@ def test_the_example_in_monitors_docstring_runs():
     names = {"Monitor": monitor.Monitor, "network": network, "images": images, "labels": labels}
     (test,) = (test for test in doctest.DocTestFinder().find(monitor.Monitor, "Monitor", globs=names) if test.examples)
     assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_a_state_is_shown_in_a_short_line():
+    state = TrainState(epoch=3, best_epoch=2, best_accuracy=0.9918, history=[{"val_accuracy": 0.99}])
+    assert repr(state) == "<TrainState: 3 epochs, best 2, validation 99.2%>"
+    state = TrainState(epoch=1, batch=7, interrupted=True, history=[{"val_accuracy": None, "train_accuracy": 0.5}])
+    assert repr(state) == "<TrainState: 1 epoch and 7 batches, training 50.0%, interrupted>"
+    assert repr(TrainState()) == "<TrainState: 0 epochs>"
 
 
 def test_the_watch_measures_norms_and_ratios():
