@@ -35,7 +35,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Leave descriptions as they are, and break the lines of an option's help at spaces only: not in "one-cycle"."""
+    """Don't wrap descriptions, and wrap an option's help at spaces only, never within "one-cycle"."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _overview().print_help()
         return 0
     if argv[0] not in COMMANDS:
-        _overview().parse_args(argv)  # answers --help and --version, refuses the rest
+        _overview().parse_args(argv)  # handles --help and --version, rejects the rest
         _overview().error("name a command")
     name = argv[0]
     command = importlib.import_module(f"numcnn.commands.{name}")
@@ -80,7 +80,7 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"numcnn {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as in "| head"
+    except BrokenPipeError:  # the reader of the output has exited, as in "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
@@ -94,12 +94,12 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
 
 
 def _may_announce(name: str, arguments: argparse.Namespace) -> bool:
-    """Return whether to report compiling: not beside a window, with --quiet, or to a program that reads --progress."""
+    """Return whether to report compiling: not while a window shows, nor with --quiet or --progress."""
     return name != "draw" and not getattr(arguments, "quiet", False) and not getattr(arguments, "progress", False)
 
 
 def _refuse_empty(arguments: argparse.Namespace) -> None:
-    """Refuse an empty option, such as an unset shell variable: it would look as if it had not been given."""
+    """Refuse an empty option, such as an unset shell variable, which would look like an option not given."""
     for name, value in vars(arguments).items():
         if value == "":
             raise ConfigError(f"--{name.replace('_', '-')} is empty; give it a value or leave it out")

@@ -91,7 +91,7 @@ def batch_of(images, index):
 def epoch(images, labels, parameters, rng, learning_rate=0.05, batch_size=8):
     """Learn from each picture once, in random order: stochastic gradient descent.  Changes ``parameters`` in place.
 
-    Yield each batch's loss and the fraction of it read correctly, before the step: nothing is learnt from it yet.
+    Yield each batch's loss and the fraction of it read correctly, before the step: nothing is learned from it yet.
     """
     order = rng.permutation(len(images))
     for index in np.split(order, range(batch_size, len(order), batch_size)):  # cut after every batch_size

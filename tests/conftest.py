@@ -19,7 +19,7 @@ REAL = {name: os.environ.get(name) for name in ("NUMCNN_DATA", "NUMCNN_PENDIGITS
 def no_real_data(tmp_path_factory):
     """Hide real data from all tests but those that ask for them by ``real_mnist`` and ``real_pens``.
 
-    So nothing else can depend on whether they are at hand, and .ci/run needn't run it both with them and without.
+    So no other test can depend on whether they are there, and .ci/run needn't run them both with and without.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENBLAS_NUM_THREADS", "1")  # in the processes that tests start, as in ``one_blas_thread`` here
@@ -57,7 +57,7 @@ def one_blas_thread():
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """The folder of the pad's user, which is nobody's own and need not exist: no test can touch another."""
+    """A data folder for the pad that need not exist: no test can touch a real user's."""
     monkeypatch.setenv("NUMCNN_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -87,7 +87,7 @@ def no_collection():
 
 @pytest.fixture
 def no_display(monkeypatch):
-    """SDL's dummy driver: a window that nobody sees."""
+    """SDL's dummy driver: an invisible window."""
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
 
 

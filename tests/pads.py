@@ -11,7 +11,7 @@ SIZE = (900, 600)
 
 
 def small(classes=10, seed=0):
-    """Return a small network that hasn't learnt anything."""
+    """Return a small network that hasn't learned anything."""
     layers = [Conv2D(4, 3), ReLU(), MaxPool2D(4), Flatten(), Dense(12), ReLU(), Dense(classes)]
     return Network(layers, backend="reference", seed=seed)
 

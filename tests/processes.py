@@ -81,7 +81,7 @@ sys.exit(main(sys.argv[5:]))
 def held(owner, method, calls, *arguments):
     """Run a command of numcnn and hold it where a class's method has been called so many times.
 
-    The process goes on when its stdin is closed, as ``communicate`` does.  So a signal finds it in the middle of its
+    The process continues when its stdin is closed, as ``communicate`` does.  So a signal finds it in the middle of its
     work on any machine, however quick.
     """
     place = (owner.__module__, owner.__name__, method, calls)

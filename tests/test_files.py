@@ -62,7 +62,7 @@ def test_a_link_stays_one_and_its_file_is_written(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "error"), [("folder", IsADirectoryError), ("no/file", FileNotFoundError)])
-def test_what_can_t_be_written_is_told_before_too(tmp_path, name, error):
+def test_what_can_t_be_written_is_reported_before_too(tmp_path, name, error):
     (tmp_path / "folder").mkdir()
     for attempt in (check_writable, write):
         with pytest.raises(error) as caught:

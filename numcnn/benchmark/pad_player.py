@@ -130,7 +130,7 @@ def _feed(events: list[Event], rate: int) -> None:
 
 
 def idle_share() -> float:
-    """Return the share of a processor that the pad takes while nobody touches it."""
+    """Return the share of a processor that the idle pad takes."""
     pad = app.Pad(load("pad", backend="reference"))
     try:
         for _ in range(3):

@@ -22,7 +22,7 @@ class WorkerFailed(BenchmarkError):
     """A contestant that could not carry out a request; the message is its reason."""
 
 
-# -P: this numcnn, whatever lies in the current folder.
+# -P: this numcnn, whatever is in the current folder.
 PYTHON_MODULE = (sys.executable, "-P", "-m")
 
 # Makes the frameworks up to 1.9 times as fast (PyTorch): they allocate large arrays anew in every step, and the C

@@ -174,7 +174,7 @@ def _pad_rows(document: Document) -> list[Table]:
     rows = [
         ("process start to the first frame, the fastest (s)", f"{min(first):.2f}"),
         ("process start to the first frame, the slowest (s)", f"{max(first):.2f}"),
-        ("share of a processor while nobody draws", f"{document['pad']['idle_cpu']:.1%}"),
+        ("share of a processor while idle", f"{document['pad']['idle_cpu']:.1%}"),
     ]
     header = ("", "p50 ms", "p95 ms", "max ms", "work ms", "frames/s")
     return [("pad, from mouse events to new bars", header, cases), ("pad", ("", "numcnn"), rows)]

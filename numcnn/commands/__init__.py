@@ -23,7 +23,7 @@ MOST_PROBLEMS = 3  # bad lines of a file that are reported one by one
 
 
 def print_json(document: object) -> None:
-    """Print one JSON object on stdout: with ``--json`` the only output there."""
+    """Print one JSON object on stdout; with ``--json`` it is the only output there."""
     json.dump(document, sys.stdout, indent=1, allow_nan=False)
     sys.stdout.write("\n")
 
@@ -45,7 +45,7 @@ def terminated_cleanly(command: str) -> Iterator[None]:
     """Let SIGTERM end the process as Ctrl-C does: after stopping workers and removing temporary folders."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleaning up
+        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleanup
         say(f"numcnn {command}: terminated")
         raise SystemExit(128 + number)
 
@@ -89,7 +89,7 @@ def add_threads_argument(parser: "argparse._ActionsContainer") -> None:
 
 def warn_if_generated(network: Network) -> None:
     """Say on stderr if a network was trained on generated digits, so that nobody mistakes it for one of MNIST's."""
-    from numcnn.data import title_of  # noqa: PLC0415  (slow to load; predict does without)
+    from numcnn.data import title_of  # noqa: PLC0415  (slow to load; predict rarely needs it)
 
     if network.info.get("dataset") == "generated":
         say(f"note: these weights were trained on {title_of('generated')}")
@@ -101,7 +101,7 @@ def add_weights_argument(parser: "argparse._ActionsContainer", default: str = "m
         "--weights",
         type=_weights,
         metavar="FILE",
-        help="a weights file, by path or by the name of a shipped one, or personal: those that know your handwriting "
+        help="a weights file, by path or by the name of a shipped one, or personal: those trained on your handwriting "
         f"(default: {default})",
     )
 

@@ -1,11 +1,11 @@
-"""Measure numcnn beside PyTorch, Keras/TensorFlow, JAX, ONNX Runtime and
-OpenVINO, as far as they are installed: training and inference of the same
-network on the same batches, in turn, in one run.
+"""Measure numcnn beside those of PyTorch, Keras/TensorFlow, JAX, ONNX Runtime
+and OpenVINO that are installed: training and inference of the same network on
+the same batches, in turn, in one run.
 
 Losses, gradients and logits are compared first; nothing is timed unless they
-agree. The machine's peak, NumPy's product of large matrices, is measured in
-the same rounds: it bounds the speed of a step that computes every product of
-the network.
+agree. The machine's peak, the speed of NumPy's product of large matrices, is
+measured in the same rounds: it bounds the speed of a step that computes every
+product of the network.
 """
 
 EXAMPLES = """examples:
@@ -68,13 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help=f"what to measure, see below, or all (default: all but {PARTS[-1]})",
     )
-    parser.add_argument("--peers", metavar="A,B", help=f"whom to compare with (default: {','.join(PEERS)})")
+    parser.add_argument("--peers", metavar="A,B", help=f"frameworks to compare with (default: {','.join(PEERS)})")
     parser.add_argument("--no-peers", action="store_true", help="measure numcnn alone")
     parser.add_argument(
         "--rounds",
         type=int,
         metavar="N",
-        help=f"rounds of all in turn (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
+        help=f"rounds; each measures all in turn (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
     )
     parser.add_argument("--seeds", type=int, default=10, metavar="N", help="runs for time-to-99 (default: %(default)s)")
     add_data_arguments(parser)
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", default="fast", choices=("fast", "reference"), help="numcnn's kernels (default: %(default)s)"
     )
-    parser.add_argument("--json", metavar="FILE", help="write all figures as JSON; -: to stdout, nothing else there")
+    parser.add_argument("--json", metavar="FILE", help="write all figures as JSON; -: to stdout, without tables")
     parser.add_argument("--plot", metavar="FILE", help="draw bar charts into this PNG file")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
 

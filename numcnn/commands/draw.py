@@ -11,7 +11,7 @@ A strokes file is a JSON list of strokes, each a list of points [x, y] with y
 downwards, in any unit: the drawing is scaled to fit the sheet, with a margin.
 Without one the pad restores the last drawing.  H shows all keys.
 
-The pad keeps the drawing, your digits and the weights learnt from them in your
+The pad keeps the drawing, your digits and the weights learned from them in your
 data folder: on Linux ~/.local/share/numcnn; NUMCNN_HOME names another.
 """
 
@@ -34,16 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     add_weights_argument(parser, "pad")
     parser.add_argument("--strokes", metavar="FILE", help="strokes to start with (JSON)")
-    parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="of the window (default: 1100x700)")
+    parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="window size (default: 1100x700)")
     parser.add_argument(
-        "--theme", choices=("light", "dark"), help="(default: the last one; at first, and for a screenshot, light)"
+        "--theme",
+        choices=("light", "dark"),
+        help="colours (default: those used last; at first, and in screenshots, light)",
     )
     parser.add_argument("--save-dir", metavar="DIR", help="where S saves drawings (default: the current folder)")
     parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the pad and exit; needs no display")
     parser.add_argument("--inside", action="store_true", help="in the screenshot, show the inside of the network")
-    parser.add_argument(
-        "--saliency", action="store_true", help="in the screenshot, show which ink speaks for the answer"
-    )
+    parser.add_argument("--saliency", action="store_true", help="in the screenshot, show which ink favours the answer")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.inside or arguments.saliency:
         raise ConfigError("--inside and --saliency are for --screenshot FILE; in the window press F and W")
     if arguments.save_dir:
-        # Now, not when there is a drawing to save.
+        # Fails now rather than when S is pressed.
         with named_errors(
             f"--save-dir {arguments.save_dir}", "name a folder that exists", action="write to", error_class=ConfigError
         ):

@@ -65,9 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_weights_argument(parser, "mnist; with --own those that the pad uses: personal if they exist, else pad")
     add_data_arguments(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N test images only")
-    parser.add_argument(
-        "--backend", default="fast", choices=("fast", "reference"), help="which kernels (default: fast)"
-    )
+    parser.add_argument("--backend", default="fast", choices=("fast", "reference"), help="the kernels (default: fast)")
     add_threads_argument(parser)
     parser.add_argument(
         "--own", nargs="?", const=True, metavar="FILE", help="read your own digits, which you labelled in the pad"
@@ -83,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="draw the confusion matrix, per-class figures and the most confident mistakes into this folder",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         if Path(arguments.out).is_file():
             raise ConfigError(f"--out {arguments.out} is a file; name a folder")
-        os.makedirs(arguments.out, exist_ok=True)  # now: a bad name must not cost the evaluation
+        os.makedirs(arguments.out, exist_ok=True)  # now, so that a bad name fails before the evaluation
     use_threads(arguments.threads)
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
@@ -146,7 +144,7 @@ def _weights_of_the_pad() -> str | Path:
 
 
 def _trained_on(network: Network) -> str:
-    """Describe what a network was trained on, including the user's own digits: those it learnt are no test."""
+    """Describe what a network was trained on, including the user's own digits, which are then no test for it."""
     title = data.title_of(network.info.get("dataset", "unknown data"))
     own = network.info.get("personal")
     return f"{title}, then on your own digits ({own['digits']})" if own else title
@@ -182,7 +180,7 @@ def _figures(found: Findings) -> "Iterator[tuple[str, Figure]]":
     if result.accuracy < 1:
         yield "mistakes.png", _mistakes(found)
     else:
-        say("no image was misread: there is no mistakes.png to draw")
+        say("no image was misread, so mistakes.png is not drawn")
 
 
 def _mistakes(found: Findings) -> "Figure":

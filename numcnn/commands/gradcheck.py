@@ -7,7 +7,7 @@ none could be checked.
 """
 
 EXAMPLES = """examples:
-  numcnn gradcheck                        the canonical network, first weights
+  numcnn gradcheck                        the canonical network, untrained
   numcnn gradcheck --weights best.npz     a trained one
   numcnn gradcheck --out gradcheck.png    also draw it
 """
@@ -34,12 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     subject.add_argument("--weights", metavar="FILE", help="check the network in this weights file")
     parser.add_argument("--samples", type=int, default=50, metavar="N", help="entries per array (default: %(default)s)")
     parser.add_argument(
-        "--backend", default="reference", choices=("reference", "fast"), help="which kernels (default: %(default)s)"
+        "--backend", default="reference", choices=("reference", "fast"), help="the kernels (default: %(default)s)"
     )
-    parser.add_argument("--no-fuse", dest="fuse", action="store_false", help="check every layer by itself")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides input, upstream gradient and entries")
+    parser.add_argument(
+        "--no-fuse", dest="fuse", action="store_false", help="run every layer by itself, without fused kernels"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of input, gradient and choice of entries"
+    )
     parser.add_argument("--out", metavar="FILE", help="draw the report into this PNG file")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout, nothing else there")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a callback for ``gradcheck``: it shows a bar on a terminal, after a second, and nothing elsewhere."""
+    """Yield a callback for ``gradcheck`` that shows a bar after a second, on a terminal only."""
     from tqdm import tqdm  # noqa: PLC0415  (slow to load)
 
     # disable=None: no bar where stderr isn't a terminal.

@@ -2,13 +2,13 @@
 
 The network trains for a few more seconds on your digits, mixed with pictures
 like those it learned from before, so that it does not forget. The new weights
-go to a file of their own, which the pad uses from then on; the old weights stay
-as they are. With 20 digits or more, a quarter is held out first, to show what
-to expect of digits that you have yet to draw.
+go to a separate file, which the pad uses from then on; the old weights don't
+change. With 20 digits or more, a quarter is held out first, to estimate the
+accuracy on digits that you have yet to draw.
 """
 
 EXAMPLES = """examples:
-  numcnn learn                          what the pad does on T
+  numcnn learn                          the same as T in the pad
   numcnn learn --own mine.jsonl --out mine.npz
   numcnn evaluate --own --weights mine.npz
   numcnn learn --simulate               measure the gain: for each of the 5
@@ -53,28 +53,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     add_weights_argument(parser, "pad")
     parser.add_argument("--own", metavar="FILE", help="your digits (default: those that you labelled in the pad)")
-    parser.add_argument("--out", metavar="FILE", help="the new weights (default: where the pad looks for them)")
+    parser.add_argument("--out", metavar="FILE", help="file for the new weights (default: the pad's)")
     parser.add_argument("--data-dir", metavar="DIR", help="MNIST's folder; without MNIST, generated digits replace it")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)")
-    parser.add_argument(
-        "--backend", default="fast", choices=("fast", "reference"), help="which kernels (default: fast)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random (default: 0)")
+    parser.add_argument("--backend", default="fast", choices=("fast", "reference"), help="the kernels (default: fast)")
     add_threads_argument(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
     parser.add_argument("--progress", action="store_true", help='print the progress on stderr: "progress 42" (%%)')
     group = parser.add_argument_group("simulated users")
     group.add_argument("--simulate", action="store_true", help="measure the gain from learning; write no weights")
     group.add_argument("--pens", metavar="PATH", help="UCI's pen digits (default: the cache, else a download)")
     usual = {name: f"(default: {SIMULATED[name]})" for name in ("worst", "digits", "draws")}
-    group.add_argument("--worst", type=int, metavar="N", help=f"the N writers read worst {usual['worst']}")
+    group.add_argument("--worst", type=int, metavar="N", help=f"the N writers with most errors {usual['worst']}")
     group.add_argument("--writers", type=_numbers, metavar="N,N", help="these writers instead")
-    group.add_argument("--digits", type=int, metavar="N", help=f"how many each labels {usual['digits']}")
-    group.add_argument("--draws", type=int, metavar="N", help=f"how many times each does so {usual['draws']}")
+    group.add_argument("--digits", type=int, metavar="N", help=f"digits that each labels {usual['digits']}")
+    group.add_argument("--draws", type=int, metavar="N", help=f"repetitions for each writer {usual['draws']}")
     group.add_argument(
         "--way",
         choices=simulated_users.WAYS,
-        help="which digits are labelled: balanced, equally many of each class (the default); or corrections, of the "
-        "half drawn first: misread ones, up to half of those labelled, then others; the other half measures the gain",
+        help="how to choose the digits to label: balanced (the default), equally many of each class; or corrections, "
+        "from the half drawn first: misread ones for up to half of the labels, then others; the other half is the test",
     )
 
 
@@ -160,7 +158,7 @@ def _simulate(arguments: argparse.Namespace, network: Network) -> int:
     if writers is None:
         unknown = people.of(simulated_users.strangers(network, people))
         writers = simulated_users.worst(network, unknown, arguments.worst, backend=arguments.backend)
-    test = personal.mnist_at_hand(("test_images", "test_labels"), arguments.data_dir)
+    test = personal.local_mnist(("test_images", "test_labels"), arguments.data_dir)
     before = 1 - personal.accuracy(network, test["test_images"], test["test_labels"]) if test else None
     study = simulated_users.Study(
         count=arguments.digits,

@@ -8,8 +8,8 @@ EXAMPLES = """examples:
   numcnn predict seven.png              label, probability, two runners-up
   numcnn predict --json *.png           a list of {path, label, probabilities}
 
-A picture that can't be read is named on stderr; the others are still read, and
-the exit code is 2.
+A picture that can't be read is reported on stderr; the others are still read,
+and the exit code is 2.
 """
 
 import argparse
@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backend",
         default="reference",
         choices=("reference", "fast"),
-        help="which kernels (default: %(default)s; fast pays off from a few hundred pictures on)",
+        help="the kernels (default: %(default)s; fast pays off from a few hundred pictures on)",
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON list on stdout, nothing else there")
+    parser.add_argument("--json", action="store_true", help="print a JSON list, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,24 +1,24 @@
-"""Train a network, and keep weights, log and run card in a folder of their own.
+"""Train a network, and keep its weights, log and run card in a folder.
 
 Without options: the canonical two-convolution network on MNIST, which is
 downloaded the first time. If MNIST is not available, it trains on generated
 digits and marks all results as such. The test set is read once, at the end,
 with the weights that were best on validation. Ctrl-C finishes the current batch
-and saves; --resume goes on from there. In the epochs' lines a * marks the best
-so far on validation.
+and saves; --resume continues from there. In the epochs' lines a * marks the
+best so far on validation.
 """
 
 EXAMPLES = """examples:
-  numcnn train                            the whole job: about two minutes
+  numcnn train                            the full training: about two minutes
   numcnn train --preset fast              99% on MNIST in about ten seconds
   numcnn train --limit 6000 --epochs 3    a quick try
   numcnn train --seeds 5                  how much results vary by chance
   numcnn train --no-test --dropout 0.3    try a setting, judged by validation
-  numcnn train --dataset fashion/         any data set in MNIST's IDX form
+  numcnn train --dataset fashion/         any data set in MNIST's IDX format
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
                                           and a picture of them
   numcnn train --resume runs/mnist-canonical-1
-                                          go on with a run that was stopped
+                                          continue a run that was stopped
 
 Equal seed, threads and batch size give equal weights, byte for byte, on one
 machine. Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130
@@ -50,13 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running")
     add_threads_argument(group)
     group.add_argument("--out", metavar="DIR", help="a new folder for the run (default: runs/DATASET-MODEL-NUMBER)")
-    group.add_argument("--resume", metavar="DIR", help="go on with the run in this folder, with its settings")
+    group.add_argument("--resume", metavar="DIR", help="continue the run in this folder, with its settings")
     group.add_argument("--seeds", type=int, metavar="N", help="train N networks, with --seed and the seeds after it")
     group.add_argument("--ensemble", action="store_true", help="with --seeds: also test all networks together")
     group.add_argument("--watch-gradients", action="store_true", help="log each layer's gradient and weight norms")
     group.add_argument("--dry-run", action="store_true", help=f"take {DRY_RUN_STEPS} steps, write nothing")
     group.add_argument("--quiet", action="store_true", help="show no progress, only the result")
-    group.add_argument("--json", action="store_true", help="print the run card as JSON on stdout, nothing else there")
+    group.add_argument("--json", action="store_true", help="print the run card as JSON, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -99,13 +99,13 @@ def _options(arguments: argparse.Namespace) -> Options:
 def _earlier_run(arguments: argparse.Namespace) -> Run:
     """Load the run to resume.  Raises ConfigError for options that would change its settings."""
     if arguments.out:
-        raise ConfigError("`out` can't be combined with `resume`: the run goes on in its own folder")
+        raise ConfigError("`out` can't be combined with `resume`: the run continues in its own folder")
     changed = list(given_settings(arguments))
     changed += [name for name in ("preset", "watch_gradients", "dry_run") if getattr(arguments, name)]
     changed += ["dataset"] if arguments.dataset != "auto" else []
     if changed:
         flags = ", ".join(map(flag, changed))
-        raise ConfigError(f"`resume` goes on with the run's own settings; leave out {flags}")
+        raise ConfigError(f"`resume` continues with the run's own settings; leave out {flags}")
     return load_run(arguments.resume)
 
 
@@ -120,7 +120,7 @@ def _introduce(session: Session) -> None:
 
 
 def _dry_run(arguments: argparse.Namespace, session: Session) -> int:
-    """Take a few steps to see that all is well; write nothing."""
+    """Take a few steps as a check; write nothing."""
     loss, network = session.dry_run(), session.run.network
     if arguments.json:
         print_json({"dry_run": True, "loss": loss, "parameters": network.params.size})
@@ -130,12 +130,12 @@ def _dry_run(arguments: argparse.Namespace, session: Session) -> int:
 
 
 def _train(session: Session, files: RunFolder) -> bool:
-    """Train; return whether the run got to its end."""
+    """Train; return whether the run finished."""
     with _stop_after_this_batch(files):
         state = session.train()
     if state.interrupted:
         folder = shlex.quote(str(files.folder))
-        say(f"stopped in epoch {state.epoch + 1}; go on with: numcnn train --resume {folder}")
+        say(f"stopped in epoch {state.epoch + 1}; continue with: numcnn train --resume {folder}")
     return not state.interrupted
 
 
@@ -147,7 +147,7 @@ def _stop_after_this_batch(files: RunFolder) -> Iterator[None]:
         files.stop_signal = number
         for name in earlier:
             signal.signal(name, signal.default_int_handler)
-        files.say("stopping after this batch; once more to stop at once")
+        files.say("stopping after this batch; interrupt again to stop at once")
 
     earlier = {name: signal.signal(name, request) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -189,12 +189,12 @@ def _train_several(arguments: argparse.Namespace) -> int:
 
 
 def _accuracy(card: Document, on: str = "") -> str:
-    """Return a run's accuracy in words: on the test set or, if that was not read, in validation."""
+    """Return a run's accuracy in words: on the test set or, if that was not read, on validation images."""
     if card["test_accuracy"] is not None:
         return f"test accuracy{on} {card['test_accuracy']:.2%}"
     if card["val_accuracy"] is not None:
         return f"validation accuracy{on} {card['val_accuracy']:.2%}"
-    return "no images to judge by"
+    return "no images to measure accuracy on"
 
 
 def _report_several(arguments: argparse.Namespace, summary: Document, folder: Path) -> int:
@@ -212,10 +212,10 @@ def _report_several(arguments: argparse.Namespace, summary: Document, folder: Pa
     if "ensemble" in summary:
         several = summary["ensemble"]
         low, high = several["interval"]
-        print(f"apart from that, all {several['networks']} together (their probabilities averaged):")
+        print(f"ensemble of all {several['networks']} networks (their probabilities averaged):")
         print(f"{several['test_accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
     if "wrong_by_all" not in summary:
-        print("the test set was not read (--no-test): no gallery of what all misread")
+        print("the test set was not read (--no-test): no gallery of images that all misread")
     elif summary["wrong_by_all"]:
         count = len(summary["wrong_by_all"])
         print(f"test images misread by all of them: {count:,}, drawn in wrong_by_all.png")

@@ -1,8 +1,8 @@
-"""Augmentation: each time a picture is trained on it is a little different, as if somebody else had written it.
+"""Augmentation: training pictures change a little each time they are used, as if another person had written them.
 
-The pen's width changes first.  Then the picture is resampled, once, through an affine map and an elastic distortion;
-last come contrast and, for every other picture each, disturbances: light on the paper, noise, a patch that is cut out
-or inverted.  This file says how strong the changes are and what decides them for each picture; the arithmetic is in
+The pen's width changes first.  Then the picture is resampled, once, through an affine map and an elastic distortion.
+Contrast and disturbances come last: light on the paper, noise, a patch that is cut out or inverted, each on every other
+picture.  This file defines how strong the changes are and how they are drawn; the arithmetic is in
 ``kernels/reference_augment.py``.
 """
 
@@ -56,12 +56,12 @@ class Augmentation:
         return Augmentation(**{name: value * strength for name, value in dataclasses.asdict(self).items()})
 
     def plus(self, other: Augmentation) -> Augmentation:
-        """Return the augmentation that does what both do."""
+        """Return an augmentation with the changes of both."""
         mine, others = dataclasses.asdict(self), dataclasses.asdict(other)
         return Augmentation(**{name: value + others[name] for name, value in mine.items()})
 
 
-# Strength 1: the most that still looks like somebody's writing.  How much of it to use was tuned on validation data.
+# Strength 1: the most that still looks like handwriting.  How much of it to use was tuned on validation data.
 FULL = Augmentation(
     rotation=12, scale=0.12, stretch=0.1, shear=0.15, shift=1.5, elastic=1, thicken=0.7, thin=0.4, contrast=0.2
 )
@@ -76,7 +76,7 @@ def make_key(seed: int) -> np.uint64:
 
 
 class Changes:
-    """How the pictures of an epoch are changed: picture i always in the same way, differently in every epoch."""
+    """How the pictures of an epoch are changed: reproducibly for each picture, and differently in every epoch."""
 
     def __init__(self, augmentation: Augmentation, seed: int, epoch: int) -> None:
         self.augmentation, self.key, self._epoch = augmentation, make_key(seed), epoch
@@ -89,7 +89,7 @@ class Changes:
 def growing(image: Bytes, name: str | None, steps: int, number: int = 0) -> Bytes:
     """Return one picture (H,W) under one change of ``EVERYTHING`` at rising strength; under all if ``name`` is None.
 
-    -> (steps, H, W), from no change to its full strength, always in the same direction.
+    -> (steps, H, W), from no change to full strength, always in the same direction.
     """
     whole = EVERYTHING if name is None else Augmentation(**{name: getattr(EVERYTHING, name)})
     strengths = np.linspace(0, 1, steps)

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from numcnn.data.augmentation import Augmentation, Changes
 from numcnn.kernels.arrays import AnyArray, Floats, Ints
 
-# Which of a seed's streams of random numbers decides the order of images; ``network`` names the others.
+# The random stream of a seed that orders the images; ``network`` names the others.
 ORDER = 3
 
 
 class PixelReader(Protocol):
-    """What writes pictures to a network's input: a ``nn.pixels.PixelReader``."""
+    """Writes pictures to a network's input: an ``nn.pixels.PixelReader``."""
 
     def read(self, images: AnyArray, rows: Ints, x: Floats) -> Floats:
         """Fill x (n, *input_shape) with images[rows], normalised, and return it."""
@@ -30,7 +30,7 @@ class PixelReader(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """Images (M,H,W) and labels (M,), of which only the rows in ``index`` count: a split that copies nothing."""
+    """Images (M,H,W) and labels (M,), of which only the rows in ``index`` are used: a split without copies."""
 
     images: AnyArray
     labels: Ints
@@ -38,7 +38,7 @@ class Examples:
 
     @classmethod
     def all_of(cls, images: npt.ArrayLike, labels: npt.ArrayLike) -> Examples:
-        """Return examples of which every row counts."""
+        """Return examples that use every row."""
         images = np.asarray(images)
         return cls(images, np.asarray(labels), np.arange(len(images)))
 
@@ -46,9 +46,9 @@ class Examples:
         return len(self.index)
 
     def normalisation(self) -> tuple[float, float]:
-        """Return mean and standard deviation of the pixels that count, on the scale 0..1; MNIST's: 0.1307, 0.3081."""
+        """Return mean and standard deviation of the pixels in use, on the scale 0..1; MNIST's: 0.1307, 0.3081."""
         counts = np.zeros(256, np.int64)
-        for rows in np.array_split(self.index, max(1, len(self.index) // 4096)):  # a part at a time: no second copy
+        for rows in np.array_split(self.index, max(1, len(self.index) // 4096)):  # in parts, to copy little at a time
             counts += np.bincount(self.images[rows].reshape(-1), minlength=256)
         levels, total = np.arange(256) / 255, counts.sum()
         mean = float((counts * levels).sum() / total)
@@ -80,7 +80,7 @@ class Batch:
 class Batches:
     """The training examples, epoch by epoch, each epoch in an order that depends only on ``seed`` and epoch.
 
-    So a run can resume at any batch of any epoch.  The last batch may be short.
+    Therefore a run can resume at any batch of any epoch.  The last batch may be short.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Batches:
         pixels: PixelReader,
         augmentation: Augmentation | None = None,
     ) -> None:
-        """pixels: fills a batch's input.  augmentation: for pictures that differ each time; None: as they are."""
+        """pixels: fills a batch's input.  augmentation: changes the pictures each time; None: no changes."""
         self._examples, self._size, self._seed, self._pixels = examples, batch_size, seed, pixels
         self._augmentation = augmentation
         self._labels = np.empty(min(batch_size, len(examples)), examples.labels.dtype)
@@ -100,7 +100,7 @@ class Batches:
         return -(-len(self._examples) // self._size)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches from number ``start`` on.  Their labels are a buffer that holds until the next."""
+        """Yield the batches from number ``start`` on.  Their labels are a buffer that the next batch overwrites."""
         order = np.random.default_rng([self._seed, ORDER, number]).permutation(self._examples.index)
         augmented = Changes(self._augmentation, self._seed, number) if self._augmentation else None
         for first in range(start * self._size, len(order), self._size):

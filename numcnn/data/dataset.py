@@ -110,7 +110,7 @@ class Dataset:
 def check_seed(seed: object) -> int:
     """Return ``seed`` as an int.  Raises ConfigError unless it is a whole number from 0, as NumPy wants it."""
     try:
-        number = operator.index(seed)  # pyright: ignore[reportArgumentType]  (raises TypeError for what is no integer)
+        number = operator.index(seed)  # pyright: ignore[reportArgumentType]  (raises TypeError unless it is an integer)
     except TypeError:
         number = -1
     if number < 0:

@@ -80,7 +80,7 @@ def user_cache() -> Path:
 
 
 def download_files(files: Sequence[IdxFile], folder: Path, mirrors: Mirrors, *, progress: bool = True) -> None:
-    """Download IDX files into ``folder``, uncompressed and verified; after a break, the next call goes on.
+    """Download IDX files into ``folder``, uncompressed and verified; after a break, the next call resumes.
 
     A progress bar is shown only on a terminal.  Raises DownloadFailed that says why each mirror failed.
     """
@@ -214,7 +214,7 @@ def _download_file(file: IdxFile, folder: Path, mirrors: Mirrors, progress: bool
             mirrors.drop(mirror, reason)
         kept = ""
         if _size(partial) and partial.name == str(part):
-            kept = f" {_size(partial):,} bytes are kept in {part} to go on from."
+            kept = f" {_size(partial):,} bytes are kept in {part} to resume from."
     raise DownloadFailed(f"{'; '.join(mirrors.failures)}.{kept}", f"the last mirror {reason}")
 
 
@@ -287,7 +287,7 @@ class _Transfer:
     def _receive(self, answer: requests.Response, offset: int) -> None:
         from tqdm import tqdm  # noqa: PLC0415  (needed for downloads only)
 
-        after = f", going on after {offset:,} bytes" if offset else ""
+        after = f", resuming after {offset:,} bytes" if offset else ""
         self.mirrors.report(f"Downloading {answer.url}{after}.")
         length = answer.headers.get("Content-Length", "")
         self.partial.seek(offset)
@@ -329,7 +329,7 @@ class _Transfer:
 
 
 def _chunks(answer: requests.Response) -> Iterator[bytes]:
-    """Yield an answer's bytes as they are sent.  Raises _Broken when they end early or stall."""
+    """Yield a response's bytes as they arrive.  Raises _Broken when they end early or stall."""
     from urllib3.exceptions import HTTPError  # noqa: PLC0415  (comes with requests)
 
     chunks = answer.raw.stream(CHUNK, decode_content=False)

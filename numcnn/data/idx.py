@@ -134,7 +134,7 @@ def _fill(path: Path, stream: io.BufferedIOBase, array: Bytes) -> None:
             raise DataError(f"{path} is cut off: {done:,} of {len(view):,} bytes of data are there. {GET_AGAIN}")
         done += got
     if stream.read(1):
-        raise DataError(f"{path} goes on after the {len(view):,} bytes that its header promises. {GET_AGAIN}")
+        raise DataError(f"{path} is longer than the {len(view):,} bytes that its header promises. {GET_AGAIN}")
 
 
 def _what_it_is(start: bytes, magic: int) -> str:

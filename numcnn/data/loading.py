@@ -64,7 +64,7 @@ def load(  # noqa: PLR0913  (the public door documents each keyword; inside, the
         except mnist.UnavailableError as error:
             if dataset == "mnist":
                 raise
-            report("MNIST can't be downloaded: going on with generated digits instead.")
+            report("MNIST can't be downloaded: using generated digits instead.")
             report(textwrap.shorten(f"The reason: {error.reason}", 80, placeholder=" ..."))
             report("To use MNIST, set NUMCNN_DATA to the folder of its files.")
             whole = _generated(*counts, seed, sources)

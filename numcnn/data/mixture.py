@@ -43,11 +43,11 @@ class Recipe:
             raise ConfigError(f"scanned is {self.scanned}; wants 1 or more")
 
 
-SHIPPED = Recipe()  # what the shipped network learnt from
+SHIPPED = Recipe()  # what the shipped network learned from
 
 
 class HasInfo(Protocol):
-    """A network that says in ``info`` what it learnt from."""
+    """A network that says in ``info`` what it learned from."""
 
     info: dict[str, Any]
 
@@ -66,10 +66,10 @@ def _writers_in(fold: int) -> tuple[int, ...]:
     return tuple(writer for writer in EVERYONE if (writer - 1) % FOLDS == fold)
 
 
-def not_learnt_by(network: HasInfo) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def not_learned_by(network: HasInfo) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the writers that a network was tested on, as its ``info`` says, and those it was validated on.
 
-    A network that learnt from another data set has not seen any of these writers: all of them may test it.
+    A network that learned from another data set has not seen any of these writers: all of them may test it.
     """
     name = network.info.get("dataset")
     return writers_of(name) if name in MIXTURES else (tuple(EVERYONE), ())

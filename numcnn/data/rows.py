@@ -19,7 +19,7 @@ def make_row(
     """Write digits side by side -> strokes, labels, owners.  digits: list of (strokes, label), from left to right.
 
     strokes are (n,2), y downwards, in the order of writing; stroke i belongs to digit owners[i].  Digits are about 1
-    high and stand near y = 0.  Gaps reach from -0.05 to 0.5; the middle half lies between 0.12 and 0.26.  With
+    high and stand near y = 0.  Gaps reach from -0.05 to 0.5; the middle half is between 0.12 and 0.26.  With
     probability `late` the last of several strokes of a 4, 5 or 7 is written after the next digit.
     """
     strokes: list[Float64s] = []

@@ -48,7 +48,7 @@ def refusal_threshold(confidence: npt.ArrayLike, share: float = REFUSED) -> floa
 
 
 def refused(confidence: npt.ArrayLike, threshold: float) -> float:
-    """Return the share of answers, 0..1, whose confidence (N,) lies below the threshold.  Raises DataError."""
+    """Return the share of answers, 0..1, whose confidence (N,) is below the threshold.  Raises DataError."""
     return float(np.mean(_checked_confidence(confidence) < threshold))
 
 

@@ -95,7 +95,7 @@ def prepare_file(path: str | os.PathLike[str]) -> Bytes:
 
 
 def is_pil_image(thing: object) -> TypeGuard[Image.Image]:
-    """Say whether this is a PIL image, without loading PIL: where nobody has, there is none."""
+    """Return whether this is a PIL image, without loading PIL: if it isn't loaded, there are no PIL images."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(thing, module.Image)
 

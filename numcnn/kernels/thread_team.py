@@ -61,7 +61,7 @@ class _Job:
         return count
 
     def wait(self, parts: int) -> None:
-        """Wait until so many parts are finished."""
+        """Wait until this many parts are finished."""
         for _ in range(parts):
             self._done.get()
 

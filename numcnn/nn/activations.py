@@ -1,4 +1,4 @@
-"""Activations beside ReLU: tanh, sigmoid and the leaky ReLU.  Each keeps only its output for backward."""
+"""More activations: tanh, sigmoid and the leaky ReLU.  Each keeps only its output for backward."""
 
 from abc import abstractmethod
 

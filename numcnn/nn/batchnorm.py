@@ -1,9 +1,9 @@
 """Batch normalisation: the one layer whose output for an image depends, in training, on the other images.
 
-Each thread normalises its shard of a batch with that shard's own statistics, as data-parallel training commonly does:
-threads that wait for each other in every layer would lose what they gain.  So with T threads the statistics are over
-about batch_size / T images, results depend on T by a little more than rounding, and the running variance is the mean of
-the variances *within* shards, which training divided by.  Equal seed, threads and batch size still give equal bytes.
+Each thread normalises its shard of a batch with that shard's own statistics, as is common in data-parallel training:
+synchronising the threads in every layer would cost more than it gains.  So with T threads the statistics are over about
+batch_size / T images, results depend on T by a little more than rounding, and the running variance is the mean of the
+variances *within* shards, which training divides by.  Equal seed, threads and batch size still give equal bytes.
 """
 
 import math
@@ -19,9 +19,9 @@ from numcnn.nn.layer import Built, Layer, ParamSpec, Shape, StateSpec, register_
 class BatchNorm(Layer):
     """Normalise each channel to mean 0 and variance 1, then scale and shift it (Ioffe & Szegedy 2015).  Any shape.
 
-    Statistics are per channel, the last dimension: of (N,H,W,C) over N, H and W, of (N,D) over N.  Training uses the
-    batch's; inference uses the running ones, of which each step keeps the fraction ``momentum``.  ``eps`` is added to
-    the variance.  Parameters: ``gamma``, ``beta``, without weight decay.  State: ``mean``, ``var``.
+    Statistics are per channel, the last dimension: of (N,H,W,C) over N, H and W, of (N,D) over N.  Training uses those
+    of the batch, inference running averages: running = momentum * running + (1 - momentum) * batch.  ``eps`` is added
+    to the variance.  Parameters: ``gamma``, ``beta``, without weight decay.  State: ``mean``, ``var``.
     """
 
     short_name = "bn"
@@ -38,7 +38,7 @@ class BatchNorm(Layer):
         return in_shape, [gamma, beta, StateSpec("mean", C, 0.0), StateSpec("var", C, 1.0)]
 
     def _columns(self, array: Floats) -> Floats:
-        """View an array (N, ..., C) as (M,C): M values of each channel."""
+        """Return a view of an array (N, ..., C) as (M,C): M values per channel."""
         return array.reshape(-1, array.shape[-1])
 
     def _forward(self, x: Floats, training: bool) -> Floats:

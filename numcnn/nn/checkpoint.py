@@ -1,8 +1,8 @@
-"""Weights on disk: an ``.npz`` file (a zip of ``.npy`` arrays) with one more member, ``meta.json``: what it is.
+"""Weights on disk: an ``.npz`` file (a zip of ``.npy`` arrays) and in it ``meta.json``, which describes the network.
 
-``numpy.load`` opens it, ``unzip -p FILE meta.json`` reads the text, and nothing in it is ever unpickled.  The same
-content always gives the same bytes.  Before an array is read its name, dtype, shape and size are checked, so neither a
-damaged file nor a hostile one gets further than a CheckpointError.
+``numpy.load`` opens it, ``unzip -p FILE meta.json`` prints the description, and nothing is ever unpickled.  Equal
+content gives equal bytes.  Name, dtype, shape and size of an array are checked before it is read, so a damaged or
+hostile file raises CheckpointError.
 """
 
 import json
@@ -27,10 +27,10 @@ VERSION = 1
 MAX_META_BYTES = 1 << 20
 MAX_ARRAY_BYTES = 1 << 30
 
-# A zip member carries a time; a fixed one (the earliest there is) keeps the bytes a function of the content.
+# Zip members have a time stamp; a fixed one (the earliest possible) makes the bytes depend on the content alone.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
-# What a damaged zip or npy file makes the standard library and NumPy raise.
+# What the standard library and NumPy raise for a damaged zip or npy file.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -70,9 +70,9 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 
 class Checkpoint:
-    """An open weights file: ``meta`` (dict), ``values`` (how many it has room for), ``read(name, shape)``.
+    """An open weights file: ``meta`` (dict), ``values`` (the most float32 values it can hold), ``read(name, shape)``.
 
-    Use it in a ``with`` block.  Raises CheckpointError, with the path, for all that is wrong with the file.
+    Use it in a ``with`` block.  Raises CheckpointError, with the path, for anything wrong with the file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -98,11 +98,11 @@ class Checkpoint:
 
     @property
     def values(self) -> int:
-        """How many float32 values there is room for in the file."""
+        """The most float32 values that the file can hold."""
         return sum(info.file_size for info in self._archive.infolist()) // 4
 
     def _refuse_compression(self) -> None:
-        """Make sure that no member is larger than the file: numcnn stores them uncompressed, a zip bomb can't."""
+        """Refuse compressed members, such as a zip bomb's: numcnn stores arrays uncompressed."""
         whole = os.path.getsize(self.path)
         for info in self._archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED or info.file_size > whole:
@@ -189,7 +189,7 @@ def find_weights(name: str | os.PathLike[str] | None = None) -> Path:
         raise CheckpointError("the weights file's name is empty; give a path, or the name of a shipped one")
     shipped = sorted(weights_folder().glob("*.npz"), key=lambda path: path.stem)
     path = Path(given)
-    if path.name == given and path.suffix != ".npz":  # a name; a user's file or folder of that name isn't meant
+    if path.name == given and path.suffix != ".npz":  # a name, not a user's file or folder of that name
         exact = [p for p in shipped if p.stem == given]
         matches = exact or [p for p in shipped if p.stem.startswith(given)]
         if len(matches) > 1:

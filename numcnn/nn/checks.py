@@ -1,4 +1,4 @@
-"""Checks of what callers and subclasses hand to layers and networks: each says what was wrong and what to do."""
+"""Checks of arguments and results: each error says what was wrong and what to do."""
 
 import math
 import numbers
@@ -67,7 +67,7 @@ def image_shape(layer: str, in_shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def window_positions(layer: str, image: Pair, window: Pair, stride: Pair) -> Pair:
-    """Return how many places a window has down and across an image; ShapeError when it doesn't fit once."""
+    """Return the number of window positions down and across an image; ShapeError if the window doesn't fit."""
     if image[0] < window[0] or image[1] < window[1]:
         raise ShapeError(
             f"{layer}: a {window[0]}x{window[1]} window doesn't fit an input of {image[0]}x{image[1]} pixels; "

@@ -1,11 +1,11 @@
 """Data parallelism: a batch is cut into shards, and each thread takes one through all layers, forward and backward.
 
-Threads that split every single kernel wait for each other after each; this way they do so once a step.  Each works on a
-*replica* of the network: the same parameters, with gradients, outputs and memory of its own.  Afterwards the gradients
-are added up in the order of the shards, so results are exactly repeatable for a fixed number of threads.  The layers'
-next state (see ``Layer``) is merged alike: the mean of the shards', weighted by their numbers of images.
+If the threads split every kernel, they would wait for each other after each one; this way they wait once a step.  Each
+works on a *replica* of the network: the same parameters, but its own gradients, outputs and buffers.  Afterwards the
+gradients are added in the order of the shards, so results are exactly repeatable for a fixed number of threads.  The
+layers' next state (see ``Layer``) becomes the mean of the shards', weighted by their numbers of images.
 
-Inference runs on replicas, too: each caller borrows one, so any number of threads may read with one network at a time.
+Inference also runs on replicas: each caller borrows one, so any number of threads may use a network at a time.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from numcnn.nn.flat_arrays import FlatArrays
 from numcnn.nn.layer import Layer
 from numcnn.nn.losses import SoftmaxCrossEntropy
 
-# Arithmetic of a forward pass below which another thread costs more than it saves: some 7 of MNIST's images.
+# FLOP of a forward pass that make one more thread worthwhile: about 7 MNIST images.
 LEAST_FLOPS = 1 << 25
 
-# Replicas that wait for the next inference: as many as call at once, up to this number, find one ready-made.
+# Most replicas that are kept for the next inference.
 MOST_IDLE = 16
 
 
 class Batch(Protocol):
-    """What training runs on: labels (n,), and images that it writes to an input array.  See ``data.batches.Batch``."""
+    """Training examples: labels (n,), and images that ``fill`` writes to an array.  See ``data.batches.Batch``."""
 
     labels: Ints
 
@@ -45,7 +45,7 @@ class Batch(Protocol):
 class DrawsNumbers(Protocol):
     """A layer whose training forward uses random numbers, such as ``Dropout``.
 
-    They are drawn for the whole batch at once, so that they don't depend on how it is cut into shards.
+    They are drawn for the whole batch at once, so that they don't depend on the shards.
     """
 
     def draw(self, n: int) -> None:
@@ -58,9 +58,9 @@ class DrawsNumbers(Protocol):
 
 
 def replica_of(layer: Layer, grads: dict[str, Floats], next_state: dict[str, Floats] | None = None) -> Layer:
-    """Return a layer over the same parameters and state, with gradients, next state and memory of its own.
+    """Return a layer over the same parameters and state, with its own gradients, next state and buffers.
 
-    next_state: None for a replica whose next state nobody needs.
+    next_state: None for a replica that only reads.
     """
     twin = copy.copy(layer)
     twin.grads = grads
@@ -70,7 +70,7 @@ def replica_of(layer: Layer, grads: dict[str, Floats], next_state: dict[str, Flo
 
 
 class Replica:
-    """The steps that run, the flat arrays that they fill (gradients (P,), next state (S,)), a place for the input."""
+    """The steps that run, the flat arrays that they fill (gradients (P,), next state (S,)), and an input buffer."""
 
     def __init__(
         self, flat: FlatArrays, layers: Sequence[Layer], grads: Floats | None, next_state: Floats | None, fuse: bool
@@ -85,7 +85,7 @@ class Replica:
         self._criterion_of: SoftmaxCrossEntropy | None = None
 
     def use(self, kernels: Kernels) -> "Replica":
-        """Hand all steps the back-end.  Return the replica."""
+        """Set the kernels of all steps.  Return the replica."""
         if self.kernels is not kernels:
             self.kernels = kernels
             for step in self.steps:
@@ -93,65 +93,65 @@ class Replica:
         return self
 
     def x(self, n: int) -> Floats:
-        """Return an array (n, *input_shape) for the input: the same one each time."""
+        """Return the input buffer for n images: (n, *input_shape)."""
         if len(self._x) < n:
             self._x = zeros((n, *self._x.shape[1:]), self._x.dtype)
         return self._x[:n]
 
     def criterion(self, criterion: SoftmaxCrossEntropy) -> SoftmaxCrossEntropy:
-        """Return a replica of the loss ``criterion``: the same one each time."""
+        """Return this replica's own copy of the loss ``criterion``."""
         if self._criterion is None or self._criterion_of is not criterion:
             self._criterion_of, self._criterion = criterion, criterion.replica()
         return self._criterion
 
     def activations(self, x: Floats, training: bool = False) -> Iterator[tuple[Layer, Floats]]:
-        """Run x (n, *input_shape) through all steps.  Yield each step with its output, a buffer of the step's own."""
+        """Run x (n, *input_shape) through all steps.  Yield each step with its output, a buffer of the step."""
         for step in self.steps:
             x = step.forward(x, training)
             yield step, x
 
     def forward(self, x: Floats, training: bool = False) -> Floats:
-        """Run x (n, *input_shape) through all steps.  Return the last one's output, a buffer of its own."""
-        out = x
-        for _, out in self.activations(x, training):  # noqa: B007 (the last one is the result)
-            pass
-        return out
+        """Run x (n, *input_shape) through all steps.  Return the last one's output, a buffer of that step."""
+        for step in self.steps:
+            x = step.forward(x, training)
+        return x
 
-    def backward(self, gradient: Floats, need_dx: bool = False) -> Floats | None:
-        """Run the output's gradient back through the steps: the chain rule, last step first.
+    def backward(self, dout: Floats, need_dx: bool = False) -> Floats | None:
+        """Run dout, the gradient of the last output, back through the steps: the chain rule, last step first.
 
-        Return dx, or None if it isn't needed: then what lies before the first step with parameters isn't computed.
+        Return dx, or None if it isn't needed.  The step at ``first`` needs no dx when training: the gradient ends at
+        its parameters and never reaches the pixels.
         """
         first = next((i for i, step in enumerate(self.steps) if step.specs), len(self.steps))
         last = 0 if need_dx else first
-        dout: Floats | None = gradient
-        for i in range(len(self.steps) - 1, last - 1, -1):
-            assert dout is not None  # each step but the first was asked for dx
-            dout = self.steps[i].backward(dout, need_dx=need_dx or i > first)
-        return dout if need_dx else None
+        gradient: Floats | None = dout
+        for i in range(len(self.steps) - 1, last - 1, -1):  # dx of step i is dout of step i - 1
+            assert gradient is not None  # each step but the first was asked for dx
+            gradient = self.steps[i].backward(gradient, need_dx=need_dx or i > first)
+        return gradient if need_dx else None
 
 
 def with_gradients(flat: FlatArrays, fuse: bool) -> Replica:
-    """Return a replica of the network over ``flat``, with gradients and next state of its own."""
+    """Return a replica of the network over ``flat``, with its own gradients and next state."""
     grads, next_state = flat.new_gradients()
     views = zip(flat.layers, flat.of_layers(grads), flat.state_of_layers(next_state), strict=True)
     return Replica(flat, [replica_of(*view) for view in views], grads, next_state, fuse)
 
 
 class Readers:
-    """Replicas for inference, which any number of threads may run at once: each borrows one for itself.
+    """Replicas for inference in any number of threads at once: each thread borrows one.
 
-    Training's replicas are never among them, so reading disturbs no training step.
+    Training has its own replicas, so inference never disturbs a training step.
     """
 
     def __init__(self, flat: FlatArrays, fuse: bool) -> None:
         self._flat, self._fuse = flat, fuse
-        # Its append and pop are atomic, so it needs no lock; surplus replicas fall off.
+        # Append and pop are atomic, so no lock is needed; surplus replicas are dropped.
         self._idle: deque[Replica] = deque(maxlen=MOST_IDLE)
 
     @contextlib.contextmanager
     def borrow(self, kernels: Kernels) -> Generator[Replica, None, None]:
-        """Lend a replica that runs on ``kernels``, an idle or a new one."""
+        """Lend a replica, idle or new, that runs on ``kernels``."""
         try:
             replica = self._idle.pop()
         except IndexError:
@@ -165,12 +165,12 @@ class Readers:
 
 
 def count_shards(n: int, flops: int, kernels: Kernels) -> int:
-    """Return into how many shards n images of ``flops`` each are cut: one a thread, fewer for little work."""
+    """Return the number of shards for n images of ``flops`` each: one per thread, fewer for little work."""
     return max(1, min(kernels.threads(), n, n * flops // LEAST_FLOPS))
 
 
 class Replicas:
-    """Training's replicas.  The first is the network itself; the others are made when there is work for them."""
+    """Training's replicas.  The first is the network itself; the others are made when they are needed."""
 
     def __init__(self, flat: FlatArrays, flops: int, fuse: bool) -> None:
         """flops: of one image's forward pass."""
@@ -178,11 +178,11 @@ class Replicas:
         self._all = [Replica(flat, flat.layers, flat.grads, flat.next_state, fuse)]
 
     def first(self, kernels: Kernels | None = None) -> Replica:
-        """Return the replica that is the network itself, to run on ``kernels``; None: those it ran on last."""
+        """Return the replica that is the network itself, set to ``kernels``; None: the kernels of its last run."""
         return self._all[0] if kernels is None else self._all[0].use(kernels)
 
     def shards(self, n: int, kernels: Kernels) -> int:
-        """Return into how many shards a batch of n images is cut, and prepare a replica for each."""
+        """Return the number of shards for a batch of n images, and prepare a replica for each."""
         count = count_shards(n, self._flops, kernels)
         while len(self._all) < count:
             self._all.append(with_gradients(self._flat, self._fuse))
@@ -201,15 +201,16 @@ class Replicas:
         def run(number: int) -> None:
             first, last = _shard(n, count, number)
             replica = self._all[number]
-            loss, x = replica.criterion(criterion), replica.x(last - first)
+            own_criterion, x = replica.criterion(criterion), replica.x(last - first)
             batch.fill(x, first, last)
             logits = replica.forward(x, training=True)
-            losses[number] = loss.forward(logits, batch.labels[first:last], n)
-            replica.backward(loss.backward())
+            # n, not the shard's size: each shard's loss and gradient are parts of the batch's mean, so they only add up
+            losses[number] = own_criterion.forward(logits, batch.labels[first:last], n)
+            replica.backward(own_criterion.backward())
             out[first:last] = logits
 
         on_threads(kernels, count, run)
-        for replica in self._all[1:count]:
+        for replica in self._all[1:count]:  # network.grads already holds the first replica's
             assert replica.grads is not None
             kernels.add(self._flat.grads, replica.grads)
         if self._flat.state.size:
@@ -226,15 +227,15 @@ class Replicas:
         self._flat.state[...] = merged
 
     def _draw(self, n: int, count: int) -> None:
-        """Draw random numbers for the whole batch, and give each replica those of its shard."""
+        """Draw random numbers for the whole batch; give each replica those of its shard."""
         for i, layer in enumerate(self._all[0].drawing):
             layer.draw(n)
-            for number in reversed(range(count)):  # the first, which has drawn them, comes last
+            for number in reversed(range(count)):  # the first replica's layer drew them all, so it cuts its own last
                 self._all[number].drawing[i].take_drawn(layer, *_shard(n, count, number))
 
 
 def on_threads(kernels: Kernels, count: int, run: Callable[[int], None]) -> None:
-    """Call ``run(number)`` for the numbers from 0 to ``count`` - 1, all at once."""
+    """Call ``run(number)`` for the numbers from 0 to ``count`` - 1, in parallel."""
 
     def run_some(_: int, first: int, last: int) -> None:
         for number in range(first, last):
@@ -244,5 +245,5 @@ def on_threads(kernels: Kernels, count: int, run: Callable[[int], None]) -> None
 
 
 def _shard(n: int, count: int, number: int) -> tuple[int, int]:
-    """Return the first image of a shard, and where it ends."""
+    """Return the index of a shard's first image, and that after its last."""
     return n * number // count, n * (number + 1) // count

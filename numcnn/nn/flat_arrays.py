@@ -1,4 +1,4 @@
-"""The arrays behind a network's layers: one flat array of parameters, one of gradients, and two of state."""
+"""The memory of a network's layers: one flat array of parameters, one of gradients, and two of state."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from numcnn.nn.layer import Layer, ParamSpec, StateSpec
 
 
 class FlatArrays:
-    """Flat arrays, of which the layers' own are views: ``params``, ``grads`` (P,), ``state``, ``next_state`` (S,).
+    """Flat arrays, into which the layers' arrays are views: ``params``, ``grads`` (P,), ``state``, ``next_state`` (S,).
 
-    Also ``decay`` (P,), 1 where weight decay applies, and ``slices``: "conv1.w" -> where it lies in the flat arrays.
+    Also ``decay`` (P,), 1 where weight decay applies, and ``slices``: "conv1.w" -> its slice of the flat arrays.
     """
 
     def __init__(
         self, layers: Sequence[Layer], input_shape: tuple[int, ...], dtype: "np.dtype[Any]", most: int
     ) -> None:
-        """Allocate zeros for layers, which are built, and bind the layers to them.
+        """Allocate zeros for built layers, and bind the layers to them.
 
-        input_shape: of one image.  Raises ConfigError for more than ``most`` parameters, before they are made.
+        input_shape: of one image.  Raises ConfigError for more than ``most`` parameters, before allocating them.
         """
         self.layers, self.input_shape, self.dtype = layers, input_shape, dtype
         self._state_size = sum(size(spec) for layer in layers for spec in layer.state_specs)
@@ -45,7 +45,7 @@ class FlatArrays:
         self._bind()
 
     def _bind(self) -> None:
-        """Give each layer its views, and its state the first values."""
+        """Give each layer its views, and set its state to the initial values."""
         params, grads = self.of_layers(self.params), self.of_layers(self.grads)
         state, next_state = self.state_of_layers(self.state), self.state_of_layers(self.next_state)
         for i, layer in enumerate(self.layers):
@@ -55,11 +55,11 @@ class FlatArrays:
         self.next_state[...] = self.state
 
     def new_gradients(self) -> tuple[Floats, Floats]:
-        """Return arrays like ``grads`` and ``next_state``, zero: for a replica."""
+        """Return zeros like ``grads`` and ``next_state``, for a replica."""
         return zeros(self.params.shape, self.dtype), zeros((self._state_size,), self.dtype)
 
     def draw(self, rng: np.random.Generator) -> None:
-        """Draw first values for all parameters, layer by layer."""
+        """Draw initial values for all parameters, layer by layer."""
         for layer in self.layers:
             for spec in layer.specs:
                 values = initializers.draw(spec.init, rng, f"{layer.name}.{spec.name}", spec.shape)

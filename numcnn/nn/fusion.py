@@ -1,9 +1,9 @@
-"""Which layers run together: the one place where what a network is and how it is computed part ways.
+"""Which layers run together: the one place where a network's definition and its computation differ.
 
-A network's layers say what it is: they are saved, counted and read.  ``fuse`` turns them into the steps that run: each
-Conv2D, ReLU, MaxPool2D in a row that qualifies becomes one ``ConvReluPool`` over the same parameters, every other layer
-is its own step.  Fused or not, outputs and gradients are the same to rounding; only where two values of a window agree
-to rounding, another one may win and get the gradient.
+A network's layers define it: they are saved and counted.  ``fuse`` turns them into the steps that run: a Conv2D, ReLU
+and MaxPool2D in a row become one ``ConvReluPool`` over the same parameters if a kernel can do it; every other layer is
+a step of its own.  Fused or not, outputs and gradients are equal up to rounding, with one exception: where two values
+of a window are equal up to rounding, another one may win and get the gradient.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from numcnn.nn.layers import Conv2D, MaxPool2D, ReLU
 
 
 def fuse(layers: Sequence[Layer]) -> list[Layer]:
-    """Return the steps that compute ``layers``, which are built: a ConvReluPool for three that qualify."""
+    """Return the steps that compute ``layers``, which are built already."""
     steps: list[Layer] = []
     i = 0
     while i < len(layers):
@@ -36,8 +36,8 @@ def describe(steps: Sequence[Layer]) -> list[str]:
 
 
 def _fused(layers: Sequence[Layer]) -> "ConvReluPool | None":
-    """Return a convolution of stride 1, a ReLU and a 2x2 pool as one step; None unless there is a kernel for them."""
-    # Subclasses may do something else, so only these very types.
+    """Return a convolution of stride 1, a ReLU and a 2x2 pool as one step; None unless a kernel can do it."""
+    # Exactly these types: subclasses may compute something else.
     if [type(layer) for layer in layers] != [Conv2D, ReLU, MaxPool2D]:
         return None
     conv, relu, pool = layers
@@ -63,13 +63,13 @@ class ConvReluPool(Layer):
         self.conv, self.layers = conv, (conv, relu, pool)
         self.name = f"{conv.name}+{relu.name}+{pool.name}"
         self.in_shape, self.out_shape, self.dtype = conv.in_shape, pool.out_shape, conv.dtype
-        self.specs, self.params, self.grads = conv.specs, conv.params, conv.grads
+        self.specs, self.params, self.grads = conv.specs, conv.params, conv.grads  # so dw and db go to network.grads
 
     def _build(self, in_shape: Shape) -> Built:
-        raise NotImplementedError("a fused step is made of layers that are built already")
+        raise NotImplementedError("a fused step consists of layers that are built already")
 
     def how(self) -> str:
-        """Return which way the kernel goes for these shapes."""
+        """Return in words which algorithms the kernel uses for these shapes."""
         w_shape = self.params["w"].shape
         return f"one kernel: forward {forward_way(w_shape, _windows(self))}, backward {backward_way(w_shape)}"
 
@@ -90,8 +90,9 @@ class ConvReluPool(Layer):
 
     def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:
         x, which = self._saved
-        dpadded = self.buffer("padded dx", x.shape) if need_dx else None
+        dpadded = self.buffer("padded dx", x.shape) if need_dx else None  # the gradient of the padded input
         w, dw, db = self.params["w"], self.grads["w"], self.grads["b"]
+        # Backward through pool, ReLU and convolution in one call.
         self.kernels.conv_relu_pool_backward(dout, which, x, w, dpadded, dw, db)
         if dpadded is None or not self.conv.pads:
             return dpadded

@@ -19,16 +19,17 @@ from numcnn.nn.network import Network
 # Differences over a smaller step miss more kinks but keep fewer correct digits.
 STEP_SHRINKS = (1.0, 0.5, 0.25, 0.125)
 
-# An entry that seems wrong is measured again with steps so much smaller.  Differences that disagree among themselves
-# prove nothing beyond that: where the function bends sharply, as batch normalisation of two values does, or where they
-# are all rounding, as for a bias before one, whose true gradient is zero.  A wrong backward leaves them in agreement.
+# An entry that seems wrong is measured again with steps smaller by these factors.  The error counts only as far as it
+# exceeds the spread of these differences.  They spread where the function bends sharply, as batch normalisation of two
+# values does, and where they are all rounding, as for a bias before a BatchNorm, whose true gradient is zero.  If
+# backward is wrong, they agree with each other.
 SECOND_LOOKS = (1 / 8, 1 / 64)
 
-# Entries tried for each one wanted, before an array whose every entry lies near a kink is given up.
+# Entries tried per entry wanted, before giving up on an array whose entries are all near kinks.
 TRIES = 5
 
-# An entry's error is relative to its own size, or to a fraction of the largest entry of its array or of the whole
-# report where that is larger.
+# An entry's error is relative to its own size or, where that is larger, to these fractions of the largest entry of its
+# array and of the whole report.
 SMALL_ENTRY = 1e-3
 SMALL_ARRAY = 1e-5
 
@@ -43,7 +44,7 @@ class HasKinks(Protocol):
 
 
 class _Subject(NamedTuple):
-    """What is checked: the report's title, what measures slopes, and name -> (array, gradient by backward)."""
+    """What is checked: the report's title, the probe that measures slopes, name -> (array, gradient by backward)."""
 
     title: str
     probe: "_Probe"
@@ -86,11 +87,11 @@ def gradcheck(  # noqa: PLR0913 (settings, by keyword)
 ) -> GradientReport:
     """Compare backward with central differences in float64, for input and every parameter.  Return a GradientReport.
 
-    For an entry p of any array, (f(p + eps) - f(p - eps)) / (2 eps) must be what backward says, where f is the sum of
-    the outputs weighted by a random upstream gradient: with all weights 1 some wrong backwards would pass.  Two such
-    differences, over eps and eps / 2, are combined to one that is exact to eps^4.
+    For an entry p of any array, (f(p + eps) - f(p - eps)) / (2 eps) must equal the result of backward, where f is the
+    sum of the outputs weighted by a random upstream gradient: with all weights 1 some wrong backwards would pass.  Two
+    such differences, over eps and eps / 2, are combined into one that is exact to eps^4.
 
-    subject: a Network, a Layer, or a SoftmaxCrossEntropy; it isn't changed, a float64 twin is checked.
+    subject: a Network, a Layer, or a SoftmaxCrossEntropy; it isn't changed, a float64 copy is checked.
     x: an input (N, *shape); by default ``n`` images of ``input_shape`` (default: the one the subject was built for),
     a shuffled sequence of distinct values, so that no max-pool has a tie.
     samples: entries checked per array, drawn at random where it has more; None: all of them.
@@ -103,7 +104,7 @@ def gradcheck(  # noqa: PLR0913 (settings, by keyword)
     else:
         checked = _network_to_check(subject, x, input_shape, settings, rng)
     measured = _measure_all(checked, samples, rng, progress)
-    # The scale of the numeric values alone: a wrong backward must not raise the floor for the others.
+    # From the numeric values alone, so that a wrong backward can't raise the floor for others.
     largest = max((np.abs(one.numeric).max() for one in measured if len(one.numeric)), default=0.0)
     floor = SMALL_ARRAY * float(largest)
     return GradientReport(checked.title, [_row(one, checked.probe, floor, tolerance) for one in measured], tolerance)
@@ -116,7 +117,7 @@ def _network_to_check(
     settings: _Settings,
     rng: np.random.Generator,
 ) -> _Subject:
-    """Return what to check of a network or layer: x and all parameters."""
+    """Return the arrays to check of a network or layer: x and all parameters."""
     network = _twin(subject, input_shape if x is None else np.shape(x)[1:], settings.backend)
     if x is None:
         x = _distinct_values(rng, (settings.n, *network.input_shape))
@@ -136,7 +137,7 @@ def _network_to_check(
     dx = network.backward(dout, need_dx=True)
     assert dx is not None
     dx = dx.copy()
-    network.state[...] = state  # backward has updated it, but the differences are of the function it started from
+    network.state[...] = state  # backward has updated it, but the differences need the state from before
     params, grads = network.named_arrays(network.params), network.named_arrays(network.grads.copy())
     arrays = {"x": (inputs, dx), **{name: (params[name], grads[name]) for name in params}}
     title = f"{type(subject).__name__}: backward against central differences, float64, {network.backend_name} kernels"
@@ -150,7 +151,7 @@ def _loss_to_check(
     settings: _Settings,
     rng: np.random.Generator,
 ) -> _Subject:
-    """Return what to check of a loss: the logits x, with random labels."""
+    """Return the array to check of a loss: the logits x, with random labels."""
     logits = 2 * rng.standard_normal((settings.n, *shape)) if x is None else np.array(x, np.float64)
     labels = rng.integers(0, logits.shape[1], len(logits))
     twin = SoftmaxCrossEntropy(get_backend(settings.backend), loss.smoothing)
@@ -256,7 +257,7 @@ class _Probe:
         self.start()
 
     def start(self) -> None:
-        """Remember which way each ReLU and max-pool decides, unperturbed."""
+        """Record the unperturbed decision of each ReLU and max-pool."""
         self._forward()
         self._base = self._decisions()
 
@@ -291,7 +292,7 @@ class _Probe:
 
 
 def _row(measured: _Measured, probe: _Probe, floor: float, tolerance: float) -> GradientRow:
-    """Return an array's row; floor: the size below which an error is not relative any more."""
+    """Return an array's row; floor: the least size that errors are relative to."""
     name, array, entries, analytic, numeric, kinks = measured
     if len(entries) == 0:
         nothing = np.zeros(0)
@@ -318,7 +319,7 @@ def _row(measured: _Measured, probe: _Probe, floor: float, tolerance: float) -> 
 
 
 def _errors(analytic: Floats, numeric: Float64s, doubt: Float64s, floor: float) -> Float64s:
-    """Return each entry's error beyond ``doubt``, relative to its size or to what counts as small."""
+    """Return each entry's error beyond ``doubt``, relative to its size or, if larger, to the floors."""
     small = max(SMALL_ENTRY * float(np.abs(numeric).max()), floor)
     size = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), small)
     return np.maximum(np.abs(analytic - numeric) - doubt, 0) / np.where(size > 0, size, 1)

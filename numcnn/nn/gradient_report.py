@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class GradientRow:
     """The check of one array: ``analytic`` and ``numeric`` (1-D) hold the two values of every entry that was checked.
 
-    ``worst_index`` points into the array; ``kinks`` counts entries left out because the function has a corner there.
-    ``passed`` is None where no entry could be checked, and then ``max_error`` is NaN.
+    ``worst_index`` points into the array; ``kinks`` counts entries left out because of a kink nearby.
+    If no entry could be checked, ``passed`` is None and ``max_error`` is NaN.
     """
 
     name: str
@@ -61,12 +61,12 @@ class GradientReport:
 
     @property
     def passed(self) -> bool:
-        """Whether no array is wrong and at least one was checked; ``unchecked`` names those that say nothing."""
+        """Whether no array is wrong and at least one was checked; ``unchecked`` names the others."""
         return any(row.passed for row in self.rows) and not any(row.passed is False for row in self.rows)
 
     @property
     def unchecked(self) -> list[str]:
-        """The names of the arrays of which no entry could be checked."""
+        """The names of arrays without an entry that could be checked."""
         return [row.name for row in self.rows if row.passed is None]
 
     @property

@@ -1,7 +1,7 @@
-"""First values of parameters.  Each is ``f(rng, shape) -> float64 array``; shape is that of a weight or bias array.
+"""Initial values of parameters.  Each is ``f(rng, shape) -> float64 array``; shape is that of a weight or bias array.
 
-A layer takes a name in ``INITIALIZERS`` or such a function.  A weights file holds the name: give a function of your own
-one with ``register_initializer``.
+A layer takes a name in ``INITIALIZERS`` or such a function.  A weights file stores the name: give your own function one
+with ``register_initializer``.
 """
 
 import math
@@ -25,7 +25,7 @@ class _Named(Protocol):
 
 
 def fan_in_out(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return how many values one output sums up, and how many outputs use one value: of dense and conv weights."""
+    """Return fan-in and fan-out of dense or conv weights: the values that one output sums, the outputs that use one."""
     *kernel, inputs, outputs = shape
     window = math.prod(kernel)
     return window * inputs, window * outputs
@@ -38,18 +38,18 @@ def he_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64s:
 
 
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64s:
-    """Draw evenly from +-sqrt(6 / (fan_in + fan_out)): for an output without ReLU (Glorot & Bengio 2010)."""
+    """Draw uniformly from +-sqrt(6 / (fan_in + fan_out)): for an output without ReLU (Glorot & Bengio 2010)."""
     limit = math.sqrt(6 / sum(fan_in_out(shape)))
     return rng.uniform(-limit, limit, shape)
 
 
 def zeros(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Float64s:
-    """Return zeros: biases start neutral."""
+    """Return zeros: biases start at 0."""
     return np.zeros(shape)
 
 
 def ones(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64s:
-    """Return ones: scales start neutral."""
+    """Return ones: scales start at 1."""
     return np.ones(shape)
 
 
@@ -57,7 +57,7 @@ INITIALIZERS: dict[str, Initializer] = {f.__name__: f for f in (he_normal, gloro
 
 
 def register_initializer(function: Initializer) -> Initializer:
-    """Let weights files call ``function(rng, shape)`` by its ``__name__``; return it, so this is a decorator too.
+    """Register ``function(rng, shape)`` for weights files under its ``__name__``; return it, so it is a decorator too.
 
     Raises ConfigError when another initialiser has that name.
     """
@@ -78,9 +78,9 @@ def register(table: dict[str, Any], item: _Named, what: str) -> None:
 
 
 def draw(init: str | Initializer, rng: np.random.Generator, spec_name: str, shape: tuple[int, ...]) -> Floats:
-    """Return first values of ``shape`` from an initialiser, given by name or as a function.
+    """Return initial values of ``shape`` from an initialiser, given by name or as a function.
 
-    spec_name: what they are for ("dense1.w"), for the ConfigError when a function returns another shape.
+    spec_name: the parameter's name ("dense1.w"), for the ConfigError when a function returns another shape.
     """
     values = np.asarray((init if callable(init) else INITIALIZERS[init])(rng, shape))
     if values.shape != tuple(shape):

@@ -1,6 +1,6 @@
-"""What a network computes inside for one picture: the maps of every stage, and which pixels spoke for its answer.
+"""What a network computes for one picture: the feature maps of every stage, and which pixels favoured its answer.
 
-The layers run one by one, as they are written: fused steps would hide what lies between them.
+The layers run one by one: fused steps would hide the outputs in between.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _KINDS: dict[type[Layer], str] = {Conv2D: MAPS, MaxPool2D: POOLED, Dense: DENSE}
 
 
 class Stage(NamedTuple):
-    """The output of a layer, and of the ReLU behind it if there is one.  kind: MAPS, POOLED or DENSE."""
+    """The output of a layer, after its ReLU if one follows.  kind: MAPS, POOLED or DENSE."""
 
     kind: str
     layer: Layer
@@ -27,8 +27,8 @@ class Stage(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Insight:
-    """What a network makes of a picture, from front to back."""
+class Inspection:
+    """A network's outputs for one picture, from the first stage to the probabilities."""
 
     image: AnyArray  # (28,28), as the network read it
     stages: tuple[Stage, ...]  # every convolution, pool and dense layer but the last
@@ -52,8 +52,8 @@ class Insight:
         return int(self.logits.argsort(kind="stable")[-2])
 
 
-def look(network: Network, image: Pictures) -> Insight:
-    """Return the ``Insight`` into how a network reads one picture: see ``Network.logits`` for what that may be."""
+def inspect_picture(network: Network, image: Pictures) -> Inspection:
+    """Return the ``Inspection`` of one picture, given in any form that ``Network.logits`` takes."""
     (picture,) = network.as_pictures(image)
     walk = [(layer, out[0]) for layer, out in network.activations(picture) if type(layer) is not Dropout]
     kinds = [type(layer) for layer, _ in walk]
@@ -63,14 +63,14 @@ def look(network: Network, image: Pictures) -> Insight:
         if type(maker) in _KINDS and i + 1 < len(walk) and kinds[i + 1] is not ReLU:
             stages.append(Stage(_KINDS[type(maker)], maker, out))
     logits = walk[-1][1]
-    return Insight(picture, tuple(stages), logits, network.probabilities(logits[None])[0], network.temperature)
+    return Inspection(picture, tuple(stages), logits, network.probabilities(logits[None])[0], network.temperature)
 
 
 def saliency(network: Network, image: Pictures, answer: int, other: int) -> Floats:
     """Return how much each pixel, on the scale 0..1, favours one answer over another: (H,W).
 
-    The gradient of logit ``answer`` minus logit ``other`` with respect to the picture, by the layers' own backward
-    pass.  Where it is positive, more ink speaks for ``answer``; where negative, for ``other``.
+    The gradient of logit ``answer`` minus logit ``other`` with respect to the picture, from the layers' own backward.
+    Where it is positive, more ink favours ``answer``; where negative, ``other``.
     """
     dlogits = np.zeros(network.output_shape, network.dtype)
     dlogits[answer] += 1

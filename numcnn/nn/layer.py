@@ -1,7 +1,7 @@
-"""What every layer is: the contract with its network, and the names by which weights files know layers.
+"""The layer's contract with its network, and the names of layers in weights files.
 
-A layer learns its input's shape once (``build``), gets its parameters' arrays from the network, and then runs
-``forward`` and ``backward``.  It owns the arrays it returns: they hold until its next call, so copy what you want to
+A layer is built once for its input's shape (``build``), gets its parameters' arrays from the network, and then runs
+``forward`` and ``backward``.  It owns the arrays it returns, and its next call overwrites them: copy what you want to
 keep.  Shapes in docstrings are complete: N images, H x W pixels, C channels, F filters, OH x OW outputs, D features.
 """
 
@@ -36,7 +36,7 @@ class ParamSpec:
 
 @dataclass(frozen=True)
 class StateSpec:
-    """One array that a layer learns otherwise than by gradients, such as a running mean; it starts at ``initial``.
+    """One array that a layer learns without gradients, such as a running mean; it starts at ``initial``.
 
     It is saved, loaded and copied like a parameter.
     """
@@ -51,23 +51,23 @@ Built: TypeAlias = tuple[Shape, list[ParamSpec | StateSpec]]
 
 
 class Layer(ABC):
-    """What every layer is.  A subclass writes ``_build``, ``_forward`` and ``_backward``.
+    """The base class of all layers.  A subclass defines ``_build``, ``_forward`` and ``_backward``.
 
     Once built it has: ``name`` ("conv1"), ``in_shape`` and ``out_shape`` (of one image), ``dtype``, ``specs`` and
     ``state_specs``, ``params`` and ``grads`` (name -> array), ``state`` and ``next_state`` (name -> array), ``kernels``
     (the back-end), ``rng`` (for dropout).
 
-    State: a forward pass only reads ``state``; a training forward may write the new values into ``next_state``, which
-    begins as a copy.  The network adopts it at the end of the backward pass.  When a batch is cut into shards, each
-    shard has its own ``next_state`` and the new state is their mean, weighted by their numbers of images: choose state
-    that may be averaged.
+    State: a forward pass only reads ``state``; a training forward may write new values into ``next_state``, which
+    starts as a copy.  The network adopts it at the end of the backward pass.  When a batch is cut into shards, each
+    shard has its own ``next_state``, and the new state is their mean, weighted by their numbers of images; so the state
+    must be something that can be averaged.
     """
 
-    # What the first layer of a kind is called in a network, less the 1; None: the class's name in lower case.
+    # Names the layers of a kind in a network: conv1, conv2 ...; None: the class's name in lower case.
     short_name: ClassVar[str | None] = None
-    in_network = False  # a layer keeps the memory of one network, so it can't be in two
-    # Behave as in inference, also when training is True: keep what backward needs, but change no state, drop nothing
-    # and normalise by running statistics.  So the network differentiates what it answers: see ``input_gradient``.
+    in_network = False  # a layer holds buffers for one network, so it can't be in two
+    # Behave as in inference even if training is True: keep what backward needs, but change no state, drop nothing and
+    # normalise by running statistics.  Then backward differentiates what inference computes: see ``input_gradient``.
     frozen = False
 
     in_shape: Shape
@@ -85,16 +85,16 @@ class Layer(ABC):
         self.state: dict[str, Floats] = {}
         self.next_state: dict[str, Floats] = {}
         self._buffers: dict[str, AnyArray] = {}
-        self._saved: Any = None  # what ``_forward`` keeps for ``_backward``
-        self._n: int | None = None  # how many images the last training forward had
+        self._saved: Any = None  # what the last training forward keeps for backward
+        self._n: int | None = None  # the number of images of the last training forward
 
-    # What a subclass writes
+    # What a subclass defines
 
     @abstractmethod
     def _build(self, in_shape: Shape) -> Built:
         """Return the output's shape and a list of ParamSpec and StateSpec, for an input of ``in_shape``.
 
-        Shapes are of one image.  Raise ShapeError for an input that doesn't suit.
+        Shapes are of one image.  Raise ShapeError for an input that doesn't fit.
         """
 
     @abstractmethod
@@ -110,9 +110,9 @@ class Layer(ABC):
         return 0
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as a dict that JSON can hold: ``type(self)(**config)`` makes a twin.
+        """Return the constructor's arguments as a dict that JSON can hold: ``type(self)(**config)`` makes a copy.
 
-        An initialiser that is a function stays one here; ``Network.save`` writes its name.
+        An initialiser that is a function is returned as such; ``Network.save`` writes its name.
         """
         names = inspect.signature(type(self)).parameters
         missing = [name for name in names if not hasattr(self, name)]
@@ -134,7 +134,7 @@ class Layer(ABC):
         return self.out_shape
 
     def forward(self, x: Floats, training: bool = False) -> Floats:
-        """Compute the output (N, *out_shape) of x (N, *in_shape).  ``training`` keeps what backward needs.
+        """Compute the output (N, *out_shape) of x (N, *in_shape).  If training, keep what backward needs.
 
         Raises ShapeError (a ValueError) for another rank, size or dtype.
         """
@@ -150,7 +150,10 @@ class Layer(ABC):
         return out
 
     def backward(self, dout: Floats, need_dx: bool = True) -> Floats | None:
-        """Turn dout (N, *out_shape) into dx (N, *in_shape) and overwrite ``grads``.  Follows a training forward."""
+        """Turn dout (N, *out_shape) into dx (N, *in_shape) and overwrite ``grads``.  Needs a training forward before.
+
+        dx is dout of the layer before.
+        """
         if self._n is None:
             raise ShapeError(f"{self.name}: backward needs a forward(x, training=True) before it")
         check_array(self.name, "gradient", dout, self.out_shape, self.dtype)
@@ -162,20 +165,20 @@ class Layer(ABC):
         return dx
 
     def forget(self) -> None:
-        """Forget the last forward, and free all buffers: a backward needs another forward first."""
+        """Free all buffers and forget the last forward: backward then needs another one first."""
         self._buffers, self._saved, self._n = {}, None, None
 
-    # Memory for a subclass
+    # Buffers for a subclass
 
     def buffer(self, purpose: str, shape: Shape, dtype: npt.DTypeLike | None = None) -> AnyArray:
-        """Return the first ``shape[0]`` rows of the array kept for ``purpose``, allocated again only when too small."""
+        """Return the first ``shape[0]`` rows of the array kept for ``purpose``; reallocate it only if too small."""
         array = self._buffers.get(purpose)
         if array is None or len(array) < shape[0] or array.shape[1:] != shape[1:]:
             array = self._buffers[purpose] = zeros(shape, dtype or self.dtype)
         return array[: shape[0]]
 
     def _out(self, n: int, training: bool) -> Floats:
-        """Return the output buffer for n images.  Inference has its own, so it never disturbs a training step."""
+        """Return the output buffer for n images.  Inference has another, so it never disturbs a training step."""
         return self.buffer("out" if training else "inference out", (n, *self.out_shape))
 
     def _dx(self, n: int) -> Floats:
@@ -190,7 +193,7 @@ def _checked_build(
     kind: type[Layer],
     built: object,
 ) -> tuple[Shape, list[ParamSpec], list[StateSpec]]:
-    """Return output shape, parameters and state apart, of what ``_build`` returned; raise ConfigError."""
+    """Check what ``_build`` returned.  Return the output's shape, the parameters and the state; raise ConfigError."""
     method = f"{kind.__name__}._build"
     try:
         shape, specs = cast(Any, built)
@@ -209,14 +212,14 @@ def _checked_build(
     return shape, params, state
 
 
-# What a weights file calls the layers, and which class each is.
+# Name in weights files -> class.
 LAYERS: dict[str, type[Layer]] = {}
 
 LayerClass = TypeVar("LayerClass", bound=type[Layer])
 
 
 def register_layer(cls: LayerClass) -> LayerClass:
-    """Let ``load`` find a Layer subclass by its name in a weights file; return it, so this is a class decorator too.
+    """Let ``load`` find a Layer subclass by its name in a weights file; return it, so it is a class decorator too.
 
     Raises ConfigError when another layer has that name.
     """
@@ -245,7 +248,7 @@ def layer_from(arguments: Mapping[str, Any], known: Mapping[str, Any]) -> Layer:
 
 
 def checked_layers(layers: Iterable[Any]) -> list[Layer]:
-    """Return layers as a list; ConfigError for what can't be in a network, or is in one already."""
+    """Return layers as a list; ConfigError for objects that aren't layers, or are in a network already."""
     checked = list(layers)
     for i, layer in enumerate(checked):
         if not isinstance(layer, Layer):

@@ -1,6 +1,6 @@
-"""The layers of the shipped networks: geometry and memory.  The arithmetic is in ``kernels``.
+"""The layers of the shipped networks: geometry and buffers.  The arithmetic is in ``kernels``.
 
-More layers are in ``activations``, ``pooling`` and ``batchnorm``; what every layer is, in ``layer``.
+More layers are in ``activations``, ``pooling`` and ``batchnorm``; the base class is in ``layer``.
 """
 
 import math
@@ -21,7 +21,7 @@ class Conv2D(Layer):
 
     kernel_size and stride are an int or a pair (rows, columns); padding is "valid" (none), "same" (output is
     ceil(input / stride), as in Keras) or an int, zeros on every side.  Cross-correlation, as in all frameworks.
-    init: how the weights start, a name in ``initializers`` or a function f(rng, shape).
+    init: initialises the weights, a name in ``initializers`` or a function f(rng, shape).
     """
 
     short_name = "conv"
@@ -55,7 +55,7 @@ class Conv2D(Layer):
         return (OH, OW, self.filters), [w, b]
 
     def _pad(self, size: int, kernel: int, stride: int) -> Pair:
-        """Return the zeros before and after one axis; an odd one goes after, as in Keras."""
+        """Return the number of zeros before and after one axis; an odd one goes after, as in Keras."""
         if isinstance(self.padding, int):
             return self.padding, self.padding
         if self.padding == "same":
@@ -69,28 +69,28 @@ class Conv2D(Layer):
         return 2 * OH * OW * F * math.prod(self.kernel_size) * self.in_shape[2]
 
     def _inside(self, padded: Floats) -> Floats:
-        """Return the view of a padded image that holds the image itself."""
+        """Return the view of padded images without their border."""
         (top, _), (left, _) = self._pads
         H, W, _ = self.in_shape
         return padded[:, top : top + H, left : left + W]
 
     def pad(self, x: Floats, padded: Floats) -> Floats:
-        """Return x (N,H,W,C) with its border of zeros, in ``padded`` (N, *padded_shape), whose border is zero."""
+        """Copy x (N,H,W,C) into ``padded`` (N, *padded_shape), whose border is zero; return it."""
         self._inside(padded)[...] = x
         return padded
 
     def unpad(self, dpadded: Floats, dx: Floats) -> Floats:
-        """Return the gradient dx (N,H,W,C) of what was padded; the border's gradient goes nowhere."""
+        """Copy the gradient of the padded image, without its border, into dx (N,H,W,C); return it."""
         dx[...] = self._inside(dpadded)
         return dx
 
     @property
     def pads(self) -> bool:
-        """Whether there is a border at all."""
+        """Whether the padding adds a border."""
         return self.padded_shape != self.in_shape
 
     def _forward(self, x: Floats, training: bool) -> Floats:
-        if self.pads:  # the buffer's border is zero from the start and stays so
+        if self.pads:  # buffers start as zeros, and the border is never written
             purpose = "padded x" if training else "inference padded x"
             x = self.pad(x, self.buffer(purpose, (len(x), *self.padded_shape)))
         out = self._out(len(x), training)
@@ -101,15 +101,16 @@ class Conv2D(Layer):
 
     def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:
         x, w = self._saved, self.params["w"]
-        dpadded = self.buffer("padded dx", x.shape) if need_dx else None
-        self.kernels.conv2d_backward(dout, x, w, dpadded, self.grads["w"], self.grads["b"], self.stride)
+        dw, db = self.grads["w"], self.grads["b"]
+        dpadded = self.buffer("padded dx", x.shape) if need_dx else None  # the gradient of the padded input
+        self.kernels.conv2d_backward(dout, x, w, dpadded, dw, db, self.stride)
         return self.unpad(dpadded, self._dx(len(dpadded))) if dpadded is not None and self.pads else dpadded
 
 
 class Pool2D(Layer):
-    """What pools have in common: how windows lie.  (N,H,W,C) -> (N,OH,OW,C).
+    """The geometry of pooling windows.  (N,H,W,C) -> (N,OH,OW,C).
 
-    pool_size and stride (default: pool_size) are an int or a pair.  Rows and columns that fill no window are left out.
+    pool_size and stride (default: pool_size) are an int or a pair.  Rows and columns that fill no window are ignored.
     """
 
     def __init__(self, pool_size: int | Pair = 2, stride: int | Pair | None = None) -> None:
@@ -135,7 +136,7 @@ class MaxPool2D(Pool2D):
 
     def _forward(self, x: Floats, training: bool) -> Floats:
         out = self._out(len(x), training)
-        which = None
+        which = None  # the position of each window's largest value
         if training:
             which = self.buffer("which", out.shape, np.min_scalar_type(math.prod(self.pool_size) - 1))
             self._saved = which
@@ -224,8 +225,10 @@ class Dense(Layer):
         return out
 
     def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:
+        x, w = self._saved, self.params["w"]
+        dw, db = self.grads["w"], self.grads["b"]
         dx = self._dx(len(dout)) if need_dx else None
-        self.kernels.dense_backward(dout, self._saved, self.params["w"], dx, self.grads["w"], self.grads["b"])
+        self.kernels.dense_backward(dout, x, w, dx, dw, db)
         return dx
 
 
@@ -247,7 +250,7 @@ class Dropout(Layer):
     def _forward(self, x: Floats, training: bool) -> Floats:
         if not training or self.frozen:
             return x
-        if self._drawn is None:  # this layer runs by itself, not as a part of a shard
+        if self._drawn is None:  # the layer was called directly, not through ``Replicas``
             self.draw(len(x))
         self._saved, self._drawn = self._drawn, None
         out = self._out(len(x), training)
@@ -255,13 +258,13 @@ class Dropout(Layer):
         return out
 
     def draw(self, n: int) -> None:
-        """Draw for n images a number from 0 to 1 for each value: see ``data_parallel.DrawsNumbers``."""
+        """Draw a number from 0 to 1 for each value of n images: see ``data_parallel.DrawsNumbers``."""
         self._drawn = self.buffer("u", (n, *self.in_shape))
         # float32 or float64, as Generator.random takes them
         self.rng.random(out=self._drawn, dtype=self.dtype)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     def take_drawn(self, layer: Self, first: int, last: int) -> None:
-        """Take for the next forward the numbers that ``layer`` drew for the images from ``first`` to ``last``."""
+        """Use in the next forward the numbers that ``layer`` drew for the images from ``first`` to ``last``."""
         assert layer._drawn is not None
         self._drawn = layer._drawn[first:last]
 

@@ -18,7 +18,7 @@ def softmax(logits: Floats) -> Floats:
 def checked_labels(where: str, labels: npt.ArrayLike, n: int, classes: int, outliers: bool = False) -> Ints:
     """Return labels as an array (n,) of integers from 0 to classes - 1, or to classes with outliers, else ShapeError.
 
-    where: what the error begins with.
+    where: the first words of the error.
     """
     labels = np.asarray(labels)
     largest = classes if outliers else classes - 1
@@ -31,13 +31,13 @@ def checked_labels(where: str, labels: npt.ArrayLike, n: int, classes: int, outl
 class SoftmaxCrossEntropy:
     """Softmax and cross-entropy in one, with label smoothing s: the target is (1-s) on the label plus s/C everywhere.
 
-    Together their gradient is simply softmax - target, and no logit overflows.
+    Combined, the gradient with respect to the logits is simply softmax - target, and no logit overflows.
     """
 
     def __init__(self, kernels: Kernels, smoothing: float = 0.0, outliers: bool = False) -> None:
-        """outliers: accept the label C, too: a picture of none of the classes, whose target is 1/C everywhere.
+        """outliers: also accept the label C, for a picture of none of the classes; its target is 1/C everywhere.
 
-        So a network learns to be unsure of what it doesn't know (Hendrycks, Mazeika & Dietterich 2019).
+        This teaches a network to be unsure about non-digits (Hendrycks, Mazeika & Dietterich 2019).
         """
         wants = "a number from 0 up to, not including, 1"
         self.kernels = kernels
@@ -50,13 +50,13 @@ class SoftmaxCrossEntropy:
         self._n = self._of = 0
 
     def replica(self) -> "SoftmaxCrossEntropy":
-        """Return a loss of the same kind with memory of its own."""
+        """Return a loss with the same settings and its own buffers."""
         return type(self)(self.kernels, self.smoothing, self.outliers)
 
     def forward(self, logits: Floats, labels: npt.ArrayLike, of: int | None = None) -> float:
         """Return the mean loss of logits (N,C) against integer labels (N,) in 0..C-1, or C for an outlier.
 
-        of: the number of images of the whole batch, if these are only a shard: returns their part of its mean.
+        of: number of images in the whole batch, if these are only a shard; the sum of their losses is divided by it.
         Raises ShapeError.
         """
         N, C = logits.shape

@@ -1,4 +1,4 @@
-"""Named architectures, written as plain layers."""
+"""Named architectures, as separate layers; ``fusion.fuse`` joins some of them when they run."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from numcnn.nn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 
 
 def canonical(classes: int = 10, dropout: float = 0.0) -> list[Layer]:
-    """Return the network of every MNIST tutorial: 225,034 parameters for 28x28x1 images.  Shapes are one image's.
+    """Return the network of every MNIST tutorial: 225,034 parameters for 28x28x1 images.  Shapes are of one image.
 
     dropout: the probability of dropping a value before the last layer.
     """
@@ -28,7 +28,7 @@ def canonical(classes: int = 10, dropout: float = 0.0) -> list[Layer]:
 
 
 def best(classes: int = 10, dropout: float = 0.0) -> list[Layer]:
-    """Return the same shape, wider, with kernels of 5 x 5: 630,474 parameters.
+    """Return the same layers, wider, with kernels of 5 x 5: 630,474 parameters.
 
     dropout: the probability of dropping a value before the last layer.
     """

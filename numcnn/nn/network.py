@@ -44,15 +44,15 @@ class Network:
     """Layers in a row, from images to logits, one score per class.
 
     ``params`` and ``grads`` are flat arrays (P,); every layer's arrays are views into them, so write them in place.
-    ``state`` (S,) likewise holds what layers learn otherwise than by gradients, such as BatchNorm's running statistics.
-    Copy, pickle and save keep parameters, state and the random numbers' state; gradients start at zero.
+    ``state`` (S,), flat too, holds what layers learn without gradients, such as BatchNorm's running statistics.
+    Copies, pickles and saved files keep parameters, state and the random generator's state; gradients start at zero.
     Attributes: layers (what the network is), steps (what runs), input_shape (H, W, C), output_shape, dtype,
     normalisation (mean, std) of 0..1 pixels, flops (of one image's forward pass), decay (P,) (1 where weight decay
-    applies), slices ("conv1.w" -> where it lies in the flat arrays), info (a dict that is saved with the weights),
-    temperature (by which logits are divided before they become probabilities: see ``calibrate``).
+    applies), slices ("conv1.w" -> its slice of the flat arrays), info (a dict that is saved with the weights),
+    temperature (probabilities are softmax(logits / temperature): see ``calibrate``).
 
-    Any number of threads may read with one network at a time (``logits``, ``predict``, ``predict_proba``, ``evaluate``,
-    ``forward`` without training ...), also while one thread trains it; each gets the answers it would get alone.
+    Inference (``logits``, ``predict``, ``predict_proba``, ``evaluate``, ``forward`` without training ...) may run in
+    any number of threads at once, also while one thread trains; each gets the answers it would get alone.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Network:
         most_parameters: int = MAX_PARAMETERS,
         fuse: bool = True,
     ) -> None:
-        """Build the layers for images of ``input_shape`` and draw first weights from ``seed``.
+        """Build the layers for images of ``input_shape`` and draw the initial weights from ``seed``.
 
         dtype: float32 or float64.  backend: "reference", "fast", a module of kernels, or "auto": fast for training and
-        for many images, reference for a few (which then needn't wait for Numba).  seed: None leaves all parameters
-        zero, for a caller who fills them.  most_parameters: more are refused before they are allocated.
-        fuse: run layers together where there is a kernel for it; see ``numcnn.nn.fusion``.
+        for many images, reference for a few, which saves loading Numba.  seed: None leaves all parameters zero, for
+        the caller to fill.  most_parameters: the limit, checked before anything is allocated.
+        fuse: run layers together where a kernel can; see ``numcnn.nn.fusion``.
         Raises ConfigError, and ShapeError when a layer doesn't fit the one before it.
         """
         self.dtype = checked_dtype(dtype)
@@ -94,7 +94,7 @@ class Network:
             layer.rng = self.rng
         self._backend, self._fuse = _checked_backend(backend), bool(fuse)
         self._make_replicas()
-        for layer in self.layers:  # at the end: layers of a network that couldn't be built may go into another
+        for layer in self.layers:  # last: if building fails, the layers can still go into another network
             layer.in_network = True
 
     def _build_layers(self) -> tuple[int, ...]:
@@ -109,7 +109,7 @@ class Network:
 
     @property
     def fuse(self) -> bool:
-        """Whether layers run together where there is a kernel for it.  ``steps`` are what runs."""
+        """Whether layers run together where a kernel can.  ``steps`` are what runs."""
         return self._fuse
 
     @fuse.setter
@@ -126,7 +126,7 @@ class Network:
         self._give_layers_kernels()
 
     def _give_layers_kernels(self) -> None:
-        """Make layers run also when they are called by themselves; with "auto" that doesn't load Numba."""
+        """Set the layers' kernels, so that a layer can be called on its own; "auto" doesn't load Numba here."""
         kernels = self._kernels_for(1)
         for layer in self.layers:
             layer.kernels = kernels
@@ -149,7 +149,7 @@ class Network:
 
     @property
     def kernels(self) -> Kernels:
-        """The module of kernels that training runs on; with "auto", asking loads Numba."""
+        """The module of kernels that training runs on; with "auto", reading this property loads Numba."""
         return self._kernels_for(None)
 
     @property
@@ -163,7 +163,7 @@ class Network:
         return PixelReader(self.normalisation, self.kernels)
 
     def _kernels_for(self, images: int | None) -> Kernels:
-        """Return the kernels for this many images; None: for training.  Only here is "auto" resolved."""
+        """Return the kernels for this many images; None: for training.  The one place that resolves "auto"."""
         backend = self._backend
         if isinstance(backend, str) and backend == "auto":
             backend = "fast" if images is None or images >= AUTO_FAST_IMAGES else "reference"
@@ -180,9 +180,9 @@ class Network:
     # Forward and backward
 
     def forward(self, x: Floats, training: bool = False) -> Floats:
-        """Run x (N, *input_shape), normalised, through all layers, on one thread.  Return the logits (N, classes).
+        """Run x (N, *input_shape), normalised, through all layers on one thread.  Return the logits (N, classes).
 
-        ``training`` remembers what backward needs; the result is then a buffer of the network's: copy it to keep it.
+        If training, layers keep what backward needs, and the result is a buffer that the next call overwrites.
         """
         if not training:
             kernels = self._kernels_for(len(x) if np.ndim(x) else 0)
@@ -195,8 +195,9 @@ class Network:
     def backward(self, dlogits: Floats, need_dx: bool = False) -> Floats | None:
         """Run the gradient of the loss back through the layers: the chain rule, last layer first.
 
-        Overwrites ``grads``.  Returns the input's gradient dx (N, *input_shape) if ``need_dx``, else None: then what
-        lies before the first layer with parameters isn't computed.  The state takes over what the forward pass wrote.
+        Overwrites ``grads``.  Returns dx (N, *input_shape), the input's gradient, if ``need_dx``; else None, and the
+        gradient stops at the first layer with parameters.  The state (BatchNorm's running statistics) becomes
+        ``next_state``.
         """
         replica = self._replicas.first()
         with (replica.kernels or self.kernels).computing():
@@ -205,24 +206,24 @@ class Network:
         return dx
 
     def backpropagate(self, batch: Batch, criterion: SoftmaxCrossEntropy) -> tuple[float, Floats]:
-        """Take a batch forward, through the loss and backward, on all threads: what a training step does.
+        """Run a batch forward, through the loss and backward, on all threads: a training step without the optimiser.
 
         Overwrites ``grads`` with the gradient of the mean loss, updates ``state``.  Return the loss and the logits
-        (N, classes), a buffer of the network's.
+        (N, classes), a buffer that the next step overwrites.
         """
         kernels = self.kernels
         with kernels.computing():
             return self._replicas.backpropagate(batch, criterion, kernels)
 
-    # Inference: any number of threads may call it at once, also while one trains
+    # Inference: from any number of threads at once, also while one trains
 
     def logits(self, images: Pictures) -> Floats:
         """Return the logits (N, classes) of pictures (H,W), (N,H,W) or (N,H,W,C), or of one picture in another form.
 
-        They are integers 0..255, floats 0..1 or bool, for no ink to full ink, and the network's input as they are.  A
-        path, a PIL image and a colour array (height, width, 3 or 4) of any size are prepared like MNIST's pictures, by
-        ``preprocess.prepare``.  Memory beside the result is bounded for any N.  Raises ShapeError for another shape,
-        dtype or range, and DataError for a file that is no picture or holds no digit.
+        Arrays hold integers 0..255, floats 0..1 or bool, from no ink to full ink, and are the network's input
+        unchanged.  A path, a PIL image and a colour array (height, width, 3 or 4) of any size are prepared like MNIST's
+        pictures, by ``preprocess.prepare``.  Memory beside the result is bounded for any N.  Raises ShapeError for
+        another shape, dtype or range, and DataError for a file that isn't a picture or contains no digit.
         """
         images = self.as_pictures(images)
         out = np.empty((len(images), *self.output_shape), self.dtype)
@@ -230,7 +231,9 @@ class Network:
         pixels = PixelReader(self.normalisation, kernels)
         shards = count_shards(len(images), self.flops, kernels)
         most = max(1, min(INFERENCE_BATCH, -(-len(images) // shards)))
-        firsts = iter(range(0, len(images), most))  # a thread that is free takes the next: the cut is always the same
+        firsts = iter(
+            range(0, len(images), most)
+        )  # a free thread takes the next part; the parts never depend on timing
 
         def read(_: int) -> None:
             with readers.borrow(kernels) as reader:
@@ -254,11 +257,12 @@ class Network:
         return list(zip(self.layers, outputs, strict=True))
 
     def input_gradient(self, image: Pictures, dlogits: npt.ArrayLike) -> Floats:
-        """Return the gradient (H, W, C) of sum(dlogits * logits) by one picture's pixels, on the scale 0..1.
+        """Return the gradient (H, W, C) of sum(dlogits * logits) with respect to one picture's pixels, scaled to 0..1.
 
-        dlogits: (classes,).  The layers are ``frozen``: it is the gradient of what ``logits`` returns, without dropout
-        and with running statistics.  The layers run one by one; ``grads`` and ``state`` stay as they are.
-        Raises ConfigError for a layer of one's own that changes its state in spite of ``frozen``.
+        dlogits: (classes,).  For the loss's gradient pass dlogits = softmax - target.  The layers are ``frozen``: it is
+        the gradient of what ``logits`` returns, without dropout and with running statistics.  The layers run one by
+        one; ``grads`` and ``state`` don't change.
+        Raises ConfigError for a custom layer that changes its state although it is frozen.
         """
         kernels = self._kernels_for(1)
         replica = with_gradients(self._flat, fuse=False).use(kernels)
@@ -269,27 +273,27 @@ class Network:
             _check_frozen(replica.steps)
             dx = replica.backward(np.asarray(dlogits, out.dtype).reshape(out.shape), need_dx=True)
         assert dx is not None
-        return dx[0] / self.normalisation[1]
+        return dx[0] / self.normalisation[1]  # chain rule: x = (pixel - mean) / std
 
     def _read(self, image: Pictures, kernels: Kernels) -> Floats:
-        """Return one picture, checked, as the first layer's input: (1, *input_shape)."""
+        """Check one picture; return it as the first layer's input: (1, *input_shape)."""
         images = np.ascontiguousarray(readable(self.as_pictures(image), self.dtype))
         x = np.empty((1, *self.input_shape), self.dtype)
         return PixelReader(self.normalisation, kernels).read(images, np.arange(1), x)
 
     def predict_proba(self, images: Pictures) -> Floats:
-        """Return the probabilities (N, classes) of pictures: see ``logits`` for what they may be."""
+        """Return the probabilities (N, classes) of pictures, in any form that ``logits`` takes."""
         return self.probabilities(self.logits(images))
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Return the probabilities (N, classes) that logits (N, classes) stand for, at the network's temperature."""
+        """Return softmax(logits / temperature), the probabilities (N, classes) of logits (N, classes)."""
         return softmax(self._tempered(logits))
 
     def _tempered(self, logits: Floats) -> Floats:
         return logits / self.dtype.type(self.temperature)
 
     def predict(self, images: Pictures) -> Ints:
-        """Return the labels (N,) of pictures: see ``logits`` for what they may be."""
+        """Return the labels (N,) of pictures, in any form that ``logits`` takes."""
         return self.logits(images).argmax(axis=1)
 
     def evaluate(self, images: npt.ArrayLike, labels: npt.ArrayLike) -> metrics.Evaluation:
@@ -309,7 +313,7 @@ class Network:
     def calibrate(self, images: npt.ArrayLike, labels: npt.ArrayLike) -> Floats:
         """Set the temperature so that probabilities are calibrated, and return the pictures' (N, classes).
 
-        images, labels: ones that were not trained on.  No answer changes.  See ``calibration.fit_temperature``.
+        images, labels: not trained on.  The predicted labels don't change.  See ``calibration.fit_temperature``.
         """
         images = self.check_images(images)
         labels = checked_labels("calibrate", labels, len(images), self.output_shape[0])
@@ -318,7 +322,7 @@ class Network:
         return self.probabilities(logits)
 
     def reader(self) -> Reader:
-        """Return a ``reader.Reader``: a snapshot of this network that reads one picture at a time without delay."""
+        """Return a ``reader.Reader``: a snapshot of this network for single pictures, with little overhead."""
         return Reader(self)
 
     def check_reads_pictures(self) -> None:
@@ -330,7 +334,7 @@ class Network:
             )
 
     def as_pictures(self, images: Pictures) -> AnyArray:
-        """Return what ``logits`` takes as (N,H,W) or (N,H,W,C), checked and where necessary prepared."""
+        """Return any form that ``logits`` takes as (N,H,W) or (N,H,W,C), checked and, where necessary, prepared."""
         self.check_reads_pictures()
         return pixels.as_pictures(images, self.input_shape)
 
@@ -353,12 +357,12 @@ class Network:
     ) -> TrainState:
         """Train on images and labels (N,); validation: (images, labels).  Return a ``TrainState``, with its history.
 
-        monitor: called as training goes on.  verbose: show a progress bar.
+        monitor: called during training.  verbose: show a progress bar.
         settings: epochs, batch_size, optimizer, lr ... : the fields of ``config.TrainConfig`` except those that choose
-        network and data.  See ``numcnn.training.loop.fit``: the one training loop.
+        network and data.  See ``numcnn.training.loop.fit``, the one training loop.
         """
-        from numcnn.training.config import FOR_COMMAND_LINE, TrainConfig  # noqa: PLC0415  (the door upwards)
-        from numcnn.training.loop import fit  # noqa: PLC0415  (the door upwards)
+        from numcnn.training.config import FOR_COMMAND_LINE, TrainConfig  # noqa: PLC0415  (the one import upwards)
+        from numcnn.training.loop import fit  # noqa: PLC0415  (the one import upwards)
 
         for name in settings:
             if name in FOR_COMMAND_LINE:
@@ -391,13 +395,13 @@ class Network:
         return summary.architecture(self.layers)
 
     def copy(self, dtype: npt.DTypeLike | None = None, backend: str | Kernels | None = None) -> Network:
-        """Return a twin with the same parameters, in another dtype or on another back-end if given."""
+        """Return an independent copy, in another dtype or on another back-end if given."""
         twin = Network.__new__(Network)
         twin.__setstate__(self.__getstate__(), dtype=dtype, backend=backend)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what makes a twin, for pickle and ``copy``: how to build the layers, and the arrays."""
+        """Return what a copy is made from, for pickle and ``copy``: how to build the layers, and the arrays."""
         return {
             "layers": [(type(layer), layer.config()) for layer in self.layers],
             "settings": {
@@ -433,7 +437,7 @@ class Network:
     def save(self, path: str | os.PathLike[str], extra_arrays: Mapping[str, AnyArray] | None = None) -> None:
         """Write parameters, state, architecture, normalisation and ``info`` to ``path`` (.npz), atomically.
 
-        extra_arrays (name -> array) are stored beside the parameters, for a training run to continue from.
+        extra_arrays (name -> array) are stored too, such as an optimiser's moments, from which a run resumes.
         """
         meta = {
             "architecture": self.architecture(),
@@ -455,15 +459,15 @@ def load(
 ) -> Network:
     """Return the network stored in a weights file, given by path or by the name of a shipped one; None: "mnist".
 
-    layers: name -> class, for types of layer that aren't numcnn's own and weren't given to ``register_layer``.
-    Raises CheckpointError, with the path, when there is no such file or something is wrong with it.
+    layers: name -> class, for custom layers that weren't registered with ``register_layer``.
+    Raises CheckpointError, with the path, if the file is missing, damaged or of another kind.
     """
     path = checkpoint.find_weights(path)
     with checkpoint.Checkpoint(path) as stored:
         try:
             network = _from_meta(stored.meta, backend, {**LAYERS, **(layers or {})}, most_parameters=stored.values)
         except (NumcnnError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path}: its architecture makes no network ({error})") from error
+            raise CheckpointError(f"{path}: its architecture is no valid network ({error})") from error
         for name, values in {**network.named_arrays(network.params), **network.named_state()}.items():
             values[...] = stored.read(name, values.shape)
     return network

@@ -1,4 +1,4 @@
-"""From pictures to the numbers a network reads: which shapes and dtypes are taken, and normalisation."""
+"""From pictures to a network's input: which shapes and dtypes are accepted, and normalisation."""
 
 import os
 from typing import Any, Protocol, TypeAlias
@@ -24,10 +24,10 @@ PREPARED = (preprocess.SIDE, preprocess.SIDE, 1)  # the shape that ``preprocess.
 def as_pictures(images: Pictures, input_shape: tuple[int, ...]) -> AnyArray:
     """Return pictures as (N,H,W) or (N,H,W,C), for a network of ``input_shape`` (H,W,C).
 
-    Arrays of that shape, (H,W), (N,H,W), (H,W,C) or (N,H,W,C), are the network's input as they are.  A path, a PIL
-    image, and an array (height, width, 3 or 4) of another shape are a picture of one digit, RGB or RGBA:
-    ``preprocess.prepare`` makes the input of it.  Raises ShapeError for any other shape, and for values out of range;
-    DataError, with the path, for what is no picture.
+    Arrays of that shape, (H,W), (N,H,W), (H,W,C) or (N,H,W,C), are the network's input unchanged.  A path, a PIL image,
+    and an array (height, width, 3 or 4) of another shape are pictures of one digit, RGB or RGBA: ``preprocess.prepare``
+    turns them into the input.  Raises ShapeError for any other shape, and for values out of range; DataError, with the
+    path, for a file that isn't a picture.
     """
     if not (isinstance(images, (str, os.PathLike)) or preprocess.is_pil_image(images)):
         array = np.asarray(images)
@@ -56,7 +56,7 @@ def check_images(images: npt.ArrayLike, input_shape: tuple[int, ...]) -> AnyArra
 
 
 def _fits(shape: tuple[int, ...], input_shape: tuple[int, ...]) -> bool:
-    """Say whether an array of this shape is the input of a network for ``input_shape``, with or without N."""
+    """Return whether an array of this shape fits a network of ``input_shape``, with or without N."""
     shapes = {input_shape, input_shape[:2]} if input_shape[2] == 1 else {input_shape}
     return shape in shapes or shape[1:] in shapes
 
@@ -105,8 +105,8 @@ class PixelReader:
 
     def read(self, images: AnyArray, rows: Ints, x: Floats) -> Floats:
         """Fill x (n, *input_shape) with images[rows] and return it.  images: as ``readable`` returns them."""
-        pixel = 1 / 255 if images.dtype == np.uint8 else 1.0
-        self._kernels.gather_images(images, rows, pixel / self._std, -self._mean / self._std, x)
+        scale = 1 / 255 if images.dtype == np.uint8 else 1.0
+        self._kernels.gather_images(images, rows, scale / self._std, -self._mean / self._std, x)
         return x
 
     def read_augmented(self, images: AnyArray, rows: Ints, changes: Changes, x: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Reading one picture at a time, without delay."""
+"""Reading one picture at a time, with little overhead."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from numcnn.nn.fusion import ConvReluPool
 from numcnn.nn.layer import Layer
 from numcnn.nn.layers import Dense, Dropout, Flatten, ReLU
 
-Stage: TypeAlias = Callable[[], object]  # reads and fills arrays that are bound to it
-MakeStage: TypeAlias = Callable[[Floats, Floats], Stage]  # of the arrays x and out, (1, ...) each
+Stage: TypeAlias = Callable[[], object]  # computes one array from another, both bound to it
+MakeStage: TypeAlias = Callable[[Floats, Floats], Stage]  # binds the arrays x and out, (1, ...) each
 
 
 class ReadsPictures(Protocol):
@@ -58,7 +58,7 @@ class ReadsPictures(Protocol):
 
 
 class _Stages(NamedTuple):
-    """Compiled stages, in order, that read ``image`` and end in ``out`` (classes,): for one caller at a time."""
+    """Compiled stages, in order, from ``image`` to ``out`` (classes,); for one caller at a time."""
 
     image: Bytes
     stages: list[Stage]
@@ -66,10 +66,10 @@ class _Stages(NamedTuple):
 
 
 class Reader:
-    """A snapshot of a network for one picture at a time.  Later changes of the network don't reach it.
+    """A snapshot of a network for one picture at a time.  Later changes of the network don't affect it.
 
-    ``Network.logits`` is made for many pictures; for a single one the checks and the bookkeeping around its arithmetic
-    take longer than the arithmetic.  Here they are done once.  Any number of threads may read with it at a time.
+    ``Network.logits`` is made for many pictures; for a single one, checks and bookkeeping take longer than the
+    arithmetic.  Here they are done once.  Any number of threads may use it at a time.
     """
 
     def __init__(self, network: ReadsPictures) -> None:
@@ -82,16 +82,16 @@ class Reader:
         H, W, C = network.input_shape
         self._shape = (H, W) if C == 1 else (H, W, C)
         self._idle: deque[_Stages] = deque(maxlen=MOST_IDLE)  # each caller takes one; append and pop are atomic
-        # The compiled stages skip zeros: a NaN or infinite weight would go unnoticed there.
+        # The compiled stages skip zeros, so a NaN or infinite weight could go unnoticed.
         usual = C == 1 and network.fuse and np.isfinite(network.params).all()
         self._plan = self._planned() if usual else None
         if self._plan is not None:
             self._idle.append(self._make_stages())
 
     def _planned(self) -> list[tuple[tuple[int, ...], MakeStage | None]] | None:
-        """Return for each stage its output's shape and what makes it (None: a view); None if a layer has no stage.
+        """Return each stage's output shape and its maker (None: a view); None if a layer has no stage.
 
-        Subclasses of the layers may do something else, so only these very types have stages.
+        Exactly these types have stages: subclasses may compute something else.
         """
         steps = [step for step in self._network.steps if type(step) is not Dropout]
         plan: list[tuple[tuple[int, ...], MakeStage | None]] = []
@@ -100,7 +100,7 @@ class Reader:
             if type(step) is Flatten:
                 plan.append((step.out_shape, None))
             elif type(step) is ReLU and before is Dense:
-                continue  # the dense stage before it does it
+                continue  # included in the dense stage before
             elif type(step) is ConvReluPool and not step.conv.pads:
                 PH, PW, _ = step.out_shape
                 plan.append((step.out_shape, _conv_stage_maker(step.params, PH * PW)))
@@ -150,7 +150,7 @@ class Reader:
         return logits
 
     def predict_proba(self, image: AnyArray) -> Floats:
-        """Return the probabilities (classes,) of one picture: see ``logits`` for what it may be."""
+        """Return the probabilities (classes,) of one picture, as ``logits`` takes it."""
         return self._network.probabilities(self.logits(image)[None])[0]
 
 

@@ -1,4 +1,4 @@
-"""A network in tables and in words: for the terminal, for a notebook, for the weights file."""
+"""Descriptions of a network: a table for the terminal or a notebook, and the architecture for the weights file."""
 
 import html
 from collections.abc import Sequence

@@ -464,12 +464,12 @@ def complete(scene: Scene, recognizer: Recognizer) -> None:
         scene.why = recognizer.explain(reading, scene.canvas) if reading and scene.picture is None else None
     if scene.inside:
         scene.blank = recognizer.blank()
-        scene.maps = scene.reading.insight if scene.reading else scene.blank
+        scene.maps = scene.reading.inspection if scene.reading else scene.blank
 
 
 def lengths(scene: Scene) -> Float64s:
     """Return the final lengths of the bars: the probabilities of the reading in focus, or zeros."""
-    return np.zeros(10) if scene.reading is None else scene.reading.insight.probabilities.astype(np.float64)
+    return np.zeros(10) if scene.reading is None else scene.reading.inspection.probabilities.astype(np.float64)
 
 
 def run(

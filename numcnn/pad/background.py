@@ -124,7 +124,7 @@ class BackgroundTasks:
             self._submit(self._settings.change, settings)
 
     def own_network(self) -> Network | None:
-        """Return the network that has learnt from the own set, or None if there is none or it can't be used."""
+        """Return the network that has learned from the own set, or None if there is none or it can't be used."""
         path = store.personal_weights()
         if not path.exists():
             return None
@@ -241,7 +241,7 @@ class BackgroundTasks:
 
 
 def _personal_network(path: Path) -> Network:
-    """Return the network that has learnt from the own set.  Raises NumcnnError if the file can't be used."""
+    """Return the network that has learned from the own set.  Raises NumcnnError if the file can't be used."""
     try:
         return check_network(load(path, backend=REFERENCE))
     except NumcnnError as error:
@@ -259,7 +259,7 @@ def _open_picture(path: str) -> TaskResult:
     image = prepare_file(path)
     picture = load_picture(path)
     grey = (picture if picture.dtype == np.uint8 else np.rint(255 * picture)).astype(np.uint8)
-    words = f"read from {Path(path).name}; draw or clear to go on"
+    words = f"read from {Path(path).name}; draw or clear to continue"
     return TaskResult(words, "note", picture=(grey_surface(grey), image))
 
 

@@ -82,7 +82,7 @@ def refusals(network: Network, digits: Bytes, count: int, seed: int = 7) -> dict
 
 def people_for(network: Network) -> tuple[tuple[int, ...], str]:
     """Return the numbers of the writers in UCI's pen digits that a network was not trained on, and their role."""
-    tested, validated = mixture.not_learnt_by(network)
+    tested, validated = mixture.not_learned_by(network)
     return (tested, "people it did not learn from") if tested else (validated, "people who only set its threshold")
 
 

@@ -71,7 +71,7 @@ def in_words(report: Mapping[str, Any]) -> str:
         if not found:
             found, name = report["own"], "your digits"
         count = report["digits"]
-        first = f"learnt {count} {'digit' if count == 1 else 'digits'} in {report['seconds']:.0f} s; B goes back"
+        first = f"learned {count} {'digit' if count == 1 else 'digits'} in {report['seconds']:.0f} s; B goes back"
         return f"{first}\n{name}: {_change(found)}\nwhat it knew before: {_change(report['known'])}"
     except (KeyError, TypeError, ValueError) as error:
         raise NumcnnError(f"learning failed: its report is incomplete ({error!r}); try again") from error

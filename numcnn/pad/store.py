@@ -294,7 +294,7 @@ class Settings:
 
 
 def personal_weights() -> Path:
-    """Return the path of the weights learnt from the own set; the file need not exist."""
+    """Return the path of the weights learned from the own set; the file need not exist."""
     return home() / "personal.npz"
 
 

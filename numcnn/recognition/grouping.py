@@ -1,4 +1,4 @@
-"""Which strokes make a digit, by where they lie: the pad reads "2026" as four digits.
+"""Which strokes make a digit, by their positions: the pad reads "2026" as four digits.
 
 The two shapes that most probably belong together are joined, then the next two, until no pair is more likely one digit
 than two.  The order of writing doesn't matter, so a bar added later finds its digit.  All lengths are relative to the
@@ -82,7 +82,7 @@ def _join(boxes: Float64s, distances: Float64s, least_height: float) -> tuple[li
 
 
 def _evidence(one: Float64s, others: Float64s, distances: Float64s, least_height: float) -> Float64s:
-    """Measure how one shape lies to each of n others.  boxes (4,), (n,4), distances (n,) -> (7,n).
+    """Measure the position of one shape relative to each of n others.  boxes (4,), (n,4), distances (n,) -> (7,n).
 
     The rows: 1; the horizontal overlap, -1 to 1, in widths of the narrower shape; then, in heights of both together but
     at least of ``least_height``: the distance between their ink; the height of the lower shape (a low bar belongs to

@@ -17,7 +17,7 @@ from numcnn.imaging import raster
 from numcnn.imaging.preprocess import BOX, SIDE, prepare_file
 from numcnn.kernels.arrays import Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
-from numcnn.nn.inspection import Insight, look, saliency
+from numcnn.nn.inspection import Inspection, inspect_picture, saliency
 from numcnn.nn.network import Network
 from numcnn.recognition.grouping import Box
 
@@ -48,7 +48,7 @@ class Reading:
     """One digit of a drawing, or of a picture."""
 
     image: Bytes  # (28,28)
-    insight: Insight
+    inspection: Inspection
     sure: bool  # False: the probability is below the network's threshold
     box: Box | None  # of its points on the canvas; None for a picture
     strokes: tuple[int, ...]  # indices in the drawing's strokes
@@ -59,7 +59,7 @@ class Explanation:
     """Why a digit was read as ``answer`` and not as ``runner_up``.
 
     saliency (28,28), -1..1: positive where ink speaks for the answer, in fractions of the largest magnitude.
-    square: where these 28x28 pixels lie on the canvas; None for a dot.
+    square: the position of these 28x28 pixels on the canvas; None for a dot.
     """
 
     answer: int
@@ -78,33 +78,33 @@ class Recognizer:
         """Take the network to read with.  Raises ConfigError if it doesn't read digits."""
         self.network = check_network(network)
         self.refuse_below = float(network.info.get("refuse_below", 0.0))
-        self._insights: dict[bytes, Insight] = {}  # by the bytes of the picture
-        self._blank: Insight | None = None
+        self._inspections: dict[bytes, Inspection] = {}  # by the bytes of the picture
+        self._blank: Inspection | None = None
         self._explained: tuple[Bytes, Explanation] | None = None  # the last picture, and its explanation
 
     def read(self, drawing: Drawing) -> tuple[Reading, ...]:
         """Return a ``Reading`` for each digit of a drawing, from left to right."""
         digits = zip(drawing.digits(), drawing.boxes(), drawing.groups(), strict=True)
-        earlier, self._insights = self._insights, {}
+        earlier, self._inspections = self._inspections, {}
         return tuple(self._reading(image, box, strokes, earlier) for image, box, strokes in digits)
 
     def read_picture(self, image: Bytes) -> tuple[Reading, ...]:
         """Return the ``Reading`` of a picture, (28,28) uint8, as a tuple of one."""
         return (self._reading(image, None, (), {}),)
 
-    def blank(self) -> Insight:
-        """Return an ``Insight`` whose maps, logits and probabilities are all zero."""
+    def blank(self) -> Inspection:
+        """Return an ``Inspection`` whose maps, logits and probabilities are all zero."""
         if self._blank is None:
-            insight = look(self.network, np.zeros((SIDE, SIDE), np.uint8))
-            stages = tuple(stage._replace(out=np.zeros_like(stage.out)) for stage in insight.stages)
-            zeros = np.zeros_like(insight.logits)
-            self._blank = replace(insight, stages=stages, logits=zeros, probabilities=zeros)
+            inspection = inspect_picture(self.network, np.zeros((SIDE, SIDE), np.uint8))
+            stages = tuple(stage._replace(out=np.zeros_like(stage.out)) for stage in inspection.stages)
+            zeros = np.zeros_like(inspection.logits)
+            self._blank = replace(inspection, stages=stages, logits=zeros, probabilities=zeros)
         return self._blank
 
     def explain(self, reading: Reading, drawing: Drawing) -> Explanation:
         """Return the smoothed saliency of a reading's answer, scaled to a largest magnitude of 1."""
         if self._explained is None or self._explained[0] is not reading.image:
-            answer, runner_up = reading.insight.answer, reading.insight.runner_up
+            answer, runner_up = reading.inspection.answer, reading.inspection.runner_up
             with one_blas_thread:
                 slopes = smooth(saliency(self.network, reading.image, answer, runner_up))
             square = square_of([drawing.strokes[i] for i in reading.strokes], reading.image)
@@ -113,14 +113,14 @@ class Recognizer:
         return self._explained[1]
 
     def _reading(
-        self, image: Bytes, box: Box | None, strokes: tuple[int, ...], earlier: dict[bytes, Insight]
+        self, image: Bytes, box: Box | None, strokes: tuple[int, ...], earlier: dict[bytes, Inspection]
     ) -> Reading:
         key = image.tobytes()
         if key not in earlier:
             with one_blas_thread:
-                earlier[key] = look(self.network, image)
-        insight = self._insights[key] = earlier[key]
-        return Reading(image, insight, bool(insight.probabilities.max() >= self.refuse_below), box, strokes)
+                earlier[key] = inspect_picture(self.network, image)
+        inspection = self._inspections[key] = earlier[key]
+        return Reading(image, inspection, bool(inspection.probabilities.max() >= self.refuse_below), box, strokes)
 
 
 def check_network(network: Network) -> Network:
@@ -136,7 +136,7 @@ def check_network(network: Network) -> Network:
 
 
 def square_of(strokes: Sequence[npt.ArrayLike], image: Bytes) -> Box | None:
-    """Return where the 28x28 picture of a digit lies on the canvas; None for a dot.  strokes: list of (n,2)."""
+    """Return the position of a digit's 28x28 picture on the canvas; None for a dot.  strokes: list of (n,2)."""
     points = np.concatenate([np.asarray(stroke, np.float64) for stroke in strokes])
     fitted = raster.fit(strokes)
     extent = np.ptp(points, axis=0).max()

@@ -70,7 +70,7 @@ def _option(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the result of a training run.  Raises ConfigError for a value out of range."""
+    """All settings that affect the result of a training run.  Raises ConfigError for a value out of range."""
 
     model: str = _option("canonical", "the architecture", tuple(MODELS))
     epochs: int = _option(10, "passes over the training images", least=1)
@@ -101,7 +101,7 @@ class TrainConfig:
         most=1,
     )
     outliers: bool = _option(
-        False, "treat the label after the last class as pictures of no class, on which the network learns to be unsure"
+        False, "the label after the last class marks pictures of no class: the network learns to be unsure about them"
     )
     clip: float = _option(0.0, "largest norm of the whole gradient; 0: no limit", least=0)
     label_smoothing: float = _option(0.0, "fraction of the target spread over all classes", least=0, below=1)
@@ -113,19 +113,19 @@ class TrainConfig:
     test: bool = _option(
         True,
         "read the test set once, at the end",
-        off="leave the test set unread: to choose between settings by validation images alone",
+        off="don't read the test set, to compare settings on validation images alone",
     )
     limit: int | None = _option(None, "use only this many training images, drawn at random", least=1)
     keep: str = _option("best", "which weights to keep: of the epoch best on validation, or of the last", KEPT)
     patience: int = _option(
         0, "stop after this many epochs without a better validation accuracy; 0: never stop early", least=0
     )
-    seed: int = _option(0, "decides first weights, order of images, split, dropout and generated digits", least=0)
+    seed: int = _option(0, "seed of initial weights, image order, split, dropout and generated digits", least=0)
     backend: str = _option("fast", "the kernels: compiled, or plain NumPy", BACKENDS[::-1])
     fuse: bool = _option(
         True,
-        "let one kernel do convolution, ReLU and pool, where there is one",
-        off="run every layer by itself, also where one kernel could do convolution, ReLU and pool",
+        "run convolution, ReLU and pool as one kernel where possible",
+        off="run every layer by itself, even where one kernel could do convolution, ReLU and pool",
     )
 
     def __post_init__(self) -> None:
@@ -143,8 +143,8 @@ class TrainConfig:
             raise ConfigError("`patience` waits for a better validation accuracy; it can't go with `val=0`")
         if self.patience and self.keep == "last":
             raise ConfigError(
-                "`patience` waits for a better validation accuracy, but `keep='last'` keeps the last epoch whatever "
-                "that is; leave out `patience`, or add `keep='best'`"
+                "`patience` waits for a better validation accuracy, but `keep='last'` keeps the last epoch anyway; "
+                "leave out `patience`, or add `keep='best'`"
             )
         if not self.test and self.val == 0:
             raise ConfigError(
@@ -233,7 +233,7 @@ def _kind(field: Field) -> tuple[type, bool]:
 def add_config_arguments(parser: "argparse._ActionsContainer") -> None:  # pyright: ignore[reportPrivateUsage]
     """Add --preset, and an option per field of TrainConfig, to an argparse parser or group."""
     parser.add_argument(
-        "--preset", choices=tuple(PRESETS), help="settings that go together; other options win (default: default)"
+        "--preset", choices=tuple(PRESETS), help="a set of settings; other options override it (default: default)"
     )
     for field in dataclasses.fields(TrainConfig):
         kind, optional = _kind(field)
@@ -264,7 +264,7 @@ def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
     if given.get("patience") and "keep" not in given and preset.get("keep") == "last":
         raise ConfigError(
             f"--patience waits for a better validation accuracy, but --preset {arguments.preset} keeps the last epoch "
-            "whatever that is; leave out --patience, or add --keep best"
+            "anyway; leave out --patience, or add --keep best"
         )
     return TrainConfig(**preset | given)
 

@@ -1,4 +1,4 @@
-"""When training cannot succeed any more, and what to try instead.  There are three signs:
+"""Detect a run that cannot recover, and suggest what to try instead.  There are three signs:
 
 - The loss, or a parameter, is not finite.
 - The loss stays far above that of guessing, ln(classes), while hardly any image is classified correctly.  `is_far_off`
@@ -27,8 +27,8 @@ from numcnn.training.monitor import TrainState
 FAR_ABOVE_GUESSING = 10
 HARDLY_BETTER = 0.1
 
-# How many more steps must be far off than not.  A learning rate that is high, but recovers, raises the loss for a few
-# dozen steps.
+# By how much the steps far off must outnumber the others.  With a learning rate that is high, but not too high, the
+# loss rises for a few dozen steps.
 GIVE_UP_AFTER = 100
 GIVE_UP_AT_END = 25
 
@@ -45,12 +45,12 @@ class Watchdog:
         self._classes: int = network.output_shape[0]
 
     def check_loss(self, loss: float, lr: float) -> None:
-        """Check that a step's loss is finite; to be called before the parameters change."""
+        """Check that a step's loss is finite.  Call this before the parameters change."""
         if not math.isfinite(loss):
             raise self._error(lr, f"the loss became {loss}")
 
     def check_progress(self, loss: float, accuracy: float, lr: float) -> None:
-        """Check that not too many steps are far off, this one included."""
+        """Check that not too many steps, including this one, are far off."""
         state = self._state
         far_off = is_far_off(loss, accuracy, self._classes, state.first_loss)
         state.far_off = max(0, state.far_off + (1 if far_off else -1))
@@ -93,10 +93,10 @@ class Watchdog:
 
 
 def is_far_off(loss: float, accuracy: float, classes: int, first_loss: float) -> bool:
-    """Return whether a step's loss and accuracy are those of a network that is much worse than guessing.
+    """Return whether a step's loss and accuracy are much worse than those of guessing.
 
-    The accuracy counts too: with a large learning rate a linear classifier can be accurate at any loss, like a
-    perceptron.
+    The accuracy matters because with a large learning rate a linear classifier, like a perceptron, can be accurate at
+    any loss.
     """
     far_above = loss > FAR_ABOVE_GUESSING * max(math.log(classes), first_loss)
     return far_above and accuracy <= 1 / classes + HARDLY_BETTER

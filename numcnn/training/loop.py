@@ -53,11 +53,12 @@ def fit(
 ) -> TrainState:
     """Train ``network`` in place with the settings in ``config``.  Return the TrainState, with a row for each epoch.
 
-    train, validation: ``Examples`` or pairs (images, labels).  monitor: called as training goes on.
+    train, validation: ``Examples`` or pairs (images, labels).  monitor: called during training.
     verbose: show a progress bar in a terminal or a notebook, and a line after each epoch.
-    state, optimizer: those of a run that was stopped, to resume it; it ends as if it had never been stopped.
-    ``numcnn/walkthrough.py`` shows on one page what a step computes, forward and backward, layer by layer.
-    Raises DivergedError when training cannot succeed any more: see ``divergence``.
+    state, optimizer: those of a stopped run, to resume it; the result is that of an uninterrupted run.
+    ``numcnn/walkthrough.py`` shows on one page what a step computes, forward and backward, layer by layer.  Here the
+    step runs in ``Replicas.backpropagate``, nn/data_parallel.py.
+    Raises DivergedError when the run cannot recover: see ``divergence``.
     """
     examples = _as_examples(train, network, config.outliers)
     held_out = None if validation is None else _as_examples(validation, network)
@@ -117,19 +118,20 @@ def _train_epoch(run: _Run) -> None:
     started = time.perf_counter() - state.seconds
     for batch in run.batches.epoch(state.epoch, start=state.batch):
         lr = run.schedule(optimizer.steps)
-        loss, logits = network.backpropagate(batch, run.criterion)  # forward, loss, backward: on all threads at once
+        # Forward, loss, backward, on all threads: fills network.grads.
+        loss, logits = network.backpropagate(batch, run.criterion)
         state.batch += 1
         run.watchdog.check_loss(loss, lr)
         if run.watch:
             run.watch.before_step()
         if run.config.clip:
             clip_gradients(network.grads, run.config.clip)
-        optimizer.step(lr)
+        optimizer.step(lr)  # changes network.params by network.grads
         if run.watch:
             run.watch.after_step()
 
         correct = int((logits.argmax(axis=1) == batch.labels).sum())
-        labelled = int((batch.labels < logits.shape[1]).sum())
+        labelled = int((batch.labels < logits.shape[1]).sum())  # label C means no class
         state.add_step(loss, correct, labelled, len(batch))
         if optimizer.steps == 1:
             state.first_loss = loss
@@ -142,7 +144,7 @@ def _train_epoch(run: _Run) -> None:
 
 
 def _finish_epoch(run: _Run, held_out: Examples | None) -> None:
-    """Check the network, validate it, enter the epoch in the history, and tell the monitor."""
+    """Check the network, validate it, add the epoch to the history and call the monitor."""
     network, optimizer, state, monitor = run.network, run.optimizer, run.state, run.monitor
     row = _epoch_row(state, run.schedule(optimizer.steps - 1))
     run.watchdog.check_epoch(run.train, row["lr"])
@@ -169,7 +171,7 @@ def _with_progress(monitor: Monitor | None, config: TrainConfig, verbose: bool) 
 
 
 def _as_examples(examples: Pairs, network: Network, outliers: bool = False) -> Examples:
-    """Return Examples, checked, with images in a form that kernels read.  Raises DataError, ShapeError."""
+    """Return checked Examples, with images in a form that kernels read.  Raises DataError, ShapeError."""
     if not isinstance(examples, Examples):
         examples = Examples.all_of(*examples)
     images, labels = network.check_images(examples.images), np.asarray(examples.labels)

@@ -1,4 +1,4 @@
-"""What a training run tells others: how far it is, whom it calls, how large its gradients are."""
+"""A training run seen from outside: its state, the monitor that it calls, the size of its gradients."""
 
 import dataclasses
 import math
@@ -83,7 +83,7 @@ def state_from_json(document: dict[str, Any], network: Network) -> TrainState:
 
 
 class Monitor:
-    """What a training run calls as it goes on.  A subclass overrides what it needs; these methods do nothing.
+    """Receives a run's events and may stop it.  Override the methods you need; these do nothing.
 
     >>> class StopAt(Monitor):
     ...     def __init__(self, accuracy):
@@ -109,7 +109,7 @@ class Monitor:
         """Called after each step with its number of images, and the epoch's mean loss and accuracy so far."""
 
     def on_kept(self, network: Network, state: TrainState) -> None:
-        """Called when the epoch just finished, the last in ``state.history``, is the one to keep so far."""
+        """Called when the epoch just finished, the last in ``state.history``, is the one to keep, so far."""
 
     def on_epoch(self, network: Network, optimizer: Optimizer, state: TrainState, best: bool) -> None:
         """Called after each epoch, the last in ``state.history``; ``best``: the best so far on validation."""
@@ -118,7 +118,7 @@ class Monitor:
         """Called when training stops because ``should_stop`` returned True."""
 
     def on_end(self) -> None:
-        """Called when training ends, also by an error."""
+        """Called when training ends, even with an error."""
 
     def should_stop(self) -> bool:
         """Return whether to stop after the step just done."""

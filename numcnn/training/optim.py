@@ -1,4 +1,4 @@
-"""Optimisers, written by hand.  They work in place on flat arrays and know nothing of layers."""
+"""Optimisers, written by hand.  They update flat arrays in place and know nothing about layers."""
 
 import contextlib
 import math
@@ -39,14 +39,15 @@ class Shared(TypedDict, total=False):
 
 
 class Optimizer:
-    """What both optimisers share.  params, grads: flat arrays (P,) of one dtype, kept and updated in place.
+    """The base class of both optimisers.  params, grads: flat arrays (P,) of one dtype; params are updated in place.
 
     decay (P,), 1 or 0 per parameter: where weight decay applies (None: everywhere).  kernels: a back-end.
-    average: the decay of a running average of the parameters (Polyak & Juditsky 1992, the exponential form); 0: no
-    average.  state: a network's state (S,), such as BatchNorm's statistics, which steps leave alone; it is averaged
-    too, for it has to suit the averaged parameters.
-    pull: the fraction of the way back to their first values that the parameters go after each step; 0: none.  This is
-    L2-SP (Li, Grandvalet & Davoine 2018), decoupled from the gradient.
+    average: decay d of a running average of the parameters, mean = d * mean + (1 - d) * params (Polyak & Juditsky 1992,
+    the exponential form); 0: no average.  state: a network's state (S,), such as BatchNorm's statistics; steps don't
+    change it, but it is averaged too, to match the averaged parameters.
+    pull: after each step, the fraction by which the parameters move back towards their initial values; 0: none.  This
+    is L2-SP (Li, Grandvalet & Davoine 2018), decoupled from the gradient.
+    Attributes: moments (name -> array kept between steps: those of ``MOMENTS``, and the averages).
     """
 
     # Names of the arrays (P,) that a subclass keeps between steps; they start at zero.
@@ -69,10 +70,10 @@ class Optimizer:
         self.weight_decay = _in_range("weight decay", weight_decay, 0, math.inf)
         self.average = _in_range("average", average, 0, 1)
         self.pull = _in_range("pull", pull, 0, 1)
-        self._start = params.copy() if self.pull else None  # what the parameters are pulled to
+        self._start = params.copy() if self.pull else None  # the initial values
         self.steps = 0
         self.moments: dict[str, Floats] = {name: np.zeros_like(params) for name in self.MOMENTS}
-        self._averaged: dict[str, Floats] = {}  # name among the moments -> what it is the average of
+        self._averaged: dict[str, Floats] = {}  # name of an average in ``moments`` -> the array that it averages
         if self.average:
             self._averaged[AVERAGE] = params
             if state is not None and state.size:
@@ -86,7 +87,7 @@ class Optimizer:
         if self._start is not None:
             self.params += self.params.dtype.type(self.pull) * (self._start - self.params)
         if self.average:
-            # The first averages span fewer steps, so that they soon forget where training began.
+            # The first averages span fewer steps, so that the initial values soon drop out.
             rate = 1 - min(self.average, self.steps / (self.steps + 9))
             for name, array in self._averaged.items():
                 self.kernels.average_step(self.moments[name], array, rate)

@@ -1,9 +1,9 @@
-"""Learn one person's handwriting: a network trains a little longer on their digits, mixed with what it knows already.
+"""Learn one person's handwriting: fine-tune a network on their digits, mixed with what it knows already.
 
 Twenty drawings are few, so each is rendered many times with other pens and slants.  Two things keep the network from
-forgetting: most pictures in a batch are of the kinds that it first learned from, and after every step the parameters
-are pulled back a little towards their first values (L2-SP, in ``optim``).  The settings were chosen on the digits of
-ten simulated users; ``simulated_users.py`` measures the result.
+forgetting: most pictures in a batch are of the kinds it was first trained on, and after every step the parameters are
+pulled back a little towards their initial values (L2-SP, in ``optim``).  The settings were chosen on the digits of ten
+simulated users; ``simulated_users.py`` measures the result.
 """
 
 import functools
@@ -28,13 +28,13 @@ from numcnn.training.optim import make_optimizer
 Pictures: TypeAlias = tuple[Bytes, Bytes]  # images (N,28,28) and labels (N,)
 Progress: TypeAlias = Callable[[float], object]  # called with the fraction done, 0..1
 
-LEAST_TO_HOLD_OUT = 20  # own digits; a quarter of fewer would be too few to judge by
+LEAST_TO_HOLD_OUT = 20  # own digits; a quarter of fewer would be too small a sample
 HELD_OUT = 1 / 4
-CHECKED = 1000  # pictures like those of the first training, not trained on, that show whether the network forgot
-PREPARED = 0.25  # the fraction of the time, about, that preparing the pictures takes
+CHECKED = 1000  # held-out pictures of the first training's kinds, which show whether the network forgot
+PREPARED = 0.25  # about the fraction of the time that preparing the pictures takes
 # The kinds of non-digits that a pen draws on a pad.
 NON_DIGITS = ("written letters", "written signs", "scribbles", "lines", "figures")
-# Keeps these random numbers apart from those of the first training.
+# Added to seeds, so that the random numbers differ from those of the first training.
 REPLAY_SEED = 1_000_003
 
 
@@ -139,14 +139,14 @@ def fine_tune(
 def replay_for(
     network: Network, count: int, *, seed: int = 0, data_dir: str | Path | None = None, backend: str = "fast"
 ) -> tuple[Bytes, Bytes, str]:
-    """Draw pictures of the kinds that ``network`` knows already -> images (count,28,28), labels (count,), their source.
+    """Draw pictures of the kinds that ``network`` knows already -> images (count,28,28), labels (count,), source.
 
     Half of the digits are MNIST's training images, if those are on this machine; the others are generated.  For a
     network that can refuse non-digits, an eighth are non-digits.  Nothing is downloaded.
     data_dir: MNIST's folder, by default ``NUMCNN_DATA``, else the cache.
     """
     refuses = "refuse_below" in network.info
-    scans = mnist_at_hand(("train_images", "train_labels"), data_dir)
+    scans = local_mnist(("train_images", "train_labels"), data_dir)
     none = count // 8 if refuses else 0
     scanned = (count - none) // 2 if scans else 0
     parts: list[Pictures] = [generated.generate(count - none - scanned, REPLAY_SEED + seed, backend=backend)]
@@ -161,8 +161,8 @@ def replay_for(
     return images[order], labels[order], ", ".join(sources)
 
 
-def mnist_at_hand(roles: Sequence[str], data_dir: str | Path | None = None) -> dict[str, Bytes] | None:
-    """Return MNIST's arrays by role if they are on this machine, else None; nothing is downloaded.
+def local_mnist(roles: Sequence[str], data_dir: str | Path | None = None) -> dict[str, Bytes] | None:
+    """Return MNIST's arrays by role if they are on this machine, else None.  Downloads nothing.
 
     Raises DataError when ``data_dir`` is given and doesn't hold them.
     """
@@ -196,8 +196,8 @@ def learn(
 ) -> tuple[Network, dict[str, Any]]:
     """Return a copy of ``network`` that has learned the own ``digits``, and a report for JSON.
 
-    With 20 digits or more, a quarter is held out first and read by a network that has learned the others; the network
-    that is returned has learned all.  progress: called when the pictures are ready, and after each step.
+    With 20 digits or more, a quarter is held out first and tests a network that has learned the others; the returned
+    network has learned all.  progress: called when the pictures are ready, and after each step.
     Raises DataError if there are no digits.
     """
     report_progress: Progress = progress or _ignore

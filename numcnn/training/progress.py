@@ -24,7 +24,7 @@ class Progress(Monitor):
         self._bar: tqdm[Any] | None = None
 
     def on_start(self, network: Network, state: TrainState, images_per_epoch: int) -> None:
-        """Open the bar; that of a resumed run starts where the run was."""
+        """Open the bar; for a resumed run it starts where the run stopped."""
         if self.quiet:
             return
         from tqdm.auto import tqdm  # noqa: PLC0415  (importing numcnn doesn't load tqdm)

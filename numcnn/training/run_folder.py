@@ -37,7 +37,7 @@ from numcnn.training.monitor import Row, TrainState, state_from_json, state_to_j
 from numcnn.training.optim import Optimizer, moments_of
 from numcnn.training.progress import Progress
 
-# A run card, or what a weights file says of its training: as JSON stores it.
+# A run card, or a weights file's record of its training, as JSON stores it.
 Document: TypeAlias = dict[str, Any]
 
 # The prefix of the optimiser's arrays in last.npz.
@@ -48,11 +48,11 @@ NAME_ANOTHER = "name another with `out`"
 
 @dataclass
 class Run:
-    """A training run: what it trains, how far it is, and what its files say of it."""
+    """A training run: its network, its settings, its progress and what its files record."""
 
     network: Network
     config: TrainConfig
-    info: Document  # what the weights files say of how they were made
+    info: Document  # what the weights files record about their training
     dataset_argument: str  # loads the run's data again, from any folder
     watch_gradients: bool = False
     state: TrainState = field(default_factory=TrainState)
@@ -63,7 +63,7 @@ class Run:
 
 
 class RunFolder(Progress):
-    """The monitor that also writes the run's files, each of them whole or not at all."""
+    """A progress display that also writes the run's files, each of them atomically."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class RunFolder(Progress):
         """Write last.npz and log.csv."""
         self._save_last(network, optimizer, state)
         self._write_log(state.history)
-        super().on_epoch(network, optimizer, state, best)  # after writing: the line also says that it is saved
+        super().on_epoch(network, optimizer, state, best)  # after writing: the line means that the epoch is saved
 
     def on_interrupt(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:
         """Write last.npz, from which the run can resume."""
@@ -153,7 +153,7 @@ class RunFolder(Progress):
 
 
 def result_of(row: Row) -> Document:
-    """Return what an epoch's row says of the weights; no times, so that equal runs write equal bytes."""
+    """Return the results of an epoch's row, without times, so that equal runs write equal bytes."""
     return {key: row[key] for key in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")}
 
 
@@ -171,7 +171,7 @@ def new_folder(out: str | Path | None, name: str) -> Path:
 
 
 def check_out(out: str | Path) -> Path:
-    """Return ``out`` as a path if a run may begin there: it is an empty folder or does not exist.
+    """Return ``out`` as a path if a run may start there: it is an empty folder or does not exist.
 
     Raises ConfigError, also when nothing can be written there.
     """
@@ -181,11 +181,11 @@ def check_out(out: str | Path) -> Path:
     if folder.is_file():
         raise ConfigError(f"`out='{out}'` is a file; name a folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        more = f", or go on with: `resume='{out}'`" if (folder / "last.npz").is_file() else ""
+        more = f", or continue with: `resume='{out}'`" if (folder / "last.npz").is_file() else ""
         raise ConfigError(f"`out='{out}'` exists and isn't empty; name another folder{more}")
     with named_errors(out, NAME_ANOTHER, action="make the folder", error_class=ConfigError):
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        os.rmdir(tempfile.mkdtemp(dir=nearest))  # permissions alone don't tell
+        os.rmdir(tempfile.mkdtemp(dir=nearest))  # checking permissions isn't enough
     return folder
 
 
@@ -232,7 +232,7 @@ def load_run(folder: str | Path) -> Run:
             card=json.loads(card.read_text()) if card.is_file() else None,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: it isn't the state of a run that can go on ({error!r})") from error
+        raise CheckpointError(f"{path}: it isn't the state of a run that can be resumed ({error!r})") from error
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ MOST_WRONG = 100  # pictures in wrong_by_all.png
 
 
 class Readings:
-    """The answers of several networks to one test set, each read once; and the images that all of them misread."""
+    """The answers of several networks on one test set, and the images that all of them misread."""
 
     def __init__(self) -> None:
         self.answers: list[Bytes] = []  # (N,) of each network
@@ -31,7 +31,7 @@ class Readings:
         self._probabilities = self._probabilities + test.probabilities
         self._labels = dataset.test_labels
         self.wrong = np.flatnonzero(np.all([answers != self._labels for answers in self.answers], axis=0))
-        self.wrong_images = dataset.test_images[self.wrong]  # a copy: the others can be freed
+        self.wrong_images = dataset.test_images[self.wrong]  # a copy, so that the others can be freed
 
     def ensemble(self) -> Document:
         """Evaluate the mean of all networks' probabilities.  Return accuracy, interval and number of networks."""

@@ -1,4 +1,4 @@
-"""A run from beginning to end: build a new one or load one that was stopped, train it, finish it into a run card."""
+"""A whole training run: build a new one or load a stopped one, train it, write its run card."""
 
 import contextlib
 import platform
@@ -47,7 +47,7 @@ class Options:
 
     data_dir: MNIST's folder.  threads: None for one per processor or, in a resumed run, as many as before.
     quiet: no progress; report: prints a line.  command: the command line, for the run card.
-    began: when the run's time starts to count, by ``time.perf_counter``.
+    began: the start of the run's time, by ``time.perf_counter``.
     """
 
     data_dir: str | Path | None = None
@@ -161,7 +161,7 @@ class Session:
         return card, test
 
     def draw(self) -> None:
-        """Draw the curves; the session's data is gone afterwards."""
+        """Draw the curves.  This frees the session's data."""
         files = self.files or self.open_folder()
         del self.dataset, self.train_set, self.validation_set  # matplotlib takes as much memory as the images
         files.draw(self.run.state.history)
@@ -172,7 +172,7 @@ def new_session(
 ) -> Session:
     """Load the data set and build a network for it.  Raises ConfigError, DataError."""
     threads = use_threads(options.threads)
-    # That generated digits replace MNIST is reported even when quiet.
+    # Even a quiet run reports that generated digits replace MNIST.
     found = _load_data(dataset, config, options, report=dataset == "auto" or not options.quiet)
     if found.train_labels.max(initial=0) >= found.classes and not config.outliers:
         raise ConfigError(f"the data set {found.name} contains non-digits; add `preset='pad'`, or `outliers=True`")
@@ -188,16 +188,16 @@ def new_session(
 
 
 def resumed_session(run: Run, options: Options) -> Session:
-    """Load the data of a run that was stopped, as ``run_folder.load_run`` returns it.
+    """Load the data of a stopped run, which ``run_folder.load_run`` returns.
 
-    Raises DataError if the data is not that with which the run began.
+    Raises DataError if the data has changed since the run started.
     """
     threads = use_threads(run.info["threads"] if options.threads is None else options.threads)
     found = _load_data(run.dataset_argument, run.config, options, report=not options.quiet)
     if found.sha256 != run.info["dataset_sha256"]:
         raise DataError(
             f"the data set {found.name} isn't the one that the run in {run.folder} began with "
-            f"({run.info['dataset']}, SHA-256 {run.info['dataset_sha256'][:12]}...); bring that one back"
+            f"({run.info['dataset']}, SHA-256 {run.info['dataset_sha256'][:12]}...); restore that one"
         )
     return Session(run, found, *_split(found, run.config), threads, options)
 
@@ -233,7 +233,7 @@ def _new_network(dataset: Dataset, train: Examples, config: TrainConfig) -> Netw
 
 
 def _info(dataset: Dataset, config: TrainConfig, threads: int) -> Document:
-    """Return what the weights file says of how it was made.  No times: equal runs write equal bytes."""
+    """Return the weights file's record of its training, without times, so that equal runs write equal bytes."""
     return {
         "model": config.model,
         "dataset": dataset.name,

@@ -51,7 +51,7 @@ class User:
 
 def strangers(network: Network, people: PenDigits) -> list[int]:
     """Return the writers, sorted, whose digits ``network`` was not trained on, according to its ``info``."""
-    tested, validated = mixture.not_learnt_by(network)
+    tested, validated = mixture.not_learned_by(network)
     return [int(writer) for writer in np.unique(people.writers) if writer in (tested or validated)]
 
 
@@ -67,9 +67,9 @@ def worst(network: Network, people: PenDigits, count: int, *, backend: str = "fa
 def label_some(wrong: Bools, labels: Ints, count: int, way: str, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Choose which of a writer's digits to label -> indices of those labelled (count,), and of those to test with.
 
-    wrong (N,): which digits are misread.  way "balanced": equally many of each class, at random; all others test.
-    "corrections": the user draws one half, in random order, and labels up to ``count / 2`` misread digits of it, and
-    others of it; the half drawn afterwards tests, whether misread or not.
+    wrong (N,): which digits are misread.  way "balanced": equally many of each class, at random; the rest is the test.
+    "corrections": of one half, in random order, the user labels up to ``count / 2`` misread digits, then others; the
+    other half is the test, misread or not.
     Raises ConfigError for another way, or for too many digits to label.
     """
     order = rng.permutation(len(labels))
@@ -94,13 +94,13 @@ def label_some(wrong: Bools, labels: Ints, count: int, way: str, rng: np.random.
 def simulate(network: Network, people: PenDigits, writers: Sequence[int], study: Study | None = None) -> Iterator[User]:
     """Let the network learn ``study.count`` digits of each writer, ``study.draws`` times.  Yield a ``User`` for each.
 
-    Raises ConfigError for a writer who isn't there or hasn't drawn enough.
+    Raises ConfigError for an unknown writer, or one with too few digits.
     """
     study = study or Study()
     seed, recipe, backend = study.seed, study.recipe, study.backend
     images, labels, _ = personal.replay_for(network, recipe.replay, seed=seed, data_dir=study.data_dir, backend=backend)
     replay = images, labels
-    test = personal.mnist_at_hand(("test_images", "test_labels"), study.data_dir)
+    test = personal.local_mnist(("test_images", "test_labels"), study.data_dir)
     for writer in writers:
         own = people.of([writer])
         if not len(own):

@@ -141,16 +141,19 @@ def test_a_wrong_gradient_is_not_timed(workload, odd, tmp_path):
 
 
 def test_differences_are_relative_to_the_largest_value():
-    ours = np.array([2.0, -8.0, 0.0])
-    assert measure.relative_difference(ours, ours) == 0
-    assert measure.relative_difference(np.array([2.0, -8.0, 0.4]), ours) == pytest.approx(0.05)
-    assert np.isnan(measure.relative_difference(np.array([2.0, np.nan, 0.0]), ours))
-    assert measure.relative_difference(ours[:2], ours) == np.inf
-    for wrong in (np.array([2.0, np.nan, 0.0]), np.array([2.0, -8.001, 0.0]), ours[:2]):
+    reference = np.array([2.0, -8.0, 0.0])
+    assert measure.relative_difference(reference, reference) == 0
+    assert measure.relative_difference(np.array([2.0, -8.0, 0.4]), reference) == pytest.approx(0.05)
+    assert np.isnan(measure.relative_difference(np.array([2.0, np.nan, 0.0]), reference))
+    assert measure.relative_difference(reference[:2], reference) == np.inf
+    for wrong in (np.array([2.0, np.nan, 0.0]), np.array([2.0, -8.001, 0.0]), reference[:2]):
         with pytest.raises(MismatchError, match="someone and numcnn don't agree: dw differs by"):
-            measure._largest_difference("someone", {"dw": wrong}, {"dw": ours})
+            measure._largest_difference("someone", {"dw": wrong}, {"dw": reference})
     assert (
-        measure._largest_difference("someone", {"logits, a": ours + 4e-4, "logits, b": ours}, {"logits": ours}) < 1e-4
+        measure._largest_difference(
+            "someone", {"logits, a": reference + 4e-4, "logits, b": reference}, {"logits": reference}
+        )
+        < 1e-4
     )
 
 
@@ -180,13 +183,13 @@ def test_figures_are_medians_and_ratios_are_taken_round_by_round(monkeypatch):
     bursts[SGEMM.name] = [{"gflops": g, "gflops_one_thread": g / 2} for g in (154.0, 154.0, 77.0)]
     monkeypatch.setattr(measure, "run_contest", lambda *_: measure.Contest(bursts=bursts))
     _, figures = measure.training(None, SHORT, None, silent)
-    ours, peer = figures[NUMCNN], figures["pytorch-contiguous"]
-    assert ours["images_per_second"] == 6400 and ours["images_per_second_quartiles"] == [4800, 9600]
-    assert ours["scaling"] == 2 and ours["one_thread_images_per_second"] == 3200
-    assert ours["sgemm_gflops"] == 154 and ours["roofline_images_per_second"] == pytest.approx(154e9 / 15_396_864, 1e-4)
+    own, peer = figures[NUMCNN], figures["pytorch-contiguous"]
+    assert own["images_per_second"] == 6400 and own["images_per_second_quartiles"] == [4800, 9600]
+    assert own["scaling"] == 2 and own["one_thread_images_per_second"] == 3200
+    assert own["sgemm_gflops"] == 154 and own["roofline_images_per_second"] == pytest.approx(154e9 / 15_396_864, 1e-4)
     assert peer["ratio"] == 3 and peer["ratio_quartiles"] == [3, 3]
     roofline = np.array([12_800, 6400, 3200]) / (np.array([154e9, 154e9, 77e9]) / 15_396_864)
-    assert ours["roofline_ratio"] == pytest.approx(np.median(roofline), 1e-4)
+    assert own["roofline_ratio"] == pytest.approx(np.median(roofline), 1e-4)
 
 
 def test_disturbed_rounds_are_left_out_and_others_take_their_place(monkeypatch):
@@ -204,13 +207,13 @@ def test_disturbed_rounds_are_left_out_and_others_take_their_place(monkeypatch):
 
 
 def test_other_work_is_what_the_processors_did_less_our_own(monkeypatch):
-    clocks = {"busy": 100.0, "ours": 10.0, "now": 1000.0}
+    clocks = {"busy": 100.0, "own": 10.0, "now": 1000.0}
     monkeypatch.setattr(machine, "_busy_seconds", lambda: clocks["busy"])
-    monkeypatch.setattr(machine, "_own_seconds", lambda: clocks["ours"])
+    monkeypatch.setattr(machine, "_own_seconds", lambda: clocks["own"])
     monkeypatch.setattr(machine.time, "perf_counter", lambda: clocks["now"])
     monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
     others = machine.OtherWork()
-    clocks.update(busy=107.0, ours=11.0, now=1005.0)  # 7 s of work in 5 s on two processors, 1 s of it ours
+    clocks.update(busy=107.0, own=11.0, now=1005.0)  # 7 s of work in 5 s on two processors, 1 s of it our own
     assert others.share() == 0.6
     assert others.share(workers_seconds=5.0) == 0.1
     assert others.share(workers_seconds=9.0) == 0.0  # clocks tick coarsely
@@ -283,7 +286,7 @@ def test_a_missing_peer_is_listed_where_nobody_was_named(measured):
     assert "jax: not installed (jax, jaxlib)" in report.to_text(missing).splitlines()
 
 
-def test_a_missing_peer_that_was_named_is_told_first(monkeypatch, capsys, digits):
+def test_a_missing_peer_that_was_named_is_reported_first(monkeypatch, capsys, digits):
     monkeypatch.setattr(Contestant, "missing_packages", lambda self: ["jax"] if self.peer == "jax" else [])
     assert bench("--peers", "jax", "--dataset", digits) == 2
     hint = "not installed: jax; to install: pip install -e '.[bench]'"
@@ -434,17 +437,17 @@ def test_whole_runs_are_timed_from_outside(digits, monkeypatch):
     monkeypatch.setattr(whole_runs, "RECIPE", ("--epochs", "1", "--limit", "256"))
     plain = dataclasses.replace(SHORT, backend="reference")  # which compiles nothing
     started = time.perf_counter()
-    ours, peer = whole_runs.start_up(plain, ["--dataset", str(digits), "--limit", "256"], silent)
+    own, peer = whole_runs.start_up(plain, ["--dataset", str(digits), "--limit", "256"], silent)
     assert peer is None
-    assert ours["first_run_s"] > 0.05 and ours["later_run_s"] > 0.05
-    assert ours["first_run_s"] + ours["later_run_s"] < time.perf_counter() - started
-    assert ours["peak_memory_mb"] is None or ours["peak_memory_mb"] > 30
-    assert ours["peak_memory_first_mb"] is None or ours["peak_memory_first_mb"] > 30
-    ours, peer = whole_runs.time_to_accuracy(plain, ["--dataset", str(digits)], 1, silent)
-    assert peer is None and ours["config"]["epochs"] == 1
-    (run,) = ours["runs"]
-    assert run["seed"] == 0 and ours["seconds"] == pytest.approx(run["seconds"], abs=1e-3)
-    assert 0 < ours["test_accuracy"] < 1 and ours["test_accuracy_std"] is None
+    assert own["first_run_s"] > 0.05 and own["later_run_s"] > 0.05
+    assert own["first_run_s"] + own["later_run_s"] < time.perf_counter() - started
+    assert own["peak_memory_mb"] is None or own["peak_memory_mb"] > 30
+    assert own["peak_memory_first_mb"] is None or own["peak_memory_first_mb"] > 30
+    own, peer = whole_runs.time_to_accuracy(plain, ["--dataset", str(digits)], 1, silent)
+    assert peer is None and own["config"]["epochs"] == 1
+    (run,) = own["runs"]
+    assert run["seed"] == 0 and own["seconds"] == pytest.approx(run["seconds"], abs=1e-3)
+    assert 0 < own["test_accuracy"] < 1 and own["test_accuracy_std"] is None
 
 
 def test_memory_is_the_processs_own_not_that_of_who_started_it():
@@ -458,7 +461,7 @@ def test_memory_is_the_processs_own_not_that_of_who_started_it():
         whole_runs._peak_memory([sys.executable, "-c", "import sys; sys.exit(3)", "", ""], SHORT)
 
 
-def test_whole_runs_are_told_as_mean_and_standard_deviation():
+def test_whole_runs_are_reported_as_mean_and_standard_deviation():
     runs = [{"seconds": s, "test_accuracy": a} for s, a in ((7.0, 0.990), (8.0, 0.991), (9.0, 0.992))]
     summary = whole_runs._summary(runs)
     assert (summary["seconds"], summary["seconds_std"]) == (8, 1)
@@ -471,7 +474,7 @@ def test_whole_runs_are_told_as_mean_and_standard_deviation():
     assert rows[1][1:] == rows[0][1:] and rows[2] == ("numcnn's share of PyTorch's time", "0.333", "", "")
 
 
-def test_how_many_seeds_reached_the_goal_is_told(measured):
+def test_how_many_seeds_reached_the_goal_is_reported(measured):
     one = whole_runs._summary([{"seconds": 7.0, "test_accuracy": 0.98}])
     two = whole_runs._summary([{"seconds": 7.0, "test_accuracy": a} for a in (0.99, 0.98)])
     lines = report.notes({**measured[0], "time_to_99": one, "peers": {"pytorch": {"time_to_99": two}}})

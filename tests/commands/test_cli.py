@@ -97,28 +97,37 @@ def test_train_leaves_all_it_promises(run_folder):
     assert "\r" not in done.stderr  # no bar where there is no terminal
 
 
-def test_several_seeds_are_told_with_their_spread_and_an_ensemble_apart(run_folder, tmp_path, capsys):
+def test_several_seeds_are_reported_with_their_spread_and_an_ensemble_apart(run_folder, tmp_path, capsys):
     _, data, _ = run_folder
     options = ["--dataset", str(data), "--seeds", "2", "--seed", "3", "--ensemble", "--quiet", *QUICK]
     assert main(["train", *options, "--out", str(tmp_path / "several")]) == 0
-    told = capsys.readouterr().out
+    reported = capsys.readouterr().out
     found = json.loads((tmp_path / "several" / "seeds.json").read_text())
     cards = [json.loads((tmp_path / "several" / f"seed-{seed}" / "run.json").read_text()) for seed in (3, 4)]
     accuracies = [card["test_accuracy"] for card in cards]
     assert [run["seed"] for run in found["runs"]] == [3, 4]
     assert found["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
     assert found["test_accuracy"]["std"] == pytest.approx(np.std(accuracies, ddof=1))
-    assert f"mean {np.mean(accuracies):.2%}" in told and "standard deviation" in told and "95% interval" in told
+    assert (
+        f"mean {np.mean(accuracies):.2%}" in reported
+        and "standard deviation" in reported
+        and "95% interval" in reported
+    )
     networks = [numcnn.load(card["weights"], backend=BACKEND) for card in cards]
     images, labels = draw_digits(200, 12)
     probabilities = np.array([network.predict_proba(images) for network in networks])
     together = probabilities.mean(axis=0).argmax(axis=1)
     assert found["ensemble"]["test_accuracy"] == pytest.approx((together == labels).mean())
-    assert "all 2 together" in told and max(map(len, told.replace(str(tmp_path), "").splitlines())) <= 80
-    assert f"validation accuracy on {data.name}, 2 seeds:\nmean {found['val_accuracy']['mean']:.2%}, standard" in told
+    assert (
+        "ensemble of all 2 networks" in reported
+        and max(map(len, reported.replace(str(tmp_path), "").splitlines())) <= 80
+    )
+    assert (
+        f"validation accuracy on {data.name}, 2 seeds:\nmean {found['val_accuracy']['mean']:.2%}, standard" in reported
+    )
     wrong = np.flatnonzero((probabilities.argmax(axis=2) != labels).all(axis=0))
     assert found["wrong_by_all"] == wrong.tolist() and len(wrong)
-    assert f"test images misread by all of them: {len(wrong)}, drawn in wrong_by_all.png" in told
+    assert f"test images misread by all of them: {len(wrong)}, drawn in wrong_by_all.png" in reported
     with Image.open(tmp_path / "several" / "wrong_by_all.png") as picture:
         assert min(picture.size) > 150
 
@@ -130,8 +139,8 @@ def test_no_test_leaves_the_test_set_unread_also_when_resumed(run_folder, tmp_pa
     monkeypatch.setattr(Network, "logits", lambda self, images: read.append(len(images)) or original(self, images))
     common = ["--no-test", "--quiet", "--limit", "300", *QUICK]
     assert main(["train", "--dataset", str(data), "--out", str(tmp_path / "run"), *common]) == 0
-    told = capsys.readouterr().out
-    assert f"validation accuracy on {data.name}: " in told and "(the test set was not read)" in told
+    reported = capsys.readouterr().out
+    assert f"validation accuracy on {data.name}: " in reported and "(the test set was not read)" in reported
     # The twelfth that was held out, and a few training images to see whether it collapsed; never the 200 to test with.
     assert set(read) == {25, 32}
     card = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -169,19 +178,19 @@ def test_pictures_of_no_digit_want_to_be_asked_for(tmp_path, capsys, monkeypatch
     monkeypatch.setattr("numcnn.data.load", lambda *settings, **more: mixture)  # the real one takes a minute to draw
     command = ["train", "--dataset", "pad", "--quiet", "--dry-run", *KERNELS]
     assert main(command) == 2
-    told = "numcnn train: the data set pad contains non-digits; add --preset pad, or --outliers\n"
-    assert capsys.readouterr().err == told
+    line = "numcnn train: the data set pad contains non-digits; add --preset pad, or --outliers\n"
+    assert capsys.readouterr().err == line
     assert main([*command, "--outliers"]) == 0
 
 
-def test_several_seeds_without_the_test_set_are_told_by_validation(run_folder, tmp_path, capsys):
+def test_several_seeds_without_the_test_set_are_reported_by_validation(run_folder, tmp_path, capsys):
     _, data, _ = run_folder
     options = ["--dataset", str(data), "--seeds", "2", "--no-test", "--quiet", "--limit", "300", *QUICK]
     assert main(["train", *options, "--out", str(tmp_path / "several")]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith(f"validation accuracy on {data.name}, 2 seeds:\nmean ")
     assert "test accuracy" not in captured.out
-    assert "the test set was not read (--no-test): no gallery of what all misread" in captured.out
+    assert "the test set was not read (--no-test): no gallery of images that all misread" in captured.out
     assert re.search(r"^seed 1: validation accuracy \d", captured.err, re.MULTILINE)
     found = json.loads((tmp_path / "several" / "seeds.json").read_text())
     assert found["val_accuracy"]["n"] == 2 and "test_accuracy" not in found and "wrong_by_all" not in found
@@ -262,7 +271,7 @@ def test_a_run_never_overwrites_anything(run_folder, tmp_path, capsys, out):
         place.write_text("mine")
     before = (folder / "best.npz").read_bytes()
     assert main(["train", "--dataset", str(data), "--out", str(place), "--quiet"]) == 2
-    advice = f"exists and isn't empty; name another folder, or go on with: --resume {place}"
+    advice = f"exists and isn't empty; name another folder, or continue with: --resume {place}"
     assert capsys.readouterr().err.endswith(f"--out {place} {advice if out == 'run' else 'is a file; name a folder'}\n")
     assert (folder / "best.npz").read_bytes() == before
 
@@ -282,8 +291,8 @@ def test_dry_run_writes_nothing(run_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ["train", "--dataset", str(data), "--dry-run", *KERNELS]
     assert main(command) == 0
-    told = capsys.readouterr().out
-    assert "225,034" in told and "dry run: all is well, loss" in told
+    reported = capsys.readouterr().out
+    assert "225,034" in reported and "dry run: all is well, loss" in reported
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dry_run"] is True
     assert os.listdir(tmp_path) == []
@@ -299,7 +308,7 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     assert "could not be downloaded" in done.stderr and "--data-dir" in done.stderr and "Traceback" not in done.stderr
     done = numcnn_process("train", *few, cwd=tmp_path, **nowhere)
     assert done.returncode == 0, done.stderr
-    assert "NUMCNN_DATA" in done.stderr and "going on with generated digits instead" in done.stderr
+    assert "NUMCNN_DATA" in done.stderr and "using generated digits instead" in done.stderr
     assert "test accuracy on GENERATED DIGITS, not MNIST" in done.stdout
     assert max(map(len, done.stderr.splitlines())) <= 80
     assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("weights: ")) <= 80
@@ -314,7 +323,7 @@ LONG = ["--epochs", "4", "--limit", "300", "--batch-size", "30", *KERNELS]
 
 @pytest.fixture(scope="module")
 def uninterrupted(run_folder, tmp_path_factory):
-    """The folder of a long run that nobody stopped."""
+    """The folder of a long run that ran to its end."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "whole"
     done = numcnn_process("train", "--dataset", run_folder[1], "--out", folder, "--quiet", *LONG)
     assert done.returncode == 0, done.stderr
@@ -336,7 +345,7 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(run_folder, tmp
     stopped = ["--dataset", data, "--out", tmp_path / "stopped", *settings]
     error, code = interrupted_run(signal.SIGINT, 40, *stopped)  # in the middle of the second epoch, of 27 batches
     assert code == 130, error
-    assert "go on with: numcnn train --resume" in error and "Traceback" not in error
+    assert "continue with: numcnn train --resume" in error and "Traceback" not in error
     assert not (tmp_path / "stopped" / "run.json").exists()
     done = numcnn_process("train", "--resume", tmp_path / "stopped", "--quiet")
     assert done.returncode == 0, done.stderr
@@ -371,14 +380,14 @@ def test_a_finished_run_is_left_alone_by_resume(run_folder, capsys):
 def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
     out, _, _ = run_folder
     assert main(["train", "--resume", str(out), "--epochs", "9", "--dry-run"]) == 2
-    assert "--resume goes on with the run's own settings; leave out --epochs, --dry-run" in capsys.readouterr().err
+    assert "--resume continues with the run's own settings; leave out --epochs, --dry-run" in capsys.readouterr().err
     assert main(["train", "--resume", str(out), "--preset", "fast"]) == 2
     assert capsys.readouterr().err.endswith("own settings; leave out --preset\n")
     assert main(["train", "--resume", str(out), "--seed", "0", "--no-fuse"]) == 2  # the default's value too
     assert capsys.readouterr().err.endswith("own settings; leave out --seed, --no-fuse\n")
     assert main(["train", "--resume", str(out), "--out", str(out)]) == 2
-    assert "--out can't be combined with --resume: the run goes on in its own folder" in capsys.readouterr().err
-    assert main(["train", "--resume", str(out), "--threads", "0"]) == 0  # a finished run is only told
+    assert "--out can't be combined with --resume: the run continues in its own folder" in capsys.readouterr().err
+    assert main(["train", "--resume", str(out), "--threads", "0"]) == 0  # a finished run's result is only printed
     capsys.readouterr()
     assert main(["train", "--resume", str(tmp_path)]) == 2
     assert "holds no last.npz; --resume wants the folder of a run that has saved" in capsys.readouterr().err
@@ -386,7 +395,7 @@ def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
     assert "nowhere is no folder" in capsys.readouterr().err
     (tmp_path / "last.npz").write_bytes((out / "best.npz").read_bytes())
     assert main(["train", "--resume", str(tmp_path)]) == 2
-    assert "it isn't the state of a run that can go on" in capsys.readouterr().err
+    assert "it isn't the state of a run that can be resumed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -470,7 +479,7 @@ def test_a_run_layer_by_layer_is_tested_layer_by_layer(run_folder, tmp_path, mon
     assert fused == [False, False]  # validation and test
 
 
-def test_an_error_without_a_file_name_is_told_as_it_is(monkeypatch, capsys):
+def test_an_error_without_a_file_name_is_reported_as_it_is(monkeypatch, capsys):
     from numcnn.commands import gradcheck
 
     def refuse(arguments):
@@ -538,7 +547,7 @@ def test_evaluate_tells_what_corruptions_cost(run_folder, tmp_path):
     spoilt = result["corruptions"]
     assert spoilt["n"] == 60 and len(spoilt["corruptions"]) == 15
     assert spoilt["clean"] == {"accuracy": result["accuracy"], "interval": result["interval"]}
-    accuracies = [share["accuracy"] for share in spoilt["corruptions"].values()]
+    accuracies = [found["accuracy"] for found in spoilt["corruptions"].values()]
     low, high = spoilt["mean"]["interval"]
     assert spoilt["mean"]["accuracy"] == pytest.approx(np.mean(accuracies)) and low < np.mean(accuracies) < high
     for name in ("corruptions.png", "mistakes.png"):
@@ -546,7 +555,7 @@ def test_evaluate_tells_what_corruptions_cost(run_folder, tmp_path):
             assert min(picture.size) > 150
 
 
-def test_corruptions_are_told_in_80_columns_and_want_pictures_of_28_pixels(run_folder, tmp_path, capsys):
+def test_corruptions_are_reported_in_80_columns_and_want_pictures_of_28_pixels(run_folder, tmp_path, capsys):
     out, data, _ = run_folder
     few = ["--limit", "5", "--corruptions", *KERNELS]
     assert main(["evaluate", "--weights", str(out / "best.npz"), "--dataset", str(data), *few]) == 0
@@ -572,7 +581,7 @@ def test_where_nothing_is_misread_there_is_no_gallery(run_folder, tmp_path, caps
     idx.write_labels(easy / mnist.FILES["test_labels"].name, labels[first])
     options = ["--weights", str(out / "best.npz"), "--dataset", str(easy), *KERNELS]
     assert main(["evaluate", *options, "--out", str(tmp_path / "plots")]) == 0
-    assert "no image was misread: there is no mistakes.png to draw" in capsys.readouterr().err
+    assert "no image was misread, so mistakes.png is not drawn" in capsys.readouterr().err
     assert not (tmp_path / "plots" / "mistakes.png").exists()
 
 

@@ -33,7 +33,7 @@ def test_own_digits_are_read_with_the_weights_that_the_pad_uses(own_set, capsys)
     assert capsys.readouterr().out.startswith("mnist.npz on your own digits\n")
 
 
-def test_personal_weights_that_do_not_exist_are_told(home, capsys):
+def test_personal_weights_that_do_not_exist_are_reported(home, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["predict", "--weights", "personal", "x.png"])
     assert caught.value.code == 2
@@ -48,7 +48,7 @@ def test_the_help_names_the_folder_where_the_pad_keeps_things(command, capsys):
     assert "~/.local/share/numcnn" in text and "NUMCNN_HOME" in text
 
 
-def test_a_file_of_another_form_is_told_what_a_line_looks_like(tmp_path, capsys):
+def test_a_file_of_another_form_is_reported_with_an_example_line(tmp_path, capsys):
     path = tmp_path / "strokes.json"
     path.write_text("[[[0, 0], [50, 80]]]")
     assert main(["evaluate", "--own", str(path), *KERNELS]) == 2
@@ -59,7 +59,7 @@ def test_a_file_of_another_form_is_told_what_a_line_looks_like(tmp_path, capsys)
 
 
 @pytest.mark.parametrize("command", [["learn"], ["evaluate", "--own"]])
-def test_a_file_in_the_folders_place_is_told(command, home, capsys):
+def test_a_file_in_the_folders_place_is_reported(command, home, capsys):
     home.write_text("mine")
     assert main([*command, *KERNELS]) == 2
     assert f"{home} is a file; digits of your own are kept in a folder" in capsys.readouterr().err

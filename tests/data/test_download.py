@@ -240,7 +240,7 @@ def test_broken_transfer_goes_on_where_it_stopped(fetch, mirror_of, tiny_mnist):
         "bytes=90000-",
     ]
     assert mirror.sent[TRAIN + ".gz"] == len(mirror.files[TRAIN + ".gz"])  # not a byte twice
-    assert fetch.lines[1] == f"Downloading {mirror.address}{TRAIN}.gz, going on after 50,000 bytes."
+    assert fetch.lines[1] == f"Downloading {mirror.address}{TRAIN}.gz, resuming after 50,000 bytes."
 
 
 def test_next_run_goes_on_where_this_one_stopped(fetch, mirror_of, tiny_mnist, closed_port):
@@ -250,7 +250,7 @@ def test_next_run_goes_on_where_this_one_stopped(fetch, mirror_of, tiny_mnist, c
         fetch(breaking, closed_port)
     part = fetch.cache / f"{TRAIN}.gz.part"
     assert f"{breaking.address} broke off after 60,000 bytes of {TRAIN}.gz; {closed_port} cannot" in str(failed.value)
-    assert f"60,000 bytes are kept in {part} to go on from." in str(failed.value)
+    assert f"60,000 bytes are kept in {part} to resume from." in str(failed.value)
     assert part.read_bytes() == breaking.files[TRAIN + ".gz"][:60_000]
     assert_is_tiny(fetch(healthy), tiny_mnist)
     assert healthy.asked[0] == (TRAIN + ".gz", "bytes=60000-")
@@ -341,7 +341,7 @@ def test_message_says_how_to_get_it_by_hand(fetch, closed_port):
     with pytest.raises(mnist.UnavailableError) as failed:
         fetch(closed_port)
     assert isinstance(failed.value, DataError)
-    for text in [name + ".gz" for name in ALL_NAMES] + [*mnist.MIRRORS, "NUMCNN_DATA", "--data-dir", closed_port]:
+    for text in [name + ".gz" for name in ALL_NAMES] + [*mnist.MIRRORS, "NUMCNN_DATA", "`data_dir`", closed_port]:
         assert str(failed.value).count(text) == 1
     assert fetch.names() == []
 

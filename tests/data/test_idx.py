@@ -93,8 +93,8 @@ WRONG_IMAGES = {
     "gzip header only": (gzip.compress(IMAGE_BYTES)[:9], "is cut off: the gzip stream ends early"),
     "checksum": (gzip.compress(IMAGE_BYTES)[:-8] + bytes(8), "is damaged: CRC check failed"),
     "not deflate": (gzip.compress(IMAGE_BYTES)[:10] + b"\xff" * 60, "is damaged: Error -3 while decompressing"),
-    "bytes after": (IMAGE_BYTES + b"\0", "goes on after the 60 bytes that its header promises"),
-    "bytes after in gzip": (gzip.compress(IMAGE_BYTES + b"\0"), "goes on after the 60 bytes"),
+    "bytes after": (IMAGE_BYTES + b"\0", "is longer than the 60 bytes that its header promises"),
+    "bytes after in gzip": (gzip.compress(IMAGE_BYTES + b"\0"), "is longer than the 60 bytes"),
     "bytes after gzip": (gzip.compress(IMAGE_BYTES) + b"rubbish", "is damaged: Not a gzipped file"),
     "no images": (struct.pack(">IIII", 2051, 0, 28, 28), "holds no images: its header says 0x28x28"),
     "flat images": (struct.pack(">IIII", 2051, 5, 0, 28), "holds no images: its header says 5x0x28"),
@@ -152,7 +152,7 @@ def test_bombs_are_not_inflated(tmp_path):
     promising.write_bytes(gzip.compress(struct.pack(">IIII", 2051, 9000, 1000, 100)))
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match="goes on after the 10 bytes"):
+        with pytest.raises(DataError, match="is longer than the 10 bytes"):
             idx.read_images(lying)
         with pytest.raises(DataError, match="is cut off: its header promises 900,000,000 bytes"):
             idx.read_images(promising)

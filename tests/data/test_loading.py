@@ -70,7 +70,7 @@ def test_auto_falls_back_and_says_why(options):
     assert found.name == "generated" and not found.is_mnist
     assert found.source == "digits drawn by numcnn, seed 0"
     assert found.train_images.shape == (40, 28, 28) and found.test_images.shape == (20, 28, 28)
-    assert lines[0] == "MNIST can't be downloaded: going on with generated digits instead."
+    assert lines[0] == "MNIST can't be downloaded: using generated digits instead."
     assert lines[1].startswith("The reason: the last mirror cannot be reached (")
     assert lines[2] == "To use MNIST, set NUMCNN_DATA to the folder of its files."
     assert lines[3:] == ["Drawing digits: 40 for training and 20 for testing."]
@@ -199,7 +199,7 @@ def test_real_mnist_by_every_name(real_mnist, tmp_path, monkeypatch):
         found = load(name, test_only=True)
         assert found.is_mnist and found.test_images.shape == (10000, 28, 28)
     assert load(real_mnist, test_only=True).name == "mnist"
-    for role in ("test_images", "test_labels"):  # the cache may hold compressed files that somebody put there
+    for role in ("test_images", "test_labels"):  # the cache may hold compressed files that a user put there
         path = mnist.locate(real_mnist, role)
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.delenv("NUMCNN_DATA")

@@ -131,10 +131,10 @@ def test_the_real_strangers(real_mnist, real_pens):
     assert data.load("pad", test_only=True).test_images.shape == (10_000, 28, 28)
 
 
-def test_a_network_has_not_learnt_from_the_writers_that_tested_it():
+def test_a_network_has_not_learned_from_the_writers_that_tested_it():
     def network(**info):
         return SimpleNamespace(info=info)
 
-    assert mixture.not_learnt_by(network(dataset="pad-2")) == mixture.writers_of("pad-2")
-    for other in (network(dataset="mnist"), network()):  # these have learnt from none of the writers
-        assert mixture.not_learnt_by(other) == (tuple(range(1, 31)), ())
+    assert mixture.not_learned_by(network(dataset="pad-2")) == mixture.writers_of("pad-2")
+    for other in (network(dataset="mnist"), network()):  # these have learned from none of the writers
+        assert mixture.not_learned_by(other) == (tuple(range(1, 31)), ())

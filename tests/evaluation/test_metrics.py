@@ -71,7 +71,7 @@ def test_confusion_has_true_classes_in_rows():
     confusion = confusion_matrix(LABELS, PREDICTED, 3)
     assert confusion.tolist() == CONFUSION
     assert confusion.dtype == np.int64
-    assert confusion_matrix([3], [7])[3, 7] == 1  # ten classes unless told
+    assert confusion_matrix([3], [7])[3, 7] == 1  # ten classes by default
     assert confusion_matrix([3], [7]).shape == (10, 10)
 
 

@@ -564,12 +564,12 @@ def test_importing_loads_no_pillow():
 
 def test_real_mnist_pictures_pass_through_nearly_unchanged(real_mnist):
     images = mnist.read_folder(real_mnist, roles=("test_images",))["test_images"][:3000]
-    ours = np.stack([prepare(image) for image in images])
-    same_shape = ((ours > 0) == (images > 0)).all(axis=(1, 2))
+    prepared = np.stack([prepare(image) for image in images])
+    same_shape = ((prepared > 0) == (images > 0)).all(axis=(1, 2))
     assert same_shape.mean() >= 0.998  # the others are the few whose box is not 20 px
-    assert difference(ours, images) < 0.05
-    assert np.abs(ours[same_shape].astype(int) - images[same_shape]).max() <= 2  # 254 becomes 255
+    assert difference(prepared, images) < 0.05
+    assert np.abs(prepared[same_shape].astype(int) - images[same_shape]).max() <= 2  # 254 becomes 255
     inverted = np.stack([prepare(255 - image) for image in images[:300]])
-    np.testing.assert_array_equal(inverted > 0, ours[:300] > 0)
+    np.testing.assert_array_equal(inverted > 0, prepared[:300] > 0)
     centred = np.stack([preprocess.centre_in_28(square_crop(image)) for image in images[same_shape][:300]])
     np.testing.assert_array_equal(centred, images[same_shape][:300])

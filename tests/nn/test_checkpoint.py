@@ -74,7 +74,7 @@ def set_bias(data):
 
 
 DAMAGE = {
-    "not ours": (lambda m: m.pop("meta.json"), "it holds no meta.json, so it isn't a numcnn weights file"),
+    "of another program": (lambda m: m.pop("meta.json"), "it holds no meta.json, so it isn't a numcnn weights file"),
     "meta is no JSON": (lambda m: m.update({"meta.json": b"{"}), "its meta.json cannot be read"),
     "meta is a list": (lambda m: m.update({"meta.json": b"[]"}), "it isn't a numcnn weights file"),
     "meta is not text": (lambda m: m.update({"meta.json": b"\xff\xfe\x00"}), "its meta.json cannot be read"),
@@ -84,9 +84,9 @@ DAMAGE = {
     "another program's": (set_meta(format="other"), "it isn't a numcnn weights file"),
     "an unknown layer": (set_meta(architecture=[{"type": "Attention"}]), "layer type 'Attention' is unknown"),
     "a layer with a wrong argument": (set_meta(architecture=[{"type": "Dense", "units": -4}]), "Dense units is -4"),
-    "a layer with an unknown argument": (set_meta(architecture=[{"type": "Dense", "x": 1}]), "makes no network"),
-    "no layers but a number": (set_meta(architecture=3), "its architecture makes no network"),
-    "no normalisation": (set_meta(normalisation={}), "its architecture makes no network"),
+    "a layer with an unknown argument": (set_meta(architecture=[{"type": "Dense", "x": 1}]), "is no valid network"),
+    "no layers but a number": (set_meta(architecture=3), "its architecture is no valid network"),
+    "no normalisation": (set_meta(normalisation={}), "its architecture is no valid network"),
     "a huge layer": (set_meta(architecture=[{"type": "Dense", "units": 10**12}]), "parameters; .* are the most here"),
     "more parameters than values": (set_meta(architecture=[{"type": "Dense", "units": 999}]), "3,996 parameters; "),
     "no spread": (set_meta(normalisation={"mean": 0, "std": 0}), r"normalisation is \(0.0, 0.0\); wants"),
@@ -177,7 +177,7 @@ def test_a_missing_file_a_folder_and_an_unknown_name(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     with pytest.raises(CheckpointError, match=r"run is a folder; name the \.npz file in it"):
         numcnn.load("run")
-    (tmp_path / "mnist").mkdir()  # somebody's data: not what the default means
+    (tmp_path / "mnist").mkdir()  # a user's folder of the same name, which the default must not pick
     (tmp_path / "mnist.npz").write_text("nor this")
     for name in (None, "mnist"):
         assert checkpoint.find_weights(name).parent == checkpoint.weights_folder()

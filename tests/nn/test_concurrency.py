@@ -9,7 +9,7 @@ from conftest import BACKEND, COMPILED, draw_digits
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.kernels import thread_team
 from numcnn.nn.data_parallel import MOST_IDLE
-from numcnn.nn.inspection import look, saliency
+from numcnn.nn.inspection import inspect_picture, saliency
 from numcnn.nn.models import make_layers
 
 THREADS, CALLS = 8, 300
@@ -53,7 +53,7 @@ def in_threads(*works):
 
 
 def wrong_answers(call, sizes, seed, calls):
-    """Return a work: make so many calls of mixed sizes, some with one picture, and count those answered otherwise."""
+    """Return a job that makes so many calls of mixed sizes, some with one picture, and counts the wrong answers."""
     images = pictures(max(sizes))
     want = {n: np.array(call(images[:n])) for n in sizes}
     # Large batches are rare: most calls are short, so that they meet in all ways.
@@ -94,8 +94,8 @@ def test_every_way_to_ask_a_network_at_once(set_threads):
         return np.array([result.loss, *result.confusion.flat])
 
     def inside(images):
-        insight = look(network, images[0])
-        return np.concatenate([*(stage.out.reshape(-1) for stage in insight.stages), insight.probabilities])
+        inspection = inspect_picture(network, images[0])
+        return np.concatenate([*(stage.out.reshape(-1) for stage in inspection.stages), inspection.probabilities])
 
     def slopes(images):
         return saliency(network, images[0], 3, 5)

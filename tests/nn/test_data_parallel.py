@@ -76,14 +76,14 @@ def assert_close(got, want, digits=1e-5):
 
 
 @pytest.fixture
-def share_all(monkeypatch):
-    """Let the smallest batch be shared."""
+def cut_every_batch(monkeypatch):
+    """Cut even the smallest batch into shards."""
     monkeypatch.setattr("numcnn.nn.data_parallel.LEAST_FLOPS", 1)
 
 
 @pytest.mark.parametrize("fuse", [True, False])
 @pytest.mark.parametrize("name", LAYERS)
-def test_any_number_of_threads_finds_what_one_finds(name, fuse, set_threads, share_all):
+def test_any_number_of_threads_finds_what_one_finds(name, fuse, set_threads, cut_every_batch):
     if not COMPILED and name == "canonical":
         pytest.skip("without compiling it takes minutes")
     reference = network_of(name, backend="reference", fuse=fuse)
@@ -109,7 +109,7 @@ def test_it_is_forward_loss_and_backward_in_one(one_thread):
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_a_number_of_threads_repeats_itself_exactly(threads, set_threads, share_all):
+def test_a_number_of_threads_repeats_itself_exactly(threads, set_threads, cut_every_batch):
     set_threads(threads)
     results = set()
     for _ in range(4):
@@ -121,7 +121,7 @@ def test_a_number_of_threads_repeats_itself_exactly(threads, set_threads, share_
     assert len(results) == 1
 
 
-def test_batches_of_any_size_follow_each_other(set_threads, share_all):
+def test_batches_of_any_size_follow_each_other(set_threads, cut_every_batch):
     sizes = (5, 33, 1, 2, 33, 7) if COMPILED else (3, 1, 2)
     reference, network = network_of("dropout", backend="reference"), network_of("dropout", backend="fast")
     for i, n in enumerate(sizes):
@@ -140,7 +140,7 @@ def test_little_work_is_left_to_one_thread(set_threads):
 
 
 @pytest.mark.skipif(not COMPILED, reason="without compiling it takes minutes")
-def test_fusing_and_back_ends_may_change_between_steps(set_threads, share_all):
+def test_fusing_and_back_ends_may_change_between_steps(set_threads, cut_every_batch):
     set_threads(3)
     network = network_of(backend="fast")
     want = backpropagate(network, batch_of(network))
@@ -150,7 +150,7 @@ def test_fusing_and_back_ends_may_change_between_steps(set_threads, share_all):
         assert_close(backpropagate(network, batch_of(network)), want)
 
 
-def test_an_error_in_a_share_reaches_the_caller(set_threads, share_all):
+def test_an_error_in_a_shard_reaches_the_caller(set_threads, cut_every_batch):
     set_threads(3)
     network = network_of("layers that don't fuse", backend="fast")
     batch = batch_of(network)
@@ -161,7 +161,7 @@ def test_an_error_in_a_share_reaches_the_caller(set_threads, share_all):
     backpropagate(network, batch)
 
 
-def test_networks_may_train_in_several_threads_at_once(set_threads, share_all):
+def test_networks_may_train_in_several_threads_at_once(set_threads, cut_every_batch):
     set_threads(2)
     names = ["layers that don't fuse", "dropout", "dropout"]
     want, found, together = [], {}, threading.Barrier(len(names), timeout=PATIENCE_SECONDS)
@@ -186,7 +186,7 @@ def test_networks_may_train_in_several_threads_at_once(set_threads, share_all):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_many_pictures_are_read_in_their_order(threads, set_threads, share_all):
+def test_many_pictures_are_read_in_their_order(threads, set_threads, cut_every_batch):
     set_threads(threads)
     images, _ = draw_digits(600, 11)
     images = images if COMPILED else images[:5]

@@ -217,7 +217,7 @@ def test_a_wrong_input_is_named_with_the_whole_step():
     network = make("valid")
     with pytest.raises(ShapeError, match=r"conv1\+relu1\+pool1: input is shape \(2, 14, 16, 1\), float64; wants shape"):
         network.forward(np.zeros((2, 14, 16, 1)))
-    with pytest.raises(NotImplementedError, match="a fused step is made of layers that are built already"):
+    with pytest.raises(NotImplementedError, match="a fused step consists of layers that are built already"):
         network.steps[0].build((14, 17, 1), np.float64)
 
 

@@ -7,7 +7,7 @@ from own_layers import MyBatchNorm
 from numcnn import BatchNorm, ConfigError, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Network, ReLU, StateSpec
 from numcnn.data.generated import digit_strokes
 from numcnn.imaging.raster import mnist_image
-from numcnn.nn.inspection import DENSE, MAPS, POOLED, look, saliency
+from numcnn.nn.inspection import DENSE, MAPS, POOLED, inspect_picture, saliency
 from numcnn.nn.models import make_layers
 
 FIVE = mnist_image(digit_strokes(5, np.random.default_rng(3)))
@@ -18,22 +18,22 @@ FIVE = mnist_image(digit_strokes(5, np.random.default_rng(3)))
 def test_every_stage_is_shown_and_the_answer_is_the_network_s(model, fuse):
     network = Network(make_layers(model, dropout=0.3), backend="reference", normalisation=(0.13, 0.31), fuse=fuse)
     network.temperature = 0.5
-    insight = look(network, FIVE)
-    np.testing.assert_allclose(insight.probabilities, network.predict_proba(FIVE)[0], atol=1e-6)
-    np.testing.assert_allclose(insight.logits, network.logits(FIVE)[0], atol=1e-4)
-    assert insight.answer == network.predict(FIVE)[0] == insight.logits.argmax()
+    inspection = inspect_picture(network, FIVE)
+    np.testing.assert_allclose(inspection.probabilities, network.predict_proba(FIVE)[0], atol=1e-6)
+    np.testing.assert_allclose(inspection.logits, network.logits(FIVE)[0], atol=1e-4)
+    assert inspection.answer == network.predict(FIVE)[0] == inspection.logits.argmax()
     assert (
-        insight.runner_up
-        == np.delete(np.arange(10), insight.answer)[np.delete(insight.logits, insight.answer).argmax()]
+        inspection.runner_up
+        == np.delete(np.arange(10), inspection.answer)[np.delete(inspection.logits, inspection.answer).argmax()]
     )
-    assert [stage.kind for stage in insight.stages] == [MAPS, POOLED, MAPS, POOLED, DENSE]
-    assert [stage.layer.name for stage in insight.stages] == ["conv1", "pool1", "conv2", "pool2", "dense1"]
-    assert all(stage.out.shape == stage.layer.out_shape and stage.out.min() >= 0 for stage in insight.stages)
+    assert [stage.kind for stage in inspection.stages] == [MAPS, POOLED, MAPS, POOLED, DENSE]
+    assert [stage.layer.name for stage in inspection.stages] == ["conv1", "pool1", "conv2", "pool2", "dense1"]
+    assert all(stage.out.shape == stage.layer.out_shape and stage.out.min() >= 0 for stage in inspection.stages)
 
 
 def test_a_map_is_what_its_filter_finds():
     network = Network([Conv2D(2, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)], backend="reference", seed=4)
-    maps, pooled = (stage.out for stage in look(network, FIVE).stages)
+    maps, pooled = (stage.out for stage in inspect_picture(network, FIVE).stages)
     w, b = network.layers[0].params["w"], network.layers[0].params["b"]
     place = np.sum(FIVE[10:13, 12:15, None, None] / 255 * w, axis=(0, 1, 2)) + b
     np.testing.assert_allclose(maps[10, 12], np.maximum(place, 0), rtol=1e-5)
@@ -42,12 +42,12 @@ def test_a_map_is_what_its_filter_finds():
 
 def test_what_was_shown_stays_when_the_next_picture_is_read():
     network = Network(make_layers("canonical"), backend="reference")
-    insight = look(network, FIVE)
-    before = [stage.out.copy() for stage in insight.stages], insight.logits.copy()
-    look(network, FIVE[::-1].copy())
-    for stage, out in zip(insight.stages, before[0], strict=True):
+    inspection = inspect_picture(network, FIVE)
+    before = [stage.out.copy() for stage in inspection.stages], inspection.logits.copy()
+    inspect_picture(network, FIVE[::-1].copy())
+    for stage, out in zip(inspection.stages, before[0], strict=True):
         np.testing.assert_array_equal(stage.out, out)
-    np.testing.assert_array_equal(insight.logits, before[1])
+    np.testing.assert_array_equal(inspection.logits, before[1])
 
 
 @pytest.mark.parametrize("fuse", [True, False])
@@ -142,6 +142,6 @@ def test_a_picture_file_may_be_looked_into(tmp_path):
 
     network = Network(make_layers("canonical"), backend="reference")
     Image.fromarray(255 - FIVE).resize((140, 140)).save(tmp_path / "five.png")
-    insight = look(network, tmp_path / "five.png")
-    assert insight.image.shape == (28, 28) and insight.image.dtype == np.uint8
-    np.testing.assert_allclose(insight.logits, network.logits(tmp_path / "five.png")[0], atol=1e-4)
+    inspection = inspect_picture(network, tmp_path / "five.png")
+    assert inspection.image.shape == (28, 28) and inspection.image.dtype == np.uint8
+    np.testing.assert_allclose(inspection.logits, network.logits(tmp_path / "five.png")[0], atol=1e-4)

@@ -126,7 +126,7 @@ def test_predict_prepares_a_file_a_pil_image_and_a_colour_array_alike(colour, tm
     for same in forms:
         np.testing.assert_array_equal(network.predict_proba(same), want)
         assert network.predict(same).tolist() == [want.argmax()]
-    small_rgb = colour[20:48, 20:48]  # 28 x 28 pixels: a picture all the same, as it has three colours
+    small_rgb = colour[20:48, 20:48]  # 28 x 28 pixels, but a picture, because it has three colours
     np.testing.assert_array_equal(network.logits(small_rgb), network.logits(preprocess.prepare(small_rgb)))
 
 

@@ -57,18 +57,18 @@ def test_they_pass_gradcheck(layer):
 
 
 def test_they_compute_what_numcnn_s_own_do(set_threads):
-    own, ours = (
+    own, builtin = (
         network_of(*layers, dtype=np.float64, backend="reference")
         for layers in ((MyBatchNorm, MyTanh, MyAveragePool2D), (BatchNorm, Tanh, AveragePool2D))
     )
-    np.testing.assert_array_equal(own.params, ours.params)
+    np.testing.assert_array_equal(own.params, builtin.params)
     x, dout = np.random.default_rng(0).random((3, 28, 28, 1)), np.random.default_rng(1).random((3, 10))
     for _ in range(2):
-        np.testing.assert_allclose(own.forward(x, training=True), ours.forward(x, training=True), rtol=1e-9)
-        np.testing.assert_allclose(own.backward(dout, need_dx=True), ours.backward(dout, need_dx=True), atol=1e-9)
-        np.testing.assert_allclose(own.grads, ours.grads, atol=1e-9)
-    np.testing.assert_allclose(own.state[:4], ours.state[:4], rtol=1e-9)
-    np.testing.assert_allclose(own.state[4:], ours.state[4:], rtol=1e-3)  # MyBatchNorm takes the biased variance
+        np.testing.assert_allclose(own.forward(x, training=True), builtin.forward(x, training=True), rtol=1e-9)
+        np.testing.assert_allclose(own.backward(dout, need_dx=True), builtin.backward(dout, need_dx=True), atol=1e-9)
+        np.testing.assert_allclose(own.grads, builtin.grads, atol=1e-9)
+    np.testing.assert_allclose(own.state[:4], builtin.state[:4], rtol=1e-9)
+    np.testing.assert_allclose(own.state[4:], builtin.state[4:], rtol=1e-3)  # MyBatchNorm takes the biased variance
     assert [layer.name for layer in own.layers][1:4] == ["mybatchnorm1", "mytanh1", "myaveragepool2d1"]
 
 

@@ -30,7 +30,7 @@ def batch_of(network, n):
 
 @pytest.fixture
 def shard_all(monkeypatch):
-    """Let the smallest batch be shared."""
+    """Cut even the smallest batch into shards."""
     monkeypatch.setattr("numcnn.nn.data_parallel.LEAST_FLOPS", 1)
 
 

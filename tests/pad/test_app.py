@@ -87,7 +87,7 @@ def test_a_stroke_by_mouse_is_drawn_read_and_shown(pad):
     (reading,) = pad.scene.readings
     np.testing.assert_array_equal(reading.image, pad.canvas.prepared())
     np.testing.assert_allclose(
-        reading.insight.probabilities, pad.recognizer.network.predict_proba(reading.image)[0], atol=1e-6
+        reading.inspection.probabilities, pad.recognizer.network.predict_proba(reading.image)[0], atol=1e-6
     )
 
     sheet = region(screen(), places.sheet)
@@ -108,7 +108,7 @@ def test_a_dot_is_a_stroke_too(pad):
 
 def test_bars_move_gently_and_then_stand_still(pad):
     drag(pad, *[(x, 300) for x in range(150, 400, 50)])
-    target = pad.scene.reading.insight.probabilities
+    target = pad.scene.reading.inspection.probabilities
     assert pad.moving and np.abs(pad.scene.bars - target).max() > 0.01
     assert np.abs(pad.scene.bars).sum() > 0  # they have set out
     frames = 0
@@ -315,7 +315,7 @@ def test_a_storm_of_events_leaves_the_pad_working(pad):
     sheet = sheet_of(pad)
     drag(pad, sheet.center, (sheet.centerx + 20, sheet.centery + 50))
     assert len(pad.canvas.strokes) == 1
-    assert pad.scene.reading.insight.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert pad.scene.reading.inspection.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_mouse_at_no_place_is_a_message_and_costs_nothing(pad):
@@ -553,9 +553,9 @@ GO_ON = {
 
 
 @pytest.mark.parametrize("go_on", GO_ON.values(), ids=GO_ON)
-def test_what_to_do_next_is_told_until_it_is_done_but_what_went_wrong_for_longer(pad, tmp_path, go_on):
+def test_what_to_do_next_is_shown_until_it_is_done_but_what_went_wrong_for_longer(pad, tmp_path, go_on):
     drop(pad, tmp_path / "one.png")
-    assert "draw or clear to go on" in words(pad)
+    assert "draw or clear to continue" in words(pad)
     go_on(pad)
     assert pad.scene.toast is None
     press(pad, pygame.K_t)
@@ -579,8 +579,10 @@ def test_a_dropped_picture_is_read_anew_by_the_network_that_is_swapped_in(open_p
     settle(pad)
     now = pad.scene.reading
     np.testing.assert_array_equal(now.image, before.image)
-    np.testing.assert_array_equal(now.insight.probabilities, inspection.look(small(seed=5), now.image).probabilities)
-    assert (now.insight.probabilities != before.insight.probabilities).any()
+    np.testing.assert_array_equal(
+        now.inspection.probabilities, inspection.inspect_picture(small(seed=5), now.image).probabilities
+    )
+    assert (now.inspection.probabilities != before.inspection.probabilities).any()
 
 
 @pytest.mark.parametrize("content", [b"just some text", b"\x89PNG\r\n\x1a\n broken", b"", None])
@@ -660,7 +662,9 @@ def test_b_goes_from_the_shipped_weights_to_one_s_own_and_back(open_pad, home):
     drag(pad, (200, 200), (300, 300))
     image = pad.scene.reading.image
     for network, note in ((personal, "your weights"), (shipped, ""), (personal, "your weights")):
-        np.testing.assert_allclose(pad.scene.reading.insight.probabilities, network.predict_proba(image)[0], atol=1e-6)
+        np.testing.assert_allclose(
+            pad.scene.reading.inspection.probabilities, network.predict_proba(image)[0], atol=1e-6
+        )
         assert pad.scene.note == note
         press(pad, pygame.K_b)
         settle(pad)
@@ -693,14 +697,16 @@ def test_it_learns_in_the_background_and_shows_before_and_after(open_pad, weight
     while pad.scene.progress:
         shares.append(pad.scene.progress[1])
         pad.step()
-    assert shares == sorted(shares) and set(shares) & {round(0.01 * i, 2) for i in range(30, 100)}  # steps are told
+    assert shares == sorted(shares) and set(shares) & {
+        round(0.01 * i, 2) for i in range(30, 100)
+    }  # every step is reported
     settle(pad)
-    assert words(pad).startswith("learnt 1 digit in ") and "your digits: " in words(pad) and " → " in words(pad)
+    assert words(pad).startswith("learned 1 digit in ") and "your digits: " in words(pad) and " → " in words(pad)
     assert pad.scene.progress is None and pad.scene.note == "your weights"
-    learnt = numcnn.load(store.personal_weights(), backend="reference")
+    learned = numcnn.load(store.personal_weights(), backend="reference")
     image = pad.scene.reading.image
-    np.testing.assert_allclose(pad.scene.reading.insight.probabilities, learnt.predict_proba(image)[0], atol=1e-6)
-    assert np.abs(learnt.params - network.params).max() > 0
+    np.testing.assert_allclose(pad.scene.reading.inspection.probabilities, learned.predict_proba(image)[0], atol=1e-6)
+    assert np.abs(learned.params - network.params).max() > 0
 
 
 def test_closing_the_pad_ends_what_it_is_learning(open_pad, weights, tmp_path, home):
@@ -710,7 +716,7 @@ def test_closing_the_pad_ends_what_it_is_learning(open_pad, weights, tmp_path, h
     tasks.learn()
     process = wait_for(lambda: tasks._learner, "learning to begin")._process
     tasks.close([])
-    assert process.poll() not in (None, 0)  # killed: it was not waited for until it had learnt
+    assert process.poll() not in (None, 0)  # killed: it was not waited for until it had learned
     assert not tasks.progress and not store.personal_weights().exists()
 
 
@@ -732,10 +738,10 @@ def test_closing_the_window_or_escape_ends_the_run(event, weights):
 
 
 def test_ctrl_c_in_the_terminal_closes_the_window(monkeypatch, capsys, weights):
-    look = app.Pad._show
+    show = app.Pad._show
 
     def show_and_interrupt(pad):
-        look(pad)
+        show(pad)
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(app.Pad, "_show", show_and_interrupt)

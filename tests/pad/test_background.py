@@ -1,4 +1,4 @@
-"""The pad's background tasks, without a window: no failure costs anything that was there before, and each is told."""
+"""The pad's background tasks, without a window: no failure loses anything, and each is reported."""
 
 import json
 import signal
@@ -61,15 +61,15 @@ DAMAGED = {"cut off": lambda whole: whole[:1000], "a text": lambda whole: b"not 
 
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
 @pytest.mark.parametrize("aside", [False, True])
-def test_damaged_weights_of_ones_own_stay_where_they_are_and_are_told(tasks, home, damage, aside):
+def test_damaged_weights_of_ones_own_stay_where_they_are_and_are_reported(tasks, home, damage, aside):
     path = store.forgotten_weights() if aside else store.personal_weights()
     small(seed=5).save(path)
     path.write_bytes(damage(path.read_bytes()))
     before = files(home)
     assert tasks.own_network() is None
-    told = tasks.results()
-    assert len(told) == (0 if aside else 1)
-    for result in (*told, swapped(tasks), swapped(tasks)):
+    reported = tasks.results()
+    assert len(reported) == (0 if aside else 1)
+    for result in (*reported, swapped(tasks), swapped(tasks)):
         assert result.kind == "bad" and result.network is None
         assert str(path) in result.words and "can't be used" in result.words and "T learns" in result.words
         assert files(home) == before and tasks.note == ""
@@ -77,7 +77,7 @@ def test_damaged_weights_of_ones_own_stay_where_they_are_and_are_told(tasks, hom
     assert swapped(tasks).network is not None and tasks.note == PERSONAL
 
 
-def test_a_network_that_reads_no_digits_is_told_with_its_file(tasks, home):
+def test_a_network_that_reads_no_digits_is_reported_with_its_file(tasks, home):
     small(classes=26).save(store.personal_weights())
     before = files(home)
     result = swapped(tasks)
@@ -126,17 +126,17 @@ def test_weights_that_cannot_be_moved_leave_the_network_that_is_shown(tasks, asi
 def test_of_labels_for_the_same_strokes_the_last_one_holds(tasks):
     one, other = [[(0.1, 0), (0, 9)]], [[(0.1, 0), (0, 9)], [(3, 3)]]
 
-    def told(label, strokes):
+    def reported(label, strokes):
         tasks.keep(label, strokes)
         (result,) = ended(tasks)
         assert result.button == "Undo"
         return result.words, [digit.label for digit in store.OwnSet().read()[0]]
 
-    assert told(4, one) == ("kept: this is a 4  (1 of yours)", [4])
-    assert told(4, one) == ("kept already: this is a 4  (1 of yours)", [4])
-    assert told(9, one) == ("was 4, now 9  (1 of yours)", [9])
-    assert told(9, other) == ("kept: this is a 9  (2 of yours)", [9, 9])
-    assert told(0, other) == ("was 9, now 0  (2 of yours)", [9, 0])
+    assert reported(4, one) == ("kept: this is a 4  (1 of yours)", [4])
+    assert reported(4, one) == ("kept already: this is a 4  (1 of yours)", [4])
+    assert reported(9, one) == ("was 4, now 9  (1 of yours)", [9])
+    assert reported(9, other) == ("kept: this is a 9  (2 of yours)", [9, 9])
+    assert reported(0, other) == ("was 9, now 0  (2 of yours)", [9, 0])
     tasks.take_back()
     assert [result.words for result in ended(tasks)] == ["taken back: the 0"]
     assert [digit.label for digit in store.OwnSet().read()[0]] == [9]
@@ -171,14 +171,14 @@ def lesson(tasks, monkeypatch):
     return lesson
 
 
-def test_weights_put_aside_at_the_moment_that_they_were_learnt_are_taken_up_all_the_same(tasks, lesson):
+def test_weights_put_aside_at_the_moment_that_they_were_learned_are_taken_up_all_the_same(tasks, lesson):
     small(seed=5).save(store.personal_weights())
     assert swapped_meanwhile(tasks).network is not None and tasks.note == PERSONAL
     small(seed=6).save(store.personal_weights())  # the process has written, and ends in a moment
     assert swapped_meanwhile(tasks).network is SHIPPED and not store.personal_weights().exists()
     lesson.go_on.set()
     (result,) = ended(tasks)
-    assert result.words.startswith("learnt 1 digit in ") and tasks.note == PERSONAL
+    assert result.words.startswith("learned 1 digit in ") and tasks.note == PERSONAL
     np.testing.assert_array_equal(result.network.params, small(seed=6).params)
     assert store.personal_weights().exists()
     assert swapped(tasks).network is SHIPPED and store.forgotten_weights().exists()
@@ -190,7 +190,7 @@ def swapped_meanwhile(tasks):
     return wait_for(tasks.results, "a task to end")[0]
 
 
-def test_what_is_learnt_is_shown_after_what_was_asked_before(tasks, lesson):
+def test_what_is_learned_is_shown_after_what_was_asked_before(tasks, lesson):
     small(seed=5).save(store.personal_weights())
     tasks.learn()
     assert [result.words for result in tasks.results()] == ["already learning"]
@@ -218,11 +218,11 @@ def test_a_lesson_that_ends_while_the_pad_closes_costs_nothing(tasks, lesson):
     assert lesson.stopped
 
 
-def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(tasks, home, no_display, monkeypatch):
+def test_a_drawing_that_cannot_be_kept_is_reported_once_until_it_could(tasks, home, no_display, monkeypatch):
     pad = app.Pad(SHIPPED, SIZE, tasks=tasks)
-    told = []
+    reported = []
     say = pad.say
-    monkeypatch.setattr(pad, "say", lambda words, *more: told.append(words) or say(words, *more))
+    monkeypatch.setattr(pad, "say", lambda words, *more: reported.append(words) or say(words, *more))
 
     def draw(top):
         drag(pad, (200, top), (300, top + 60))
@@ -231,18 +231,18 @@ def test_a_drawing_that_cannot_be_kept_is_told_once_until_it_could(tasks, home, 
     obstacle = home / "drawing.json"
     obstacle.mkdir()
     draw(200)
-    assert len(told) == 1 and told[0].startswith(f"cannot keep the drawing in {obstacle}: ")
-    assert (pad.scene.toast.words, pad.scene.toast.kind) == (told[0], "bad")
+    assert len(reported) == 1 and reported[0].startswith(f"cannot keep the drawing in {obstacle}: ")
+    assert (pad.scene.toast.words, pad.scene.toast.kind) == (reported[0], "bad")
     draw(220)
     draw(240)
-    assert len(told) == 1 and len(pad.canvas.strokes) == 3
+    assert len(reported) == 1 and len(pad.canvas.strokes) == 3
     obstacle.rmdir()
     draw(260)
-    assert len(told) == 1 and len(store.Autosave().restore()) == 4
+    assert len(reported) == 1 and len(store.Autosave().restore()) == 4
     obstacle.unlink()
     obstacle.mkdir()
     draw(280)
-    assert len(told) == 2  # it is no old news: in between it went well
+    assert len(reported) == 2  # reported again, because saving worked in between
     obstacle.rmdir()
     pad.close()
     assert len(store.Autosave().restore()) == 5
@@ -272,16 +272,16 @@ def draw_a_line():
     mouse(pygame.MOUSEBUTTONUP, (340, 390))
 
 
-def test_a_drawing_that_cannot_be_kept_when_the_pad_closes_is_told_in_the_terminal(home, draw_and_quit, capsys):
+def test_a_drawing_that_cannot_be_kept_when_the_pad_closes_is_reported_in_the_terminal(home, draw_and_quit, capsys):
     assert draw_and_quit(draw_a_line) == 0 and capsys.readouterr().err == ""
     assert len(store.Autosave().restore()) == 1
     (home / "drawing.json").unlink()
     home.rmdir()
     home.write_text("no folder")
     assert draw_and_quit(draw_a_line) == 1
-    told = capsys.readouterr().err
-    assert told.startswith(f"numcnn draw: cannot keep the drawing in {home / 'drawing.json'}: ")
-    assert "is lost" in told and told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert reported.startswith(f"numcnn draw: cannot keep the drawing in {home / 'drawing.json'}: ")
+    assert "is lost" in reported and reported.count("\n") == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there it ends a process at once")
@@ -290,8 +290,8 @@ def test_a_pad_that_is_terminated_keeps_the_drawing_and_says_so(home, tmp_path):
     with running("-c", DRAW_AND_WAIT, tmp_path / "small.npz", SDL_VIDEODRIVER="dummy") as process:
         read_until(process.stdout, "drawn")
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate()
-    assert process.returncode == 143 and told == "numcnn draw: terminated\n"
+        _, reported = process.communicate()
+    assert process.returncode == 143 and reported == "numcnn draw: terminated\n"
     assert len(store.Autosave().restore()) == 1
 
 
@@ -316,7 +316,7 @@ def test_nothing_is_lost_where_nothing_was_drawn(home, draw_and_quit, capsys):
     assert draw_and_quit(lambda: None) == 0 and capsys.readouterr().err == ""
 
 
-def test_settings_that_cannot_be_kept_when_the_pad_closes_are_told_in_the_terminal(home, draw_and_quit, capsys):
+def test_settings_that_cannot_be_kept_when_the_pad_closes_are_reported_in_the_terminal(home, draw_and_quit, capsys):
     (home / "settings.json").mkdir()
     assert draw_and_quit(lambda: None) == 0 and capsys.readouterr().err == ""
     thicker = pygame.event.Event(pygame.KEYDOWN, key=pygame.K_RIGHTBRACKET, mod=0)
@@ -340,7 +340,7 @@ def stand_in(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("out", ["", "warning: no JSON", "[]", "{}", json.dumps({"digits": 3, "held_out": 4})])
-def test_a_report_of_learning_that_is_none_is_told(tasks, stand_in, out):
+def test_a_report_of_learning_that_is_none_is_reported(tasks, stand_in, out):
     stand_in(f"echo '{out}'")
     tasks.own.add(1, [[(0, 0), (0, 9)]])
     tasks.learn()

@@ -1,4 +1,4 @@
-"""What `numcnn evaluate --pad` measures: people's strokes alone and in rows, what is refused, and how it is told."""
+"""What `numcnn evaluate --pad` measures: people's strokes alone and in rows, what is refused, and the report."""
 
 import functools
 import json
@@ -36,7 +36,7 @@ def test_strokes_go_through_the_canvas_one_by_one(people):
     np.testing.assert_array_equal(pictures[4], canvas.prepared())
 
 
-def test_digits_in_rows_count_when_they_are_told_apart_and_read(people, network):
+def test_digits_in_rows_count_when_they_are_separated_and_read(people, network):
     right, total = evaluation.rows(network, people, count=12)
     assert 24 <= total <= 72 and right >= 0.8 * total
     assert (right, total) == evaluation.rows(network, people, count=12)
@@ -55,7 +55,7 @@ def test_what_is_refused_hangs_on_the_networks_own_threshold(people, network):
     assert evaluation.refusals(network, pictures, 20)["digits"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_all_of_it_told_in_80_columns(people, network):
+def test_the_report_fits_80_columns(people, network):
     images, labels = (some[:10] for some in draw_digits(600, 11))
     network.backend = BACKEND
     found = evaluation.measure(network, people, images, labels, who="generated hands", row_count=5, no_digits=20)
@@ -67,7 +67,7 @@ def test_all_of_it_told_in_80_columns(people, network):
 
 
 @pytest.mark.parametrize(("dataset", "first", "count"), [("mnist", 1, 30), ("pad-1", 2, 6), ("pad", 26, 5)])
-def test_nobody_is_measured_whom_the_network_learnt_from(network, dataset, first, count):
+def test_no_writer_is_measured_that_the_network_learned_from(network, dataset, first, count):
     network.info["dataset"] = dataset
     writers, who = evaluation.people_for(network)
     assert writers[0] == first and len(writers) == count
@@ -83,9 +83,9 @@ def test_own_digits_of_few_classes_are_measured_all_the_same(options, people, tm
     monkeypatch.setattr(evaluation, "measure", functools.partial(evaluation.measure, row_count=3, no_digits=10))
     command = ["evaluate", "--weights", "mnist", "--backend", BACKEND, "--own", str(own.path), *options]
     assert main(command) == 0
-    told = capsys.readouterr().out
-    assert "of 3 right" in told and "\n    0          -        -        -         0\n" in told
-    assert "3 pictures handed in" in told if "--pad" in options else "(3 images each)" in told or not options
+    reported = capsys.readouterr().out
+    assert "of 3 right" in reported and "\n    0          -        -        -         0\n" in reported
+    assert "3 pictures handed in" in reported if "--pad" in options else "(3 images each)" in reported or not options
     assert main([*command, "--json", "--out", str(tmp_path / "plots")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [scores["support"] for scores in found["per_class"]] == [0, 1, 0, 2, 0, 0, 0, 0, 0, 0]

@@ -66,14 +66,14 @@ def test_a_pad_keeps_only_what_was_set_in_it(start):
     assert store.Settings().read() == {"theme": "light", "pen": pen}
 
 
-def test_settings_that_cannot_be_kept_when_the_pad_closes_are_handed_on_to_be_told(start):
+def test_settings_that_cannot_be_kept_when_the_pad_closes_are_handed_on_to_be_reported(start):
     store.make_home()
     pad = start()
     press(pad, pygame.K_RIGHTBRACKET)
     store.Settings().path.mkdir()
     start()
-    (told,) = pad.tasks.lost
-    assert told.startswith(f"cannot use {store.Settings().path}: ")
+    (reported,) = pad.tasks.lost
+    assert reported.startswith(f"cannot use {store.Settings().path}: ")
 
 
 def test_a_theme_that_is_asked_for_comes_before_the_kept_one_and_does_not_replace_it(start):

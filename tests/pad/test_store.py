@@ -31,7 +31,7 @@ def labels(own):
 
 
 def test_the_folder_is_the_system_s_or_the_one_that_is_named(home, monkeypatch, tmp_path):
-    assert store.home() == home  # in every test: that of nobody
+    assert store.home() == home  # in every test a folder of its own, not the user's
     monkeypatch.delenv("NUMCNN_HOME", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert sys.platform != "linux" or store.home() == tmp_path / "data" / "numcnn"
@@ -98,7 +98,7 @@ def test_taking_back_leaves_what_another_pad_has_added_since(own):
     assert own.remove_last() is None and own.path.read_bytes() == before
 
 
-def test_the_last_label_is_told_for_the_same_strokes_only(own):
+def test_the_last_label_is_reported_for_the_same_strokes_only(own):
     assert own.last_label(FOUR) is None
     own.add(4, FOUR)
     assert own.last_label(FOUR) == 4 and own.last_label([np.array(stroke) for stroke in FOUR]) == 4
@@ -164,7 +164,7 @@ def test_a_garbage_line_is_named_with_its_number(own, line, text):
     assert problem.startswith(f"{own.path}, line 2: ") and text in problem and problem.endswith("; left out")
 
 
-def test_a_folder_that_cannot_be_used_is_told(tmp_path):
+def test_a_folder_that_cannot_be_used_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     own = store.OwnSet(tmp_path / "file" / "own.jsonl")
     with pytest.raises(DataError, match=r"cannot use .*; check the folder and the space left"):
@@ -221,8 +221,8 @@ def at_once(code, *arguments):
         for process in (one, other):
             begin(process)
         for process in (one, other):
-            _, told = process.communicate()
-            assert process.returncode == 0, told
+            _, reported = process.communicate()
+            assert process.returncode == 0, reported
 
 
 @contextlib.contextmanager
@@ -249,9 +249,9 @@ def test_a_killed_pad_leaves_whole_lines(own):
         for _ in range(20):
             assert pad.stdout.readline()
         pad.kill()
-        told = 20 + len(pad.stdout.readlines())
+        reported = 20 + len(pad.stdout.readlines())
     digits, problems = own.read()
-    kept = told - told // 5
+    kept = reported - reported // 5
     assert kept - 1 <= len(digits) <= kept + 1 and problems == []
     own.add(4, DOT)  # the dead one's lock is gone
     assert labels(own)[-1] == 4
@@ -290,7 +290,7 @@ def test_it_is_written_only_when_it_is_new(autosave):
     "content",
     [b"", b"garbage", b"\xff\x00", b'{"a": 1}', b"[[[0, NaN]]]", b"[[[0, Infinity]]]", b"[[[0, 1], [2", b"[1]"],
 )
-def test_a_damaged_drawing_is_told_and_the_sheet_empty(autosave, content):
+def test_a_damaged_drawing_is_reported_and_the_sheet_empty(autosave, content):
     autosave.path.parent.mkdir()
     autosave.path.write_bytes(content)
     assert autosave.restore() == []
@@ -313,7 +313,7 @@ def test_a_drawing_that_came_back_and_stays_as_it_is_is_not_written_again(autosa
     assert len(store.Autosave(autosave.path).restore()) == 1
 
 
-def test_a_drawing_that_cannot_be_kept_is_told_and_the_last_one_stays(autosave, little_room):
+def test_a_drawing_that_cannot_be_kept_is_reported_and_the_last_one_stays(autosave, little_room):
     autosave.save(FOUR)
     little_room(20)
     autosave.save([*FOUR, *DOT])
@@ -374,6 +374,6 @@ def test_personal_weights_are_forgotten_and_taken_back(home):
     assert store.forget() and not personal.exists()
     assert store.restore() and personal.read_bytes() == b"one"
     assert store.forget()
-    personal.write_bytes(b"two")  # learnt anew
+    personal.write_bytes(b"two")  # learned anew
     assert not store.restore() and personal.read_bytes() == b"two"
     assert store.forget() and store.restore() and personal.read_bytes() == b"two"

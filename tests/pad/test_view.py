@@ -13,7 +13,7 @@ from numcnn.cli import main
 from numcnn.data.generated import digit_strokes
 from numcnn.evaluation.metrics import percent
 from numcnn.imaging import raster
-from numcnn.nn.inspection import look
+from numcnn.nn.inspection import inspect_picture
 from numcnn.nn.losses import softmax
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network
@@ -104,12 +104,12 @@ def test_the_canvas_lies_in_the_middle_and_goes_there_and_back():
     assert x == pytest.approx(sheet.left)
 
 
-def test_every_button_has_a_word_a_tip_and_a_picture_and_the_keys_are_told():
+def test_every_button_has_a_word_a_tip_and_a_picture_and_the_keys_are_listed():
     names = {name for name in BUTTONS if name}
     assert names == set(WORDS) == set(TIPS) == set(STROKES)
-    told = " ".join(key for key, _ in KEYS)
+    listed = " ".join(key for key, _ in KEYS)
     for key in ("E", "C", "S", "F", "W", "U", "T", "B", "D", "H", "Esc", "Ctrl Z", "[", "0 to 9"):
-        assert key in told
+        assert key in listed
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -258,7 +258,7 @@ def test_no_probability_is_rounded_to_certainty(share, text):
 
 def test_a_bar_is_as_long_as_its_probability_says():
     scene = scene_of(app.fitted_canvas([LINE]))
-    answer = scene.reading.insight.answer
+    answer = scene.reading.inspection.answer
     scene.bars = np.full(10, 0.4)
     scene.bars[answer] = 0.75
     surface, places, _ = draw(scene)
@@ -339,7 +339,7 @@ def test_rects_that_overlap_are_cut_half_way():
 def test_the_inside_goes_from_the_picture_to_ten_probabilities(model, size):
     network = Network(make_layers(model), backend="reference")
     rect, text = layout(size, inside=True).inside, layout(size).text
-    shown = bands(look(network, raster.mnist_image([LINE])).stages, rect, text)
+    shown = bands(inspect_picture(network, raster.mnist_image([LINE])).stages, rect, text)
     assert [band.kind for band in shown] == ["picture", "maps", "pooled", "maps", "pooled", "dense", "outputs"]
     tops = [band.body.top for band in shown]
     assert tops == sorted(tops)
@@ -347,18 +347,16 @@ def test_the_inside_goes_from_the_picture_to_ten_probabilities(model, size):
     for box in boxes:
         assert box.width > text and box.height > 0
         assert len(box.collidelistall(boxes)) == 1  # itself
-        assert (
-            rect.inflate(4, 4).contains(box) or min(size) < 600
-        )  # where there is little room it is drawn all the same
+        assert rect.inflate(4, 4).contains(box) or min(size) < 600  # it is drawn even where there is little room
 
 
 def test_the_inside_shows_the_maps_the_network_has():
     network = small(seed=3)
     scene = scene_of(app.fitted_canvas([LINE]), network, inside=True)
     surface, places, _ = draw(scene, (1280, 800))
-    insight = scene.reading.insight
-    band = bands(insight.stages, places.inside, places.text)[1]
-    maps = insight.stages[0].out
+    inspection = scene.reading.inspection
+    band = bands(inspection.stages, places.inside, places.text)[1]
+    maps = inspection.stages[0].out
     brightest = np.unravel_index(maps.argmax(), maps.shape)
     cell, levels = band.body.width / maps.shape[2], region(surface, band.body)
     for i in range(maps.shape[2]):
@@ -374,14 +372,14 @@ def test_the_inside_shows_the_maps_the_network_has():
 def test_the_inside_shows_scores_whose_softmax_is_the_probabilities_shown(size):
     network = small(seed=3)
     network.temperature = 0.1
-    insight = look(network, raster.mnist_image([LINE]))
+    inspection = inspect_picture(network, raster.mnist_image([LINE]))
     places, type_ = layout(size, inside=True), Type()
-    parts = Inside(type_).parts(places.inside, LIGHT, places.text, insight, insight, insight.probabilities)
+    parts = Inside(type_).parts(places.inside, LIGHT, places.text, inspection, inspection, inspection.probabilities)
     columns = [part for part in parts if part.name.startswith("output")]
     scores = [part.key.score for part in columns]
-    assert np.ptp(insight.scores) > 9  # or the temperature would hardly matter
-    np.testing.assert_allclose(np.array(scores, float), insight.scores, atol=0.501 if size[0] < 1000 else 0.0501)
-    np.testing.assert_allclose(softmax(insight.scores[None])[0], insight.probabilities, rtol=1e-5)
+    assert np.ptp(inspection.scores) > 9  # or the temperature would hardly matter
+    np.testing.assert_allclose(np.array(scores, float), inspection.scores, atol=0.501 if size[0] < 1000 else 0.0501)
+    np.testing.assert_allclose(softmax(inspection.scores[None])[0], inspection.probabilities, rtol=1e-5)
     for part, score in zip(columns, scores, strict=True):
         assert type_.width(score, SCORE * places.text, True) < part.rect.width
 

@@ -53,7 +53,7 @@ def test_every_digit_is_read_as_the_network_reads_its_picture(network):
     assert [reading.box for reading in readings] == drawing.boxes()
     for reading, image in zip(readings, drawing.digits(), strict=True):
         np.testing.assert_array_equal(reading.image, image)
-        np.testing.assert_allclose(reading.insight.probabilities, network.predict_proba(image)[0], atol=1e-6)
+        np.testing.assert_allclose(reading.inspection.probabilities, network.predict_proba(image)[0], atol=1e-6)
     assert Recognizer(network).read(Drawing()) == ()
 
 
@@ -62,13 +62,13 @@ def test_a_digit_that_has_not_changed_is_not_read_again(network):
     first, second = recognizer.read(drawing)
     more = row(1, 0, 7)
     again = recognizer.read(more)
-    assert again[0].insight is first.insight and again[1].insight is second.insight and len(again) == 3
+    assert again[0].inspection is first.inspection and again[1].inspection is second.inspection and len(again) == 3
     recognizer.read(Drawing())  # after which nothing is kept
-    assert recognizer.read(drawing)[0].insight is not first.insight
+    assert recognizer.read(drawing)[0].inspection is not first.inspection
 
 
 def test_below_its_threshold_a_network_is_not_sure(network):
-    probability = Recognizer(network).read(row(3))[0].insight.probabilities.max()
+    probability = Recognizer(network).read(row(3))[0].inspection.probabilities.max()
     for threshold, sure in ((0.0, True), (probability - 1e-3, True), (probability + 1e-3, False)):
         network.info["refuse_below"] = float(threshold)
         recognizer = Recognizer(network)
@@ -80,7 +80,7 @@ def test_an_explanation_is_the_smoothed_saliency_scaled_to_one(network):
     recognizer, drawing = Recognizer(network), row(4)
     (reading,) = recognizer.read(drawing)
     why = recognizer.explain(reading, drawing)
-    order = reading.insight.probabilities.argsort()
+    order = reading.inspection.probabilities.argsort()
     assert (why.answer, why.runner_up) == (order[-1], order[-2])
     slopes = smooth(saliency(network, reading.image, why.answer, why.runner_up))
     assert np.abs(why.saliency).max() == pytest.approx(1)
@@ -98,7 +98,7 @@ def test_smoothing_keeps_a_constant_and_spreads_a_point():
 
 def test_a_blank_insight_has_the_maps_of_the_network_and_shows_nothing(network):
     blank, (reading,) = Recognizer(network).blank(), Recognizer(network).read(row(8))
-    assert [stage.out.shape for stage in blank.stages] == [stage.out.shape for stage in reading.insight.stages]
+    assert [stage.out.shape for stage in blank.stages] == [stage.out.shape for stage in reading.inspection.stages]
     assert not any(stage.out.any() for stage in blank.stages)
     assert not blank.logits.any() and not blank.probabilities.any()
 

@@ -62,9 +62,9 @@ def test_the_command_line_is_made_from_the_fields():
 def test_the_help_tells_the_default_presets_values():
     parser = argparse.ArgumentParser()
     add_config_arguments(parser)
-    told = " ".join(parser.format_help().split())
-    assert f"passes over the training images (default: {PRESETS['default']['epochs']})" in told
-    assert "images per step (default: 128)" in told
+    reported = " ".join(parser.format_help().split())
+    assert f"passes over the training images (default: {PRESETS['default']['epochs']})" in reported
+    assert "images per step (default: 128)" in reported
 
 
 def test_a_preset_gives_way_to_options_and_what_is_on_can_be_switched_off():
@@ -76,7 +76,7 @@ def test_a_preset_gives_way_to_options_and_what_is_on_can_be_switched_off():
         assert parse("--preset", preset).to_json()
 
 
-def test_patience_is_told_what_holds_nothing_out():
+def test_the_error_of_patience_names_what_holds_nothing_out():
     with pytest.raises(ConfigError, match=r"--preset fast holds nothing out for validation; add --val, such as"):
         parse("--preset", "fast", "--patience", "3")
     with pytest.raises(ConfigError, match="it can't go with `val=0`"):
@@ -85,7 +85,7 @@ def test_patience_is_told_what_holds_nothing_out():
 
 
 @pytest.mark.parametrize("preset", ["best", "pad"])
-def test_patience_is_told_what_keeps_the_last_epoch(preset):
+def test_the_error_of_patience_names_what_keeps_the_last_epoch(preset):
     with pytest.raises(ConfigError, match=r"leave out --patience, or add --keep best$"):
         parse("--preset", preset, "--patience", "3")
     assert parse("--preset", preset, "--patience", "3", "--keep", "best").patience == 3
@@ -112,7 +112,7 @@ def test_help_says_what_the_option_does_not_what_the_field_is():
     (action,) = (action for action in parser._actions if action.dest == "fuse")
     assert action.option_strings == ["--no-fuse"] and action.help.startswith("run every layer by itself")
     (field,) = (field for field in dataclasses.fields(TrainConfig) if field.name == "fuse")
-    assert field.default is True and field.metadata["help"].startswith("let one kernel do")
+    assert field.default is True and field.metadata["help"].startswith("run convolution, ReLU and pool as one kernel")
 
 
 def test_it_survives_json():

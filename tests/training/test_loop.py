@@ -1,4 +1,4 @@
-"""The training loop: a golden run on both back-ends, determinism, going on after a stop, early stopping, NaN."""
+"""The training loop: a golden run on both back-ends, determinism, resuming, early stopping, NaN."""
 
 import functools
 import math
@@ -95,7 +95,7 @@ class Allocations(Monitor):
 def test_a_hundred_steps_allocate_no_array(optimizer, recipe):
     images, labels = draw_digits(600, 11)
     network = Network(make_layers("canonical"), seed=1, normalisation=(0.13, 0.31))
-    monitor = Allocations(15, 115)  # by then every thread has had a share, and has made its scratch memory
+    monitor = Allocations(15, 115)  # by then every thread has had a shard and made its scratch memory
     config = TrainConfig(epochs=1, batch_size=128, clip=1.0, optimizer=optimizer, **recipe)
     try:
         fit(network, (np.tile(images, (25, 1, 1)), np.tile(labels, 25)), None, config, monitor=monitor)
@@ -106,14 +106,14 @@ def test_a_hundred_steps_allocate_no_array(optimizer, recipe):
     assert monitor.kept < 12_000 and monitor.most < 28_000
 
 
-def test_thirty_two_images_are_learnt_by_heart():
+def test_thirty_two_images_are_learned_by_heart():
     images, labels = draw_digits(600, 11)
     network = Network(make_layers("canonical"), seed=1, normalisation=(0.13, 0.31), backend=BACKEND)
     network.fit(images[:32], labels[:32], epochs=30, batch_size=32, lr=2e-3)
     assert (network.predict(images[:32]) == labels[:32]).all()
 
 
-def test_generated_digits_are_learnt():
+def test_generated_digits_are_learned():
     images, labels = draw_digits(600, 11)
     test_images, test_labels = draw_digits(200, 12)
     network = small()

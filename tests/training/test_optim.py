@@ -71,7 +71,7 @@ PUBLISHED = {
         (1.0942134343, -1.0221108333, 0.900727335544),
     ],
 }
-OURS = {
+CASES = {
     "SGD(lr=0.05)": (SGD, {"momentum": 0.0}, 0.05),
     "SGD(lr=0.05, momentum=0.9)": (SGD, {"momentum": 0.9}, 0.05),
     "SGD(lr=0.05, momentum=0.9, nesterov=True)": (SGD, {"momentum": 0.9, "nesterov": True}, 0.05),
@@ -83,7 +83,7 @@ OURS = {
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_ten_published_steps(name, backend):
-    kind, settings, lr = OURS[name]
+    kind, settings, lr = CASES[name]
     params, grads = np.array(START), np.zeros(3)
     optimizer = kind(params, grads, get_backend(backend), **settings)
     for want in PUBLISHED[name]:

@@ -79,7 +79,7 @@ def test_it_tells_how_much_is_done():
     recipe = personal.Recipe(replay=200, own_images=200, epochs=2)
     personal.learn(network, digits, recipe=recipe, progress=shares.append)
     assert shares == sorted(shares) and shares[0] == personal.PREPARED and shares[-1] == pytest.approx(1)
-    assert max(np.diff(shares)) < 0.15  # each step of both lessons is told
+    assert max(np.diff(shares)) < 0.15  # each step of both lessons is reported
 
 
 def test_nothing_to_learn_from_is_named():

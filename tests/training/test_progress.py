@@ -1,4 +1,4 @@
-"""What a run shows: a bar where somebody can see it, a line an epoch everywhere, nothing unless it is wanted."""
+"""What a run shows: a bar in a terminal or notebook, a line per epoch everywhere, nothing without ``verbose``."""
 
 import os
 
@@ -41,7 +41,7 @@ def test_fit_shows_a_line_an_epoch_only_if_it_is_to_be_verbose(capsys):
     lines = shown.splitlines()
     assert out == "" and [line[:10] for line in lines] == ["epoch  1/2", "epoch  2/2"]  # no bar: that is no terminal
     assert all("loss" in line and line.endswith("img/s") for line in lines)
-    assert (monitor.count, monitor.ended) == (10, 1)  # the user's own monitor is called all the same
+    assert (monitor.count, monitor.ended) == (10, 1)  # the user's own monitor is called too
 
 
 def test_fit_shows_a_bar_on_a_terminal():
@@ -52,15 +52,15 @@ def test_fit_shows_a_bar_on_a_terminal():
         network.fit(np.zeros((40, 28, 28), np.uint8), np.arange(40) % 10, epochs=2, verbose=True)
     """
     termios = pytest.importorskip("termios")
-    ours, theirs = os.openpty()
-    termios.tcsetwinsize(ours, (24, 80))
-    with running("-c", code, stderr=theirs) as process:
-        os.close(theirs)
+    parent_end, child_end = os.openpty()
+    termios.tcsetwinsize(parent_end, (24, 80))
+    with running("-c", code, stderr=child_end) as process:
+        os.close(child_end)
         shown = b""
-        while part := _read(ours):
+        while part := _read(parent_end):
             shown += part
         assert process.wait() == 0, shown
-    os.close(ours)
+    os.close(parent_end)
     text = shown.decode()
     assert "0%|" in text and "img/s" in text and "epoch  2/2  loss" in text
 
@@ -82,7 +82,7 @@ def test_each_of_several_monitors_may_stop_the_run_and_all_hear_of_it(first):
     assert state.interrupted and [(monitor.count, monitor.ended) for monitor in monitors] == [(3, 1)] * 2
 
 
-def test_a_monitor_is_told_the_end_also_of_a_run_that_fails():
+def test_a_monitor_is_called_at_the_end_also_of_a_run_that_fails():
     class Failing(Steps):
         def on_batch(self, state, images, loss, accuracy):
             raise ZeroDivisionError

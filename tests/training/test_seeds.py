@@ -14,7 +14,7 @@ def test_the_gallery_of_several_networks_says_what_most_of_them_read(tmp_path, m
     images, labels = draw_digits(200, 12)
     dataset = SimpleNamespace(test_images=images, test_labels=labels)
     readings = Readings()
-    for number in range(3):  # digit 0 is misread by all, each time otherwise; 1 and 2 are once read right
+    for number in range(3):  # digit 0 is misread by all, with another answer each time; 1 and 2 are read correctly once
         wrong = (labels + 1) % 10
         wrong[0] = (labels[0] + 1 + number // 2) % 10
         wrong[1:3] = labels[1:3] if number == 1 else wrong[1:3]

@@ -1,4 +1,4 @@
-"""Simulated users: whom they are, what they label, and what is judged by what."""
+"""Simulated users: who they are, what they label, and which digits the test uses."""
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         (["--simulate", "--own", "a.jsonl", "--out", "b.npz"], "writes no weights; leave out --own, --out"),
         (["--simulate", "--progress"], "writes no weights; leave out --progress"),
@@ -106,16 +106,16 @@ def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
         (["--simulate", "--digits", "0"], "--digits is 0; wants 1 or more"),
     ],
 )
-def test_options_that_would_do_nothing_are_refused(options, told, capsys):
+def test_options_that_would_do_nothing_are_refused(options, reported, capsys):
     assert main(["learn", "--weights", "mnist", *options]) == 2
-    assert told in capsys.readouterr().err
+    assert reported in capsys.readouterr().err
 
 
 def test_another_way_is_refused_with_those_that_there_are(capsys):
     with pytest.raises(SystemExit):
         main(["learn", "--simulate", "--way", "lazily"])
-    told = capsys.readouterr().err
-    assert all(way in told for way in simulated_users.WAYS)
+    reported = capsys.readouterr().err
+    assert all(way in reported for way in simulated_users.WAYS)
 
 
 def test_what_users_come_to():

@@ -19,7 +19,7 @@ from numcnn.kernels.compilation import compilation_begins
 # "ninf", which would let LLVM assume that NaN and infinity never occur and so swallow them.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
-# Kernels of other versions that are unchanged for so many days are deleted when a new version makes its folder.
+# When a new version makes its folder, those of other versions that haven't changed for this many days are deleted.
 KEEP_DAYS = 30
 
 Function = TypeVar("Function", bound=Callable[..., Any])

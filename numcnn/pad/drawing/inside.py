@@ -9,7 +9,7 @@ import pygame
 
 from numcnn.evaluation.metrics import percent
 from numcnn.kernels.arrays import Bytes, Floats
-from numcnn.nn.inspection import DENSE, MAPS, POOLED, Insight, Stage
+from numcnn.nn.inspection import DENSE, MAPS, POOLED, Inspection, Stage
 from numcnn.nn.layers import Conv2D, MaxPool2D
 from numcnn.pad.drawing.painter import Part
 from numcnn.pad.drawing.theme import RGB, Theme, Type, heat, rgb, rounded, signed
@@ -65,15 +65,15 @@ class _Plan(NamedTuple):
 
 
 class Inside:
-    """Draws an ``Insight``, with words in a given type."""
+    """Draws an ``Inspection``, with words in a given type."""
 
     def __init__(self, type_: Type) -> None:
         self.type = type_
 
     def parts(
-        self, rect: pygame.Rect, theme: Theme, text: int, maps: Insight, insight: Insight, bars: Floats
+        self, rect: pygame.Rect, theme: Theme, text: int, maps: Inspection, inspection: Inspection, bars: Floats
     ) -> list[Part]:
-        """Return the parts that show a network's inside in a Rect: the outputs of ``insight``, all else of ``maps``.
+        """Return the parts that show a network's inside in a Rect: the outputs of ``inspection``, all else of ``maps``.
 
         bars (10,), 0..1: the lengths of the bars, which follow the probabilities gently.
         """
@@ -82,7 +82,7 @@ class Inside:
             parts.append(Part(f"caption {number}", band.caption, (band.words, band.shape), lambda s, b=band, n=number:
                               self._caption(s, b, theme, text, n)))  # fmt: skip
             if band.kind == "outputs":
-                parts += self._outputs(band.body, theme, text, insight, bars)
+                parts += self._outputs(band.body, theme, text, inspection, bars)
                 continue
             parts.append(Part(f"band {number}", band.body, (maps,), lambda s, b=band: _maps(s, b, theme, maps)))
             if band.stage and band.stage is maps.stages[0] and band.kind == MAPS:
@@ -117,9 +117,9 @@ class Inside:
         right = self.type.write(surface, f"{number}", text, theme.accent, True, midleft=(left, middle)).right
         return right + round(0.6 * text)
 
-    def _outputs(self, rect: pygame.Rect, theme: Theme, text: int, insight: Insight, bars: Floats) -> list[Part]:
+    def _outputs(self, rect: pygame.Rect, theme: Theme, text: int, inspection: Inspection, bars: Floats) -> list[Part]:
         """Return the parts of the ten output columns: score, bar of the probability, digit."""
-        scores, seen = insight.scores, insight.image.any()
+        scores, seen = inspection.scores, inspection.image.any()
         count = len(scores)
         parts: list[Part] = []
         for digit in range(count):
@@ -128,11 +128,11 @@ class Inside:
             bar = pygame.Rect(0, rect.top + round(1.5 * text), round(0.5 * column.width), 0)
             bar.height = max(1, rect.bottom - round(1.5 * text) - text // 4 - bar.top)
             bar.centerx = column.centerx
-            best = bool(seen and digit == insight.answer)
+            best = bool(seen and digit == inspection.answer)
             score = self._score(scores[digit], text, column.width) if seen else ""
             name = f"{digit}"
             if best and column.width > 6.5 * text:
-                name += f"  {percent(insight.probabilities[digit])}"
+                name += f"  {percent(inspection.probabilities[digit])}"
             shown = _Output(round(bars[digit] * bar.height), score, name, best)
             parts.append(Part(f"output {digit}", column, shown, lambda surface, c=column, b=bar, o=shown: self._output(
                 surface, theme, text, c, b, o)))  # fmt: skip
@@ -176,10 +176,10 @@ def _filters(surface: pygame.Surface, body: pygame.Rect, layer: Conv2D, theme: T
         pygame.draw.rect(surface, theme.line, place, 1)
 
 
-def _maps(surface: pygame.Surface, band: Band, theme: Theme, insight: Insight) -> None:
+def _maps(surface: pygame.Surface, band: Band, theme: Theme, inspection: Inspection) -> None:
     """Draw the picture, feature maps or neurons."""
     if band.stage is None:
-        _blit(surface, insight.image.T, GREYS, band.body)
+        _blit(surface, inspection.image.T, GREYS, band.body)
         return
     arrange = _cells if band.kind == DENSE else _mosaic
     _blit(surface, arrange(_brightness(band.stage.out)), _levels(theme), band.body)

@@ -7,7 +7,7 @@ import pygame
 
 from numcnn.evaluation.metrics import percent
 from numcnn.kernels.arrays import Bytes, Float64s, Floats
-from numcnn.nn.inspection import Insight
+from numcnn.nn.inspection import Inspection
 from numcnn.pad.canvas import Canvas
 from numcnn.pad.drawing import overlays
 from numcnn.pad.drawing.icons import icon
@@ -52,8 +52,8 @@ class Scene:
     pointer: tuple[int, int, int] | None = None  # (x, y, radius): a ring around the mouse
     hovered: str | None = None  # the name of the button under the mouse
     inside: bool = False  # whether the panel is open
-    maps: Insight | None = None  # for its feature maps; while the user draws it may be an earlier reading's
-    blank: Insight | None = None  # for the panel when nothing is drawn: see ``Recognizer.blank``
+    maps: Inspection | None = None  # for its feature maps; while the user draws it may be an earlier reading's
+    blank: Inspection | None = None  # for the panel when nothing is drawn: see ``Recognizer.blank``
     why: Explanation | None = None  # of the reading in focus
     help: bool = False  # whether the list of keys is open
     toast: overlays.Toast | None = None
@@ -115,10 +115,10 @@ class View:
             *self._seen(places.seen, scene),
             Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
-        insight = reading.insight if reading else scene.blank
-        if scene.inside and insight:
-            maps = scene.maps or insight
-            parts += self._inside.parts(places.inside, self._theme, places.text, maps, insight, scene.bars)
+        inspection = reading.inspection if reading else scene.blank
+        if scene.inside and inspection:
+            maps = scene.maps or inspection
+            parts += self._inside.parts(places.inside, self._theme, places.text, maps, inspection, scene.bars)
         else:
             parts += self._rows(scene, places)
         if scene.why is not None and reading:
@@ -246,7 +246,7 @@ class View:
 
     def _answer(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
         """Return the parts of the answer: large, and in a line below its probability."""
-        text, letters = self._text, tuple((r.insight.answer, r.sure) for r in scene.readings)
+        text, letters = self._text, tuple((r.inspection.answer, r.sure) for r in scene.readings)
         low = rect.bottom - self.type.font(SURE * text).get_height()  # with descenders: y, g
         number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
         line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
@@ -270,7 +270,7 @@ class View:
             place = rect.left, rect.bottom + round(0.5 * self._text)
             self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=place)
             return
-        letters = [(str(r.insight.answer), True) if r.sure else ("?", False) for r in scene.readings]
+        letters = [(str(r.inspection.answer), True) if r.sure else ("?", False) for r in scene.readings]
         size = min(1.3 * rect.height, 1.4 * rect.width / len(letters))
         images = [self.type.cropped(word, size, theme.accent if sure else theme.muted, True) for word, sure in letters]
         gap = round(0.08 * size)
@@ -291,20 +291,23 @@ class View:
         parts: list[Part] = []
         for i in range(count):
             tile = pygame.Rect(rect.left + i * (side + gap), rect.top, side, side)
-            insight, marked = scene.readings[i].insight if scene.readings else None, count > 1 and i == scene.focus
-            parts.append(Part(f"seen {i}", tile.inflate(8, 8), (insight, marked),
-                              lambda s, t=tile, i=insight, m=marked: self._tile(s, t, i, m)))  # fmt: skip
+            inspection, marked = (
+                scene.readings[i].inspection if scene.readings else None,
+                count > 1 and i == scene.focus,
+            )
+            parts.append(Part(f"seen {i}", tile.inflate(8, 8), (inspection, marked),
+                              lambda s, t=tile, i=inspection, m=marked: self._tile(s, t, i, m)))  # fmt: skip
         room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
         if count == 1 and room.width > 5 * text:
             parts.append(Part("seen", room, (), lambda surface: self._seen_words(surface, room)))
         return parts
 
-    def _tile(self, surface: pygame.Surface, tile: pygame.Rect, insight: Insight | None, marked: bool) -> None:
+    def _tile(self, surface: pygame.Surface, tile: pygame.Rect, inspection: Inspection | None, marked: bool) -> None:
         """Draw one picture as the network sees it, or an empty tile."""
-        if insight is None:
+        if inspection is None:
             surface.fill(self._theme.track, tile)
             return
-        small = grey_surface(insight.image).convert(surface)  # converting is faster before scaling
+        small = grey_surface(inspection.image).convert(surface)  # converting is faster before scaling
         surface.blit(pygame.transform.scale(small, tile.size), tile)
         if marked:
             pygame.draw.rect(surface, self._theme.accent, tile.inflate(6, 6), max(2, self._text // 8), border_radius=3)
@@ -329,10 +332,10 @@ class View:
     def _row(self, row: pygame.Rect, digit: int, scene: Scene) -> list[Part]:
         """Return the parts of a row: the digit, the bar and the probability."""
         theme, text, reading = self._theme, self._text, scene.reading
-        best, sure = reading is not None and digit == reading.insight.answer, reading is None or reading.sure
+        best, sure = reading is not None and digit == reading.inspection.answer, reading is None or reading.sure
         color = (theme.accent if sure else theme.ink) if best else theme.muted
         fill = (theme.accent if sure else theme.muted) if best else theme.other
-        probability = percent(reading.insight.probabilities[digit]) if reading else ""
+        probability = percent(reading.inspection.probabilities[digit]) if reading else ""
         left, right = (pygame.Rect(row.left, row.top, round(wide * text), row.height) for wide in (1.6, 5.2))
         right.right = row.right
         bar = pygame.Rect(left.right, 0, right.left - left.right, max(3, min(row.height // 2, round(1.2 * text))))
@@ -419,8 +422,8 @@ def _apart(rects: list[pygame.Rect], i: int) -> pygame.Rect:
 
 def _in_words(reading: Reading, alone: bool) -> str:
     """Return a line with the probability of a reading's answer; ``alone``: it is the only digit."""
-    answer = reading.insight.answer
-    probability = percent(reading.insight.probabilities[answer])
+    answer = reading.inspection.answer
+    probability = percent(reading.inspection.probabilities[answer])
     if reading.sure:
         return f"{probability} sure" if alone else f"{answer}: {probability} sure"
     maybe = f"maybe a {answer}, {probability}"
