@@ -15,10 +15,11 @@ EXAMPLES = """examples:
 import argparse
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 
 from numcnn import kernels
-from numcnn.commands import check_output, print_json
+from numcnn.commands import check_output, print_json, say
 from numcnn.nn.gradient_check import GradientReport, gradcheck
 from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.nn.models import MODELS, make_layers
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         network = Network(make_layers(arguments.model), backend="reference", seed=arguments.seed)
     network.fuse = arguments.fuse
     options = {"samples": arguments.samples, "backend": arguments.backend, "seed": arguments.seed}
+    if not (arguments.json or sys.stderr.isatty()):  # where no bar is shown
+        say(f"checking gradients, {arguments.samples} entries an array; this can take half a minute")
     with _bar(quiet=arguments.json) as progress:
         whole = gradcheck(network, **options, progress=progress)
     loss = gradcheck(SoftmaxCrossEntropy(kernels.get_backend(arguments.backend), 0.1), **options)
@@ -63,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = GradientReport(whole.title, rows, whole.tolerance)
     if arguments.out:
         report.plot(arguments.out)
+        say(f"wrote {arguments.out}")
     if arguments.json:
         print_json(report.to_json())
     else:

@@ -29,6 +29,7 @@ import argparse
 import contextlib
 import shlex
 import signal
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,9 +39,11 @@ from numcnn.commands import Document, add_data_arguments, add_threads_argument, 
 from numcnn.data import title_of
 from numcnn.errors import ConfigError
 from numcnn.training import seeds
-from numcnn.training.config import add_config_arguments, config_from_arguments, flag, given_settings
+from numcnn.training.config import add_config_arguments, changed_settings, config_from_arguments, flag, given_settings
 from numcnn.training.run_folder import Run, RunFolder, check_out, load_run, new_folder
 from numcnn.training.session import DRY_RUN_STEPS, Options, Session, new_session, resumed_session
+
+NOTHING_HELD_OUT = "no validation images: the last epoch is kept; probabilities are not calibrated"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         config = config_from_arguments(arguments)
         session = new_session(config, arguments.dataset, options, watch_gradients=arguments.watch_gradients)
     _introduce(session)
+    if arguments.resume and not options.quiet:
+        say(_where(session))
     if arguments.dry_run:
         return _dry_run(arguments, session)
     files = session.open_folder(arguments.out)
@@ -119,13 +124,27 @@ def _introduce(session: Session) -> None:
     say(f"{session.dataset.name}: {images} to train on, {len(session.validation_set):,} to validate")
 
 
+def _where(session: Session) -> str:
+    """Return a line that says where a resumed run continues."""
+    run, state = session.run, session.run.state
+    if state.epoch >= run.config.epochs:
+        return f"resuming {run.folder} after its last epoch"
+    batches = -(-len(session.train_set) // run.config.batch_size)
+    batch = min(state.batch + 1, batches)  # it may have stopped after the last one, before validation
+    return f"resuming {run.folder} in epoch {state.epoch + 1}, batch {batch} of {batches}"
+
+
 def _dry_run(arguments: argparse.Namespace, session: Session) -> int:
     """Take a few steps as a check; write nothing."""
     loss, network = session.dry_run(), session.run.network
     if arguments.json:
         print_json({"dry_run": True, "loss": loss, "parameters": network.params.size})
     else:
-        print(f"{network.summary()}\ndry run: all is well, loss {loss:.4f}; nothing was written")
+        changed = changed_settings(session.run.config)
+        settings = f"settings other than the defaults: {', '.join(changed) or 'none'}"
+        print(network.summary())
+        print(textwrap.fill(settings, 80, subsequent_indent="  ", break_on_hyphens=False))
+        print(f"dry run: all is well, loss {loss:.4f}; nothing was written")
     return 0
 
 
@@ -209,6 +228,8 @@ def _report_several(arguments: argparse.Namespace, summary: Document, folder: Pa
             print(f"mean {found['mean']:.2%}, standard deviation {100 * found['std']:.2f} points,")
             extremes = f"lowest {found['min']:.2%}, highest {found['max']:.2%}"
             print(f"{extremes}; 95% interval of the mean {low:.2%} to {high:.2%}")
+    if "val_accuracy" not in summary:
+        print(NOTHING_HELD_OUT)
     if "ensemble" in summary:
         several = summary["ensemble"]
         low, high = several["interval"]
@@ -237,6 +258,8 @@ def _report(arguments: argparse.Namespace, card: Document) -> int:
         low, high = card["test_interval"]
         more = f"(95% interval {low:.2%} to {high:.2%})"
     print(accuracy, more, sep=" " if len(accuracy) + len(more) < 80 else "\n")
+    if card["val_accuracy"] is None:
+        print(NOTHING_HELD_OUT)
     memory = "" if card["peak_memory_mb"] is None else f", {card['peak_memory_mb']:.0f} MB at most"
     # If nothing was held out, no epoch is known to be the best.
     which = "last" if card["val_accuracy"] is None or card["config"].get("keep") == "last" else "best"

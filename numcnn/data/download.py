@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 TRIES = 8  # transfers of one file from one mirror, each continuing where the last one broke off
 CHUNK = 1 << 14
+UNREACHABLE = r" (cannot be reached|did not answer within) "  # in the words of ``ask``
 SLACK = 1 << 16  # what gzip may add to bytes that don't compress
 
 Report = Callable[[str], object]
@@ -48,7 +49,7 @@ class IdxFile(NamedTuple):
 
 
 class DownloadFailed(Exception):
-    """No mirror has the file, or it can't be written; ``reason``: the last failure in a few words."""
+    """No mirror has the file, or it can't be written; ``reason``: why, in a few words."""
 
     def __init__(self, problem: str, reason: str) -> None:
         super().__init__(problem)
@@ -215,7 +216,10 @@ def _download_file(file: IdxFile, folder: Path, mirrors: Mirrors, progress: bool
         kept = ""
         if _size(partial) and partial.name == str(part):
             kept = f" {_size(partial):,} bytes are kept in {part} to resume from."
-    raise DownloadFailed(f"{'; '.join(mirrors.failures)}.{kept}", f"the last mirror {reason}")
+    summary = f"no mirror has sent it; the last one {reason}"
+    if all(re.search(UNREACHABLE, failure) for failure in mirrors.failures):
+        summary = "none of the mirrors could be reached"
+    raise DownloadFailed(f"{'; '.join(mirrors.failures)}.{kept}", summary)
 
 
 def _try_mirror(mirror: str, transfer: _Transfer, folder: Path) -> str | None:

@@ -66,7 +66,7 @@ def load(  # noqa: PLR0913  (the public door documents each keyword; inside, the
                 raise
             report("MNIST can't be downloaded: using generated digits instead.")
             report(textwrap.shorten(f"The reason: {error.reason}", 80, placeholder=" ..."))
-            report("To use MNIST, set NUMCNN_DATA to the folder of its files.")
+            report("To use MNIST, name the folder of its files: NUMCNN_DATA=DIR, or --data-dir DIR.")
             whole = _generated(*counts, seed, sources)
     return whole.limited(limit, seed)
 

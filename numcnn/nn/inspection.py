@@ -34,6 +34,12 @@ class Inspection:
     stages: tuple[Stage, ...]  # every convolution, pool and dense layer but the last
     logits: Floats  # (classes,)
     probabilities: Floats  # (classes,)
+    temperature: float = 1.0
+
+    @property
+    def scores(self) -> Floats:
+        """The logits divided by the temperature (classes,): their softmax is ``probabilities``."""
+        return self.logits / self.logits.dtype.type(self.temperature)
 
     @property
     def answer(self) -> int:
@@ -57,7 +63,7 @@ def inspect_picture(network: Network, image: Pictures) -> Inspection:
         if type(maker) in _KINDS and i + 1 < len(walk) and kinds[i + 1] is not ReLU:
             stages.append(Stage(_KINDS[type(maker)], maker, out))
     logits = walk[-1][1]
-    return Inspection(picture, tuple(stages), logits, network.probabilities(logits[None])[0])
+    return Inspection(picture, tuple(stages), logits, network.probabilities(logits[None])[0], network.temperature)
 
 
 def saliency(network: Network, image: Pictures, answer: int, other: int) -> Floats:

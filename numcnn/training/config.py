@@ -238,7 +238,10 @@ def _kind(field: Field) -> tuple[type, bool]:
 def add_config_arguments(parser: "argparse._ActionsContainer") -> None:  # pyright: ignore[reportPrivateUsage]
     """Add --preset, and an option per field of TrainConfig, to an argparse parser or group."""
     parser.add_argument(
-        "--preset", choices=tuple(PRESETS), help="a set of settings; other options override it (default: default)"
+        "--preset",
+        choices=tuple(PRESETS),
+        help="a set of settings; other options override it. fast holds out no validation images: it keeps the last "
+        "epoch, and its probabilities are not calibrated (default: default)",
     )
     for field in dataclasses.fields(TrainConfig):
         kind, optional = _kind(field)
@@ -272,6 +275,17 @@ def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
             "anyway; leave out --patience, or add --keep best"
         )
     return TrainConfig(**preset | given)
+
+
+def changed_settings(config: TrainConfig) -> list[str]:
+    """Return the options by which a config differs from `numcnn train` without any, such as ``--epochs 3``."""
+    found: list[str] = []
+    defaults = TrainConfig(**PRESETS["default"])
+    for field in dataclasses.fields(TrainConfig):
+        value = getattr(config, field.name)
+        if value != getattr(defaults, field.name):
+            found.append(flag(field.name) if isinstance(value, bool) else f"{flag(field.name)} {value}")
+    return found
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numcnn.training.optim import Optimizer
 Row: TypeAlias = dict[str, Any]  # an epoch's results: column of the log -> number, or None
 
 
-@dataclass
+@dataclass(repr=False)
 class TrainState:
     """How far a run is.  With the parameters and the optimiser's moments it is all that resuming needs."""
 
@@ -32,6 +32,16 @@ class TrainState:
     first_loss: float = 0.0  # of the first step: the loss of the untrained network
     far_off: int = 0  # how many more steps were far off than not (see divergence.py); never below 0
     history: list[Row] = field(default_factory=list[Row])  # one row per finished epoch, as in log.csv
+
+    def __repr__(self) -> str:
+        epochs = "1 epoch" if self.epoch == 1 else f"{self.epoch} epochs"
+        within = f" and {self.batch} batches" if self.batch else ""
+        result = ""
+        if self.history and self.history[-1]["val_accuracy"] is None:
+            result = f", training {self.history[-1]['train_accuracy']:.1%}"
+        elif self.history:
+            result = f", best {self.best_epoch}, validation {self.best_accuracy:.1%}"
+        return f"<TrainState: {epochs}{within}{result}{', interrupted' if self.interrupted else ''}>"
 
     def start_epoch(self) -> None:
         """Reset the sums of the previous epoch."""

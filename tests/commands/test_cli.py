@@ -294,6 +294,10 @@ def test_dry_run_writes_nothing(run_folder, tmp_path, capsys, monkeypatch):
     assert main(command) == 0
     reported = capsys.readouterr().out
     assert "225,034" in reported and "dry run: all is well, loss" in reported
+    if COMPILED:
+        assert "\nsettings other than the defaults: none\n" in reported
+    assert main([*command, "--batch-size", "50", "--no-fuse"]) == 0
+    assert re.search(r"^settings other than the defaults: --batch-size 50, .*--no-fuse$", capsys.readouterr().out, re.M)
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dry_run"] is True
     assert os.listdir(tmp_path) == []
@@ -362,9 +366,12 @@ def test_terminated_and_killed_runs_go_on_to_the_same_end(run_folder, uninterrup
     error, returned = interrupted_run(number, 22, "--dataset", data, "--out", tmp_path / "run", *LONG)
     assert returned == code, error
     assert "Traceback" not in error
-    assert numcnn.load(tmp_path / "run" / "last.npz").info["resume"]["state"]["epoch"] >= 2
-    done = numcnn_process("train", "--resume", tmp_path / "run", "--quiet", "--json")
+    state = numcnn.load(tmp_path / "run" / "last.npz").info["resume"]["state"]
+    assert state["epoch"] == 2
+    done = numcnn_process("train", "--resume", tmp_path / "run", "--json")
     assert done.returncode == 0, done.stderr
+    where = f"resuming {tmp_path / 'run'} in epoch 3, batch {state['batch'] + 1} of 10\n"
+    assert where in done.stderr
     assert (tmp_path / "run" / "best.npz").read_bytes() == (uninterrupted / "best.npz").read_bytes()
     assert json.loads(done.stdout)["epochs"] == json.loads((uninterrupted / "run.json").read_text())["epochs"] == 4
 
@@ -462,6 +469,8 @@ def test_a_run_that_holds_nothing_out_claims_no_best_epoch(run_folder, tmp_path,
     assert main(["train", "--dataset", str(run_folder[1]), "--out", str(tmp_path / "run"), *few]) == 0
     text = capsys.readouterr().out
     assert "\nlast epoch 2; " in text and "best epoch" not in text
+    told = "no validation images: the last epoch is kept; probabilities are not calibrated\n"
+    assert text.count(told) == 1 and max(map(len, told.splitlines())) <= 80
     run = tmp_path / "run"  # a set of curves and a log are written, and named
     assert text.endswith(f"weights: {run / 'best.npz'}\ncurves: {run / 'curves.png'}\nlog: {run / 'log.csv'}\n")
     assert (run / "curves.png").is_file() and (run / "log.csv").is_file()
@@ -624,7 +633,9 @@ def test_predict_waits_for_no_compiler_and_no_plots(run_folder, tmp_path):
 def test_gradcheck_command(tmp_path, capsys):
     done = numcnn_process("gradcheck", "--samples", "3", "--out", tmp_path / "g.png")
     assert done.returncode == 0 and "every gradient agrees" in done.stdout and "loss.logits" in done.stdout
-    assert done.stderr == ""  # no bar where there is no terminal
+    started, written = done.stderr.splitlines()  # no bar where there is no terminal
+    assert started == "checking gradients, 3 entries an array; this can take half a minute"
+    assert written == f"wrote {tmp_path / 'g.png'}"
     assert (tmp_path / "g.png").stat().st_size > 10_000
     assert main(["gradcheck", "--samples", "2", "--json", "--backend", BACKEND]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -666,5 +677,5 @@ def test_gradcheck_exits_with_1_when_a_gradient_is_wrong(monkeypatch, capsys):
 def test_a_closed_pipe_is_no_traceback(tmp_path):
     with running("-m", "numcnn", "gradcheck", "--samples", "2") as process:
         process.stdout.close()  # the reader has gone before anything is written
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == "checking gradients, 2 entries an array; this can take half a minute\n"
         assert process.wait() == 1

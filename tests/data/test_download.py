@@ -353,8 +353,16 @@ def test_message_names_each_mirror_once(fetch, closed_port, monkeypatch):
         fetch()
     message = str(failed.value)
     assert message.count(closed_port) == message.count(other) == 1 and "t10k-labels-idx1-ubyte.gz into" in message
-    assert failed.value.reason.startswith("the last mirror cannot be reached (")
+    assert failed.value.reason == "none of the mirrors could be reached"
     assert fetch.lines == []  # the exception says it all
+
+
+def test_a_mirror_that_was_reached_is_not_called_unreachable(fetch, mirror_of, tiny_mnist, closed_port):
+    broken = mirror_of(tiny_mnist[0])
+    broken.status = 503
+    with pytest.raises(mnist.UnavailableError) as failed:
+        fetch(closed_port, broken)
+    assert failed.value.reason.startswith("no mirror has sent it; the last one answered 503")
 
 
 @pytest.mark.parametrize("address", ["no-scheme.example/mnist", "file:///etc/", "http://", "http://127.0.0.1:99999/"])

@@ -71,8 +71,8 @@ def test_auto_falls_back_and_says_why(options):
     assert found.source == "digits drawn by numcnn, seed 0"
     assert found.train_images.shape == (40, 28, 28) and found.test_images.shape == (20, 28, 28)
     assert lines[0] == "MNIST can't be downloaded: using generated digits instead."
-    assert lines[1].startswith("The reason: the last mirror cannot be reached (")
-    assert lines[2] == "To use MNIST, set NUMCNN_DATA to the folder of its files."
+    assert lines[1] == "The reason: none of the mirrors could be reached"
+    assert lines[2] == "To use MNIST, name the folder of its files: NUMCNN_DATA=DIR, or --data-dir DIR."
     assert lines[3:] == ["Drawing digits: 40 for training and 20 for testing."]
     assert max(map(len, lines)) <= 80
 

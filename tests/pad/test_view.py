@@ -14,12 +14,13 @@ from numcnn.data.generated import digit_strokes
 from numcnn.evaluation.metrics import percent
 from numcnn.imaging import raster
 from numcnn.nn.inspection import inspect_picture
+from numcnn.nn.losses import softmax
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network
 from numcnn.pad import Canvas, app
 from numcnn.pad.drawing.icons import STROKES
 from numcnn.pad.drawing.ink import Ink
-from numcnn.pad.drawing.inside import bands
+from numcnn.pad.drawing.inside import SCORE, Inside, bands
 from numcnn.pad.drawing.layout import BUTTONS, layout, place
 from numcnn.pad.drawing.overlays import KEYS, TIPS, Toast
 from numcnn.pad.drawing.painter import Painter, Part
@@ -365,6 +366,22 @@ def test_the_inside_shows_the_maps_the_network_has():
     x = (brightest[2] + (brightest[1] + 0.5) / (maps.shape[1] + 2)) * cell
     y = (brightest[0] + 0.5) / (maps.shape[0] + 2) * band.body.height
     assert np.abs(levels[int(x), int(y)].astype(int) - pygame.Color(LIGHT.ink)[:3]).max() < 40  # the strongest
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 800)])
+def test_the_inside_shows_scores_whose_softmax_is_the_probabilities_shown(size):
+    network = small(seed=3)
+    network.temperature = 0.1
+    inspection = inspect_picture(network, raster.mnist_image([LINE]))
+    places, type_ = layout(size, inside=True), Type()
+    parts = Inside(type_).parts(places.inside, LIGHT, places.text, inspection, inspection, inspection.probabilities)
+    columns = [part for part in parts if part.name.startswith("output")]
+    scores = [part.key.score for part in columns]
+    assert np.ptp(inspection.scores) > 9  # or the temperature would hardly matter
+    np.testing.assert_allclose(np.array(scores, float), inspection.scores, atol=0.501 if size[0] < 1000 else 0.0501)
+    np.testing.assert_allclose(softmax(inspection.scores[None])[0], inspection.probabilities, rtol=1e-5)
+    for part, score in zip(columns, scores, strict=True):
+        assert type_.width(score, SCORE * places.text, True) < part.rect.width
 
 
 def test_a_grey_picture_is_shown_as_it_is():

@@ -7,7 +7,14 @@ import json
 import pytest
 
 from numcnn.errors import ConfigError
-from numcnn.training.config import PRESETS, TrainConfig, add_config_arguments, config_from_arguments, in_options
+from numcnn.training.config import (
+    PRESETS,
+    TrainConfig,
+    add_config_arguments,
+    changed_settings,
+    config_from_arguments,
+    in_options,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,16 @@ def test_a_preset_gives_way_to_options_and_what_is_on_can_be_switched_off():
     assert parse("--no-fuse").fuse is False
     for preset in PRESETS:
         assert parse("--preset", preset).to_json()
+
+
+def test_the_settings_other_than_the_defaults_are_listed_as_options():
+    assert changed_settings(parse()) == changed_settings(parse("--epochs", "30")) == []
+    assert changed_settings(parse("--preset", "fast")) == ["--epochs 3", "--lr 0.012", "--augment 0.0", "--val 0"]
+    assert changed_settings(parse("--no-fuse", "--outliers", "--limit", "9")) == [
+        "--outliers",
+        "--limit 9",
+        "--no-fuse",
+    ]
 
 
 def test_the_error_of_patience_names_what_holds_nothing_out():

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BACKEND, draw_digits
+from conftest import BACKEND, draw_digits, write_digits
 
 from numcnn import Dense, Flatten, Network, ReLU
 from numcnn.training import monitor
-from numcnn.training.config import PRESETS
-from numcnn.training.monitor import GradientWatch
+from numcnn.training.config import PRESETS, TrainConfig
+from numcnn.training.monitor import GradientWatch, TrainState
+from numcnn.training.session import Options, new_session
 
 
 def test_the_example_in_monitors_docstring_runs():
@@ -20,6 +21,14 @@ def test_the_example_in_monitors_docstring_runs():
     names = {"Monitor": monitor.Monitor, "network": network, "images": images, "labels": labels}
     (test,) = (test for test in doctest.DocTestFinder().find(monitor.Monitor, "Monitor", globs=names) if test.examples)
     assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_a_state_is_shown_in_a_short_line():
+    state = TrainState(epoch=3, best_epoch=2, best_accuracy=0.9918, history=[{"val_accuracy": 0.99}])
+    assert repr(state) == "<TrainState: 3 epochs, best 2, validation 99.2%>"
+    state = TrainState(epoch=1, batch=7, interrupted=True, history=[{"val_accuracy": None, "train_accuracy": 0.5}])
+    assert repr(state) == "<TrainState: 1 epoch and 7 batches, training 50.0%, interrupted>"
+    assert repr(TrainState()) == "<TrainState: 0 epochs>"
 
 
 def test_the_watch_measures_norms_and_ratios():
@@ -43,17 +52,26 @@ def test_the_watch_measures_norms_and_ratios():
     assert watch.row(1)["dense2.update_ratio"] == 0
 
 
-def test_the_example_in_the_readme_runs(capsys):
+def test_the_examples_in_the_readme_run(tmp_path, monkeypatch, capsys):
     readme = Path(monitor.__file__).parent / "README.md"
-    (code,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
-    images, labels = draw_digits(600, 11)
-    network = Network([Flatten(), Dense(10)], normalisation=(0.13, 0.31), backend=BACKEND)
-    names = {"network": network, "images": images[:500], "labels": labels[:500]}
-    names |= {"more_images": images[500:], "more_labels": labels[500:]}
-    exec(compile(code, str(readme), "exec"), names)
+    watch, resume = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    watch = watch.replace("Dense(10)]", f"Dense(10)], backend={BACKEND!r}")
+    watch = watch.replace("seed=11", f"seed=11, backend={BACKEND!r}")
+    names = {}
+    exec(compile(watch, str(readme), "exec"), names)
     accuracies = names["monitor"].accuracies
     assert all(accuracy < 0.5 for accuracy in accuracies[:-1]) and accuracies[-1] >= 0.5 and names["state"].interrupted
     assert capsys.readouterr().out == f"{accuracies} True\n"
+
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(epochs=2, batch_size=50, limit=200, backend=BACKEND)
+    session = new_session(config, write_digits(tmp_path / "drawn"), Options(quiet=True))
+    files = session.open_folder("runs/mnist-canonical-1")
+    files.stop_signal = 2  # as Ctrl-C sets it
+    assert session.train().interrupted
+    exec(compile(resume, str(readme), "exec"), names)
+    assert names["card"]["epochs"] == 2 and names["test"].accuracy == names["card"]["test_accuracy"]
+    assert {"run.json", "curves.png"} <= {path.name for path in Path("runs/mnist-canonical-1").iterdir()}
 
 
 def test_the_readme_names_every_file_and_every_preset():

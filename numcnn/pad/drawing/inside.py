@@ -22,6 +22,7 @@ PICTURE, FILTER, OUTPUT = 2.0, 0.42, 1.2  # heights, in columns; OUTPUT without 
 DENSE_COLUMNS = 64
 CAPTION, LINE = 1.75, 1.35  # heights of a caption above its body and of a line beside it, in heights of the text
 OUTPUT_TEXT = 3.2  # heights of the text
+SCORE = 0.92  # size of the scores, in heights of the text
 GAPS = 0.6, 1.3  # smallest and largest gap between bands, in heights of the text; more space goes to the outputs
 BESIDE = 0.66  # of the panel's width: a narrower body has its caption beside it
 EVEN_ENOUGH = 3  # screen pixels per pixel of a map: from here on it isn't visible that some are wider by one
@@ -118,7 +119,8 @@ class Inside:
 
     def _outputs(self, rect: pygame.Rect, theme: Theme, text: int, inspection: Inspection, bars: Floats) -> list[Part]:
         """Return the parts of the ten output columns: score, bar of the probability, digit."""
-        count, seen = len(inspection.logits), inspection.image.any()
+        scores, seen = inspection.scores, inspection.image.any()
+        count = len(scores)
         parts: list[Part] = []
         for digit in range(count):
             left, right = (rect.left + round(rect.width * (digit + i) / count) for i in (0, 1))
@@ -127,7 +129,7 @@ class Inside:
             bar.height = max(1, rect.bottom - round(1.5 * text) - text // 4 - bar.top)
             bar.centerx = column.centerx
             best = bool(seen and digit == inspection.answer)
-            score = f"{inspection.logits[digit]:+.1f}" if seen else ""
+            score = self._score(scores[digit], text, column.width) if seen else ""
             name = f"{digit}"
             if best and column.width > 6.5 * text:
                 name += f"  {percent(inspection.probabilities[digit])}"
@@ -135,6 +137,11 @@ class Inside:
             parts.append(Part(f"output {digit}", column, shown, lambda surface, c=column, b=bar, o=shown: self._output(
                 surface, theme, text, c, b, o)))  # fmt: skip
         return parts
+
+    def _score(self, score: float, text: int, room: int) -> str:
+        """Return a score as it is written above its bar: with one decimal where there is room for it."""
+        exact = f"{score:+.1f}"
+        return exact if self.type.width(exact, SCORE * text, True) < room else f"{score:+.0f}"
 
     def _output(
         self, surface: pygame.Surface, theme: Theme, text: int, column: pygame.Rect, bar: pygame.Rect, shown: _Output
@@ -145,7 +152,7 @@ class Inside:
             filled = pygame.Rect(bar.left, bar.bottom - shown.length, bar.width, shown.length)
             rounded(surface, filled, theme.accent if shown.best else theme.other, text // 5)
         bold = shown.best and column.width > 3 * text
-        self.type.write(surface, shown.score, 0.92 * text, color, bold, midtop=column.midtop)
+        self.type.write(surface, shown.score, SCORE * text, color, bold, midtop=column.midtop)
         below = column.centerx, column.bottom - round(1.5 * text)
         self.type.write(surface, shown.name, 1.1 * text, color, shown.best, midtop=below)
 
@@ -216,7 +223,7 @@ def _plan(stages: Sequence[Stage]) -> list[_Plan]:
         number = count[stage.kind]
         plan.append(_Plan(stage.kind, stage, _height(stage, number), *_words(stage, number)))
         count[stage.kind] += 1
-    plan.append(_Plan("outputs", None, OUTPUT, "ten scores, and the probabilities they become", "10"))
+    plan.append(_Plan("outputs", None, OUTPUT, "ten scores; their softmax is the probabilities", "10"))
     return plan
 
 
