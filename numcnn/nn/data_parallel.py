@@ -224,13 +224,20 @@ class Replicas:
         return sum(losses), out
 
     def _merge_state(self, n: int, count: int) -> None:
-        """Set the state to the mean of the shards' next states, in the order of the shards."""
-        merged = zeros(self._flat.state.shape, self._flat.dtype)
+        """Set the state to the mean of the shards' next states, in the order of the shards.
+
+        The mean is taken of the changes, so a state that no shard changed, such as a frozen layer's, stays as it is.
+        """
+        state = self._flat.state
+        if count == 1:
+            state[...] = self._flat.next_state
+            return
+        changes = zeros(state.shape, self._flat.dtype)
         for number, replica in enumerate(self._all[:count]):
             first, last = _shard(n, count, number)
             assert replica.next_state is not None
-            merged = merged + (last - first) / n * replica.next_state
-        self._flat.state[...] = merged
+            changes = changes + (last - first) / n * (replica.next_state - state)
+        state += changes
 
     def _draw(self, n: int, count: int) -> None:
         """Draw random numbers for the whole batch; give each replica those of its shard."""

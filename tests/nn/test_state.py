@@ -66,6 +66,18 @@ def test_shares_are_merged_by_their_sizes_in_their_order(fuse, set_threads, shar
     assert np.abs(whole.state - network_of().state).max() > 0.01
 
 
+def test_a_frozen_state_stays_the_same_to_the_bit_however_a_batch_is_cut(set_threads, shard_all):
+    network = network_of(backend="fast")
+    network.state[...] = np.random.default_rng(3).random(network.state.size)
+    before = network.state.copy()
+    for layer in network.layers:
+        layer.frozen = True
+    set_threads(3)
+    for _ in range(3):
+        network.backpropagate(batch_of(network, 7), Criterion(network.kernels))
+    np.testing.assert_array_equal(network.state, before)
+
+
 def test_backpropagate_changes_state_as_forward_and_backward_do(one_thread):
     together, apart = network_of(), network_of()
     batch = batch_of(together, 9)
