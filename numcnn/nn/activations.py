@@ -1,43 +1,13 @@
 """More activations: tanh, sigmoid and the leaky ReLU.  Each keeps only its output for backward."""
 
-from abc import abstractmethod
-
 from numcnn.kernels.arrays import AnyArray, Floats
 from numcnn.nn.checks import real_number
-from numcnn.nn.layer import Built, Layer, Shape, register_layer
-
-
-class _Activation(Layer):
-    """An elementwise function whose derivative can be written in terms of its output.  Any shape."""
-
-    def _build(self, in_shape: Shape) -> Built:
-        return in_shape, []
-
-    @abstractmethod
-    def _apply(self, x: Floats, out: Floats) -> None:
-        """Fill ``out``."""
-
-    @abstractmethod
-    def _apply_gradient(self, dout: Floats, out: Floats, dx: Floats) -> None:
-        """Fill ``dx``."""
-
-    def _forward(self, x: Floats, training: bool) -> Floats:
-        out = self._out(len(x), training)
-        self._apply(x, out)
-        if training:
-            self._saved = out
-        return out
-
-    def _backward(self, dout: Floats, need_dx: bool) -> Floats | None:
-        if not need_dx:
-            return None
-        dx = self._dx(len(dout))
-        self._apply_gradient(dout, self._saved, dx)
-        return dx
+from numcnn.nn.layer import register_layer
+from numcnn.nn.layers import Activation
 
 
 @register_layer
-class Tanh(_Activation):
+class Tanh(Activation):
     """Squash each value to -1..1.  Any shape."""
 
     short_name = "tanh"
@@ -50,7 +20,7 @@ class Tanh(_Activation):
 
 
 @register_layer
-class Sigmoid(_Activation):
+class Sigmoid(Activation):
     """Squash each value to 0..1: 1 / (1 + exp(-x)).  Any shape."""
 
     short_name = "sigmoid"
@@ -63,7 +33,7 @@ class Sigmoid(_Activation):
 
 
 @register_layer
-class LeakyReLU(_Activation):
+class LeakyReLU(Activation):
     """Scale negative values by ``slope`` (0 < slope < 1).  Any shape."""
 
     short_name = "leakyrelu"

@@ -4,6 +4,7 @@ More layers are in ``activations``, ``pooling`` and ``batchnorm``; the base clas
 """
 
 import math
+from abc import abstractmethod
 from typing import Self
 
 import numpy as np
@@ -151,22 +152,23 @@ class MaxPool2D(Pool2D):
         return dx
 
 
-@register_layer
-class ReLU(Layer):
-    """Replace negative values by zero: max(x, 0).  Any shape."""
-
-    short_name = "relu"
+class Activation(Layer):
+    """An elementwise function whose derivative can be written in terms of its output.  Any shape."""
 
     def _build(self, in_shape: Shape) -> Built:
         return in_shape, []
 
-    def decisions(self) -> tuple[AnyArray, ...]:
-        """Return which values are positive: see ``gradient_check.HasKinks``."""
-        return (self._saved > 0,)
+    @abstractmethod
+    def _apply(self, x: Floats, out: Floats) -> None:
+        """Fill ``out``."""
+
+    @abstractmethod
+    def _apply_gradient(self, dout: Floats, out: Floats, dx: Floats) -> None:
+        """Fill ``dx``."""
 
     def _forward(self, x: Floats, training: bool) -> Floats:
         out = self._out(len(x), training)
-        self.kernels.relu_forward(x, out)
+        self._apply(x, out)
         if training:
             self._saved = out
         return out
@@ -175,8 +177,25 @@ class ReLU(Layer):
         if not need_dx:
             return None
         dx = self._dx(len(dout))
-        self.kernels.relu_backward(dout, self._saved, dx)
+        self._apply_gradient(dout, self._saved, dx)
         return dx
+
+
+@register_layer
+class ReLU(Activation):
+    """Replace negative values by zero: max(x, 0).  Any shape."""
+
+    short_name = "relu"
+
+    def decisions(self) -> tuple[AnyArray, ...]:
+        """Return which values are positive: see ``gradient_check.HasKinks``."""
+        return (self._saved > 0,)
+
+    def _apply(self, x: Floats, out: Floats) -> None:
+        self.kernels.relu_forward(x, out)
+
+    def _apply_gradient(self, dout: Floats, out: Floats, dx: Floats) -> None:
+        self.kernels.relu_backward(dout, out, dx)
 
 
 @register_layer

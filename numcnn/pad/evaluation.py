@@ -127,6 +127,6 @@ def to_text(found: dict[str, Any]) -> str:
     lines += ["", f'answered with "not sure", for less than {metrics.percent(found["refuse_below"])} sure']
     lines += [f"{name:<25}{share:>7.2%}" for name, share in found["refused"].items()]
     handed_in = found["handed_in"]
-    lines += ["", f"{handed_in['n']:,} pictures handed in as they are: {handed_in['accuracy']:.2%}; points lost if"]
+    lines += ["", f"{handed_in['n']:,} pictures used correctly: {handed_in['accuracy']:.2%}; points lost if"]
     lines += [f"{name:<25}{points:>7.2f}" for name, points in handed_in["points_lost"].items()]
     return "\n".join(lines)

@@ -85,7 +85,9 @@ def test_own_digits_of_few_classes_are_measured_all_the_same(options, people, tm
     assert main(command) == 0
     reported = capsys.readouterr().out
     assert "of 3 right" in reported and "\n    0          -        -        -         0\n" in reported
-    assert "3 pictures handed in" in reported if "--pad" in options else "(3 images each)" in reported or not options
+    assert (
+        "3 pictures used correctly" in reported if "--pad" in options else "(3 images each)" in reported or not options
+    )
     assert main([*command, "--json", "--out", str(tmp_path / "plots")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [scores["support"] for scores in found["per_class"]] == [0, 1, 0, 2, 0, 0, 0, 0, 0, 0]
