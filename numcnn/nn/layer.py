@@ -185,6 +185,10 @@ class Layer(ABC):
     def _dx(self, n: int) -> Floats:
         return self.buffer("dx", (n, *self.in_shape))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Layer":
+        """Return a new layer of the same settings, not built, for another network; networks copy their weights."""
+        return type(self)(**self.config())
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
         return f"{type(self).__name__}({arguments})"

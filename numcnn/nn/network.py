@@ -91,7 +91,7 @@ class Network:
         self.output_shape = self._build_layers()
         self.flops = max(1, sum(layer.flops() for layer in self.layers))
         self._flat = FlatArrays(self.layers, self.input_shape, self.dtype, most_parameters)
-        self.params, self.grads, self.decay = self._flat.params, self._flat.grads, self._flat.decay
+        self.grads, self.decay = self._flat.grads, self._flat.decay
         self.state, self.next_state, self.slices = self._flat.state, self._flat.next_state, self._flat.slices
         if seed is not None:
             self._flat.draw(np.random.default_rng([seed, FIRST_WEIGHTS]))
@@ -112,6 +112,19 @@ class Network:
             count[short] = count.get(short, 0) + 1
             shape = layer.build(shape, self.dtype, f"{short}{count[short]}")
         return shape
+
+    @property
+    def params(self) -> Floats:
+        """All parameters, one flat array (P,); write into it, as in ``network.params[...] = values``."""
+        return self._flat.params
+
+    @params.setter
+    def params(self, params: Floats) -> None:
+        if params is not self._flat.params:  # ``network.params -= step`` hands the same array back
+            raise ConfigError(
+                "network.params can't be replaced by another array: the layers' weights are views into it; write into "
+                "it instead: network.params[...] = values"
+            )
 
     @property
     def fuse(self) -> bool:
@@ -416,6 +429,7 @@ class Network:
         """Return what a copy is made from, for pickle and ``copy``: how to build the layers, and the arrays."""
         return {
             "layers": [(type(layer), layer.config()) for layer in self.layers],
+            "frozen": [layer.frozen for layer in self.layers],
             "settings": {
                 "input_shape": self.input_shape,
                 "dtype": self.dtype,
@@ -437,6 +451,8 @@ class Network:
         changes: dict[str, Any] = {"dtype": dtype, "backend": backend}
         settings = {**state["settings"], **{name: value for name, value in changes.items() if value is not None}}
         Network.__init__(self, layers, seed=None, **settings)  # a subclass's own may take other arguments
+        for layer, frozen in zip(self.layers, state["frozen"], strict=True):
+            layer.frozen = frozen
         self.params[...], self.state[...] = state["params"], state["state"]
         self.rng.bit_generator.state = state["rng"]
         self.info, self.temperature = dict(state["info"]), state["temperature"]

@@ -28,7 +28,11 @@ class ReadsPictures(Protocol):
     input_shape: tuple[int, ...]
     normalisation: tuple[float, float]
     dtype: np.dtype[Any]
-    params: Floats
+
+    @property
+    def params(self) -> Floats:
+        """See ``Network``."""
+        ...
 
     @property
     def fuse(self) -> bool:

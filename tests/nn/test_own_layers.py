@@ -348,3 +348,25 @@ def test_layers_of_load_is_a_dict(tmp_path):
     Network([Flatten(), Dense(10)]).save(tmp_path / "plain.npz")
     with pytest.raises(ConfigError, match=r"load got layers=.*; wants a dict, name -> class"):
         numcnn.load(tmp_path / "plain.npz", layers=[Tanh])
+
+
+def test_a_copy_keeps_which_layers_are_frozen():
+    network = Network([Conv2D(2, 3), BatchNorm(), Flatten(), Dense(10)], backend="reference")
+    network.layers[1].frozen = True
+    for twin in (network.copy(), pickle.loads(pickle.dumps(network))):
+        assert [layer.frozen for layer in twin.layers] == [False, True, False, False]
+
+
+def test_a_layer_is_copied_alone_as_a_new_one_that_another_network_may_take():
+    network = Network([Conv2D(2, 3, padding="same"), Flatten(), Dense(10)], backend="reference")
+    twin = copy.deepcopy(network.layers[0])
+    assert repr(twin) == repr(network.layers[0]) and not twin.params and not twin.in_network
+    Network([twin, Flatten(), Dense(10)], backend="reference")
+
+
+def test_the_parameters_are_written_in_place_and_can_not_be_replaced():
+    network = Network([Flatten(), Dense(10)], backend="reference")
+    network.params -= 1
+    assert network.params is network._flat.params
+    with pytest.raises(ConfigError, match=r"network.params can't be replaced .* network.params\[...\] = values"):
+        network.params = np.zeros_like(network.params)
