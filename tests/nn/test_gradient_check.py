@@ -311,7 +311,7 @@ def test_a_wrong_array_is_wrong_though_another_could_not_be_checked():
 
 
 class Noise(Layer):
-    """Add noise that is new in each forward, which no difference sees through; of one seed, as two may agree by luck."""
+    """Add noise that is new in each forward, which no difference sees through (of one seed: two may agree by luck)."""
 
     def __init__(self):
         super().__init__()
