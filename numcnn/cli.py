@@ -27,6 +27,7 @@ COMMANDS = {
     "predict": "read the digits in pictures",
     "draw": "open the drawing pad",
     "learn": "learn your handwriting from the digits that you labelled in the pad",
+    "calibrate": "set when a network is sure of its answers, measured on strangers",
     "gradcheck": "compare every gradient with numeric differences",
     "bench": "measure speed beside the frameworks that are installed",
 }

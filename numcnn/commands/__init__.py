@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import math
 import signal
 import sys
 from collections.abc import Iterator
@@ -72,8 +73,8 @@ def add_data_arguments(parser: "argparse._ActionsContainer") -> None:
         "--dataset",
         default="auto",
         metavar="NAME",
-        help="mnist, generated, a folder with four IDX files, pad (what the pad's network learns from), pad-0 to pad-4 "
-        "(the same, tested on strangers), or auto: mnist if available, else generated digits",
+        help="mnist, generated, a folder with four IDX files, everyone (what the shipped network learns from), "
+        "everyone-0 to everyone-4 (the same, tested on strangers), or auto: mnist if available, else generated digits",
     )
     parser.add_argument(
         "--data-dir",
@@ -87,6 +88,29 @@ def add_threads_argument(parser: "argparse._ActionsContainer") -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: one per processor)")
 
 
+def add_at_most_argument(parser: "argparse._ActionsContainer") -> None:
+    """Add ``--at-most``."""
+    parser.add_argument(
+        "--at-most",
+        type=_share,
+        metavar="SHARE",
+        help="be sure only where at most this share of the answers is wrong, such as 0.5%% or 0.005, also for people "
+        "and pictures unlike those trained on (default: the threshold in the weights file)",
+    )
+
+
+def _share(text: str) -> float:
+    """Return a share, 0..1, written as 0.5% or 0.005."""
+    number = text.removesuffix("%")
+    try:
+        share = float(number) / (100 if number != text else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share of wrong answers; wants one such as 0.5% or 0.005")
+    return share
+
+
 def warn_if_generated(network: Network) -> None:
     """Say on stderr if a network was trained on generated digits, so that nobody mistakes it for one of MNIST's."""
     from numcnn.data import title_of  # noqa: PLC0415  (slow to load; predict rarely needs it)
@@ -95,7 +119,7 @@ def warn_if_generated(network: Network) -> None:
         say(f"note: these weights were trained on {title_of('generated')}")
 
 
-def add_weights_argument(parser: "argparse._ActionsContainer", default: str = "mnist") -> None:
+def add_weights_argument(parser: "argparse._ActionsContainer", default: str = "everyone") -> None:
     """Add ``--weights``; ``default`` only goes into the help."""
     parser.add_argument(
         "--weights",

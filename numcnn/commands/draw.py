@@ -22,6 +22,7 @@ from pathlib import Path
 from numcnn.commands import add_weights_argument, check_output, say, terminated_cleanly, warn_if_generated
 from numcnn.errors import ConfigError
 from numcnn.files import check_writable, named_errors
+from numcnn.nn.checkpoint import DEFAULT_WEIGHTS
 from numcnn.nn.network import load
 from numcnn.pad import store
 from numcnn.pad.canvas import read_strokes
@@ -32,7 +33,7 @@ SIZE = (1100, 700)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    add_weights_argument(parser, "pad")
+    add_weights_argument(parser)
     parser.add_argument("--strokes", metavar="FILE", help="strokes to start with (JSON)")
     parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="window size (default: 1100x700)")
     parser.add_argument(
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         ):
             check_writable(Path(arguments.save_dir) / "drawing.png")
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
-    weights = arguments.weights or "pad"
+    weights = arguments.weights or DEFAULT_WEIGHTS
     network = load(weights, backend="reference")
     warn_if_generated(network)
 

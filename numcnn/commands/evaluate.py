@@ -11,7 +11,7 @@ EXAMPLES = """examples:
   numcnn evaluate --corruptions --out plots/
                                           accuracy under noise, blur, fog ...,
                                           as a table and a picture
-  numcnn evaluate --weights pad --pad     other people's strokes, non-digits,
+  numcnn evaluate --pad                   other people's strokes, non-digits,
                                           misused input
   numcnn evaluate --own                   on digits that you drew in the pad,
                                           with the weights that the pad uses
@@ -25,7 +25,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numcnn import data
-from numcnn.commands import add_data_arguments, add_threads_argument, add_weights_argument, print_json, read_own, say
+from numcnn.commands import (
+    add_at_most_argument,
+    add_data_arguments,
+    add_threads_argument,
+    add_weights_argument,
+    print_json,
+    read_own,
+    say,
+)
 from numcnn.data import Dataset, handwriting, pendigits
 from numcnn.errors import ConfigError
 from numcnn.evaluation import metrics, plots
@@ -33,6 +41,7 @@ from numcnn.imaging import corruptions
 from numcnn.imaging.preprocess import SIDE
 from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.kernels.thread_team import use_threads
+from numcnn.nn.answers import least_probability
 from numcnn.nn.checkpoint import find_weights
 from numcnn.nn.network import Network, load
 from numcnn.pad import evaluation as pad_evaluation
@@ -56,14 +65,16 @@ class Findings:
     labels: Ints
     title: str
     result: metrics.Evaluation
+    answered: metrics.Answered
     robustness: metrics.Robustness | None
     pad: dict[str, Any] | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    add_weights_argument(parser, "mnist; with --own those that the pad uses: personal if they exist, else pad")
+    add_weights_argument(parser, "everyone; with --own those that the pad uses: personal if they exist")
     add_data_arguments(parser)
+    add_at_most_argument(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N test images only")
     parser.add_argument("--backend", default="fast", choices=("fast", "reference"), help="the kernels (default: fast)")
     add_threads_argument(parser)
@@ -95,15 +106,18 @@ def run(arguments: argparse.Namespace) -> int:
     use_threads(arguments.threads)
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
+    least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before the evaluation
     dataset = _own(arguments) if arguments.own else _load(arguments)
     found = _measure(network, dataset, f"{weights.name} on {data.title_of(dataset.name)}", arguments)
     if arguments.json:
         more = {"corruptions": found.robustness.to_json()} if found.robustness else {}
         more |= {"pad": found.pad} if found.pad else {}
+        more |= {"answered": found.answered.to_json()}
         print_json({**found.result.to_json(), **more, "dataset": dataset.name, "weights": str(weights)})
     else:
         print(f"{found.title}\ntrained on {_trained_on(network)}; test images: {dataset.source}\n")
         print(found.result.to_text())
+        print(f"\n{found.answered.to_text()}")
         if found.robustness:
             print(f"\n{found.robustness.to_text()}")
         if found.pad:
@@ -117,12 +131,14 @@ def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
     if arguments.corruptions or arguments.pad:
         _check_are_like_mnist(dataset, "--pad" if arguments.pad else "--corruptions")
+    result = network.evaluate(images, labels)
     return Findings(
         network=network,
         images=images,
         labels=labels,
         title=title,
-        result=network.evaluate(images, labels),
+        result=result,
+        answered=result.answered(least_probability(network.info, arguments.at_most)),
         robustness=_robustness(network, images, labels) if arguments.corruptions else None,
         pad=_measure_for_the_pad(network, images, labels) if arguments.pad else None,
     )
@@ -140,7 +156,7 @@ def _measure_for_the_pad(network: Network, images: Bytes, labels: Ints) -> dict[
 
 
 def _weights_of_the_pad() -> str | Path:
-    return personal_weights() if personal_weights().exists() else "pad"
+    return personal_weights() if personal_weights().exists() else "everyone"
 
 
 def _trained_on(network: Network) -> str:
@@ -171,6 +187,7 @@ def _figures(found: Findings) -> "Iterator[tuple[str, Figure]]":
     yield "confusion.png", plots.confusion_plot(result.confusion, title)
     yield "per_class.png", plots.per_class_plot(result.per_class, title)
     yield "reliability.png", plots.reliability_plot(result.calibration, result.calibration_error, title)
+    yield "coverage_risk.png", plots.coverage_risk_plot(result.risks, found.answered.least, title)
     if found.robustness:
         few = slice(0, EXAMPLES_EACH)
         corrupted = {name: corruptions.corrupt(found.images[few], name) for name in corruptions.CORRUPTIONS}

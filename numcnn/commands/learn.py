@@ -51,7 +51,7 @@ SIMULATED: dict[str, Any] = {"pens": None, "worst": 5, "writers": None, "digits"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    add_weights_argument(parser, "pad")
+    add_weights_argument(parser)
     parser.add_argument("--own", metavar="FILE", help="your digits (default: those that you labelled in the pad)")
     parser.add_argument("--out", metavar="FILE", help="file for the new weights (default: the pad's)")
     parser.add_argument("--data-dir", metavar="DIR", help="MNIST's folder; without MNIST, generated digits replace it")
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--seed is {arguments.seed}; wants a whole number, 0 or more")
     _check_belong_together(arguments)
     use_threads(arguments.threads)
-    network = load(arguments.weights or "pad", backend=arguments.backend)
+    network = load(arguments.weights, backend=arguments.backend)
     return _simulate(arguments, network) if arguments.simulate else _learn(arguments, network)
 
 

@@ -11,6 +11,8 @@ best so far on validation.
 EXAMPLES = """examples:
   numcnn train                            the full training: about two minutes
   numcnn train --preset fast              99% on MNIST in about ten seconds
+  numcnn train --preset everyone          the shipped network: also learns other
+                                          people's strokes and other scanners
   numcnn train --limit 6000 --epochs 3    a quick try
   numcnn train --seeds 5                  how much results vary by chance
   numcnn train --no-test --dropout 0.3    try a setting, judged by validation
@@ -39,7 +41,14 @@ from numcnn.commands import Document, add_data_arguments, add_threads_argument, 
 from numcnn.data import title_of
 from numcnn.errors import ConfigError
 from numcnn.training import seeds
-from numcnn.training.config import add_config_arguments, changed_settings, config_from_arguments, flag, given_settings
+from numcnn.training.config import (
+    DATASETS,
+    add_config_arguments,
+    changed_settings,
+    config_from_arguments,
+    flag,
+    given_settings,
+)
 from numcnn.training.run_folder import Run, RunFolder, check_out, load_run, new_folder
 from numcnn.training.session import DRY_RUN_STEPS, Options, Session, new_session, resumed_session
 
@@ -77,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out:
             check_out(arguments.out)  # before anything takes time
         config = config_from_arguments(arguments)
-        session = new_session(config, arguments.dataset, options, watch_gradients=arguments.watch_gradients)
+        session = new_session(config, _dataset(arguments), options, watch_gradients=arguments.watch_gradients)
     _introduce(session)
     if arguments.resume and not options.quiet:
         say(_where(session))
@@ -89,6 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
     card, _ = session.finish()
     session.draw()
     return _report(arguments, card)
+
+
+def _dataset(arguments: argparse.Namespace) -> str:
+    """Return the data set that was named or, if none was, the one that the preset is for."""
+    if arguments.dataset != "auto":
+        return arguments.dataset
+    return DATASETS.get(arguments.preset, arguments.dataset)
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -191,7 +207,7 @@ def _train_several(arguments: argparse.Namespace) -> int:
     readings = seeds.Readings()
     for seed in range(config.seed, config.seed + count):
         options, watch = _options(arguments), arguments.watch_gradients
-        session = new_session(replace(config, seed=seed), arguments.dataset, options, watch_gradients=watch)
+        session = new_session(replace(config, seed=seed), _dataset(arguments), options, watch_gradients=watch)
         _introduce(session)
         files = session.open_folder(folder / f"seed-{seed}")
         if not _train(session, files):

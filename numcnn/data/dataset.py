@@ -12,7 +12,7 @@ from numcnn.data import idx
 from numcnn.errors import ConfigError
 from numcnn.kernels.arrays import Bytes, Ints
 
-MIXTURES = ("pad", "pad-0", "pad-1", "pad-2", "pad-3", "pad-4")  # see mixture.py
+MIXTURES = ("everyone", *(f"everyone-{fold}" for fold in range(5)))  # see mixture.py
 KEYWORDS = ("auto", "mnist", "generated", *MIXTURES)  # what `data.load` takes besides a folder
 VALIDATION_FRACTION = 1 / 12  # of the training images, 5,000 of MNIST's 60,000, by default
 
@@ -21,8 +21,8 @@ VALIDATION_FRACTION = 1 / 12  # of the training images, 5,000 of MNIST's 60,000,
 class Dataset:
     """Images uint8 (N,H,W) and labels uint8 (N,), for training and for testing; `load` makes one.
 
-    name: "mnist" only for the real MNIST (by SHA-256), "generated" only for generated digits, "pad" and "pad-0" to
-        "pad-4" only for the pad's mixture, else the folder's name.
+    name: "mnist" only for the real MNIST (by SHA-256), "generated" only for generated digits, "everyone" and
+        "everyone-0" to "everyone-4" only for the mixture, else the folder's name.
     source: one line that says where it came from.
     validation_rows: the training images to validate with, if the data set defines them; None: a random split.
     """
@@ -57,7 +57,7 @@ class Dataset:
     def classes(self) -> int:
         """The number of classes: ten digits, or one more than the largest label of another data set.
 
-        The label 10 of the pad's mixture marks training images of non-digits; it is not a class.
+        The label 10 of the mixture marks training images of non-digits; it is not a class.
         """
         if self.name in KEYWORDS:
             return 10

@@ -16,6 +16,7 @@ from numcnn.kernels.arrays import Bools, Bytes, Float64s, Ints
 CHUNK = 2000  # images drawn from one random stream, so that image i does not depend on how many there are
 THICKNESS = 0.25  # standard deviation of the pen width's logarithm
 LEAST_PEN, MOST_PEN = 1.4, 4.6  # pixels, around raster.PEN_WIDTH
+FLAT = 0.05  # fraction of people who write wide, flat digits
 SAMPLES = 7  # points along the curve from one control point to the next
 
 
@@ -50,12 +51,28 @@ GLYPHS = (
     Glyph(0, "lid across", 1.5, "84,2 50,8 18,20 4,58 22,92 52,100 84,84 92,48 74,22 44,14 20,16"),
     Glyph(0, "ends crossing", 1.5, "88,2 60,6 16,26 4,60 24,94 54,99 84,82 94,44 78,14 46,2"),
     Glyph(0, "slashed", 0.7, "50,0 18,16 4,52 18,86 50,100 82,86 96,50 82,14 48,0 / 86,6 14,94"),
+    Glyph(0, "slash beyond the loop", 1.2, "50,0 18,16 4,52 18,86 50,100 82,86 96,50 82,14 48,0 / 110,-14 -10,114"),
+    Glyph(0, "slash beyond the top", 0.6, "50,0 18,16 4,52 18,86 50,100 82,86 96,50 82,14 48,0 / 110,-12 26,76"),
+    Glyph(0, "slash beyond the foot", 0.5, "80,12 46,0 15,22 5,58 22,90 52,100 84,82 96,46 78,10 / 72,26 -10,112"),
+    Glyph(0, "slash in one stroke", 0.5, "50,0 18,16 4,52 18,86 50,100 82,86 96,50 86,10! 12,96"),
+    Glyph(0, "slash the other way", 0.2, "50,0 18,16 4,52 18,86 50,100 82,86 96,50 82,14 48,0 / -8,-8 108,108"),
+    Glyph(0, "level bar", 0.5, "50,0 18,16 4,52 18,86 50,100 82,86 96,50 82,14 48,0 / -12,54 112,48"),
+    Glyph(0, "level bar inside", 0.3, "80,12 46,0 15,22 5,58 22,90 52,100 84,82 96,46 78,10 / 14,54 86,50"),
+    Glyph(0, "upright bar", 0.4, "50,0 18,16 4,52 18,86 50,100 82,86 96,50 82,14 48,0 / 54,-14 48,114"),
     Glyph(1, "bare", 8, "50,0 50,50 50,100"),
     Glyph(1, "hooked", 1, "46,2 50,30 48,70 56,98"),
     Glyph(1, "flag", 2, "28,22 52,0! 52,50 52,100"),
-    Glyph(1, "long flag", 0.5, "14,42 54,0! 52,50 50,100"),
+    Glyph(1, "long flag", 1, "14,42 54,0! 52,50 50,100"),
     Glyph(1, "flag and foot", 1.5, "22,26 52,0! 52,50 52,100 / 18,100 86,100"),
     Glyph(1, "hooked flag", 0.7, "8,24 12,36 32,28 64,2! 58,50 48,100"),
+    Glyph(1, "long flag and wide foot", 1.2, "8,44 54,0! 54,50 54,100 / -4,101 108,99"),
+    Glyph(1, "long flag and foot in one stroke", 0.4, "10,40 54,0! 54,50 52,97! 6,99! 50,101 104,98"),
+    Glyph(1, "hook at the foot", 0.7, "48,0 48,60 54,94 80,88"),
+    Glyph(1, "hook at the foot, to the left", 0.4, "54,0 54,60 48,95 22,90"),
+    Glyph(1, "flag and hook", 0.3, "26,24 52,0! 50,60 54,95 78,90"),
+    Glyph(1, "level", 0.3, "0,50 50,50 100,50"),
+    Glyph(1, "lying", 0.5, "96,8 50,50 4,92"),
+    Glyph(1, "falling", 0.2, "14,0 50,50 86,100"),
     Glyph(2, "straight foot", 3, "10,24 32,3 66,2 84,24 68,56 36,80 6,98! 50,96 96,97"),
     Glyph(2, "looped foot", 4, "12,22 38,2 72,5 82,28 62,60 30,92 10,92 14,76 40,78 66,92 98,88"),
     Glyph(2, "large loop", 4, "14,18 42,0 74,10 76,40 56,76 26,98 4,86 14,64 44,70 70,88 92,100"),
@@ -67,6 +84,8 @@ GLYPHS = (
     Glyph(2, "flat shoulder", 2, "6,14 45,3 84,12 70,42 38,70 8,96! 50,92 96,94"),
     Glyph(2, "curled start", 2, "36,34 18,28 26,5 64,1 82,26 62,62 6,98! 50,94 96,96"),
     Glyph(2, "curled start and loop", 1.5, "34,36 14,28 26,4 64,0 82,26 62,66 26,96 6,86 18,70 46,76 92,96"),
+    Glyph(2, "flat loop", 1.5, "10,22 36,2 74,6 80,32 46,74 12,92 6,84 32,82 64,93 104,92"),
+    Glyph(2, "large flat loop", 0.7, "8,18 38,0 76,8 76,38 40,80 8,98 -6,86 22,80 60,96 110,96"),
     Glyph(3, "round", 5, "8,16 38,0 76,8 76,32 42,46! 80,56 88,78 60,99 24,98 4,84"),
     Glyph(3, "smooth waist", 2, "8,16 38,0 76,8 74,34 48,46 78,58 88,78 60,99 24,98 4,84"),
     Glyph(3, "looped waist", 2, "10,16 42,0 80,12 66,38 38,50 36,42 62,46 90,66 74,96 34,100 4,86"),
@@ -81,6 +100,11 @@ GLYPHS = (
     Glyph(4, "closed, two strokes", 1.5, "66,0 36,34 6,64! 50,66 96,66 / 66,2 66,50 66,100"),
     Glyph(4, "leaning, low stem", 2, "42,0 24,30 6,60! 50,56 98,52 / 72,26 64,62 54,100"),
     Glyph(4, "looped corner", 0.7, "38,2 18,36 4,62 16,66 30,52 60,50 98,46 / 74,10 68,56 60,100"),
+    Glyph(4, "loop before the stem", 1.2, "18,2 6,48 34,62 78,50 88,20 74,8 66,44 60,100"),
+    Glyph(4, "loop at the corner, one stroke", 0.5, "24,0 6,58 16,66 26,54 60,52 82,6! 76,50 68,100"),
+    Glyph(4, "short stem", 0.8, "22,2 12,30 8,56! 50,56 96,54 / 68,38 66,58 64,82"),
+    Glyph(4, "stem from the bar down", 0.6, "22,2 12,30 8,56! 50,56 94,53 / 70,50 66,74 62,100"),
+    Glyph(4, "short crossing stem", 0.5, "20,0 8,60! 50,60 98,56 / 70,46 66,60 64,74"),
     Glyph(5, "one stroke", 3, "90,2 58,3 30,4! 22,42! 56,36 86,58 78,90 42,100 4,90"),
     Glyph(5, "two strokes", 3, "30,4 26,24 20,44! 56,38 86,60 76,92 40,100 4,90 / 30,4 60,3 94,1"),
     Glyph(5, "like an S", 3, "90,5 54,3 28,16 34,40 72,58 80,84 44,100 6,90"),
@@ -89,6 +113,9 @@ GLYPHS = (
     Glyph(5, "round bowl", 1.5, "86,2 36,4! 26,40! 58,32 88,54 82,88 48,100 18,90 12,70"),
     Glyph(5, "low bowl", 1.5, "90,4 50,2 26,8! 24,52! 52,48 72,66 66,92 38,100 14,92"),
     Glyph(5, "detached bar", 1.5, "28,10 24,28 20,46! 56,40 84,62 74,92 40,100 6,90 / 40,2 68,1 98,0"),
+    Glyph(5, "short bar apart", 1.2, "28,10 24,28 22,44! 56,40 82,62 74,90 44,100 8,92 / 32,6 46,4 60,3"),
+    Glyph(5, "short bar above", 0.6, "30,16 24,32 22,46! 56,42 84,64 76,92 44,102 8,92 / 36,-4 54,-6 72,-8"),
+    Glyph(5, "no bar", 1.2, "32,2 26,24 24,42! 58,38 84,60 76,90 44,100 8,90"),
     Glyph(6, "straight", 4, "62,0 34,30 14,66 26,96 60,98 80,74 56,56 18,76"),
     Glyph(6, "curled", 2, "82,12 56,0 20,26 4,66 28,98 68,97 82,72 54,54 10,72"),
     Glyph(6, "loop inside", 2, "64,0 30,28 8,66 24,97 62,96 78,70 54,56 32,74 46,88"),
@@ -103,7 +130,10 @@ GLYPHS = (
     Glyph(7, "wavy bar", 1, "2,30 14,10 50,14 92,2! 60,50 34,100"),
     Glyph(7, "barred", 2, "6,8 46,6 90,4! 62,50 38,100 / 24,52 80,48"),
     Glyph(7, "serif and bar", 1.5, "8,24 12,6! 50,6 90,4! 64,50 44,100 / 26,54 88,50"),
-    Glyph(7, "hooked stem", 0.7, "6,10 48,6 86,6! 60,44 44,80 62,100"),
+    Glyph(7, "hooked stem", 1, "6,10 48,6 86,6! 60,44 44,80 62,100"),
+    Glyph(7, "bar joins the stem", 1.2, "6,8 48,6 92,4! 62,52 42,98 24,76 44,54 86,50"),
+    Glyph(7, "bar joins the stem, sharply", 0.7, "8,10 50,6 90,5! 62,50 44,100! 22,56! 54,52 84,49"),
+    Glyph(7, "serif and hooked stem", 0.2, "8,26 12,8! 50,8 90,6! 62,50 44,96 62,100 78,88"),
     Glyph(8, "one stroke, from the right", 5, "78,12 50,0 22,18 46,44 78,70 56,99 24,92 20,72 50,46 82,14"),
     Glyph(8, "long tail", 2, "88,10 50,2 18,18 44,42 72,68 52,98 22,90 24,68 60,40 104,0"),
     Glyph(8, "straight return", 2, "80,12 46,0 18,16 40,44 70,68 56,98 22,94 34,62 84,6"),
@@ -127,6 +157,10 @@ GLYPHS = (
     Glyph(9, "loop first, stem apart", 1, "50,0 14,12 16,42 50,50 76,34 76,10 48,0 / 80,6 78,54 70,100"),
     Glyph(9, "small loop, curled tail", 1.5, "66,8 48,2 36,14 48,28 66,20 68,8 70,34 84,62 72,92 40,99 4,96"),
     Glyph(9, "tiny loop, long tail", 1, "60,8 48,3 42,12 52,20 62,12 60,4 66,36 72,70 56,96 28,100"),
+    Glyph(9, "curled loop, bent tail", 1.2, "66,16 54,24 42,14 52,2 68,4 74,22 74,50 60,84 30,100 8,88"),
+    Glyph(9, "loop curled inside", 0.7, "56,22 46,12 30,14 26,32 46,42 68,28 72,8 76,44 72,76 44,100 14,94"),
+    Glyph(9, "loop open on the left", 1, "44,46 18,42 12,18 38,0 74,6 84,30 80,62 72,100"),
+    Glyph(9, "loop open to the stem", 0.7, "66,14 40,2 14,14 10,36 34,50 60,44 / 86,2 82,50 76,100"),
 )
 
 
@@ -206,6 +240,7 @@ class _Writers:
         # Four waves in random directions: radians per height along x and y, phase, shift of x and y.
         self.waves = [[self.spread(deviation, 1) for deviation in (4, 4, 3, 0.03, 0.03)] for _ in range(4)]
         self.width = 0.75 * np.exp(self.spread(0.28, 1))
+        self.width = np.where(rng.random((count, 1)) < FLAT, self.width * rng.uniform(1.5, 2.6, (count, 1)), self.width)
         self.slant = 0.15 + self.spread(0.28, 1)  # most people lean to the right
         self.turn = self.spread(0.08, 1)  # radians, clockwise
         self.pen = np.exp(self.spread(0.26))

@@ -1,4 +1,8 @@
-"""Other hands: pen digits written once more, by hands that lean and shake differently, with other pens and devices."""
+"""Other hands: pen digits written once more, by hands that lean and shake differently, with other pens and devices.
+
+Some hands add what many people add (a slash through a zero, a bar through a 7, a flag and a foot to a 1), and some
+write wide and flat.
+"""
 
 from collections.abc import Sequence
 
@@ -15,6 +19,10 @@ STREAM = 1000  # which of a seed's streams of random numbers the hands are drawn
 # reports ten points a second, which leaves corners in quick strokes; a mouse reports a hundred.
 SAMPLINGS = ((0.3, 1, False), (0.4, 1, True), (0.15, 2, True), (0.1, 3, True), (0.05, 2, False))
 TAPER = 0.5  # standard deviation of how a digit grows from head to foot (its size's logarithm)
+# How often a hand adds to a digit.
+SLASHED, BARRED, FLAGGED, FOOTED = 0.12, 0.12, 0.08, 0.08
+FLAT = 0.04  # fraction of the digits that are written wide and flat
+SLIM = 0.4  # width of a 1, in its heights: a wider one has a flag or a foot already
 CHUNK = 5000  # digits rewritten and drawn at a time: their points take more memory than their pictures
 
 
@@ -29,9 +37,60 @@ def rewritten(people: PenDigits, times: int, seed: int, *, backend: str = "fast"
     images = np.empty((times * len(people), raster.SIDE, raster.SIDE), np.uint8)
     order = np.tile(np.arange(len(people)), times)
     for first in range(0, len(order), CHUNK):
-        digits = vary([people.strokes[row] for row in order[first : first + CHUNK]], rng)
+        rows = order[first : first + CHUNK]
+        digits = vary([with_habits(people.strokes[row], int(people.labels[row]), rng) for row in rows], rng)
         images[first : first + CHUNK] = raster.mnist_images(digits, generated.pen_widths(len(digits), rng), backend)
     return images, people.labels[order]
+
+
+def with_habits(digit: Strokes, label: int, rng: np.random.Generator) -> list[Float64s]:
+    """Return a digit's strokes (n,2), y downwards, some with what other people add to this digit, or flattened."""
+    strokes = list(digit)
+    points = np.concatenate(strokes)
+    low, size = points.min(axis=0), np.ptp(points, axis=0)
+    if size.max() == 0:
+        return strokes
+    if label == 0 and rng.random() < SLASHED:
+        strokes.append(low + size * _slash(rng))
+    elif label == 7 and len(strokes) == 1 and rng.random() < BARRED:
+        strokes.append(_level(points[len(points) // 2 :], rng.uniform(0.4, 0.6), low, size, rng))
+    elif label == 1 and size[0] < SLIM * size[1]:
+        if rng.random() < FLAGGED:
+            strokes[0] = _flagged(strokes[0], size[1], rng)
+        if rng.random() < FOOTED:
+            strokes.append(_level(points, 1.0, low, size, rng))
+    if rng.random() < FLAT:
+        wider = rng.uniform(1.4, 2.4), 1.0
+        strokes = [low + (stroke - low) * wider for stroke in strokes]
+    return strokes
+
+
+def _slash(rng: np.random.Generator) -> Float64s:
+    """Return a bar through a zero, (3,2) in fractions of its box: mostly a rising slash, often beyond the loop."""
+    reach = rng.uniform(-0.12, 0.25, 2)  # beyond each corner, or short of it
+    kind = rng.choice(4, p=[0.75, 0.08, 0.1, 0.07])  # rising, falling, level, upright
+    start, end = np.array([((1, 0), (0, 1)), ((0, 0), (1, 1)), ((0, 0.5), (1, 0.5)), ((0.5, 0), (0.5, 1))][kind], float)
+    outwards = end - start
+    ends = np.array([start - reach[0] * outwards, end + reach[1] * outwards])
+    ends += 0.06 * rng.standard_normal((2, 2))
+    return np.array([ends[0], ends.mean(axis=0) + 0.02 * rng.standard_normal(2), ends[1]])
+
+
+def _level(stem: Float64s, at: float, low: Float64s, size: Float64s, rng: np.random.Generator) -> Float64s:
+    """Return a level bar (3,2) across a stem (n,2), at this fraction of the digit's height."""
+    y = low[1] + at * size[1]
+    x = stem[np.abs(stem[:, 1] - y).argmin(), 0]
+    left, right = rng.uniform(0.2, 0.5, 2) * size[1]
+    tilt = 0.05 * size[1] * rng.standard_normal(2)
+    return np.array([[x - left, y + tilt[0]], [x, y + tilt.mean()], [x + right, y + tilt[1]]])
+
+
+def _flagged(stroke: Float64s, height: float, rng: np.random.Generator) -> Float64s:
+    """Return the stroke (n,2) of a 1 with a flag before its upper end; a stroke drawn upwards is turned round."""
+    if stroke[0, 1] > stroke[-1, 1]:
+        stroke = stroke[::-1]
+    flag = stroke[0] + height * np.array([-rng.uniform(0.15, 0.5), rng.uniform(0.12, 0.45)])
+    return np.concatenate([[flag, (flag + stroke[0]) / 2 + 0.02 * height * rng.standard_normal(2)], stroke])
 
 
 def vary(digits: Sequence[Strokes], rng: np.random.Generator) -> list[list[Float64s]]:

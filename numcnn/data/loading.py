@@ -1,4 +1,4 @@
-"""The one function that gets a data set: MNIST, a folder of IDX files, generated digits, or the pad's mixture."""
+"""The one function that gets a data set: MNIST, a folder of IDX files, generated digits, or the mixture."""
 
 import textwrap
 from collections.abc import Callable
@@ -15,7 +15,7 @@ TEST_SEED = 1  # of the generated test set; training seeds are doubled, so that 
 
 def title_of(name: str) -> str:
     """Return a data set's name for reports; generated digits are marked so that nobody mistakes them for MNIST."""
-    titles = {"mnist": "MNIST", "generated": "GENERATED DIGITS, not MNIST", "pad": "pad (tested on MNIST)"}
+    titles = {"mnist": "MNIST", "generated": "GENERATED DIGITS, not MNIST", "everyone": "everyone (tested on MNIST)"}
     titles |= {name: f"{name} (tested on strangers' pen strokes)" for name in MIXTURES[1:]}
     return titles.get(name, str(name))
 
@@ -38,8 +38,8 @@ def load(  # noqa: PLR0913  (the public door documents each keyword; inside, the
 
     dataset: "mnist" (looked for in ``data_dir``, else ``NUMCNN_DATA``, else the user's cache, else downloaded),
         "generated" (digits drawn by numcnn; the test set is the same for every seed), "auto" (MNIST if available, else
-        generated), "pad" or "pad-0" to "pad-4" (the pad's mixture, see `mixture.load`), or a folder with four IDX
-        files named like MNIST's.
+        generated), "everyone" or "everyone-0" to "everyone-4" (the mixture, see `mixture.load`), or a folder with
+        four IDX files named like MNIST's.
     seed, limit: keep ``limit`` of the training images, drawn at random; the test set stays whole.
     test_only: skip the training set; the data set then has no training images.
     backend: the kernels that draw the generated digits.

@@ -1,8 +1,9 @@
-"""The mixture that the pad's network learns from: scans, generated digits, pen strokes of thirty people, non-digits.
+"""The mixture that the shipped network learns from: scans, generated digits, pen strokes of thirty people, non-digits.
 
-"pad" trains on MNIST, generated digits and most of UCI's pen digits, each drawn several times with another pen and in
-another hand, and is tested on MNIST.  "pad-0" to "pad-4" estimate the accuracy on strangers: the writers of one fold
-are tested on, those of the next set temperature and threshold, the others train.  No writer is on two sides.
+"everyone" trains on MNIST, generated digits and most of UCI's pen digits, each drawn several times with another pen and
+in another hand; some of all these are scanned once more by other scanners.  It is tested on MNIST.  "everyone-0" to
+"everyone-4" estimate the accuracy on strangers: the writers of one fold are tested on, those of the next set the
+temperature and the threshold, the others train.  No writer is on two sides.
 """
 
 from collections.abc import Collection
@@ -15,10 +16,12 @@ from numcnn.data import generated, handwriting, nondigits, pendigits
 from numcnn.data.dataset import MIXTURES, Dataset
 from numcnn.data.sources import DEFAULT, Sources
 from numcnn.errors import ConfigError
+from numcnn.imaging import scanners
 from numcnn.kernels.arrays import Bytes
 
+STREAM = 1003  # which of a seed's streams of random numbers chooses what is scanned once more
 FOLDS = len(MIXTURES) - 1
-VALIDATION_WRITERS = (26, 27, 28, 29, 30)  # of "pad"
+VALIDATION_WRITERS = (26, 27, 28, 29, 30)  # of "everyone"
 EVERYONE = range(1, pendigits.WRITERS + 1)
 
 
@@ -27,13 +30,15 @@ class Recipe:
     """How much of each part is in the mixture.  Raises ConfigError.
 
     scanned: how often each of MNIST's images is trained on in an epoch, 1 or more.  generated, no_digits: how many
-    generated digits and non-digits.  renderings: how many images of each pen digit.  validation: how many of MNIST's
-    training images, the last ones, validate instead.  leave_out: further writers not to train on.
+    generated digits and non-digits.  renderings: how many images of each pen digit.  rescanned: how many images, drawn
+    at random from all these digits, are scanned once more.  validation: how many of MNIST's training images, the last
+    ones, validate instead.  leave_out: further writers not to train on.
     """
 
     scanned: int = 2
-    generated: int = 30_000
+    generated: int = 40_000
     renderings: int = 8
+    rescanned: int = 40_000
     no_digits: int = 20_000
     validation: int = 5_000
     leave_out: Collection[int] = ()
@@ -55,10 +60,10 @@ class HasInfo(Protocol):
 def writers_of(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the writers that mixture ``name`` tests on, and those it validates on.  Raises ConfigError."""
     if name not in MIXTURES:
-        raise ConfigError(f"there is no mixture {name!r}; choose pad or pad-0 to pad-{FOLDS - 1}")
-    if name == "pad":
+        raise ConfigError(f"there is no mixture {name!r}; choose everyone or everyone-0 to everyone-{FOLDS - 1}")
+    if name == "everyone":
         return (), VALIDATION_WRITERS
-    fold = int(name.removeprefix("pad-"))
+    fold = int(name.removeprefix("everyone-"))
     return _writers_in(fold), _writers_in((fold + 1) % FOLDS)
 
 
@@ -76,7 +81,7 @@ def not_learned_by(network: HasInfo) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def load(
-    name: str = "pad",
+    name: str = "everyone",
     sources: Sources = DEFAULT,
     *,
     seed: int = 0,
@@ -85,8 +90,8 @@ def load(
 ) -> Dataset:
     """Make the mixture -> Dataset that defines its validation rows: MNIST's scans and unchanged pen digits.
 
-    name: "pad", or "pad-0" to "pad-4".  Only what is needed is loaded: with test_only, MNIST for "pad" and the pen
-    digits for the folds.  Raises DataError for data that is missing or damaged, ConfigError.
+    name: "everyone", or "everyone-0" to "everyone-4".  Only what is needed is loaded: with test_only, MNIST for
+    "everyone" and the pen digits for the folds.  Raises DataError for data that is missing or damaged, ConfigError.
     """
     test_writers, validation_writers = writers_of(name)
     if test_only:
@@ -108,12 +113,21 @@ def load(
         raise ConfigError(f"validation is {recipe.validation}; wants 0 or more, and fewer than MNIST's training images")
     sources.report(
         f"Drawing {name}: {recipe.generated:,} digits, {recipe.renderings} images of each pen digit, "
-        f"{recipe.no_digits:,} non-digits."
+        f"{recipe.rescanned:,} by other scanners, {recipe.no_digits:,} non-digits."
     )
     train_writers = set(EVERYONE) - {*test_writers, *validation_writers, *recipe.leave_out}
     validating = handwriting.render_plain(people.of(validation_writers), sources.backend)
+    trained = slice(last_scan - recipe.validation)
+    once = scans.train_images[trained], scans.train_labels[trained]
+    drawn = _drawn(people.of(train_writers), recipe, seed, sources.backend)
+    whole = scans.train_images, scans.train_labels
     images, labels = _joined(
-        *_scans(scans, recipe), *_drawn(people.of(train_writers), recipe, seed, sources.backend), validating
+        whole,
+        *[once] * (recipe.scanned - 1),
+        *drawn,
+        _rescanned([once, *drawn], recipe.rescanned, seed),
+        _no_digits(recipe.no_digits, seed, sources.backend),
+        validating,
     )
     end = len(labels)
     rows = np.r_[last_scan - recipe.validation : last_scan, end - len(validating[1]) : end]
@@ -130,22 +144,24 @@ def _strangers(people: pendigits.PenDigits, writers: tuple[int, ...], backend: s
     return test, f"UCI pen digits of writers {', '.join(map(str, writers))}"
 
 
-def _scans(scans: Dataset, recipe: Recipe) -> list[Part]:
-    """Return MNIST's training set, and ``scanned - 1`` times the part that doesn't validate."""
-    trained = slice(len(scans.train_labels) - recipe.validation)
-    again = scans.train_images[trained], scans.train_labels[trained]
-    return [(scans.train_images, scans.train_labels), *[again] * (recipe.scanned - 1)]
-
-
 def _drawn(people: pendigits.PenDigits, recipe: Recipe, seed: int, backend: str) -> list[Part]:
-    """Draw the parts that depend on the seed."""
-    others = nondigits.generate(recipe.no_digits, seed, backend=backend)
+    """Draw the digits: generated ones, and the pen digits by other hands."""
     return [
         # The training seeds of the data set "generated", whose test set has another.
         generated.generate(recipe.generated, 2 * seed, backend=backend),
         handwriting.rewritten(people, recipe.renderings, seed, backend=backend),
-        (others, np.full(len(others), nondigits.NO_DIGIT, np.uint8)),
     ]
+
+
+def _rescanned(parts: list[Part], count: int, seed: int) -> Part:
+    """Scan ``count`` random images of these parts once more."""
+    images, labels = _joined(*parts)
+    chosen = np.random.default_rng([seed, STREAM]).integers(0, len(labels), count)
+    return scanners.rescanned(images[chosen], seed), labels[chosen]
+
+
+def _no_digits(count: int, seed: int, backend: str) -> Part:
+    return nondigits.generate(count, seed, backend=backend), np.full(count, nondigits.NO_DIGIT, np.uint8)
 
 
 def _joined(*parts: Part) -> Part:

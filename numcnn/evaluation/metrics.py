@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import DataError, ShapeError
+from numcnn.evaluation.calibration import Risk, risks
 from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
 
 Z95 = 1.959963984540054  # 97.5% point of the normal distribution: two-sided 95%
@@ -48,7 +49,8 @@ class CalibrationBin:
 class Evaluation:
     """The result of an evaluation.  accuracy 0..1 with its 95% interval (low, high); confusion (C,C), rows are true.
 
-    calibration: the bins in use; calibration_error (0..1): expected calibration error; probabilities (N,C): the input.
+    calibration: the bins in use; calibration_error (0..1): expected calibration error; probabilities (N,C): the input;
+    right (N,): which were read correctly; risks: how many answers are wrong, if only the most certain count.
     """
 
     accuracy: float
@@ -60,6 +62,13 @@ class Evaluation:
     calibration: list[CalibrationBin]
     calibration_error: float
     probabilities: Floats
+    right: Bools
+    risks: list[Risk]
+
+    def answered(self, least: float) -> "Answered":
+        """Return what happens if only answers with this probability (0..1) or more are given."""
+        sure = self.probabilities.max(axis=1) >= least
+        return Answered(least, self.n, int(sure.sum()), int((sure & self.right).sum()))
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of plain Python values; a loss that is not finite becomes None, as JSON can't hold it."""
@@ -72,6 +81,10 @@ class Evaluation:
             "calibration": [asdict(some) for some in self.calibration],
             "per_class": [asdict(scores) for scores in self.per_class],
             "confusion": self.confusion.tolist(),
+            "coverage_risk": [
+                {"threshold": row.threshold, "answered": row.answered / row.n, "wrong": row.wrong / row.answered}
+                for row in self.risks
+            ],
         }
 
     def to_text(self) -> str:
@@ -116,6 +129,35 @@ def _html_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str
     lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>"]
     lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
     return f"<table>{''.join(lines)}</table>"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Of ``n`` pictures, ``given`` were answered, each with the probability ``least`` or more; ``right`` correctly."""
+
+    least: float
+    n: int
+    given: int
+    right: int
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return shares, 0..1, by name; the accuracy is None when nothing was answered."""
+        return {
+            "threshold": self.least,
+            "refused": 1 - self.given / self.n,
+            "accuracy": self.right / self.given if self.given else None,
+        }
+
+    def to_text(self) -> str:
+        """Return one or two lines."""
+        if not self.given:
+            return f"not sure of any picture: none reaches a probability of {percent(self.least)}"
+        low, high = accuracy_interval(self.right, self.given)
+        interval = f"(95% interval {low:.2%} to {high:.2%}; {self.given:,} answers)"
+        return (
+            f"answered  {self.right / self.given:.2%} right  {interval}\n"
+            f"not sure  {1 - self.given / self.n:.2%}  (probability below {percent(self.least)})"
+        )
 
 
 @dataclass(frozen=True)
@@ -177,6 +219,7 @@ def evaluation(labels: npt.ArrayLike, probabilities: npt.ArrayLike, loss: float 
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     bins = calibration_bins(labels, probabilities)
     n, correct = len(labels), int(np.trace(confusion))
+    right = probabilities.argmax(axis=1) == labels
     return Evaluation(
         accuracy=correct / n,
         n=n,
@@ -187,6 +230,8 @@ def evaluation(labels: npt.ArrayLike, probabilities: npt.ArrayLike, loss: float 
         calibration=bins,
         calibration_error=sum(some.n * abs(some.accuracy - some.confidence) for some in bins) / n,
         probabilities=probabilities,
+        right=right,
+        risks=risks(probabilities.max(axis=1), right),
     )
 
 

@@ -169,7 +169,8 @@ class Checkpoint:
 
 # Finding a weights file by name
 
-DEFAULT_WEIGHTS = "mnist"
+DEFAULT_WEIGHTS = "everyone"
+RENAMED = {"mnist": "canonical", "best": "everyone", "pad": "everyone"}  # weights that were shipped once -> now
 
 
 def weights_folder() -> Path:
@@ -180,9 +181,9 @@ def weights_folder() -> Path:
 
 
 def find_weights(name: str | os.PathLike[str] | None = None) -> Path:
-    """Return the path of a weights file, given by path or by the name of a shipped one: "mnist", "pad" ...
+    """Return the path of a weights file, given by path or by the name of a shipped one: "everyone", "canonical".
 
-    A name stands for ``NAME.npz`` in the weights folder, else for the one file ``NAME*.npz`` there.  None: "mnist".
+    A name stands for ``NAME.npz`` in the weights folder, else for the one file ``NAME*.npz`` there.  None: "everyone".
     Raises CheckpointError when there is no such file, or more than one.
     """
     given = DEFAULT_WEIGHTS if name is None else os.fspath(name)
@@ -201,5 +202,7 @@ def find_weights(name: str | os.PathLike[str] | None = None) -> Path:
         return path
     if path.is_dir() and name is not None:
         raise CheckpointError(f"{given} is a folder; name the .npz file in it, such as {path / 'best.npz'}")
+    if given in RENAMED:
+        raise CheckpointError(f"the weights {given} are no longer shipped; use {RENAMED[given]} instead")
     known = ", ".join(p.stem for p in shipped) or "none"
     raise CheckpointError(f"there is no weights file {given}; give a path, or the name of a shipped one ({known})")

@@ -16,7 +16,7 @@ from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import fit_temperature
 from numcnn.kernels.arrays import AnyArray, Floats, Ints
 from numcnn.kernels.protocol import Kernels
-from numcnn.nn import checkpoint, pixels, summary
+from numcnn.nn import answers, checkpoint, pixels, summary
 from numcnn.nn.checks import (
     checked_dtype,
     checked_input_shape,
@@ -317,6 +317,15 @@ class Network:
         """Return the labels (N,) of pictures, in any form that ``logits`` takes."""
         return self.logits(images).argmax(axis=1)
 
+    def read(self, images: Pictures, *, at_most: float | None = None) -> list[answers.Answer]:
+        """Return an ``Answer`` for each picture: label, probability, and whether the network is sure of it.
+
+        images: in any form that ``logits`` takes.  at_most: the share of wrong answers that is allowed, such as 0.005;
+        None: the threshold in the weights file.  See ``answers.least_probability``, which may raise ConfigError.
+        """
+        least = answers.least_probability(self.info, at_most)
+        return answers.answers(self.predict_proba(images), least)
+
     def evaluate(self, images: npt.ArrayLike, labels: npt.ArrayLike) -> metrics.Evaluation:
         """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion ...
 
@@ -485,7 +494,7 @@ def load(
     backend: str | Kernels = "auto",
     layers: Mapping[str, type[Layer]] | None = None,
 ) -> Network:
-    """Return the network stored in a weights file, given by path or by the name of a shipped one; None: "mnist".
+    """Return the network stored in a weights file, given by path or by the name of a shipped one; None: "everyone".
 
     layers: name -> class, for custom layers that weren't registered with ``register_layer``.
     Raises CheckpointError, with the path, if the file is missing, damaged or of another kind.

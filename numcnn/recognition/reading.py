@@ -17,6 +17,7 @@ from numcnn.imaging import raster
 from numcnn.imaging.preprocess import BOX, SIDE, prepare_file
 from numcnn.kernels.arrays import Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
+from numcnn.nn.answers import answers, least_probability
 from numcnn.nn.inspection import Inspection, inspect_picture, saliency
 from numcnn.nn.network import Network
 from numcnn.recognition.grouping import Box
@@ -71,13 +72,13 @@ class Explanation:
 class Recognizer:
     """A network that reads a drawing; digits that haven't changed since the last call are not read again.
 
-    ``refuse_below``: an answer with a lower probability is "not sure"; from the network's ``info``.
+    ``least``: an answer with a lower probability is "not sure"; see ``nn/answers.py``.
     """
 
     def __init__(self, network: Network) -> None:
         """Take the network to read with.  Raises ConfigError if it doesn't read digits."""
         self.network = check_network(network)
-        self.refuse_below = float(network.info.get("refuse_below", 0.0))
+        self.least = least_probability(network.info)
         self._inspections: dict[bytes, Inspection] = {}  # by the bytes of the picture
         self._blank: Inspection | None = None
         self._explained: tuple[Bytes, Explanation] | None = None  # the last picture, and its explanation
@@ -120,7 +121,8 @@ class Recognizer:
             with one_blas_thread:
                 earlier[key] = inspect_picture(self.network, image)
         inspection = self._inspections[key] = earlier[key]
-        return Reading(image, inspection, bool(inspection.probabilities.max() >= self.refuse_below), box, strokes)
+        (answer,) = answers(inspection.probabilities[None], self.least)
+        return Reading(image, inspection, answer.sure, box, strokes)
 
 
 def check_network(network: Network) -> Network:
@@ -159,14 +161,11 @@ def smooth(values: Floats) -> Floats:
     return (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
 
 
-def predict_file(network: Network, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return ``{"path", "label", "probabilities"}`` of a picture file, ready for JSON.
+def predict_file(network: Network, path: str | os.PathLike[str], at_most: float | None = None) -> dict[str, Any]:
+    """Return ``{"path", "label", "probability", "sure", "probabilities"}`` of a picture file, ready for JSON.
 
-    Raises DataError, with the path, if it is not a readable picture or shows no ink.
+    at_most: the share of wrong answers that is allowed; see ``Network.read``.
+    Raises DataError, with the path, if it is not a readable picture or shows no ink, and ConfigError.
     """
-    probabilities = network.predict_proba(prepare_file(path))[0]
-    return {
-        "path": str(path),
-        "label": int(probabilities.argmax()),
-        "probabilities": [float(p) for p in probabilities],
-    }
+    (answer,) = network.read(prepare_file(path), at_most=at_most)
+    return {"path": str(path), **answer._asdict(), "probabilities": [float(p) for p in answer.probabilities]}

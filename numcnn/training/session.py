@@ -175,7 +175,7 @@ def new_session(
     # Even a quiet run reports that generated digits replace MNIST.
     found = _load_data(dataset, config, options, report=dataset == "auto" or not options.quiet)
     if found.train_labels.max(initial=0) >= found.classes and not config.outliers:
-        raise ConfigError(f"the data set {found.name} contains non-digits; add `preset='pad'`, or `outliers=True`")
+        raise ConfigError(f"the data set {found.name} contains non-digits; add `preset='everyone'`, or `outliers=True`")
     train, held_out = _split(found, config)
     run = Run(
         network=_new_network(found, train, config),

@@ -175,9 +175,9 @@ def test_temperature_and_threshold_come_of_one_reading(run_folder, tmp_path, mon
 def test_pictures_of_no_digit_want_to_be_asked_for(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images, labels = draw_digits(200, 12)
-    mixture = Dataset("pad", images, np.append(labels[:-1], nondigits.NO_DIGIT), images, labels, "a small mixture")
+    mixture = Dataset("everyone", images, np.append(labels[:-1], nondigits.NO_DIGIT), images, labels, "a small mixture")
     monkeypatch.setattr("numcnn.data.load", lambda *settings, **more: mixture)  # the real one takes a minute to draw
-    command = ["train", "--dataset", "pad", "--quiet", "--dry-run", *KERNELS]
+    command = ["train", "--dataset", "everyone", "--quiet", "--dry-run", *KERNELS]
     assert main(command) == 2
     line = "numcnn train: the data set pad contains non-digits; add --preset pad, or --outliers\n"
     assert capsys.readouterr().err == line

@@ -22,7 +22,7 @@ def test_own_digits_are_read_with_the_weights_that_the_pad_uses(own_set, capsys)
     command = ["evaluate", "--own", *KERNELS]
     assert main(command) == 0
     assert capsys.readouterr().out.startswith("pad.npz on your own digits\n")
-    network = numcnn.load("pad")
+    network = numcnn.load("everyone")
     network.info["personal"] = {"digits": 12, "labels": []}
     network.save(store.personal_weights())
     for named in ([], ["--weights", "personal"]):

@@ -62,7 +62,7 @@ def test_invalid_split(val, message):
 
 
 def own_validation(n_train, rows):
-    return dataclasses.replace(dataset(n_train), name="pad", validation_rows=np.array(rows))
+    return dataclasses.replace(dataset(n_train), name="everyone", validation_rows=np.array(rows))
 
 
 def test_a_data_set_may_define_its_validation_rows():

@@ -112,12 +112,12 @@ def test_any_folder_of_idx_files(options, tiny_mnist, tmp_path):
     found = load(folder, **official)
     assert (found.name, found.source) == ("tiny", f"IDX files from {folder}")
     assert load(str(folder), **options).name == "mnist"  # because its hashes are those that MNIST's should be
-    for claimed in ("mnist", "generated", "pad", "pad-2"):
+    for claimed in ("mnist", "generated", "everyone", "everyone-2"):
         folder = folder.rename(tmp_path / claimed)
         assert load(folder, **official).name == f"custom-{claimed}"
 
 
-@pytest.mark.parametrize("name", ["pad", "pad-4"])
+@pytest.mark.parametrize("name", ["everyone", "everyone-4"])
 def test_the_mixture_wants_mnist_and_pen_digits(options, tiny_mnist, tmp_path, name, monkeypatch):
     with pytest.raises(mnist.UnavailableError, match="could not be downloaded"):
         load(name, **options)
@@ -129,8 +129,12 @@ def test_the_mixture_wants_mnist_and_pen_digits(options, tiny_mnist, tmp_path, n
 
 
 def test_every_name_has_a_title():
-    assert [title_of(name) for name in ("mnist", "pad", "fashion")] == ["MNIST", "pad (tested on MNIST)", "fashion"]
-    assert title_of("pad-3") == "pad-3 (tested on strangers' pen strokes)"
+    assert [title_of(name) for name in ("mnist", "everyone", "fashion")] == [
+        "MNIST",
+        "everyone (tested on MNIST)",
+        "fashion",
+    ]
+    assert title_of("everyone-3") == "everyone-3 (tested on strangers' pen strokes)"
 
 
 def test_a_folder_of_test_files_is_enough_for_testing(options, tiny_mnist):

@@ -1,5 +1,7 @@
 """The fitted temperature minimises the loss, is kept with the weights and changes no answer; the refusal threshold."""
 
+import math
+
 import numpy as np
 import pytest
 from conftest import BACKEND, draw_digits
@@ -7,7 +9,17 @@ from conftest import BACKEND, draw_digits
 import numcnn
 from numcnn import Dense, Flatten, Network
 from numcnn.errors import CheckpointError, ConfigError, DataError
-from numcnn.evaluation.calibration import HIGHEST, LOWEST, fit_temperature, refusal_threshold, refused
+from numcnn.evaluation.calibration import (
+    HIGHEST,
+    LOWEST,
+    Risk,
+    fit_temperature,
+    refusal_threshold,
+    refused,
+    risks,
+    threshold_for,
+    wrong_at_most,
+)
 from numcnn.nn import checkpoint
 from numcnn.nn.losses import softmax
 
@@ -99,3 +111,48 @@ def test_values_outside_0_to_1_are_refused(confidence):
             call(confidence)
     with pytest.raises(ConfigError, match=r"the share of digits that may be refused is 1; wants 0 or more"):
         refusal_threshold([0.5], 1)
+
+
+@pytest.mark.parametrize(("wrong", "answered"), [(0, 100), (3, 100), (20, 400), (5, 5)])
+def test_the_bound_is_the_share_at_which_so_few_mistakes_have_a_chance_of_5_percent(wrong, answered):
+    bound = wrong_at_most(wrong, answered)
+    if wrong == answered:
+        assert bound == 1
+        return
+    chance = sum(math.comb(answered, k) * bound**k * (1 - bound) ** (answered - k) for k in range(wrong + 1))
+    assert chance == pytest.approx(0.05, rel=1e-6) and bound > wrong / answered
+    if not wrong:
+        assert bound == pytest.approx(1 - 0.05 ** (1 / answered))
+
+
+def test_risks_count_what_is_answered_and_what_is_wrong():
+    confidence, right = np.linspace(0, 1, 1001), np.ones(1001, bool)
+    right[[3, 100, 899]] = False
+    found = risks(confidence, right)
+    assert found[-1] == (0.0, 1001, 1001, 3) and found[0].answered == 501 and found[0].wrong == 1
+    for row in found:
+        sure = confidence >= row.threshold
+        assert row[1:] == (1001, sure.sum(), (sure & ~right).sum())
+    assert risks(np.full(5, 0.9), np.ones(5, bool)) == [(0.9, 5, 5, 0)]
+
+
+def test_a_promise_holds_for_19_of_20_sets_of_strangers():
+    """Thresholds chosen on some digits, tested on very many others of the same kind."""
+
+    def strangers(count, rng):
+        confidence = 1 - rng.random(count) ** 5
+        return confidence, rng.random(count) > 0.5 * (1 - confidence)
+
+    many = strangers(400_000, np.random.default_rng(0))
+    broken = 0
+    for seed in range(1, 101):
+        row = threshold_for(risks(*strangers(4000, np.random.default_rng(seed))), 0.02)
+        assert row is not None
+        sure = many[0] >= row.threshold
+        broken += (sure & ~many[1]).sum() / sure.sum() > 0.02
+    assert broken <= 10  # 5 are expected at most
+
+
+def test_no_row_is_chosen_beyond_the_first_that_fails():
+    rows = [Risk(0.9, 1000, 600, 0), Risk(0.8, 1000, 800, 30), Risk(0.5, 100_000, 90_000, 0)]
+    assert threshold_for(rows, 0.01) == rows[0] and threshold_for(rows, 0.001) is None

@@ -44,6 +44,6 @@ def test_the_pen_grows_and_shrinks_by_so_many_pixels():
 
 def test_accuracy_drops_by_what_misuse_makes_the_network_misread():
     images, labels = (some[:20] for some in draw_digits(600, 11))
-    accuracy, lost = misuse.accuracy_drop(numcnn.load("mnist"), images, labels)
+    accuracy, lost = misuse.accuracy_drop(numcnn.load("canonical"), images, labels)
     assert accuracy >= 0.9 and list(lost) == list(misuse.MISUSES)
     assert abs(lost["dark on light"]) == 0 and max(lost.values()) < 20

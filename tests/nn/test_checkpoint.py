@@ -177,25 +177,32 @@ def test_a_missing_file_a_folder_and_an_unknown_name(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     with pytest.raises(CheckpointError, match=r"run is a folder; name the \.npz file in it"):
         numcnn.load("run")
-    (tmp_path / "mnist").mkdir()  # a user's folder of the same name, which the default must not pick
-    (tmp_path / "mnist.npz").write_text("nor this")
-    for name in (None, "mnist"):
+    (tmp_path / "everyone").mkdir()  # a user's folder of the same name, which the default must not pick
+    (tmp_path / "everyone.npz").write_text("nor this")
+    for name in (None, "everyone"):
         assert checkpoint.find_weights(name).parent == checkpoint.weights_folder()
-    with pytest.raises(CheckpointError, match=r"there is no weights file \.\./mnist"):
-        numcnn.load("../mnist")
+    with pytest.raises(CheckpointError, match=r"there is no weights file \.\./everyone"):
+        numcnn.load("../everyone")
+
+
+@pytest.mark.parametrize(("old", "new"), [("mnist", "canonical"), ("best", "everyone"), ("pad", "everyone")])
+def test_weights_that_were_shipped_once_say_what_replaced_them(old, new):
+    with pytest.raises(CheckpointError, match=f"the weights {old} are no longer shipped; use {new} instead"):
+        numcnn.load(old)
+    assert numcnn.load(new).info["model"]
 
 
 def test_shipped_weights_are_found_by_name(tmp_path, monkeypatch, saved):
-    for name in ("pad-2.npz", "pad-10.npz", "mnist.npz", "mnist-best.npz"):
+    for name in ("pen-2.npz", "pen-10.npz", "everyone.npz", "everyone-b.npz"):
         (tmp_path / "weights").mkdir(exist_ok=True)
         (tmp_path / "weights" / name).write_bytes(saved.read_bytes())
     monkeypatch.setattr(checkpoint, "weights_folder", lambda: tmp_path / "weights")
-    assert checkpoint.find_weights().name == "mnist.npz"
-    assert checkpoint.find_weights("mnist-best").name == "mnist-best.npz"
-    assert checkpoint.find_weights("pad-1").name == "pad-10.npz"
-    with pytest.raises(CheckpointError, match="several weights files begin with pad: pad-10, pad-2"):
-        checkpoint.find_weights("pad")
-    with pytest.raises(CheckpointError, match=r"shipped one \(mnist, mnist-best, pad-10, pad-2\)"):
+    assert checkpoint.find_weights().name == "everyone.npz"
+    assert checkpoint.find_weights("everyone-b").name == "everyone-b.npz"
+    assert checkpoint.find_weights("pen-1").name == "pen-10.npz"
+    with pytest.raises(CheckpointError, match="several weights files begin with pen: pen-10, pen-2"):
+        checkpoint.find_weights("pen")
+    with pytest.raises(CheckpointError, match=r"shipped one \(everyone, everyone-b, pen-10, pen-2\)"):
         checkpoint.find_weights("unknown")
 
 

@@ -572,7 +572,7 @@ def test_what_to_do_next_is_shown_until_it_is_done_but_what_went_wrong_for_longe
 def test_a_dropped_picture_is_read_anew_by_the_network_that_is_swapped_in(open_pad, tmp_path):
     store.make_home()
     small(seed=5).save(store.personal_weights())
-    pad = open_pad(tasks=BackgroundTasks(shipped=small(), weights="pad"))
+    pad = open_pad(tasks=BackgroundTasks(shipped=small(), weights="everyone"))
     drop(pad, tmp_path / "one.png")
     before = pad.scene.reading
     press(pad, pygame.K_b)

@@ -28,7 +28,7 @@ def empty_home(home):
 
 @pytest.fixture
 def tasks():
-    tasks = BackgroundTasks(store.OwnSet(), store.Autosave(), shipped=SHIPPED, weights="pad")
+    tasks = BackgroundTasks(store.OwnSet(), store.Autosave(), shipped=SHIPPED, weights="everyone")
     yield tasks
     tasks.close([])
 
@@ -350,5 +350,5 @@ def test_a_report_of_learning_that_is_none_is_reported(tasks, stand_in, out):
 
 def test_the_seconds_are_those_that_one_has_waited(stand_in):
     stand_in(f"sleep 0.3\necho '{json.dumps({'digits': 3, 'seconds': 0.01})}'")
-    report = Learner("pad").report()
+    report = Learner("everyone").report()
     assert report["digits"] == 3 and 0.3 <= report["seconds"] < PATIENCE_SECONDS

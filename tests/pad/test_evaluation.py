@@ -23,7 +23,7 @@ def people():
 
 @pytest.fixture
 def network():
-    network = numcnn.load("mnist", backend="reference")
+    network = numcnn.load("canonical", backend="reference")
     network.info["refuse_below"] = 0.6
     return network
 
@@ -66,12 +66,12 @@ def test_the_report_fits_80_columns(people, network):
         assert words in text, words
 
 
-@pytest.mark.parametrize(("dataset", "first", "count"), [("mnist", 1, 30), ("pad-1", 2, 6), ("pad", 26, 5)])
+@pytest.mark.parametrize(("dataset", "first", "count"), [("mnist", 1, 30), ("everyone-1", 2, 6), ("everyone", 26, 5)])
 def test_no_writer_is_measured_that_the_network_learned_from(network, dataset, first, count):
     network.info["dataset"] = dataset
     writers, who = evaluation.people_for(network)
     assert writers[0] == first and len(writers) == count
-    assert who == ("people who only set its threshold" if dataset == "pad" else "people it did not learn from")
+    assert who == ("people who only set its threshold" if dataset == "everyone" else "people it did not learn from")
 
 
 @pytest.mark.parametrize("options", [[], ["--pad"], ["--corruptions"]])
@@ -81,7 +81,7 @@ def test_own_digits_of_few_classes_are_measured_all_the_same(options, people, tm
         own.add(label, [100 * stroke for stroke in people.strokes[label]])
     monkeypatch.setattr(pendigits, "load", lambda: people)
     monkeypatch.setattr(evaluation, "measure", functools.partial(evaluation.measure, row_count=3, no_digits=10))
-    command = ["evaluate", "--weights", "mnist", "--backend", BACKEND, "--own", str(own.path), *options]
+    command = ["evaluate", "--weights", "canonical", "--backend", BACKEND, "--own", str(own.path), *options]
     assert main(command) == 0
     reported = capsys.readouterr().out
     assert "of 3 right" in reported and "\n    0          -        -        -         0\n" in reported

@@ -101,7 +101,7 @@ def test_the_error_of_patience_names_what_holds_nothing_out():
     assert parse("--preset", "fast", "--patience", "3", "--val", "0.1").patience == 3
 
 
-@pytest.mark.parametrize("preset", ["best", "pad"])
+@pytest.mark.parametrize("preset", ["everyone"])
 def test_the_error_of_patience_names_what_keeps_the_last_epoch(preset):
     with pytest.raises(ConfigError, match=r"leave out --patience, or add --keep best$"):
         parse("--preset", preset, "--patience", "3")

@@ -48,7 +48,7 @@ def finished(*arguments):
 
 
 def test_it_reads_its_user_afterwards_and_forgets_little(people):
-    network = numcnn.load("mnist")
+    network = numcnn.load("canonical")
     before = network.params.copy()
     *replay, source = personal.replay_for(network, 600)
     images, labels = draw_digits(600, 11)
@@ -69,12 +69,12 @@ def test_a_recipe_sets_how_many_pictures_make_a_step(people, batch_size, steps):
     fractions = []
     recipe = personal.Recipe(own_images=40, epochs=1, batch_size=batch_size)
     replay = draw_digits(600, 11)
-    personal.fine_tune(numcnn.load("mnist"), people, replay, recipe=recipe, progress=fractions.append)
+    personal.fine_tune(numcnn.load("canonical"), people, replay, recipe=recipe, progress=fractions.append)
     assert fractions == pytest.approx(np.linspace(1 / steps, 1, steps))
 
 
 def test_it_tells_how_much_is_done():
-    network, shares = numcnn.load("mnist"), []
+    network, shares = numcnn.load("canonical"), []
     digits = [OwnDigit(4, strokes, "") for strokes in crosses(personal.LEAST_TO_HOLD_OUT, 0)]
     recipe = personal.Recipe(replay=200, own_images=200, epochs=2)
     personal.learn(network, digits, recipe=recipe, progress=shares.append)
@@ -92,7 +92,7 @@ def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path,
     if known == "real":
         request.getfixturevalue("real_mnist")
     out = tmp_path / "mine.npz"
-    process, text, errors = finished("learn", "--weights", "mnist", "--own", own_file, "--out", out, "--json")
+    process, text, errors = finished("learn", "--weights", "canonical", "--own", own_file, "--out", out, "--json")
     assert process.returncode == 0, errors
     report = json.loads(text)
     assert report["digits"] == 8 and report["labels"][4] == 8 and report["held_out"] is None
@@ -102,7 +102,7 @@ def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path,
 
 
 def test_the_text_names_what_it_knew(own_file, tmp_path):
-    command = "learn", "--weights", "mnist", "--own", own_file, "--out", tmp_path / "mine.npz"
+    command = "learn", "--weights", "canonical", "--own", own_file, "--out", tmp_path / "mine.npz"
     process, text, errors = finished(*command)
     assert process.returncode == 0, errors
     _, knew, source, _ = text.splitlines()
@@ -110,7 +110,7 @@ def test_the_text_names_what_it_knew(own_file, tmp_path):
 
 
 def test_a_killed_process_leaves_nothing(own_file, tmp_path):
-    command = "learn", "--weights", "mnist", "--own", own_file, "--out", tmp_path / "mine.npz"
+    command = "learn", "--weights", "canonical", "--own", own_file, "--out", tmp_path / "mine.npz"
     with held(Adam, "step", 5, *command) as process:  # in the middle of the lesson
         process.kill()
         process.communicate()
@@ -120,5 +120,5 @@ def test_a_killed_process_leaves_nothing(own_file, tmp_path):
 
 
 def test_an_empty_set_is_no_traceback():
-    process, _, errors = finished("evaluate", "--own", "--weights", "mnist")
+    process, _, errors = finished("evaluate", "--own", "--weights", "canonical")
     assert process.returncode == 2 and "Traceback" not in errors and errors.startswith("numcnn evaluate: ")

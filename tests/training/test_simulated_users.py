@@ -55,7 +55,7 @@ def test_too_many_to_label_are_refused(way, most):
 
 
 def test_the_seed_and_the_backend_reach_all_that_is_left_to_chance(people, monkeypatch):
-    network = numcnn.load("mnist", backend="reference")
+    network = numcnn.load("canonical", backend="reference")
     lessons = []
 
     def fine_tune(network, own, replay, *, seed, recipe, backend):
@@ -87,7 +87,7 @@ def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
 
     monkeypatch.setattr(simulated_users, "simulate", users_of)
     monkeypatch.setattr(pendigits, "load", lambda path, report: people)
-    options = ["--weights", "mnist", "--seed", "5", "--backend", "reference", "--writers", "2", "--draws", "1"]
+    options = ["--weights", "canonical", "--seed", "5", "--backend", "reference", "--writers", "2", "--draws", "1"]
     assert main(["learn", "--simulate", *options]) == 0
     ((backend, writers, study),) = handed
     assert backend == "reference" and writers == [2]
@@ -107,7 +107,7 @@ def test_the_command_hands_over_seed_and_backend(people, monkeypatch, capsys):
     ],
 )
 def test_options_that_would_do_nothing_are_refused(options, reported, capsys):
-    assert main(["learn", "--weights", "mnist", *options]) == 2
+    assert main(["learn", "--weights", "canonical", *options]) == 2
     assert reported in capsys.readouterr().err
 
 

@@ -8,7 +8,13 @@ from numcnn.evaluation.plots.benchmark_bars import benchmark_plot
 from numcnn.evaluation.plots.contact_sheet import augmentation_plot, digit_grid, gallery
 from numcnn.evaluation.plots.curves import HEALTHY_UPDATE, gradient_watch, learning_curves
 from numcnn.evaluation.plots.gradcheck_bars import gradcheck_plot
-from numcnn.evaluation.plots.scores import confusion_plot, corruption_plot, per_class_plot, reliability_plot
+from numcnn.evaluation.plots.scores import (
+    confusion_plot,
+    corruption_plot,
+    coverage_risk_plot,
+    per_class_plot,
+    reliability_plot,
+)
 from numcnn.evaluation.plots.style import save
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "benchmark_plot",
     "confusion_plot",
     "corruption_plot",
+    "coverage_risk_plot",
     "digit_grid",
     "gallery",
     "gradcheck_plot",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numcnn.errors import DataError, ShapeError
-from numcnn.evaluation.metrics import CalibrationBin, ClassScores, Robustness, accuracy_interval
+from numcnn.evaluation.calibration import Risk
+from numcnn.evaluation.metrics import CalibrationBin, ClassScores, Robustness, accuracy_interval, percent
 from numcnn.evaluation.plots.style import (
     BLUE,
     GRID,
@@ -135,6 +136,33 @@ def reliability_plot(
     lower.set_xlabel("probability of the answer, %")
     lower.set_xlim(0, 100)
     clean(lower, "")
+    return figure
+
+
+def coverage_risk_plot(
+    rows: Sequence[Risk], least: float, title: str = "Wrong answers, if only the most certain count"
+) -> Figure:
+    """Draw the share of wrong answers over the share of pictures that are answered, the most certain first.
+
+    rows: ``Evaluation.risks``.  least: the probability of a sure answer, 0..1, which is marked.
+    """
+    figure = new_figure(6.4, 4.6)
+    axes = figure.add_subplot()
+    ordered = sorted(rows, key=lambda row: row.answered)
+    answered = 100 * np.array([row.answered / row.n for row in ordered])
+    wrong = 100 * np.array([row.wrong / row.answered for row in ordered])
+    intervals = 100 * np.array([accuracy_interval(row.wrong, row.answered) for row in ordered]).T
+    axes.fill_between(answered, *intervals, color=BLUE, alpha=0.15, linewidth=0, label="95% interval")
+    axes.plot(answered, wrong, color=BLUE, marker="o", markersize=4, linewidth=1.6, label="wrong answers")
+    sure = [row for row in ordered if row.threshold >= least]
+    if sure and least > 0:
+        at = 100 * sure[-1].answered / sure[-1].n
+        axes.axvline(at, color=MUTED, linestyle="--", linewidth=1, label=f"sure from {percent(least)} on")
+    axes.set_xlabel("answered, % of the pictures")
+    axes.set_ylabel("wrong, % of the answers")
+    axes.set_ylim(bottom=0)
+    clean(axes, title)
+    axes.legend(frameon=False, labelcolor=INK, loc="upper left")
     return figure
 
 

@@ -1,0 +1,96 @@
+"""Other scanners: digits as coarser, black-and-white or distorted scans show them, prepared like MNIST.
+
+MNIST's digits are grey, 20 pixels high, in their own proportions.  Other collections hold bitmaps of 8 to 32 pixels,
+black and white or grey, stretched to a square, enlarged, or packed as JPEG.  `rescanned` shows digits in such ways, all
+drawn at random and none taken from a data set.
+"""
+
+import functools
+import io
+
+import numpy as np
+
+from numcnn.imaging.preprocess import area_average, centre_in_28, square_crop, tight_box
+from numcnn.kernels.arrays import Bytes, Float64s
+
+STREAM = 1004  # which of a seed's streams of random numbers the scanners are drawn from; mixture.py has 1003
+FINEST, COARSEST = 32, 8  # pixels of a scan's longer side
+WIDEST = 2.5  # how many times wider a digit may become when it is stretched to a square
+BILEVEL = 0.55  # fraction of the scans that are black and white
+JPEG = 0.1  # fraction that is packed as JPEG
+WORST_JPEG, BEST_JPEG = 8, 50  # JPEG's quality
+
+Rng = np.random.Generator
+
+
+def rescanned(images: Bytes, seed: int) -> Bytes:
+    """Scan digits (N,28,28) uint8 once more, each by another scanner -> (N,28,28) uint8.  Blank pictures stay blank."""
+    rng = np.random.default_rng([seed, STREAM])
+    out = np.zeros_like(images)
+    for i, image in enumerate(images):
+        if image.any():
+            out[i] = _rescan(image / 255, rng)
+    return out
+
+
+def _rescan(image: Float64s, rng: Rng) -> Bytes:
+    """Scan one digit (H,W), ink 0..1 -> (28,28) uint8."""
+    ink = tight_box(image)
+    height, width = _size(ink.shape, rng)
+    ink = resize(ink, height, width, smooth=True)
+    if rng.random() < BILEVEL:
+        ink = _black_and_white(ink, rng)
+    enlarge = int(rng.integers(1, 4))
+    ink = resize(ink, enlarge * height, enlarge * width, smooth=bool(rng.integers(2)))
+    if rng.random() < JPEG:
+        ink = _packed(ink, rng)
+    box = area_average(square_crop(ink))
+    return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
+
+
+def _size(shape: tuple[int, ...], rng: Rng) -> tuple[int, int]:
+    """Draw a scan's height and width, for a digit of this shape: its own proportions, a square, or in between."""
+    longer = int(rng.choice([COARSEST, 10, 12, 14, 16, 20, 24, FINEST], p=[0.05, 0.08, 0.12, 0.15, 0.3, 0.1, 0.1, 0.1]))
+    kind = rng.random()
+    squareness = 1.0 if kind < 0.35 else rng.random() if kind < 0.65 else 0.0
+    height, width = shape
+    ratio = min(max(width, height) / min(width, height), WIDEST) ** squareness  # by which the shorter side grows
+    grown = [side * (ratio if side == min(shape) else 1.0) for side in (height, width)]
+    if height == width:
+        grown = [float(height), float(width)]
+    return tuple(max(2, round(longer * side / max(grown))) for side in grown)  # pyright: ignore[reportReturnType]
+
+
+def _black_and_white(ink: Float64s, rng: Rng) -> Float64s:
+    """Set ink (H,W) to 0 or 1, at a random level; to its strongest marks if nothing else would be left."""
+    level = rng.uniform(0.25, 0.6) * ink.max()
+    return (ink >= level).astype(np.float64)
+
+
+def _packed(ink: Float64s, rng: Rng) -> Float64s:
+    """Pack ink (H,W) 0..1 as JPEG, enlarged as on a sheet of paper, and unpack it; faint traces become paper."""
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
+
+    sheet = np.pad(np.kron(ink, np.ones((2, 2))), 4)
+    file = io.BytesIO()
+    Image.fromarray(np.rint(255 * (1 - sheet)).astype(np.uint8)).save(
+        file, "JPEG", quality=int(rng.integers(WORST_JPEG, BEST_JPEG))
+    )
+    found = 1 - np.asarray(Image.open(file), np.float64) / 255
+    return tight_box(np.where(found > 0.2 * found.max(), found, 0))
+
+
+def resize(ink: Float64s, height: int, width: int, *, smooth: bool) -> Float64s:
+    """Resize ink (H,W) -> (height,width): the average where it shrinks; where it grows, smooth or in blocks."""
+    return weights(ink.shape[0], height, smooth) @ ink @ weights(ink.shape[1], width, smooth).T
+
+
+@functools.cache
+def weights(old: int, new: int, smooth: bool) -> Float64s:
+    """Return the weights (new, old) of old pixels in each new one; each row sums to 1."""
+    if smooth and new > old:
+        places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(old)))
+    edges_new, edges_old = np.arange(new)[:, None] * old, np.arange(old)[None, :] * new
+    overlap = np.minimum(edges_new + old, edges_old + new) - np.maximum(edges_new, edges_old)
+    return np.maximum(overlap, 0) / old

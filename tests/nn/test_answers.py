@@ -1,0 +1,64 @@
+"""From probabilities to answers: which are sure, and that a promised share of wrong answers is kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numcnn
+from numcnn import ConfigError
+from numcnn.evaluation.calibration import risks
+from numcnn.nn.answers import STRANGERS, answers, least_probability
+
+PROBABILITIES = np.array([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2], [0.0, 0.0, 1.0]])
+
+
+def info(n=20_000, wrong=60, seed=0):
+    """Return an ``info`` whose uncertain answers are wrong now and then."""
+    rng = np.random.default_rng(seed)
+    confidence = np.sort(1 - rng.random(n) ** 6)
+    right = np.ones(n, bool)
+    right[rng.choice(n // 20, wrong, replace=False)] = False  # among the 5% that are least certain
+    return {"refuse_below": 0.6, "reliability": {STRANGERS: [list(row) for row in risks(confidence, right)]}}
+
+
+def test_an_answer_is_sure_from_the_threshold_on():
+    first, second, third = answers(PROBABILITIES, 0.7)
+    assert (first.label, first.sure, first.text) == (1, True, "1") and first.probability == pytest.approx(0.7)
+    assert (second.label, second.sure, second.text) == (0, False, "?")
+    assert third.sure and third.probabilities.tolist() == [0, 0, 1]
+    assert all(answer.sure for answer in answers(PROBABILITIES, 0.0))
+
+
+def test_without_a_share_the_files_own_threshold_counts():
+    assert least_probability({}) == 0 and least_probability({"refuse_below": 0.6}) == 0.6
+
+
+def test_fewer_wrong_answers_need_a_higher_threshold():
+    thresholds = [least_probability(info(), at_most) for at_most in (0.01, 0.003, 0.001)]
+    assert thresholds == sorted(thresholds) and thresholds[0] < thresholds[-1] < 1
+
+
+@pytest.mark.parametrize(
+    ("given", "at_most", "text"),
+    [
+        ({}, 0.01, "needs weights that numcnn calibrate has measured on strangers"),
+        (info(), 0, "`at_most` is 0; wants a share of wrong answers between 0 and 1"),
+        (info(), 1.5, "`at_most` is 1.5; wants a share"),
+        (info(n=500, wrong=20), 0.0001, r"nothing below \d\.\d+% could be shown for these weights"),
+    ],
+)
+def test_shares_that_make_no_sense_or_can_not_be_shown(given, at_most, text):
+    with pytest.raises(ConfigError, match=text):
+        least_probability(given, at_most)
+
+
+def test_a_network_reads_pictures_and_paths():
+    sample = Path(__file__).parents[2] / ".github" / "pictures" / "seven.png"
+    network = numcnn.load(backend="reference")
+    (answer,) = network.read(sample)
+    assert answer.label == 7 and answer.sure and answer.probability == max(answer.probabilities)
+    network.info["refuse_below"] = 1.1
+    assert not network.read(sample)[0].sure
+    network.info = info()
+    assert network.read([np.zeros((28, 28), np.uint8)] * 2, at_most=0.001)[1].probabilities.shape == (10,)
