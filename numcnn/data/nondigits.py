@@ -19,6 +19,9 @@ STREAM = 1001  # which of a seed's streams of random numbers chooses the kinds; 
 NO_DIGIT = 10  # the label of non-digits
 MOST_PEN = 3.0  # pixels; thicker ones fill the gaps of a figure
 
+# Pairs of digits that nobody reads as one; 11 might be a 4 or an H, 13 a B and thus an 8, 00 an 8 lying down.
+NOT_ONE_DIGIT = [(a, b) for a in range(10) for b in range(10) if (a, b) not in ((1, 1), (1, 3), (0, 0))]
+
 Rng = np.random.Generator
 Make = Callable[[int, Rng, str], Bytes]  # makes n pictures of one kind: count, random numbers, back-end -> (n,28,28)
 
@@ -44,7 +47,7 @@ FONTS = (
 )
 SIGN_FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono")
 LETTERS = "AEFHMNRTWXefmnrwx"
-SIGNS = "#@%+*=^√ΔΩπ♥→↓♣☎☀☂✂⌂♫☺ЖШЫЯД"
+SIGNS = "#@%+*=^√ΔΩπ♥→↓♣☎☀☂✂⌂♫☺ЖШЫЯДΞПЩЮЙЛМИ←↕↗↘∇÷≅✗✘✚✦✿❀❄☯☮⚑⌘✉✈☕⚓⚡♞♜♛♚♘◈"
 HELD_OUT_FONTS = ("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmti10", "cmb10")
 HELD_OUT_SIGN_FONTS = ("STIXGeneral",)
 HELD_OUT_LETTERS = "KVkvd"
@@ -156,12 +159,12 @@ def _written(glyphs: Sequence[Glyph]) -> Make:
     return make
 
 
-def _drawn(*figures: Callable[[Rng], list[Float64s]]) -> Make:
-    """Return a function that draws figures with a pen; each figure returns strokes, in any unit."""
+def _drawn(*figures: Callable[[Rng], list[Float64s]], most_pen: float = MOST_PEN) -> Make:
+    """Return a function that draws figures, which are functions that return strokes, with a pen up to ``most_pen``."""
 
     def make(n: int, rng: Rng, backend: str) -> Bytes:
         drawings = [figures[i](rng) for i in rng.integers(0, len(figures), n)]
-        pens = np.minimum(generated.pen_widths(n, rng), MOST_PEN)
+        pens = np.minimum(generated.pen_widths(n, rng), most_pen)
         return raster.mnist_images(drawings, pens, backend)
 
     return make
@@ -280,6 +283,16 @@ def _triangle(rng: Rng) -> list[Float64s]:
     return _turned([_outline([(0, -0.5), (rng.uniform(0.35, 0.6), 0.4), (-rng.uniform(0.35, 0.6), 0.4)], rng)], rng)
 
 
+def _pair(rng: Rng) -> list[Float64s]:
+    """Write two digits side by side, close or touching: no single digit, though each is one."""
+    left, right = NOT_ONE_DIGIT[rng.integers(len(NOT_ONE_DIGIT))]
+    first, second = (generated.digit_strokes(label, rng) for label in (left, right))
+    gap = rng.uniform(0.05 if 1 in (left, right) else -0.06, 0.25)
+    shift = np.concatenate(first)[:, 0].max() + gap - np.concatenate(second)[:, 0].min()
+    offset = np.array([shift, rng.normal(0, 0.06)])
+    return [*first, *(stroke + offset for stroke in second)]
+
+
 def _hatching(rng: Rng) -> list[Float64s]:
     lines = [_line((x, -0.5), (x, 0.5), rng) for x in np.linspace(-0.5, 0.5, rng.integers(7, 11))]
     return _turned(lines, rng)
@@ -312,6 +325,7 @@ KINDS: dict[str, tuple[float, Make]] = {
     "scribbles": (3, _drawn(_scribble, _zigzag, _spiral, _loops)),
     "lines": (2, _drawn(_parallels, _cross, _grid)),
     "figures": (1.5, _drawn(_boxes, _crossed_box, _triangle)),
+    "two digits": (2.5, _drawn(_pair, most_pen=2.0)),
     "blots": (1.5, _painted(painting.blot, painting.slabs, painting.texture)),
 }
 HELD_OUT_KINDS: dict[str, tuple[float, Make]] = {

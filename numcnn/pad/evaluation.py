@@ -15,7 +15,7 @@ from numcnn.data.rows import make_row
 from numcnn.errors import DataError
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import refused
-from numcnn.imaging import misuse
+from numcnn.imaging import misuse, scanners
 from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.nn.network import Network
 from numcnn.pad.canvas import Canvas
@@ -100,7 +100,7 @@ def measure(
     """Measure everything that the pad needs of a network -> a dict for JSON, accuracies with their intervals.
 
     people: the writers' digits; who: how the report names the writers.  images (N,28,28), labels (N,): MNIST's, also
-    read as misused input.  row_count: rows to read; no_digits: non-digits of each kind.
+    read as other scanners would show them, and as misused input.  row_count: rows to read; no_digits: non-digits of each kind.
     """
     pictures = prepared(people)
     alone = network.evaluate(pictures, people.labels)
@@ -113,6 +113,7 @@ def measure(
         "in_rows": {"accuracy": right / total, "interval": list(metrics.accuracy_interval(right, total)), "n": total},
         "refuse_below": network.info.get("refuse_below", 0.0),
         "refused": refusals(network, pictures, no_digits),
+        "rescanned": network.evaluate(scanners.rescanned(images, seed), labels).accuracy,
         "handed_in": {"accuracy": plain, "n": len(labels), "points_lost": lost},
     }
 
@@ -127,6 +128,7 @@ def to_text(found: dict[str, Any]) -> str:
     lines += ["", f'answered with "not sure", for less than {metrics.percent(found["refuse_below"])} sure']
     lines += [f"{name:<25}{share:>7.2%}" for name, share in found["refused"].items()]
     handed_in = found["handed_in"]
+    lines += ["", f"{handed_in['n']:,} pictures as other scanners show them: {found['rescanned']:.2%}"]
     lines += ["", f"{handed_in['n']:,} pictures used correctly: {handed_in['accuracy']:.2%}; points lost if"]
     lines += [f"{name:<25}{points:>7.2f}" for name, points in handed_in["points_lost"].items()]
     return "\n".join(lines)

@@ -612,11 +612,51 @@ def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):
     results = json.loads(done.stdout)
     assert [result["path"] for result in results] == [str(path) for path in paths]
     for result in results:
-        assert result.keys() == {"path", "label", "probabilities"}
+        assert result.keys() == {"path", "label", "probability", "sure", "probabilities"}
+        assert result["sure"] is True and result["probability"] == max(result["probabilities"])  # it has no threshold
         assert len(result["probabilities"]) == 10 and sum(result["probabilities"]) == pytest.approx(1, abs=1e-5)
         assert result["label"] == int(np.argmax(result["probabilities"]))
     done = numcnn_process("predict", paths[0], "--weights", out / "best.npz")
     assert done.returncode == 0 and re.search(r"digit 0.png +\d \(>?\d+\.\d%\)   then \d \(", done.stdout)
+
+
+def test_predict_says_when_it_is_not_sure(run_folder, tmp_path, capsys):
+    network = numcnn.load(run_folder[0] / "best.npz", backend="reference")
+    images, _ = draw_digits(200, 12)
+    Image.fromarray(255 - images[0]).resize((140, 140)).save(tmp_path / "digit.png")
+    confidence = float(network.read(tmp_path / "digit.png")[0].probability)
+    table = [[confidence + 1e-6, 20_000, 18_000, 0], [0.01, 20_000, 20_000, 600]]
+    network.info |= {"refuse_below": confidence / 2, "reliability": {"strangers": table}}
+    network.save(tmp_path / "careful.npz")
+    command = ["predict", str(tmp_path / "digit.png"), "--weights", str(tmp_path / "careful.npz")]
+    for options, sure in (([], True), (["--at-most", "0.5%"], False), (["--at-most", "0.04"], True)):
+        assert main([*command, *options]) == 0
+        assert ("not sure (maybe a " in capsys.readouterr().out) is not sure
+        assert main([*command, *options, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)[0]["sure"] is sure
+    assert main([*command, "--at-most", "0.001%"]) == 2
+    assert "--at-most is 0.001%, but nothing below 0.017% could be shown" in capsys.readouterr().err
+    for wrong in ("0", "2", "much", "nan"):
+        with pytest.raises(SystemExit):
+            main([*command, "--at-most", wrong])
+        assert f"'{wrong}' is no share of wrong answers; wants one such as 0.5% or 0.005" in capsys.readouterr().err
+
+
+def test_evaluate_tells_what_is_answered_and_what_is_refused(run_folder, tmp_path, capsys):
+    out, data, _ = run_folder
+    network = numcnn.load(out / "best.npz", backend="reference")
+    network.info["refuse_below"] = 0.8
+    network.save(tmp_path / "careful.npz")
+    command = ["evaluate", "--weights", str(tmp_path / "careful.npz"), "--dataset", str(data), *KERNELS]
+    assert main([*command, "--json", "--out", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 0 < found["answered"]["refused"] < 1 and found["answered"]["accuracy"] > found["accuracy"]
+    curve = found["coverage_risk"]
+    assert curve[-1]["answered"] == 1 and curve[-1]["wrong"] == pytest.approx(1 - found["accuracy"])
+    assert (tmp_path / "coverage_risk.png").stat().st_size > 1000
+    assert main(command) == 0
+    table = capsys.readouterr().out
+    assert "\nanswered  " in table and "\nnot sure  " in table and max(map(len, table.splitlines())) <= 100
 
 
 def test_predict_waits_for_no_compiler_and_no_plots(run_folder, tmp_path):
