@@ -100,7 +100,8 @@ def measure(
     """Measure everything that the pad needs of a network -> a dict for JSON, accuracies with their intervals.
 
     people: the writers' digits; who: how the report names the writers.  images (N,28,28), labels (N,): MNIST's, also
-    read as other scanners would show them, and as misused input.  row_count: rows to read; no_digits: non-digits of each kind.
+    read as other scanners would show them, and as misused input.  row_count: rows to read; no_digits: non-digits of
+    each kind.
     """
     pictures = prepared(people)
     alone = network.evaluate(pictures, people.labels)
