@@ -12,7 +12,9 @@ EXAMPLES = """examples:
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +22,16 @@ from numcnn import data
 from numcnn.commands import Document, add_weights_argument, check_output, print_json, say
 from numcnn.data import handwriting, mixture, pendigits
 from numcnn.errors import ConfigError
+from numcnn.evaluation import metrics, plots
 from numcnn.evaluation.calibration import REFUSED, Risk, refusal_threshold, risks, threshold_for
-from numcnn.kernels.arrays import Bools, Floats
+from numcnn.kernels.arrays import Bools, Bytes, Floats
 from numcnn.nn.answers import STRANGERS
 from numcnn.nn.network import Network, load
 
+if TYPE_CHECKING:
+    from numcnn.evaluation.plots.style import Figure
+
+MOST_MISTAKES = 120  # in the gallery
 SHARES = (0.001, 0.002, 0.005, 0.01)  # of wrong answers, in the report
 
 
@@ -34,14 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", nargs="+", required=True, metavar="FILE", help="the weights of the folds' networks")
     parser.add_argument("--data-dir", metavar="DIR", help="the folder of MNIST's four files (default: as for train)")
     parser.add_argument("--out", required=True, metavar="FILE", help="write the network with its threshold here (.npz)")
+    parser.add_argument("--gallery", metavar="FILE", help="draw the strangers' digits that are misread here (.png)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and write the weights file.  Return the exit code."""
     check_output("--out", arguments.out, ".npz")
+    if arguments.gallery:
+        check_output("--gallery", arguments.gallery, ".png")
     network = load(arguments.weights, backend="fast")
-    confidence, right, writers = _strangers(arguments.folds)
+    read = _strangers(arguments.folds)
+    confidence, right = read.probabilities.max(axis=1), read.probabilities.argmax(axis=1) == read.labels
     threshold = refusal_threshold(confidence, REFUSED)
     held_out = _answers_on_mnist(network, arguments.data_dir)
     tables = {STRANGERS: risks(confidence, right), "MNIST": risks(*held_out)}
@@ -52,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     network.save(arguments.out)
     report: Document = {
         "weights": arguments.out,
-        "people": len(writers),
+        "people": read.people,
         "digits": len(right),
         "accuracy": float(right.mean()),
         "refuse_below": threshold,
@@ -62,6 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
         },
         "at_most": [_at_most(share, tables, held_out) for share in SHARES],
     }
+    if arguments.gallery:
+        plots.save(_gallery(read), arguments.gallery)
+        say(f"wrote {arguments.gallery}")
     if arguments.json:
         print_json(report)
     else:
@@ -69,11 +83,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _strangers(paths: list[str]) -> tuple[Floats, Bools, set[int]]:
-    """Let each fold's network read its strangers -> each answer's probability (N,), which are right (N,), writers."""
+@dataclass(frozen=True)
+class Read:
+    """What the folds' networks read: images (N,28,28), labels (N,), probabilities (N,C), and of how many people."""
+
+    images: Bytes
+    labels: Bytes
+    probabilities: Floats
+    people: int
+
+
+def _strangers(paths: list[str]) -> Read:
+    """Let each fold's network read the digits of its strangers.  Raises ConfigError for networks that are no folds."""
     people, seen = pendigits.load(report=say), set[int]()
-    confidence: list[Floats] = []
-    right: list[Bools] = []
+    parts: list[tuple[Bytes, Bytes, Floats]] = []
     for path in paths:
         network = load(path, backend="fast")
         name = network.info.get("dataset")
@@ -84,10 +107,18 @@ def _strangers(paths: list[str]) -> tuple[Floats, Bools, set[int]]:
             raise ConfigError(f"{path} is of the fold {name}, which an earlier file is of too; name each fold once")
         seen |= set(writers)
         images, labels = handwriting.render_plain(people.of(writers))
-        probabilities = network.predict_proba(images)
-        confidence.append(probabilities.max(axis=1))
-        right.append(probabilities.argmax(axis=1) == labels)
-    return np.concatenate(confidence), np.concatenate(right), seen
+        parts.append((images, labels, network.predict_proba(images)))
+    images, labels, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Read(images, labels, probabilities, len(seen))
+
+
+def _gallery(read: Read) -> "Figure":
+    """Return a gallery of the misread digits, the most confident mistakes first."""
+    wrong = metrics.mistakes(read.labels, read.probabilities)
+    shown = wrong[:MOST_MISTAKES]
+    answers = [f"read {p.argmax()}, {metrics.percent(p.max())}" for p in read.probabilities[shown]]
+    title = f"{len(wrong)} of {len(read.labels):,} digits of strangers are misread"
+    return plots.gallery(read.images[shown], shown, read.labels[shown], answers, title)
 
 
 def _answers_on_mnist(network: Network, folder: str | Path | None) -> tuple[Floats, Bools]:

@@ -14,7 +14,9 @@ from numcnn.imaging.preprocess import area_average, centre_in_28, square_crop, t
 from numcnn.kernels.arrays import Bytes, Float64s
 
 STREAM = 1004  # which of a seed's streams of random numbers the scanners are drawn from; mixture.py has 1003
-FINEST, COARSEST = 32, 8  # pixels of a scan's longer side
+# Pixels of a scan's longer side, and how often each occurs.
+SIDES, SHARES = (8, 10, 12, 14, 16, 20, 24, 32), (0.05, 0.08, 0.12, 0.15, 0.3, 0.1, 0.1, 0.1)
+SQUARE, STRETCHED = 0.35, 0.3  # fractions that are stretched to a square, or towards one
 WIDEST = 2.5  # how many times wider a digit may become when it is stretched to a square
 BILEVEL = 0.55  # fraction of the scans that are black and white
 JPEG = 0.1  # fraction that is packed as JPEG
@@ -50,15 +52,12 @@ def _rescan(image: Float64s, rng: Rng) -> Bytes:
 
 def _size(shape: tuple[int, ...], rng: Rng) -> tuple[int, int]:
     """Draw a scan's height and width, for a digit of this shape: its own proportions, a square, or in between."""
-    longer = int(rng.choice([COARSEST, 10, 12, 14, 16, 20, 24, FINEST], p=[0.05, 0.08, 0.12, 0.15, 0.3, 0.1, 0.1, 0.1]))
+    longer = int(rng.choice(SIDES, p=SHARES))
     kind = rng.random()
-    squareness = 1.0 if kind < 0.35 else rng.random() if kind < 0.65 else 0.0
-    height, width = shape
-    ratio = min(max(width, height) / min(width, height), WIDEST) ** squareness  # by which the shorter side grows
-    grown = [side * (ratio if side == min(shape) else 1.0) for side in (height, width)]
-    if height == width:
-        grown = [float(height), float(width)]
-    return tuple(max(2, round(longer * side / max(grown))) for side in grown)  # pyright: ignore[reportReturnType]
+    squareness = 1.0 if kind < SQUARE else rng.random() if kind < SQUARE + STRETCHED else 0.0
+    slimness = max(shape) / min(shape)
+    shorter = max(2, round(longer / slimness * min(slimness, WIDEST) ** squareness))
+    return (longer, shorter) if shape[0] > shape[1] else (shorter, longer)
 
 
 def _black_and_white(ink: Float64s, rng: Rng) -> Float64s:

@@ -38,7 +38,8 @@ def test_the_threshold_comes_from_strangers_and_is_kept_in_the_file(folds, capsy
     assert main([*command, *paths]) == 0
     text = capsys.readouterr().out
     assert text.startswith("600 digits of 30 strangers: ") and max(map(len, text.splitlines()[:-1])) <= 80
-    assert main([*command, *paths, "--json"]) == 0
+    assert main([*command, *paths, "--json", "--gallery", str(folds / "misread.png")]) == 0
+    assert (folds / "misread.png").stat().st_size > 1000
     report = json.loads(capsys.readouterr().out)
     network, before = (numcnn.load(folds / f"{name}.npz", backend="reference") for name in ("out", "everyone"))
     np.testing.assert_array_equal(network.params, before.params)
