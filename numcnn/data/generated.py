@@ -16,7 +16,7 @@ from numcnn.kernels.arrays import Bools, Bytes, Float64s, Ints
 CHUNK = 2000  # images drawn from one random stream, so that image i does not depend on how many there are
 THICKNESS = 0.25  # standard deviation of the pen width's logarithm
 LEAST_PEN, MOST_PEN = 1.4, 4.6  # pixels, around raster.PEN_WIDTH
-FLAT = 0.05  # fraction of people who write wide, flat digits
+FLAT = 0.04  # fraction of people who write wide, flat digits
 SAMPLES = 7  # points along the curve from one control point to the next
 
 
@@ -160,7 +160,7 @@ GLYPHS = (
     Glyph(9, "curled loop, bent tail", 1.2, "66,16 54,24 42,14 52,2 68,4 74,22 74,50 60,84 30,100 8,88"),
     Glyph(9, "loop curled inside", 0.7, "56,22 46,12 30,14 26,32 46,42 68,28 72,8 76,44 72,76 44,100 14,94"),
     Glyph(9, "loop open on the left", 1, "44,46 18,42 12,18 38,0 74,6 84,30 80,62 72,100"),
-    Glyph(9, "loop open to the stem", 0.7, "66,14 40,2 14,14 10,36 34,50 60,44 / 86,2 82,50 76,100"),
+    Glyph(9, "loop open to the stem", 0.7, "68,14 40,2 14,14 10,36 34,50 64,42 / 74,4 73,50 68,100"),
 )
 
 

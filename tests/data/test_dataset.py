@@ -73,7 +73,7 @@ def test_a_data_set_may_define_its_validation_rows():
     train, val = whole.split(0, seed=0)  # not even then is it trained on
     assert len(val) == 0 and len(train) == 17
     with pytest.raises(
-        ConfigError, match=r"The data set pad brings its own validation set, of 3 images: leave out `val`"
+        ConfigError, match=r"The data set everyone brings its own validation set, of 3 images: leave out `val`"
     ):
         whole.split(5, seed=0)
     train, val = dataset(240).split(None, seed=0)

@@ -170,6 +170,7 @@ def test_json_is_strict_and_holds_every_key():
     data = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert list(data) == [
         "accuracy", "n", "loss", "interval", "calibration_error", "calibration", "per_class", "confusion",
+        "coverage_risk",
     ]  # fmt: skip
     assert data["accuracy"] == pytest.approx(6 / 9)
     assert data["n"] == 9
