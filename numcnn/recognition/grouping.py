@@ -23,8 +23,9 @@ STEM = 0.2  # heights: an overlap this wide is complete, however narrow a stroke
 LEAST_HEIGHT = 0.75  # of the highest stroke: two shapes together count as at least this high
 
 # Weights of the rows of `_evidence`; positive speaks for one digit.  Found by logistic regression on pairs of strokes
-# in rows of UCI's pen digits, by half of its writers, and of generated digits; then rounded.
-WEIGHTS = np.array([7, 5, -30, 8, -4, -2.5, -14.5])
+# in rows of UCI's pen digits, by half of its writers, with slashes, bars, flags and feet added as other people write
+# them, and in rows of generated digits; then rounded.
+WEIGHTS = np.array([5.5, 12, -1, 2.5, -6, -1, -7])
 
 
 def group(strokes: Sequence[npt.ArrayLike]) -> list[tuple[int, ...]]:
