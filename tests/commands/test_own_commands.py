@@ -21,7 +21,7 @@ def own_set(home):
 def test_own_digits_are_read_with_the_weights_that_the_pad_uses(own_set, capsys):
     command = ["evaluate", "--own", *KERNELS]
     assert main(command) == 0
-    assert capsys.readouterr().out.startswith("pad.npz on your own digits\n")
+    assert capsys.readouterr().out.startswith("everyone.npz on your own digits\n")
     network = numcnn.load("everyone")
     network.info["personal"] = {"digits": 12, "labels": []}
     network.save(store.personal_weights())
