@@ -145,10 +145,11 @@ def _at_most(share: float, tables: dict[str, list[Risk]], on_mnist: tuple[Floats
 
 
 def _to_text(report: Document) -> str:
+    refused = report["refused"]
     lines = [
         f"{report['digits']:,} digits of {report['people']} strangers: {report['accuracy']:.2%} right",
         f"sure from a probability of {report['refuse_below']:.1%} on",
-        f"not sure of {report['refused'][STRANGERS]:.2%} of the strangers' digits, {report['refused']['MNIST']:.2%} of MNIST's",
+        f"not sure of {refused[STRANGERS]:.2%} of the strangers' digits, {refused['MNIST']:.2%} of MNIST's",
         "",
         "wrong answers            threshold   strangers             MNIST",
         "allowed                              answered    wrong     answered    wrong",
