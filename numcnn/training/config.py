@@ -35,7 +35,7 @@ KEPT = ("best", "last")
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {"epochs": 30, "augment": 0.6, "label_smoothing": 0.05},
     "everyone": {
-        "model": "best",
+        "model": "wide",
         "epochs": 16,
         "augment": 0.6,
         "pen": 0.8,
