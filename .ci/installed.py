@@ -6,7 +6,7 @@ import numcnn
 from numcnn.data import generated
 
 network = numcnn.load()
-assert "site-packages" in numcnn.__file__ and network.info["dataset"] == "mnist"
+assert "site-packages" in numcnn.__file__ and network.info["dataset"] == "everyone"
 images, labels = generated.generate(10, 5, backend="reference")
 Image.fromarray(255 - images[0]).resize((200, 200)).save("digit.png")
 right = int((network.predict(images) == labels).sum())

@@ -1,7 +1,7 @@
 """numcnn: handwritten digits read by a convolutional network written from scratch in NumPy and Numba.
 
     import numcnn
-    network = numcnn.load()                    # the shipped weights, trained on MNIST
+    network = numcnn.load()                    # the shipped network
     network.predict("seven.png")               # a picture file, a PIL image, an RGB array; (N,28,28) -> labels (N,)
     print(numcnn.gradcheck(network))           # backward against numeric differences, array by array
 

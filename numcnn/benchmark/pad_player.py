@@ -87,7 +87,7 @@ def play(size: str, rate: int, panels: tuple[str, ...], digits: tuple[int, ...] 
     An event's latency runs from when it is posted until the frame that shows what it changed is on the screen.
     """
     width, height = map(int, size.split("x"))
-    pad, timings = TimedPad(load("everyone", backend="reference"), (width, height)), Timings()
+    pad, timings = TimedPad(load(backend="reference"), (width, height)), Timings()
     pad.step()
     try:
         for digit in digits:
@@ -131,7 +131,7 @@ def _feed(events: list[Event], rate: int) -> None:
 
 def idle_share() -> float:
     """Return the share of a processor that the idle pad takes."""
-    pad = app.Pad(load("everyone", backend="reference"))
+    pad = app.Pad(load(backend="reference"))
     try:
         for _ in range(3):
             pad.step()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Document: TypeAlias = dict[str, Any]  # a report, as JSON stores it
 
+LIKELY_PERCENT = 0.1  # a share from here on, written without %, is probably meant in per cent
 MOST_PROBLEMS = 3  # bad lines of a file that are reported one by one
 
 
@@ -94,13 +95,13 @@ def add_at_most_argument(parser: "argparse._ActionsContainer") -> None:
         "--at-most",
         type=_share,
         metavar="SHARE",
-        help="be sure only where at most this share of the answers is wrong, such as 0.5%% or 0.005, also for people "
-        "and pictures unlike those trained on (default: the threshold in the weights file)",
+        help="be sure only where at most this share of the answers is wrong, such as 0.5%%; measured on pen strokes of "
+        "30 people that were not trained on (default: the threshold in the weights file)",
     )
 
 
 def _share(text: str) -> float:
-    """Return a share, 0..1, written as 0.5% or 0.005."""
+    """Return a share, 0..1, written as 0.5% or 0.005; 0.5 without % is taken for a slip."""
     number = text.removesuffix("%")
     try:
         share = float(number) / (100 if number != text else 1)
@@ -108,6 +109,8 @@ def _share(text: str) -> float:
         share = math.nan
     if not 0 < share < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share of wrong answers; wants one such as 0.5% or 0.005")
+    if number == text and share >= LIKELY_PERCENT:
+        raise argparse.ArgumentTypeError(f"{text} would be {share:.0%} wrong answers; write {number}% if you mean that")
     return share
 
 

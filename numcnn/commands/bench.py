@@ -170,7 +170,7 @@ def _check_files(arguments: argparse.Namespace) -> None:
 def _load_data(arguments: argparse.Namespace, parts: tuple[str, ...]) -> data.Dataset:
     """Return the data set, with no more generated digits than the parts need.
 
-    Raises ConfigError for the pad's mixture.
+    Raises ConfigError for the mixture.
     """
     if arguments.dataset in MIXTURES:
         raise ConfigError(

@@ -1,45 +1,50 @@
 """Set when a network is sure of its answers, and record how often sure answers
-are wrong, both measured on the digits of people it has never seen.
+are wrong, both measured on the digits of thirty people it has never seen.
 
-Networks of the same recipe stand in for it: each was trained without the people
-of one fold (numcnn train --preset everyone --dataset everyone-0, and so on) and
-reads their digits.
+Five networks of the same recipe stand in for it: each was trained without the
+people of one fold (numcnn train --preset everyone --dataset everyone-0, and so
+on to everyone-4) and reads their digits.
 """
 
 EXAMPLES = """examples:
-  numcnn calibrate --weights runs/a/best.npz --out everyone.npz \\
+  numcnn calibrate --weights runs/everyone/best.npz --out everyone.npz \\
       --folds runs/fold-*/best.npz
 """
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numcnn import data
-from numcnn.commands import Document, add_weights_argument, check_output, print_json, say
+from numcnn.commands import Document, add_threads_argument, add_weights_argument, check_output, print_json, say
 from numcnn.data import handwriting, mixture, pendigits
 from numcnn.errors import ConfigError
 from numcnn.evaluation import metrics, plots
-from numcnn.evaluation.calibration import REFUSED, Risk, refusal_threshold, risks, threshold_for
-from numcnn.kernels.arrays import Bools, Bytes, Floats
-from numcnn.nn.answers import STRANGERS
+from numcnn.evaluation.calibration import REFUSED, Risk, is_sure, refusal_threshold, refused, risks, threshold_for
+from numcnn.kernels.arrays import Bytes, Floats
+from numcnn.kernels.thread_team import use_threads
+from numcnn.nn.checkpoint import DEFAULT_WEIGHTS
 from numcnn.nn.network import Network, load
 
 if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
 
 MOST_MISTAKES = 120  # in the gallery
-SHARES = (0.001, 0.002, 0.005, 0.01)  # of wrong answers, in the report
+ALLOWED = (0.001, 0.002, 0.005, 0.01)  # shares of wrong answers, in the report
+LEAST_COVERAGE = 0.8  # `--at-most` tests thresholds from the one on that answers this share of the digits
+MAY_DIFFER = ("seed",)  # settings in which the folds' networks may differ from the one they stand in for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     add_weights_argument(parser)
-    parser.add_argument("--folds", nargs="+", required=True, metavar="FILE", help="the weights of the folds' networks")
+    parser.add_argument("--folds", nargs="+", required=True, metavar="FILE", help="the weights of the five folds")
     parser.add_argument("--data-dir", metavar="DIR", help="the folder of MNIST's four files (default: as for train)")
+    parser.add_argument("--pens", metavar="FILE", help="UCI's pen digits (default: as for train)")
+    parser.add_argument("--backend", default="fast", choices=("fast", "reference"), help="the kernels (default: fast)")
+    add_threads_argument(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help="write the network with its threshold here (.npz)")
     parser.add_argument("--gallery", metavar="FILE", help="draw the strangers' digits that are misread here (.png)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
@@ -50,28 +55,33 @@ def run(arguments: argparse.Namespace) -> int:
     check_output("--out", arguments.out, ".npz")
     if arguments.gallery:
         check_output("--gallery", arguments.gallery, ".png")
-    network = load(arguments.weights, backend="fast")
-    read = _strangers(arguments.folds)
-    confidence, right = read.probabilities.max(axis=1), read.probabilities.argmax(axis=1) == read.labels
+    use_threads(arguments.threads)
+    network = load(arguments.weights, backend=arguments.backend)
+    folds = _checked_folds(arguments, network)
+    scans = data.load("mnist", arguments.data_dir, report=say)
+    people = pendigits.load(arguments.pens, report=say)
+    last = slice(-mixture.SHIPPED.validation, None)  # what the mixture keeps for validation
+    on_mnist = network.evaluate(scans.train_images[last], scans.train_labels[last])
+    read = _read(folds, people, arguments.backend)
+    strangers = metrics.evaluation(read.labels, read.probabilities)
+    confidence = read.probabilities.max(axis=1)
     threshold = refusal_threshold(confidence, REFUSED)
-    held_out = _answers_on_mnist(network, arguments.data_dir)
-    tables = {STRANGERS: risks(confidence, right), "MNIST": risks(*held_out)}
-    network.info |= {
-        "refuse_below": threshold,
-        "reliability": {name: [*map(list, rows)] for name, rows in tables.items()},
-    }
+    rows = risks(confidence, strangers.right, read.people)
+    rows = [row for row in rows if row.answered >= LEAST_COVERAGE * row.n]
+    network.info |= {"refuse_below": threshold, "risks": [list(row) for row in rows]}
     network.save(arguments.out)
     report: Document = {
         "weights": arguments.out,
-        "people": read.people,
-        "digits": len(right),
-        "accuracy": float(right.mean()),
+        "people": len(np.unique(read.people)),
+        "digits": strangers.n,
+        "accuracy": strangers.accuracy,
+        "calibration_error": strangers.calibration_error,
         "refuse_below": threshold,
         "refused": {
-            STRANGERS: float((confidence < threshold).mean()),
-            "MNIST": float((held_out[0] < threshold).mean()),
+            "strangers": refused(confidence, threshold),
+            "MNIST": on_mnist.answered(threshold).to_json()["refused"],
         },
-        "at_most": [_at_most(share, tables, held_out) for share in SHARES],
+        "at_most": [_at_most(share, threshold, rows, strangers, on_mnist) for share in ALLOWED],
     }
     if arguments.gallery:
         plots.save(_gallery(read), arguments.gallery)
@@ -83,33 +93,60 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _checked_folds(arguments: argparse.Namespace, network: Network) -> dict[str, Network]:
+    """Return the folds' networks by data set, if they can stand in for ``network``.  Raises ConfigError."""
+    if network.info.get("dataset") != mixture.MIXTURES[0] or "personal" in network.info:
+        raise ConfigError(
+            f"--weights {arguments.weights or DEFAULT_WEIGHTS} was not trained by numcnn train --preset everyone: the "
+            "folds can't stand in for it"
+        )
+    folds: dict[str, Network] = {}
+    paths: dict[str, str] = {}
+    wanted = _settings(network)
+    for path in arguments.folds:
+        fold = load(path, backend=arguments.backend)
+        name = str(fold.info.get("dataset", "unknown data"))
+        if name not in mixture.MIXTURES[1:]:
+            raise ConfigError(f"{path} was trained on {name}; wants a fold: {', '.join(mixture.MIXTURES[1:])}")
+        if name in folds:
+            raise ConfigError(f"{path}: the fold {name} was already given by {paths[name]}; give each once")
+        differing = [key for key, value in _settings(fold).items() if wanted.get(key) != value]
+        if differing:
+            raise ConfigError(
+                f"{path} was trained with another {', '.join(differing)} than the network it is to stand in for"
+            )
+        folds[name], paths[name] = fold, path
+    missing = [name for name in mixture.MIXTURES[1:] if name not in folds]
+    if missing:
+        raise ConfigError(f"--folds lacks {', '.join(missing)}; wants all {mixture.FOLDS}")
+    return folds
+
+
+def _settings(network: Network) -> Document:
+    """Return the settings that a network was trained with, without those that may differ between folds."""
+    config = network.info.get("config", {})
+    return {key: value for key, value in config.items() if key not in MAY_DIFFER}
+
+
 @dataclass(frozen=True)
 class Read:
-    """What the folds' networks read: images (N,28,28), labels (N,), probabilities (N,C), and of how many people."""
+    """What the folds read: images (N,28,28), labels (N,), who wrote them (N,), probabilities (N,C)."""
 
     images: Bytes
     labels: Bytes
+    people: Bytes
     probabilities: Floats
-    people: int
 
 
-def _strangers(paths: list[str]) -> Read:
-    """Let each fold's network read the digits of its strangers.  Raises ConfigError for networks that are no folds."""
-    people, seen = pendigits.load(report=say), set[int]()
-    parts: list[tuple[Bytes, Bytes, Floats]] = []
-    for path in paths:
-        network = load(path, backend="fast")
-        name = network.info.get("dataset")
-        if name not in mixture.MIXTURES[1:]:
-            raise ConfigError(f"{path} was trained on {name}; wants a fold: {', '.join(mixture.MIXTURES[1:])}")
-        writers, _ = mixture.writers_of(name)
-        if seen & set(writers):
-            raise ConfigError(f"{path} is of the fold {name}, which an earlier file is of too; name each fold once")
-        seen |= set(writers)
-        images, labels = handwriting.render_plain(people.of(writers))
-        parts.append((images, labels, network.predict_proba(images)))
-    images, labels, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Read(images, labels, probabilities, len(seen))
+def _read(folds: dict[str, Network], people: pendigits.PenDigits, backend: str) -> Read:
+    """Let each fold's network read the digits of its strangers."""
+    parts: list[tuple[Bytes, Bytes, Bytes, Floats]] = []
+    for name, network in folds.items():
+        strangers = people.of(mixture.writers_of(name)[0])
+        images, labels = handwriting.render_plain(strangers, backend)
+        parts.append((images, labels, strangers.writers, network.predict_proba(images)))
+    images, labels, writers, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Read(images, labels, writers, probabilities)
 
 
 def _gallery(read: Read) -> "Figure":
@@ -121,43 +158,40 @@ def _gallery(read: Read) -> "Figure":
     return plots.gallery(read.images[shown], shown, read.labels[shown], answers, title)
 
 
-def _answers_on_mnist(network: Network, folder: str | Path | None) -> tuple[Floats, Bools]:
-    """Read the images of MNIST that the mixture keeps for validation."""
-    scans = data.load("mnist", folder, report=say)
-    last = slice(-mixture.SHIPPED.validation, None)
-    probabilities = network.predict_proba(scans.train_images[last])
-    return probabilities.max(axis=1), probabilities.argmax(axis=1) == scans.train_labels[last]
-
-
-def _at_most(share: float, tables: dict[str, list[Risk]], on_mnist: tuple[Floats, Bools]) -> Document:
-    """Return what ``--at-most share`` answers: of the strangers' digits, and of MNIST's."""
-    row = threshold_for(tables[STRANGERS], share)
+def _at_most(
+    share: float, least: float, rows: list[Risk], strangers: metrics.Evaluation, on_mnist: metrics.Evaluation
+) -> Document:
+    """Return what ``--at-most share`` answers: of the strangers' digits, and of MNIST's validation images."""
+    row = threshold_for(rows, share)
     if row is None:
         return {"share": share, "threshold": None}
-    confidence, right = on_mnist
-    sure = confidence >= row.threshold
-    return {
-        "share": share,
-        "threshold": row.threshold,
-        STRANGERS: {"answered": row.answered / row.n, "wrong": row.wrong / row.answered, "bound": row.bound},
-        "MNIST": {"answered": float(sure.mean()), "wrong": float((sure & ~right).sum() / max(1, sure.sum()))},
-    }
+    threshold = max(least, row.threshold)
+    found: Document = {"share": share, "threshold": threshold, "bound": row.bound}
+    for name, result in (("strangers", strangers), ("MNIST", on_mnist)):
+        sure = is_sure(result.probabilities.max(axis=1), threshold)
+        wrong = int((sure & ~result.right).sum())
+        found[name] = {"answered": float(sure.mean()), "wrong": wrong / max(1, int(sure.sum()))}
+    return found
 
 
 def _to_text(report: Document) -> str:
-    refused = report["refused"]
+    not_sure = report["refused"]
     lines = [
-        f"{report['digits']:,} digits of {report['people']} strangers: {report['accuracy']:.2%} right",
-        f"sure from a probability of {report['refuse_below']:.1%} on",
-        f"not sure of {refused[STRANGERS]:.2%} of the strangers' digits, {refused['MNIST']:.2%} of MNIST's",
+        f"{report['digits']:,} digits of {report['people']} strangers: {report['accuracy']:.2%} right, "
+        f"ECE {report['calibration_error']:.2%}",
+        f"sure from a probability of {metrics.exact_percent(report['refuse_below'])} on; not sure of "
+        f"{not_sure['strangers']:.2%} of them, {not_sure['MNIST']:.2%} of MNIST's",
         "",
-        "wrong answers            threshold   strangers             MNIST",
-        "allowed                              answered    wrong     answered    wrong",
+        "at most    threshold  strangers                     MNIST",
+        "wrong                 answered    wrong    bound    answered    wrong",
     ]
     for row in report["at_most"]:
         if row["threshold"] is None:
-            lines.append(f"{row['share']:<22.1%}   can't be shown with so few digits")
+            lines.append(f"{row['share']:<8.1%}   can't be shown with so few digits and people")
             continue
-        columns = [f"{row[name]['answered']:>8.2%} {row[name]['wrong']:>8.2%}" for name in (STRANGERS, "MNIST")]
-        lines.append(f"{row['share']:<22.1%}   {row['threshold']:>8.1%}   {columns[0]}     {columns[1]}")
+        strangers, scans = row["strangers"], row["MNIST"]
+        lines.append(
+            f"{row['share']:<8.1%}  {metrics.exact_percent(row['threshold']):>10}  {strangers['answered']:>8.2%} "
+            f"{strangers['wrong']:>8.2%} {row['bound']:>8.2%}   {scans['answered']:>9.2%} {scans['wrong']:>8.2%}"
+        )
     return "\n".join([*lines, f"weights: {report['weights']}"])

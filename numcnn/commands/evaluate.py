@@ -42,7 +42,7 @@ from numcnn.imaging.preprocess import SIDE
 from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.answers import least_probability
-from numcnn.nn.checkpoint import find_weights
+from numcnn.nn.checkpoint import DEFAULT_WEIGHTS, find_weights
 from numcnn.nn.network import Network, load
 from numcnn.pad import evaluation as pad_evaluation
 from numcnn.pad.store import OwnSet, personal_weights
@@ -117,7 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{found.title}\ntrained on {_trained_on(network)}; test images: {dataset.source}\n")
         print(found.result.to_text())
-        print(f"\n{found.answered.to_text()}")
+        if found.answered.least:
+            print(f"\n{found.answered.to_text()}")
         if found.robustness:
             print(f"\n{found.robustness.to_text()}")
         if found.pad:
@@ -131,16 +132,16 @@ def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
     if arguments.corruptions or arguments.pad:
         _check_are_like_mnist(dataset, "--pad" if arguments.pad else "--corruptions")
-    result = network.evaluate(images, labels)
+    result, least = network.evaluate(images, labels), least_probability(network.info, arguments.at_most)
     return Findings(
         network=network,
         images=images,
         labels=labels,
         title=title,
         result=result,
-        answered=result.answered(least_probability(network.info, arguments.at_most)),
+        answered=result.answered(least),
         robustness=_robustness(network, images, labels) if arguments.corruptions else None,
-        pad=_measure_for_the_pad(network, images, labels) if arguments.pad else None,
+        pad=_measure_for_the_pad(network, images, labels, least) if arguments.pad else None,
     )
 
 
@@ -149,14 +150,16 @@ def _robustness(network: Network, images: Bytes, labels: Ints) -> metrics.Robust
     return metrics.robustness(right.pop("identity"), right)
 
 
-def _measure_for_the_pad(network: Network, images: Bytes, labels: Ints) -> dict[str, Any]:
+def _measure_for_the_pad(network: Network, images: Bytes, labels: Ints, least: float) -> dict[str, Any]:
     writers, who = pad_evaluation.people_for(network)
     few = slice(0, MOST_MISUSED)
-    return pad_evaluation.measure(network, pendigits.load().of(writers), images[few], labels[few], who=who)
+    return pad_evaluation.measure(
+        network, pendigits.load().of(writers), (images[few], labels[few]), who=who, least=least
+    )
 
 
 def _weights_of_the_pad() -> str | Path:
-    return personal_weights() if personal_weights().exists() else "everyone"
+    return personal_weights() if personal_weights().exists() else DEFAULT_WEIGHTS
 
 
 def _trained_on(network: Network) -> str:

@@ -15,8 +15,12 @@ TEST_SEED = 1  # of the generated test set; training seeds are doubled, so that 
 
 def title_of(name: str) -> str:
     """Return a data set's name for reports; generated digits are marked so that nobody mistakes them for MNIST."""
-    titles = {"mnist": "MNIST", "generated": "GENERATED DIGITS, not MNIST", "everyone": "everyone (tested on MNIST)"}
-    titles |= {name: f"{name} (tested on strangers' pen strokes)" for name in MIXTURES[1:]}
+    titles = {
+        "mnist": "MNIST",
+        "generated": "GENERATED DIGITS, not MNIST",
+        "everyone": "the mixture everyone (tested on MNIST)",
+    }
+    titles |= {name: f"the mixture {name} (tested on strangers' pen strokes)" for name in MIXTURES[1:]}
     return titles.get(name, str(name))
 
 
@@ -96,5 +100,7 @@ def _check_settings(dataset: str | Path, data_dir: str | Path | None, seed: int,
         raise ConfigError(f"limit is {limit}: at least 1 training image is needed.")
     if data_dir and str(dataset) not in ("auto", "mnist", *MIXTURES):
         raise ConfigError(f"`data_dir` is where MNIST is looked for; it cannot be used with `dataset='{dataset}'`.")
+    if dataset in mixture.EARLIER and not Path(dataset).expanduser().is_dir():
+        raise ConfigError(f"the data set {dataset} is now {mixture.EARLIER[str(dataset)]}, with more in it")
     if str(dataset) not in KEYWORDS and not Path(dataset).expanduser().is_dir():
         raise ConfigError(f"`dataset='{dataset}'` is neither a folder nor one of {', '.join(KEYWORDS)}.")

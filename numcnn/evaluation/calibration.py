@@ -8,46 +8,72 @@ import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import ConfigError, DataError
-from numcnn.kernels.arrays import Bools, Float64s
+from numcnn.kernels.arrays import AnyArray, Bools, Float64s
 
 LOWEST, HIGHEST = 0.05, 20.0  # temperature
 BISECTIONS = 60
-REFUSED = 0.008  # of the digits that set the threshold; other people's digits are less certain: 1% of them is the goal
+REFUSED = 0.008  # share of the digits that set the threshold which may be refused
 
 
 # Shares of the digits that are answered, the most certain first: where the risk is looked at.
-SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.992, 0.994, 0.996,
-          0.998, 1.0)  # fmt: skip
+COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.992, 0.994, 0.996,
+             0.998, 1.0)  # fmt: skip
 CONFIDENCE = 0.95  # of the one-sided bound
 
 
 class Risk(NamedTuple):
-    """What a threshold does: of ``n`` digits, ``answered`` reach this probability; ``wrong`` of these are misread."""
+    """What a threshold does: of ``n`` digits, ``answered`` reach this probability; ``wrong`` of these are misread.
+
+    bound: the share of wrong answers, 0..1, that the true one exceeds with a probability of 5% at most.
+    """
 
     threshold: float
     n: int
     answered: int
     wrong: int
-
-    @property
-    def bound(self) -> float:
-        """The upper 95% bound of the share of wrong answers, 0..1."""
-        return wrong_at_most(self.wrong, self.answered)
+    bound: float
 
 
-def risks(confidence: npt.ArrayLike, right: Bools) -> list[Risk]:
-    """Return a ``Risk`` for each of ``SHARES``.  confidence (N,): probabilities of the answers; right (N,): which are.
+def is_sure(confidence: npt.ArrayLike, least: float) -> Bools:
+    """Return which answers are sure: the one comparison of probabilities (N,) with a threshold, 0..1."""
+    return np.asarray(confidence, np.float64) >= least
 
-    Raises DataError for no answers or values outside 0..1.
+
+def risks(confidence: npt.ArrayLike, right: npt.ArrayLike, people: npt.ArrayLike | None = None) -> list[Risk]:
+    """Return a ``Risk`` for each of ``COVERAGES``.  confidence (N,): probabilities of the answers; right (N,) bool.
+
+    people (N,): who wrote each digit.  One person's mistakes resemble each other, so ten from one say less than one
+    from each of ten: the bounds count fewer digits then, by the design effect (Kish 1965).
+    Raises DataError for no answers, other lengths, or values outside 0..1.
     """
-    values = _checked_confidence(confidence)
+    values, right = _checked_confidence(confidence), np.asarray(right)
+    if right.shape != values.shape or right.dtype != bool:
+        raise DataError(f"risks: got {right.dtype} {right.shape} for {len(values)} answers; wants bool, one for each")
+    effect = 1.0 if people is None else design_effect(~right, np.asarray(people))
     ordered, n = np.sort(values)[::-1], len(values)
-    thresholds = dict.fromkeys(float(ordered[max(1, math.ceil(share * n)) - 1]) for share in SHARES)
+    thresholds = dict.fromkeys(float(ordered[max(1, math.ceil(share * n)) - 1]) for share in COVERAGES)
     found: list[Risk] = []
     for threshold in thresholds:
-        answered = values >= threshold
-        found.append(Risk(threshold, n, int(answered.sum()), int((answered & ~right).sum())))
+        sure = is_sure(values, threshold)
+        answered, wrong = int(sure.sum()), int((sure & ~right).sum())
+        bound = wrong_at_most(math.ceil(wrong / effect), max(1, math.floor(answered / effect)))
+        found.append(Risk(threshold, n, answered, wrong, bound))
     return found
+
+
+def design_effect(wrong: Bools, people: AnyArray) -> float:
+    """Return by how much mistakes that gather in some people widen the error of their share; 1 if they don't.
+
+    wrong, people (N,): which digits were misread, and who wrote them.  It is the variance of the share, estimated from
+    the people's own (as a ratio, Cochran 1977), over that of independent digits.
+    """
+    who, index = np.unique(people, return_inverse=True)
+    share, n, m = float(wrong.mean()), len(wrong), len(who)
+    if m < 2 or share in (0.0, 1.0):
+        return 1.0
+    errors, digits = np.bincount(index, wrong, m), np.bincount(index, minlength=m)
+    variance = m / (m - 1) * float(((errors - share * digits) ** 2).sum()) / n**2
+    return max(1.0, variance / (share * (1 - share) / n))
 
 
 def wrong_at_most(wrong: int, answered: int) -> float:
@@ -78,7 +104,8 @@ def threshold_for(rows: Iterable[Risk], at_most: float) -> Risk | None:
     """Return the row that answers most digits with at most this share of wrong answers (0..1); None if none does.
 
     The rows are tested from the strictest on, each by its bound, up to the first that fails.  So the chance that the
-    true share of the row returned is larger is 5% in all, though many are looked at (fixed-sequence testing).
+    true share of the row returned is larger is 5% in all, though many are looked at (fixed-sequence testing).  That
+    holds for digits like those measured: other people writing in the same way, with the same kind of pen.
     """
     chosen = None
     for row in sorted(rows, key=lambda row: -row.threshold):
@@ -126,11 +153,12 @@ def refusal_threshold(confidence: npt.ArrayLike, share: float = REFUSED) -> floa
 
 def refused(confidence: npt.ArrayLike, threshold: float) -> float:
     """Return the share of answers, 0..1, whose confidence (N,) is below the threshold.  Raises DataError."""
-    return float(np.mean(_checked_confidence(confidence) < threshold))
+    return float(np.mean(~is_sure(_checked_confidence(confidence), threshold)))
 
 
 def _checked_confidence(confidence: npt.ArrayLike) -> Float64s:
     values = np.asarray(confidence, np.float64)
     if values.ndim != 1 or len(values) == 0 or not ((values >= 0) & (values <= 1 + 1e-6)).all():
-        raise DataError(f"confidence: got shape {values.shape}; wants (N,), one answer or more, each from 0 to 1")
+        seen = f", from {values.min()} to {values.max()}" if values.size else ""
+        raise DataError(f"confidence: got shape {values.shape}{seen}; wants (N,), one answer or more, each from 0 to 1")
     return values

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import DataError, ShapeError
-from numcnn.evaluation.calibration import Risk, risks
+from numcnn.evaluation.calibration import Risk, is_sure, risks
 from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
 
 Z95 = 1.959963984540054  # 97.5% point of the normal distribution: two-sided 95%
@@ -67,7 +67,7 @@ class Evaluation:
 
     def answered(self, least: float) -> "Answered":
         """Return what happens if only answers with this probability (0..1) or more are given."""
-        sure = self.probabilities.max(axis=1) >= least
+        sure = is_sure(self.probabilities.max(axis=1), least)
         return Answered(least, self.n, int(sure.sum()), int((sure & self.right).sum()))
 
     def to_json(self) -> dict[str, Any]:
@@ -149,14 +149,16 @@ class Answered:
         }
 
     def to_text(self) -> str:
-        """Return one or two lines."""
+        """Return one or two lines; none if every answer counts as sure."""
+        if not self.least:
+            return ""
         if not self.given:
-            return f"not sure of any picture: none reaches a probability of {percent(self.least)}"
+            return f"not sure of any picture: none reaches a probability of {exact_percent(self.least)}"
         low, high = accuracy_interval(self.right, self.given)
-        interval = f"(95% interval {low:.2%} to {high:.2%}; {self.given:,} answers)"
+        count = "1 answer" if self.given == 1 else f"{self.given:,} answers"
         return (
-            f"answered  {self.right / self.given:.2%} right  {interval}\n"
-            f"not sure  {1 - self.given / self.n:.2%}  (probability below {percent(self.least)})"
+            f"sure      {self.right / self.given:.2%} right  (95% interval {low:.2%} to {high:.2%}; {count})\n"
+            f"not sure  {1 - self.given / self.n:.2%}  (probability below {exact_percent(self.least)})"
         )
 
 
@@ -196,6 +198,15 @@ def percent(probability: float) -> str:
     return ">99.9%" if probability > 0.9995 else "<0.1%" if probability < 0.0005 else f"{probability:.1%}"
 
 
+def exact_percent(share: float) -> str:
+    """Format a share near 100% with as many digits as tell it from 100%: 93.1%, 99.97%."""
+    for digits in (1, 2, 3, 4):
+        text = f"{share:.{digits}%}"
+        if share >= 1 or not text.startswith("100"):
+            return text
+    return ">99.9999%"
+
+
 def evaluation(labels: npt.ArrayLike, probabilities: npt.ArrayLike, loss: float | None = None) -> Evaluation:
     """Compare labels (N,) with probabilities (N,C) and return an ``Evaluation``.
 
@@ -231,7 +242,7 @@ def evaluation(labels: npt.ArrayLike, probabilities: npt.ArrayLike, loss: float 
         calibration_error=sum(some.n * abs(some.accuracy - some.confidence) for some in bins) / n,
         probabilities=probabilities,
         right=right,
-        risks=risks(probabilities.max(axis=1), right),
+        risks=risks(np.minimum(probabilities.max(axis=1), 1), right),
     )
 
 

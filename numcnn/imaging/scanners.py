@@ -15,7 +15,7 @@ from numcnn.kernels.arrays import Bytes, Float64s
 
 STREAM = 1004  # which of a seed's streams of random numbers the scanners are drawn from; mixture.py has 1003
 # Pixels of a scan's longer side, and how often each occurs.
-SIDES, SHARES = (8, 10, 12, 14, 16, 20, 24, 32), (0.05, 0.08, 0.12, 0.15, 0.3, 0.1, 0.1, 0.1)
+SIDES, FRACTIONS = (8, 10, 12, 14, 16, 20, 24, 32), (0.05, 0.08, 0.12, 0.15, 0.3, 0.1, 0.1, 0.1)
 SQUARE, STRETCHED = 0.35, 0.3  # fractions that are stretched to a square, or towards one
 WIDEST = 2.5  # how many times wider a digit may become when it is stretched to a square
 BILEVEL = 0.55  # fraction of the scans that are black and white
@@ -52,7 +52,7 @@ def _rescan(image: Float64s, rng: Rng) -> Bytes:
 
 def _size(shape: tuple[int, ...], rng: Rng) -> tuple[int, int]:
     """Draw a scan's height and width, for a digit of this shape: its own proportions, a square, or in between."""
-    longer = int(rng.choice(SIDES, p=SHARES))
+    longer = int(rng.choice(SIDES, p=FRACTIONS))
     kind = rng.random()
     squareness = 1.0 if kind < SQUARE else rng.random() if kind < SQUARE + STRETCHED else 0.0
     slimness = max(shape) / min(shape)
@@ -81,11 +81,11 @@ def _packed(ink: Float64s, rng: Rng) -> Float64s:
 
 def resize(ink: Float64s, height: int, width: int, *, smooth: bool) -> Float64s:
     """Resize ink (H,W) -> (height,width): the average where it shrinks; where it grows, smooth or in blocks."""
-    return weights(ink.shape[0], height, smooth) @ ink @ weights(ink.shape[1], width, smooth).T
+    return resampling(ink.shape[0], height, smooth) @ ink @ resampling(ink.shape[1], width, smooth).T
 
 
 @functools.cache
-def weights(old: int, new: int, smooth: bool) -> Float64s:
+def resampling(old: int, new: int, smooth: bool) -> Float64s:
     """Return the weights (new, old) of old pixels in each new one; each row sums to 1."""
     if smooth and new > old:
         places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)

@@ -200,9 +200,9 @@ def find_weights(name: str | os.PathLike[str] | None = None) -> Path:
             return matches[0]
     if path.is_file() and name is not None:
         return path
+    if path.name == given and path.stem in RENAMED:
+        raise CheckpointError(f"the weights {path.stem} are no longer shipped; use {RENAMED[path.stem]} instead")
     if path.is_dir() and name is not None:
         raise CheckpointError(f"{given} is a folder; name the .npz file in it, such as {path / 'best.npz'}")
-    if given in RENAMED:
-        raise CheckpointError(f"the weights {given} are no longer shipped; use {RENAMED[given]} instead")
     known = ", ".join(p.stem for p in shipped) or "none"
     raise CheckpointError(f"there is no weights file {given}; give a path, or the name of a shipped one ({known})")

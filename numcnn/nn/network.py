@@ -348,8 +348,15 @@ class Network:
         images = self.check_images(images)
         labels = checked_labels("calibrate", labels, len(images), self.output_shape[0])
         logits = self.logits(images)
+        self.forget_calibration()
         self.temperature = fit_temperature(logits, labels)
         return self.probabilities(logits)
+
+    def forget_calibration(self) -> None:
+        """Set the temperature to 1, and drop the thresholds for sure answers, which hold for one temperature only."""
+        self.temperature = 1.0
+        for key in answers.KEYS:
+            self.info.pop(key, None)
 
     def reader(self) -> Reader:
         """Return a ``reader.Reader``: a snapshot of this network for single pictures, with little overhead."""

@@ -64,20 +64,19 @@ def rows(network: Network, people: PenDigits, count: int, seed: int = 0) -> tupl
     return right, total
 
 
-def refusals(network: Network, digits: Bytes, count: int, seed: int = 7) -> dict[str, float]:
+def refusals(network: Network, digits: Bytes, count: int, least: float, seed: int = 7) -> dict[str, float]:
     """Return the fraction, 0..1, answered with "not sure": of digits (N,28,28) and of two kinds of non-digits.
 
-    "known kinds" are those that the pad's network learns from, newly drawn; "other kinds" have nothing in common with
-    them; ``count`` of each.  The threshold is the network's own, ``info["refuse_below"]``.
+    "known kinds" are those that the shipped network learns from, newly drawn; "other kinds" have nothing in common with
+    them; ``count`` of each.  least: the probability of a sure answer, 0..1.
     """
-    threshold = network.info.get("refuse_below", 0.0)
     pictures = {
         "digits": digits,
         "known kinds": nondigits.generate(count, seed),
         "other kinds": nondigits.generate(count, seed, held_out=True),
     }
     sure = {name: network.predict_proba(some).max(axis=1) for name, some in pictures.items()}
-    return {name: refused(confidence, threshold) for name, confidence in sure.items()}
+    return {name: refused(confidence, least) for name, confidence in sure.items()}
 
 
 def people_for(network: Network) -> tuple[tuple[int, ...], str]:
@@ -89,21 +88,21 @@ def people_for(network: Network) -> tuple[tuple[int, ...], str]:
 def measure(
     network: Network,
     people: PenDigits,
-    images: Bytes,
-    labels: Ints,
+    scans: tuple[Bytes, Ints],
     *,
     who: str = "people",
+    least: float = 0.0,
     row_count: int = 300,
     no_digits: int = 5000,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Measure everything that the pad needs of a network -> a dict for JSON, accuracies with their intervals.
 
-    people: the writers' digits; who: how the report names the writers.  images (N,28,28), labels (N,): MNIST's, also
-    read as other scanners would show them, and as misused input.  row_count: rows to read; no_digits: non-digits of
-    each kind.
+    people: the writers' digits; who: how the report names them.  scans: images (N,28,28) and labels (N,) of MNIST's,
+    also read as other scanners would show them, and as misused input.  least: the probability of a sure answer.
+    row_count: rows to read; no_digits: non-digits of each kind.
     """
-    pictures = prepared(people)
+    (images, labels), pictures = scans, prepared(people)
     alone = network.evaluate(pictures, people.labels)
     right, total = rows(network, people, row_count, seed)
     plain, lost = misuse.accuracy_drop(network, images, labels, seed)
@@ -112,8 +111,8 @@ def measure(
         "who": who,
         "alone": {"accuracy": alone.accuracy, "interval": list(alone.interval), "n": alone.n},
         "in_rows": {"accuracy": right / total, "interval": list(metrics.accuracy_interval(right, total)), "n": total},
-        "refuse_below": network.info.get("refuse_below", 0.0),
-        "refused": refusals(network, pictures, no_digits),
+        "refuse_below": least,
+        "refused": refusals(network, pictures, no_digits, least),
         "rescanned": network.evaluate(scanners.rescanned(images, seed), labels).accuracy,
         "handed_in": {"accuracy": plain, "n": len(labels), "points_lost": lost},
     }

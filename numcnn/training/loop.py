@@ -65,7 +65,7 @@ def fit(
     if config.augmentation and (examples.images.dtype != np.uint8 or examples.images.ndim != 3):
         shape, dtype = examples.images.shape, examples.images.dtype
         raise ConfigError(f"`augment` changes grey pictures, (N, H, W) uint8; these are {shape} {dtype}")
-    network.temperature = 1.0  # an earlier temperature doesn't suit other weights
+    network.forget_calibration()  # an earlier one doesn't suit other weights
     monitor, state = _with_progress(monitor, config, verbose), state or TrainState()
     optimizer = optimizer or make_optimizer(network, config)
     run = _prepare(network, examples, config, state, optimizer, monitor)

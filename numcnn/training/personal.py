@@ -33,7 +33,7 @@ HELD_OUT = 1 / 4
 CHECKED = 1000  # held-out pictures of the first training's kinds, which show whether the network forgot
 PREPARED = 0.25  # about the fraction of the time that preparing the pictures takes
 # The kinds of non-digits that a pen draws on a pad.
-NON_DIGITS = ("written letters", "written signs", "scribbles", "lines", "figures")
+NON_DIGITS = ("written letters", "written signs", "scribbles", "lines", "figures", "two digits")
 # Added to seeds, so that the random numbers differ from those of the first training.
 REPLAY_SEED = 1_000_003
 
@@ -132,7 +132,7 @@ def fine_tune(
         monitor=Fraction(progress, recipe.epochs) if progress else None,
         optimizer=make_optimizer(learner, config, pull=recipe.pull),
     )
-    learner.temperature = network.temperature
+    learner.temperature, learner.info = network.temperature, dict(network.info)
     return learner
 
 
@@ -221,7 +221,8 @@ def learn(
     report["own"] = _before_and_after(reader, learner, handwriting.render_plain(people, backend))
     real = check[1] != nondigits.NO_DIGIT
     report["known"] = _before_and_after(reader, learner, (check[0][real], check[1][real])) | {"source": source}
-    learner.info = {**network.info, "personal": {key: report[key] for key in ("digits", "labels")}}
+    known = {key: value for key, value in network.info.items() if key != "risks"}  # nobody has measured the learner
+    learner.info = {**known, "personal": {key: report[key] for key in ("digits", "labels")}}
     return learner, report
 
 

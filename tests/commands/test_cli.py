@@ -179,7 +179,7 @@ def test_pictures_of_no_digit_want_to_be_asked_for(tmp_path, capsys, monkeypatch
     monkeypatch.setattr("numcnn.data.load", lambda *settings, **more: mixture)  # the real one takes a minute to draw
     command = ["train", "--dataset", "everyone", "--quiet", "--dry-run", *KERNELS]
     assert main(command) == 2
-    line = "numcnn train: the data set pad contains non-digits; add --preset pad, or --outliers\n"
+    line = "numcnn train: the data set everyone contains non-digits; add --preset everyone, or --outliers\n"
     assert capsys.readouterr().err == line
     assert main([*command, "--outliers"]) == 0
 
@@ -625,8 +625,8 @@ def test_predict_says_when_it_is_not_sure(run_folder, tmp_path, capsys):
     images, _ = draw_digits(200, 12)
     Image.fromarray(255 - images[0]).resize((140, 140)).save(tmp_path / "digit.png")
     confidence = float(network.read(tmp_path / "digit.png")[0].probability)
-    table = [[confidence + 1e-6, 20_000, 18_000, 0], [0.01, 20_000, 20_000, 600]]
-    network.info |= {"refuse_below": confidence / 2, "reliability": {"strangers": table}}
+    table = [[confidence + 1e-6, 20_000, 18_000, 0, 0.0002], [0.01, 20_000, 20_000, 600, 0.033]]
+    network.info |= {"refuse_below": confidence / 2, "risks": table}
     network.save(tmp_path / "careful.npz")
     command = ["predict", str(tmp_path / "digit.png"), "--weights", str(tmp_path / "careful.npz")]
     for options, sure in (([], True), (["--at-most", "0.5%"], False), (["--at-most", "0.04"], True)):
@@ -635,7 +635,13 @@ def test_predict_says_when_it_is_not_sure(run_folder, tmp_path, capsys):
         assert main([*command, *options, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)[0]["sure"] is sure
     assert main([*command, "--at-most", "0.001%"]) == 2
-    assert "--at-most is 0.001%, but nothing below 0.017% could be shown" in capsys.readouterr().err
+    assert "--at-most is 0.001%, but with 20,000 digits no less than 0.020% can be shown" in capsys.readouterr().err
+    network.info["refuse_below"] = confidence + 1e-6  # a looser share doesn't lower the file's own threshold
+    network.save(tmp_path / "careful.npz")
+    assert main([*command, "--at-most", "4%"]) == 0 and "not sure" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*command, "--at-most", "0.5"])
+    assert "0.5 would be 50% wrong answers; write 0.5% if you mean that" in capsys.readouterr().err
     for wrong in ("0", "2", "much", "nan"):
         with pytest.raises(SystemExit):
             main([*command, "--at-most", wrong])
@@ -656,7 +662,7 @@ def test_evaluate_tells_what_is_answered_and_what_is_refused(run_folder, tmp_pat
     assert (tmp_path / "coverage_risk.png").stat().st_size > 1000
     assert main(command) == 0
     table = capsys.readouterr().out
-    assert "\nanswered  " in table and "\nnot sure  " in table and max(map(len, table.splitlines())) <= 100
+    assert "\nsure      " in table and "\nnot sure  " in table and max(map(len, table.splitlines())) <= 100
 
 
 def test_predict_waits_for_no_compiler_and_no_plots(run_folder, tmp_path):

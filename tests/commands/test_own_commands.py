@@ -29,8 +29,8 @@ def test_own_digits_are_read_with_the_weights_that_the_pad_uses(own_set, capsys)
         assert main([*command, *named]) == 0
         text = capsys.readouterr().out
         assert text.startswith("personal.npz on your own digits\n") and ", then on your own digits (12);" in text
-    assert main([*command, "--weights", "mnist"]) == 0
-    assert capsys.readouterr().out.startswith("mnist.npz on your own digits\n")
+    assert main([*command, "--weights", "canonical"]) == 0
+    assert capsys.readouterr().out.startswith("canonical.npz on your own digits\n")
 
 
 def test_personal_weights_that_do_not_exist_are_reported(home, capsys):

@@ -131,10 +131,10 @@ def test_the_mixture_wants_mnist_and_pen_digits(options, tiny_mnist, tmp_path, n
 def test_every_name_has_a_title():
     assert [title_of(name) for name in ("mnist", "everyone", "fashion")] == [
         "MNIST",
-        "everyone (tested on MNIST)",
+        "the mixture everyone (tested on MNIST)",
         "fashion",
     ]
-    assert title_of("everyone-3") == "everyone-3 (tested on strangers' pen strokes)"
+    assert title_of("everyone-3") == "the mixture everyone-3 (tested on strangers' pen strokes)"
 
 
 def test_a_folder_of_test_files_is_enough_for_testing(options, tiny_mnist):

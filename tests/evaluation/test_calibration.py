@@ -13,6 +13,7 @@ from numcnn.evaluation.calibration import (
     HIGHEST,
     LOWEST,
     Risk,
+    design_effect,
     fit_temperature,
     refusal_threshold,
     refused,
@@ -129,30 +130,56 @@ def test_risks_count_what_is_answered_and_what_is_wrong():
     confidence, right = np.linspace(0, 1, 1001), np.ones(1001, bool)
     right[[3, 100, 899]] = False
     found = risks(confidence, right)
-    assert found[-1] == (0.0, 1001, 1001, 3) and found[0].answered == 501 and found[0].wrong == 1
+    assert found[-1][:4] == (0.0, 1001, 1001, 3) and found[0][2:4] == (501, 1)
     for row in found:
         sure = confidence >= row.threshold
-        assert row[1:] == (1001, sure.sum(), (sure & ~right).sum())
-    assert risks(np.full(5, 0.9), np.ones(5, bool)) == [(0.9, 5, 5, 0)]
+        assert row[1:4] == (1001, sure.sum(), (sure & ~right).sum())
+        assert row.bound == wrong_at_most(row.wrong, row.answered)
+    assert [row[:4] for row in risks(np.full(5, 0.9), np.ones(5, bool))] == [(0.9, 5, 5, 0)]
+
+
+@pytest.mark.parametrize("right", [np.ones(1, bool), np.ones(3, int), np.ones((3, 1), bool)])
+def test_what_is_right_must_fit_the_answers(right):
+    with pytest.raises(DataError, match=r"for 3 answers; wants bool, one for each"):
+        risks([0.5, 0.6, 0.7], right)
+
+
+def test_mistakes_that_gather_in_few_people_count_as_fewer_digits():
+    people, wrong = np.repeat(np.arange(30), 100), np.zeros(3000, bool)
+    wrong[::100] = True  # one of each
+    assert design_effect(wrong, people) == 1
+    wrong = people == 7  # all of one
+    assert design_effect(wrong, people) == pytest.approx(100, rel=0.05)
+    assert design_effect(np.zeros(3000, bool), people) == 1 and design_effect(wrong, np.zeros(3000, int)) == 1
+    confidence = np.random.default_rng(0).random(3000)
+    spread, gathered = (risks(confidence, ~wrong, who)[-1] for who in (None, people))
+    assert spread[:4] == gathered[:4] and gathered.bound > spread.bound + 0.02
+
+
+def strangers(people, digits, rng):
+    """Return confidence, which answers are right, and who wrote: some people are misread much more than others."""
+    who = np.repeat(np.arange(people), digits)
+    confidence = 1 - rng.random(people * digits) ** 5
+    clumsy = rng.gamma(0.5, 2, people)[who]
+    return confidence, rng.random(len(who)) > np.minimum(0.3 * clumsy * (1 - confidence), 1), who
 
 
 def test_a_promise_holds_for_19_of_20_sets_of_strangers():
-    """Thresholds chosen on some digits, tested on very many others of the same kind."""
-
-    def strangers(count, rng):
-        confidence = 1 - rng.random(count) ** 5
-        return confidence, rng.random(count) > 0.5 * (1 - confidence)
-
-    many = strangers(400_000, np.random.default_rng(0))
-    broken = 0
-    for seed in range(1, 101):
-        row = threshold_for(risks(*strangers(4000, np.random.default_rng(seed))), 0.02)
-        assert row is not None
-        sure = many[0] >= row.threshold
-        broken += (sure & ~many[1]).sum() / sure.sum() > 0.02
-    assert broken <= 10  # 5 are expected at most
+    """Thresholds chosen on thirty people, tested on very many others; without a bound or without people they fail."""
+    many, right, _ = strangers(3000, 250, np.random.default_rng(0))
+    broken = dict.fromkeys(("bounded", "digits alone", "not bounded"), 0)
+    for seed in range(1, 201):
+        confidence, correct, who = strangers(30, 250, np.random.default_rng(seed))
+        rows = {"bounded": risks(confidence, correct, who), "digits alone": risks(confidence, correct)}
+        rows["not bounded"] = [row._replace(bound=row.wrong / row.answered) for row in rows["bounded"]]
+        for name, table in rows.items():
+            row = threshold_for(table, 0.03)
+            if row is not None:
+                sure = many >= row.threshold
+                broken[name] += (sure & ~right).sum() / sure.sum() > 0.03
+    assert broken["bounded"] <= 20 < broken["digits alone"] < broken["not bounded"], broken  # 10 are expected at most
 
 
 def test_no_row_is_chosen_beyond_the_first_that_fails():
-    rows = [Risk(0.9, 1000, 600, 0), Risk(0.8, 1000, 800, 30), Risk(0.5, 100_000, 90_000, 0)]
+    rows = [Risk(0.9, 1000, 600, 0, 0.005), Risk(0.8, 1000, 800, 30, 0.05), Risk(0.5, 100_000, 90_000, 0, 0.001)]
     assert threshold_for(rows, 0.01) == rows[0] and threshold_for(rows, 0.001) is None

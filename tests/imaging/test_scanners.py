@@ -44,7 +44,7 @@ def _proportion(image):
 @pytest.mark.parametrize("smooth", [True, False])
 @pytest.mark.parametrize(("old", "new"), [(20, 8), (8, 20), (16, 16), (5, 32)])
 def test_resizing_keeps_the_mean_and_an_even_grey(old, new, smooth):
-    weights = scanners.weights(old, new, smooth)
+    weights = scanners.resampling(old, new, smooth)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     if not (smooth and new > old):
         np.testing.assert_allclose(weights.sum(axis=0) * old / new, 1)  # each old pixel counts alike

@@ -4,28 +4,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import draw_digits
 
 import numcnn
 from numcnn import ConfigError
 from numcnn.evaluation.calibration import risks
-from numcnn.nn.answers import STRANGERS, answers, least_probability
+from numcnn.nn.answers import answers, least_probability
 
 PROBABILITIES = np.array([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2], [0.0, 0.0, 1.0]])
 
 
-def info(n=20_000, wrong=60, seed=0):
+def info(n=20_000, wrong=60, least=0.6, seed=0):
     """Return an ``info`` whose uncertain answers are wrong now and then."""
     rng = np.random.default_rng(seed)
     confidence = np.sort(1 - rng.random(n) ** 6)
     right = np.ones(n, bool)
     right[rng.choice(n // 20, wrong, replace=False)] = False  # among the 5% that are least certain
-    return {"refuse_below": 0.6, "reliability": {STRANGERS: [list(row) for row in risks(confidence, right)]}}
+    return {"refuse_below": least, "risks": [list(row) for row in risks(confidence, right)]}
 
 
 def test_an_answer_is_sure_from_the_threshold_on():
     first, second, third = answers(PROBABILITIES, 0.7)
-    assert (first.label, first.sure, first.text) == (1, True, "1") and first.probability == pytest.approx(0.7)
-    assert (second.label, second.sure, second.text) == (0, False, "?")
+    assert (first.label, first.sure) == (1, True) and first.probability == pytest.approx(0.7)
+    assert (second.label, second.sure) == (0, False)
     assert third.sure and third.probabilities.tolist() == [0, 0, 1]
     assert all(answer.sure for answer in answers(PROBABILITIES, 0.0))
 
@@ -35,17 +36,21 @@ def test_without_a_share_the_files_own_threshold_counts():
 
 
 def test_fewer_wrong_answers_need_a_higher_threshold():
-    thresholds = [least_probability(info(), at_most) for at_most in (0.01, 0.003, 0.001)]
+    thresholds = [least_probability(info(least=0.0), at_most) for at_most in (0.01, 0.003, 0.001)]
     assert thresholds == sorted(thresholds) and thresholds[0] < thresholds[-1] < 1
+
+
+def test_a_loose_share_does_not_lower_the_files_own_threshold():
+    assert least_probability(info(least=0.95), 0.5) == 0.95 and least_probability(info(least=0.0), 0.5) < 0.95
 
 
 @pytest.mark.parametrize(
     ("given", "at_most", "text"),
     [
-        ({}, 0.01, "needs weights that numcnn calibrate has measured on strangers"),
+        ({}, 0.01, "needs weights with figures of strangers' digits, and these have none: use the shipped ones"),
         (info(), 0, "`at_most` is 0; wants a share of wrong answers between 0 and 1"),
         (info(), 1.5, "`at_most` is 1.5; wants a share"),
-        (info(n=500, wrong=20), 0.0001, r"nothing below \d\.\d+% could be shown for these weights"),
+        (info(n=500, wrong=20), 0.0001, "with 500 digits no less than 1.191% can be shown"),
     ],
 )
 def test_shares_that_make_no_sense_or_can_not_be_shown(given, at_most, text):
@@ -62,3 +67,12 @@ def test_a_network_reads_pictures_and_paths():
     assert not network.read(sample)[0].sure
     network.info = info()
     assert network.read([np.zeros((28, 28), np.uint8)] * 2, at_most=0.001)[1].probabilities.shape == (10,)
+
+
+def test_thresholds_do_not_outlive_the_weights_they_were_measured_for():
+    images, labels = draw_digits(200, 12)
+    network = numcnn.load("canonical", backend="reference")
+    for change in (lambda: network.fit(images[:20], labels[:20], epochs=1), lambda: network.calibrate(images, labels)):
+        network.info |= info()
+        change()
+        assert least_probability(network.info) == 0 and "risks" not in network.info

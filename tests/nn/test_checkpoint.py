@@ -189,6 +189,8 @@ def test_a_missing_file_a_folder_and_an_unknown_name(tmp_path, monkeypatch):
 def test_weights_that_were_shipped_once_say_what_replaced_them(old, new):
     with pytest.raises(CheckpointError, match=f"the weights {old} are no longer shipped; use {new} instead"):
         numcnn.load(old)
+    with pytest.raises(CheckpointError, match=f"the weights {old} are no longer shipped"):
+        numcnn.load(f"{old}.npz")
     assert numcnn.load(new).info["model"]
 
 

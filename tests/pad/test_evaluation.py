@@ -23,9 +23,7 @@ def people():
 
 @pytest.fixture
 def network():
-    network = numcnn.load("canonical", backend="reference")
-    network.info["refuse_below"] = 0.6
-    return network
+    return numcnn.load("canonical", backend="reference")
 
 
 def test_strokes_go_through_the_canvas_one_by_one(people):
@@ -45,20 +43,20 @@ def test_digits_in_rows_count_when_they_are_separated_and_read(people, network):
     assert again == total and of_zeros < 0.3 * total
 
 
-def test_what_is_refused_hangs_on_the_networks_own_threshold(people, network):
+def test_what_is_refused_hangs_on_the_threshold(people, network):
     pictures = evaluation.prepared(people)
-    network.info["refuse_below"] = 0.0
-    assert set(evaluation.refusals(network, pictures, 20).values()) == {0.0}
-    network.info["refuse_below"] = 1.0 + 1e-9
-    assert set(evaluation.refusals(network, pictures, 20).values()) == {1.0}
-    network.info["refuse_below"] = float(np.median(network.predict_proba(pictures).max(axis=1)))
-    assert evaluation.refusals(network, pictures, 20)["digits"] == pytest.approx(0.5, abs=0.1)
+    assert set(evaluation.refusals(network, pictures, 20, 0.0).values()) == {0.0}
+    assert set(evaluation.refusals(network, pictures, 20, 1.0 + 1e-9).values()) == {1.0}
+    middle = float(np.median(network.predict_proba(pictures).max(axis=1)))
+    assert evaluation.refusals(network, pictures, 20, middle)["digits"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_report_fits_80_columns(people, network):
     images, labels = (some[:10] for some in draw_digits(600, 11))
     network.backend = BACKEND
-    found = evaluation.measure(network, people, images, labels, who="generated hands", row_count=5, no_digits=20)
+    found = evaluation.measure(
+        network, people, (images, labels), who="generated hands", least=0.6, row_count=5, no_digits=20
+    )
     assert found["people"] == 2 and found["alone"]["n"] == len(people) and found["alone"]["accuracy"] > 0.8
     text = evaluation.to_text(found)
     assert max(map(len, text.splitlines())) <= 80
@@ -66,12 +64,17 @@ def test_the_report_fits_80_columns(people, network):
         assert words in text, words
 
 
-@pytest.mark.parametrize(("dataset", "first", "count"), [("mnist", 1, 30), ("everyone-1", 2, 6), ("everyone", 26, 5)])
+@pytest.mark.parametrize(
+    ("dataset", "first", "count"),
+    [("mnist", 1, 30), ("everyone-1", 2, 6), ("everyone", 26, 5), ("pad-1", 2, 6), ("pad", 26, 5)],
+)
 def test_no_writer_is_measured_that_the_network_learned_from(network, dataset, first, count):
     network.info["dataset"] = dataset
     writers, who = evaluation.people_for(network)
     assert writers[0] == first and len(writers) == count
-    assert who == ("people who only set its threshold" if dataset == "everyone" else "people it did not learn from")
+    assert who == (
+        "people who only set its threshold" if dataset in ("everyone", "pad") else "people it did not learn from"
+    )
 
 
 @pytest.mark.parametrize("options", [[], ["--pad"], ["--corruptions"]])
