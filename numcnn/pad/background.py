@@ -133,6 +133,8 @@ class BackgroundTasks:
         except NumcnnError as error:
             self._finished.append(TaskResult(str(error), "bad"))
             return None
+        if self.shipped and network.info.get("dataset_sha256") != self.shipped.info.get("dataset_sha256"):
+            self._finished.append(TaskResult("your weights come from an earlier network; T learns anew, B compares"))
         self.note, self._personal = PERSONAL, True
         return network
 

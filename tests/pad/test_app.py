@@ -669,6 +669,9 @@ def test_b_goes_from_the_shipped_weights_to_one_s_own_and_back(open_pad, home):
         press(pad, pygame.K_b)
         settle(pad)
     store.restore()
+    shipped.info["dataset_sha256"] = "of what a newer network learned from"
+    tasks = BackgroundTasks(shipped=shipped)
+    assert "come from an earlier network" in words(open_pad(network=tasks.own_network() or shipped, tasks=tasks))
     store.personal_weights().write_bytes(b"not weights")
     tasks = BackgroundTasks(shipped=shipped)
     assert tasks.own_network() is None
