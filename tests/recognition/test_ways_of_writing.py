@@ -1,4 +1,7 @@
-"""The shipped network reads the ways of writing that networks misread most: drawings made for this, by hand."""
+"""The shipped network reads the ways of writing that networks misread most: drawings made for this, by hand.
+
+The generator writes in such ways too, so this shows that they have been learned; it is no measure of strangers.
+"""
 
 import json
 from pathlib import Path
