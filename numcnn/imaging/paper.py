@@ -7,8 +7,9 @@ the paper it disappears, however hard its edge is.  Light ink on a dark ground i
 
 from __future__ import annotations
 
+import io
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,10 @@ from numcnn.imaging.preprocess import (
 )
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+ORIENTATION = 274  # the EXIF mark of how the camera was held; from 5 on, width and height change places
 DARKEST = 40  # of 255: a darker ground counts as this dark, so that its noise is not blown up
 COLOURLESS = 12  # of 255: a picture whose channels differ less, but for one pixel in 200, is read as grey
 NOISE_REACH = 5  # sigmas of the paper's noise that ink must exceed
@@ -47,25 +52,28 @@ class Ink(NamedTuple):
     paper: Bytes
 
 
-def load_colours(picture: Picture) -> tuple[Bytes, tuple[int, int], int]:
-    """Return a picture's colours, upright -> uint8 (H,W), or (H,W,3) if it has colours; its size; by what it shrank.
+def load_colours(picture: Picture | bytes) -> tuple[Bytes, tuple[int, int]]:
+    """Return a picture's colours, upright -> uint8 (H,W), or (H,W,3) if it has colours; and its size, (width, height).
 
-    picture: as ``preprocess.prepare`` takes it.  The size is (width, height) before sides over 2048 are averaged down
-    by a whole number, the third result.  Raises as ``preprocess.prepare`` does.
+    picture: as ``preprocess.prepare`` takes it, or the bytes of a file.  Sides over 2048 pixels are averaged down by a
+    whole number; the size is that before.  Raises as ``preprocess.prepare`` does.
     """
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
+    if isinstance(picture, (bytes, bytearray)):
+        with reading("picture"), Image.open(io.BytesIO(picture), formats=FORMATS) as image:
+            return _colours_of_image(image, "picture", draft=True)
     if isinstance(picture, (str, os.PathLike)):
         check_file(picture)
         with reading(str(picture)), Image.open(picture, formats=FORMATS) as image:
-            return _colours_of_image(image, str(picture))
+            return _colours_of_image(image, str(picture), draft=True)
     if is_pil_image(picture):
         with reading("picture"):
             return _colours_of_image(picture, "picture")
     return _colours_of_array(np.asarray(picture))
 
 
-def _colours_of_array(picture: AnyArray) -> tuple[Bytes, tuple[int, int], int]:
+def _colours_of_array(picture: AnyArray) -> tuple[Bytes, tuple[int, int]]:
     if picture.ndim == 3 and picture.shape[2] in (1, 3, 4) and picture.size:
         H, W, channels = picture.shape
         values = np.rint(as_grey(picture.reshape(H, -1))).astype(np.uint8).reshape(H, W, channels)
@@ -79,31 +87,33 @@ def _colours_of_array(picture: AnyArray) -> tuple[Bytes, tuple[int, int], int]:
     return _colours_of_image(Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values), "picture")
 
 
-def _colours_of_image(image: object, name: str) -> tuple[Bytes, tuple[int, int], int]:
+def _colours_of_image(image: Image.Image, name: str, *, draft: bool = False) -> tuple[Bytes, tuple[int, int]]:
+    """Return colours and size of an image.  draft: the image may be decoded at a smaller size, as JPEG can."""
     from PIL import Image, ImageOps  # noqa: PLC0415  (loads slowly)
 
-    assert isinstance(image, Image.Image)
     check_size(name, image.size)
+    width, height = image.size
+    factor = -(-max(image.size) // WORKING_SIDE)
+    if draft and factor > 1:
+        image.draft(None, (-(-width // factor), -(-height // factor)))
+        factor = -(-max(image.size) // WORKING_SIDE)
+    turned = image.getexif().get(ORIENTATION, 1) > 4
     image = ImageOps.exif_transpose(image)
-    size = image.size
     if image.mode.startswith(("I", "F")):
-        grey = np.rint(255 * np.asarray(deep_grey(np.asarray(image)))).astype(np.uint8)
-        image = Image.fromarray(grey)
+        image = Image.fromarray(np.rint(255 * np.asarray(deep_grey(np.asarray(image)))).astype(np.uint8))
     elif image.has_transparency_data:
         image = _on_paper(image.convert("RGBA"))
     elif image.mode != "L":
-        image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
-    factor = -(-max(size) // WORKING_SIDE)
+        image = image.convert("L" if image.mode == "1" else "RGB")
     if factor > 1:
         image = image.reduce(factor)
-    return without_grey_channels(np.asarray(image)), size, factor
+    return without_grey_channels(np.asarray(image)), (height, width) if turned else (width, height)
 
 
-def _on_paper(image: object) -> object:
+def _on_paper(image: Image.Image) -> Image.Image:
     """Lay a transparent image on white, or on black if white would hide everything."""
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
-    assert isinstance(image, Image.Image)
     on_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if np.asarray(on_white).min() > 255 - MIN_CONTRAST:
         return Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert("RGB")

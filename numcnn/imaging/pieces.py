@@ -86,7 +86,7 @@ def _join(rows: Ints, starts: Ints, stops: Ints, width: int) -> Ints:
     """Return a number for each run, equal for runs that are connected."""
     stride = width + 2
     begins, ends = rows * stride + starts, rows * stride + stops
-    # Runs of the row above that touch, corners included: they end at our start or later, and begin at our end or before.
+    # Runs of the row above that touch, corners included: they end at our start or later and begin by our end.
     low = np.searchsorted(ends, begins - stride, side="left")
     high = np.searchsorted(begins, ends - stride, side="right")
     counts = np.maximum(high - low, 0)

@@ -13,12 +13,14 @@ once, of parts and of letters.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from numcnn.errors import DataError
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.preprocess import area_average, centre_in_28, drop_paper, square_crop
+from numcnn.imaging.preprocess import area_average, centre_in_28, drop_paper, prepare, square_crop
 from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Floats, Ints
 
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, the last two just outside
@@ -70,12 +72,14 @@ class Part(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """What may be a digit: its box, what the network sees of it and what it says; its line of text."""
+    """What may be a digit: its box, what the network sees of it and what it says; its line of text; whether
+    what stands around it makes it doubtful."""
 
     box: Box
     image: Bytes
     probabilities: Floats
     line: int
+    doubtful: bool = False
 
     @property
     def probability(self) -> float:
@@ -185,43 +189,79 @@ def portraits(sheet: Sheet, parts: Sequence[Part]) -> Bytes:
 # 2. Rules
 
 
-def take_rules_out(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: float) -> tuple[list[Part], bool]:
-    """Take frames and rules out of the parts that seem to hold some.  highest (N,): how likely each is a digit.
+def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: float) -> tuple[list[Part], Floats]:
+    """Take frames and rules out of the parts that hold some; what goes is erased from the sheet.
 
-    Return the parts, and whether any changed.  What goes is erased from the sheet.
+    Return the parts, and how likely each is a digit.  A frame, or a part much larger than a digit, loses its rules; of
+    an unsure part rules go only if that leaves one sure digit.
     """
+    highest = _highest(sheet, parts, judge)
     height = typical_height(parts, highest, sure_from)
     kept: list[Part] = []
-    changed = False
-    for part, probability in zip(parts, highest, strict=True):
-        framed = is_frame(part.mask)
-        large = part.side >= MANY_HEIGHTS * height
-        if part.side < 16 or not (framed or large or probability < sure_from):
+    likely: list[float] = []
+    for part, probability in zip(parts, highest.tolist(), strict=True):
+        large = is_frame(part.mask) or part.side >= MANY_HEIGHTS * height
+        inside = _rules_out(part) if large or probability < sure_from else None
+        if inside is None:
             kept.append(part)
+            likely.append(probability)
             continue
-        rest = rules.without_rules(
-            part.mask,
-            min(LONGEST_RULE, round(RULE_PART * part.width)) if part.width >= 16 else 10**6,
-            min(LONGEST_RULE, round(RULE_PART * part.height)) if part.height >= 16 else 10**6,
-        )
-        left, top, right, bottom = part.box
-        gone = part.mask & ~rest
-        if not (framed or large) and rest.sum() < 0.5 * part.mask.sum():
-            kept.append(part)  # a digit of straight strokes
-            continue
-        if not gone.any():
+        rest, pieces_left = inside
+        before = _erase(sheet, part, part.mask & ~rest)
+        chances = _highest(sheet, pieces_left, judge).tolist()
+        if not large and not _leaves_a_digit(part, pieces_left, chances, sure_from):
+            _restore(sheet, part, before)
             kept.append(part)
+            likely.append(probability)
             continue
-        changed = True
-        sheet.strength[top:bottom, left:right][gone] = 0
-        sheet.clear[top:bottom, left:right][gone] = False
-        inside = pieces.find_pieces(rest)
-        for k in range(len(inside)):
-            one = part_of(inside, [k])
-            if one.side >= LEAST_SIDE and one.side > 0.08 * part.side:
-                x, y = one.box[0] + left, one.box[1] + top
-                kept.append(Part((x, y, x + one.width, y + one.height), one.mask))
-    return kept, changed
+        kept += pieces_left
+        likely += chances
+    return kept, np.array(likely, np.float32)
+
+
+def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:
+    """Return what is left of a part without rules, and its pieces; None if it holds none."""
+    if part.side < 16:
+        return None
+    level, upright = (
+        min(LONGEST_RULE, round(RULE_PART * side)) if side >= 16 else part.mask.size + 1
+        for side in (part.width, part.height)
+    )
+    rest = rules.without_rules(part.mask, level, upright)
+    if rest.sum() == part.mask.sum():
+        return None
+    found = pieces.find_pieces(rest)
+    ones = [part_of(found, [k]) for k in range(len(found))]
+    left, top, _, _ = part.box
+    return rest, [
+        Part((one.box[0] + left, one.box[1] + top, one.box[2] + left, one.box[3] + top), one.mask)
+        for one in ones
+        if one.side >= LEAST_SIDE
+    ]
+
+
+def _erase(sheet: Sheet, part: Part, gone: Bools) -> tuple[Bytes, Bools]:
+    """Erase some pixels of a part from the sheet; return what was in its box."""
+    left, top, right, bottom = part.box
+    before = sheet.strength[top:bottom, left:right].copy(), sheet.clear[top:bottom, left:right].copy()
+    sheet.strength[top:bottom, left:right][gone] = 0
+    sheet.clear[top:bottom, left:right][gone] = False
+    return before
+
+
+def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools]) -> None:
+    left, top, right, bottom = part.box
+    sheet.strength[top:bottom, left:right], sheet.clear[top:bottom, left:right] = before
+
+
+def _leaves_a_digit(part: Part, left: list[Part], chances: list[float], sure_from: float) -> bool:
+    """Return whether without rules one sure digit is left of a part, shorter than the part along one side."""
+    if not left:
+        return False
+    k = int(np.argmax([one.mask.sum() for one in left]))
+    whole = left[k].mask.sum() > 0.85 * sum(one.mask.sum() for one in left)
+    shorter = left[k].width < 0.87 * part.width or left[k].height < 0.87 * part.height
+    return bool(whole and shorter and chances[k] >= sure_from and left[k].side > 0.4 * part.side)
 
 
 def is_frame(mask: Bools) -> bool:
@@ -256,12 +296,21 @@ def typical_height(parts: Sequence[Part], highest: Floats, sure_from: float) -> 
 SLANTS = (0.0, 0.25, -0.15)  # columns to the left per row down, of a cut
 MOST_CUTS = 8
 CUT_COST = 0.25  # of log probability, for every cut
+ONE_COST = 0.5  # of log probability, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
+TOUCHING_WIDTH, ALONE_WIDTH = 0.65, 0.85  # heights: narrower parts aren't cut, beside sure digits and without
+LEAST_CUT, LEAST_ALONE = 0.6, 0.9  # the least probability of each digit cut out, beside sure digits and without
 
 
-def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: float) -> list[Part]:
-    """Cut a part into digits if that is likelier than one digit of probability ``whole``; else return it alone."""
+def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: float, alone: bool) -> list[Part]:
+    """Cut a part into digits if that is likelier than one digit of probability ``whole``; else return it alone.
+
+    alone: there are no sure digits beside it, so that it may as well be a letter.
+    """
     best, chosen = float(np.log(max(whole, 1e-6))), [part]
+    if part.width < (ALONE_WIDTH if alone else TOUCHING_WIDTH) * part.height:
+        return chosen
+    least = LEAST_ALONE if alone else LEAST_CUT
     options: list[tuple[float, list[int]]] = [(slant, _cuts(part, slant)) for slant in SLANTS]
     segments: list[Part | None] = []
     places: list[tuple[int, int, int]] = []
@@ -275,8 +324,11 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: float) -> list[Part
     if not usable:
         return chosen
     images = portraits(sheet, [segment for segment in segments if segment is not None])
-    found = dict(zip(usable, judge(images).max(axis=1).tolist(), strict=True))
-    score = {places[k]: (float(np.log(found[k])), segments[k]) for k in usable if found[k] > 0.6}
+    probabilities = judge(images)
+    costs = ONE_COST * (1 + alone) * (probabilities.argmax(axis=1) == 1)
+    values = dict(zip(usable, (np.log(probabilities.max(axis=1)) - costs).tolist(), strict=True))
+    likely = dict(zip(usable, probabilities.max(axis=1).tolist(), strict=True))
+    score = {places[k]: (values[k], segments[k]) for k in usable if likely[k] >= least}
     for s, (_, cuts) in enumerate(options):
         total, way = _best_way(len(cuts), {(i, j): value for (t, i, j), (value, _) in score.items() if t == s})
         if way and total > best:
@@ -439,7 +491,7 @@ def _widest_gap(boxes: Ints) -> float:
 def _join_cost(some: list[Part], line_height: float) -> float:
     """Return what joining these parts costs: more for parts side by side than for parts above each other."""
     cost = 0.0
-    for before, after in zip(some, some[1:], strict=False):
+    for before, after in pairwise(some):
         beside = max(0, after.box[0] - before.box[2], before.box[0] - after.box[2])
         cost += JOIN_COST + GAP_COST * beside / line_height
     return cost
@@ -451,10 +503,7 @@ def _join_cost(some: list[Part], line_height: float) -> float:
 def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     """Find what may be digits on a sheet, in reading order."""
     parts = parts_of(sheet)
-    highest = _highest(sheet, parts, judge)
-    parts, changed = take_rules_out(sheet, parts, highest, sure_from)
-    if changed:
-        highest = _highest(sheet, parts, judge)
+    parts, highest = take_rules_out(sheet, parts, judge, sure_from)
     parts, highest = _without_edges(sheet, parts, highest, sure_from)
     if not parts:
         return []
@@ -469,9 +518,10 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     _attach(parts, rest, members, heights)
     for number, line in enumerate(members):
         own: list[Part] = []
+        alone = not any(highest[k] >= sure_from for k in line)
         for k in sorted(line, key=lambda k: parts[k].box[0] + parts[k].box[2]):
             unsure = highest[k] < sure_from and parts[k].height >= 0.45 * heights[number]
-            own += cut_apart(sheet, parts[k], judge, float(highest[k])) if unsure else [parts[k]]
+            own += cut_apart(sheet, parts[k], judge, float(highest[k]), alone) if unsure else [parts[k]]
         digits = [joined([own[k] for k in run]) for run in join(sheet, own, heights[number], judge)]
         images = portraits(sheet, digits)
         probabilities = judge(images)
@@ -505,43 +555,71 @@ def _attach(parts: list[Part], rest: set[int], members: list[list[int]], heights
             members[owner].append(k)
 
 
-def _without_edges(
-    sheet: Sheet, parts: list[Part], highest: Floats, sure_from: float
-) -> tuple[list[Part], Floats]:
-    """Drop rules, and what the picture's edge cuts: bars, the remains of neighbours, corners of shadows."""
+def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: float) -> tuple[list[Part], Floats]:
+    """Drop rules, and what the picture's edge cuts: bars, the remains of neighbours, corners of shadows.
+
+    A picture cropped to its digits touches them on all four sides: then nothing is cut.
+    """
     H, W = sheet.clear.shape
-    touching = [part.box[0] <= 0 or part.box[1] <= 0 or part.box[2] >= W or part.box[3] >= H for part in parts]
-    inner = [k for k, touches in enumerate(touching) if not touches]
-    some = inner or list(range(len(parts)))
-    height = typical_height([parts[k] for k in some], highest[some], sure_from)
+    touched = np.array([(p.box[0] <= 0, p.box[1] <= 0, p.box[2] >= W, p.box[3] >= H) for p in parts]).reshape(-1, 4)
+    bars = np.array([_is_bar(part, sides) for part, sides in zip(parts, touched, strict=True)], bool)
+    sure = highest >= sure_from
+    tight = bool(touched[~bars].any(axis=0).all()) if len(parts) else False
+    inner = sure & ~touched.any(axis=1)
+    height = typical_height(parts, np.where(bars, 0, highest), sure_from)
     kept = []
     for k, part in enumerate(parts):
-        ink = float(part.mask.sum()) / part.side  # mean thickness
-        rule = part.side > MANY_HEIGHTS * height and part.side > 10 * ink
-        spans = part.side >= 0.95 * max(H, W) and part.side > 20 * ink and len(parts) > 1
-        cut = touching[k] and inner and not (highest[k] >= sure_from and 0.7 <= part.height / height <= 1.5)
-        if not (rule or spans or cut or is_frame(part.mask)):
+        thickness = float(part.mask.sum()) / part.side
+        rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness
+        spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
+        beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
+        whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside
+        cut = touched[k].any() and not (tight or whole) and len(parts) > 1
+        bar = bars[k] and not bars.all()
+        if not (rule or spans or cut or bar or is_frame(part.mask)):
             kept.append(k)
     return [parts[k] for k in kept], highest[kept]
+
+
+def _is_bar(part: Part, touched: Bools) -> bool:
+    """Return whether a part lies along an edge of the picture.  touched (4,): left, top, right, bottom."""
+    mask = part.mask
+    contact = (mask[:, 0].sum(), mask[0].sum(), mask[:, -1].sum(), mask[-1].sum())
+    lengths = (part.height, part.width, part.height, part.width)
+    return any(
+        touches and along >= 0.6 * length and length >= 0.8 * part.side
+        for touches, along, length in zip(touched, contact, lengths, strict=True)
+    )
+
+
+# Both polarities
+
+AROUND = 0.12  # heights: how far around a digit its ground must be clear ...
+CLEAR_GROUND = 0.8  # ... this much of it, if it stands on a patch of the other polarity
+FEW_SURE = 0.4  # a picture with fewer sure digits among what looks like some shows something else
+SMALL = 40  # pixels: a picture this small may be one digit that fills it
+SCATTERED = 8  # as many unsure spots are texture, if none beside them is sure
 
 
 def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], dict[str, AnyArray]]:
     """Find what may be digits in a picture, in reading order, and the steps on the way: name -> picture.
 
     colours: uint8 (H,W) or (H,W,3).  judge: pictures (N,28,28) -> probabilities (N,10).  sure_from: the probability of
-    a sure answer.  Dark ink is tried first if more than half of the picture is light.
+    a sure answer.  The polarity of the majority, dark ink if most of the picture is light, is tried first.
     """
     grey = paper.grey_of_colours(colours)
     low, high = np.quantile(grey[:: max(1, len(grey) // 300)], [0.02, 0.98])
-    light_first = bool(np.median(grey) < (low + high) / 2)
-    first = lay_out(colours, light_first)
-    spots = find_on(first, judge, sure_from)
-    sheet = first
-    if not spots or min(spot.probability for spot in spots) < sure_from:
-        second = lay_out(colours, not light_first)
-        others = find_on(second, judge, sure_from)
+    light = bool(np.median(grey) < (low + high) / 2)
+    sheet = lay_out(colours, light)
+    spots = find_on(sheet, judge, sure_from)
+    if not spots or min(spot.probability for spot in spots) < sure_from or _has_patches(sheet):
+        other = lay_out(colours, not light)
+        others = find_on(other, judge, sure_from)
         if _evidence(others) > _evidence(spots):
-            sheet, spots = second, others
+            sheet, other, spots, others = other, sheet, others, spots
+        spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, other, sure_from)])
+    if max(colours.shape[:2]) <= SMALL:
+        spots = _or_whole(spots, colours, judge)
     steps: dict[str, AnyArray] = {
         "original": colours,
         "paper": sheet.ink.paper,
@@ -549,9 +627,71 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
         "ink": 255 * sheet.clear.astype(np.uint8),
         "pieces": pieces.as_picture(sheet.pieces),
     }
-    return spots, steps
+    return without_doubts(spots, sure_from), steps
+
+
+def whole_picture(colours: Bytes, judge: Judge) -> Spot:
+    """Return the whole picture as one digit, as `preprocess.prepare` makes it.  Raises DataError if it is blank."""
+    image = prepare(np.rint(paper.grey_of_colours(colours)).astype(np.uint8))
+    return Spot((0, 0, colours.shape[1], colours.shape[0]), image, judge(image[None])[0], 0)
+
+
+def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge) -> list[Spot]:
+    """Return the spots, or the whole picture as one digit if that is likelier than the likeliest of them."""
+    try:
+        whole = whole_picture(colours, judge)
+    except DataError:
+        return spots
+    return spots if spots and max(spot.probability for spot in spots) >= whole.probability else [whole]
+
+
+def only_one(spots: list[Spot], colours: Bytes, judge: Judge) -> Spot:
+    """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank."""
+    if not spots:
+        return whole_picture(colours, judge)
+    return max(spots, key=lambda spot: spot.probability * spot.height)._replace(line=0, doubtful=False)
 
 
 def _evidence(spots: list[Spot]) -> float:
     """Return how much speaks for these digits: likely ones count, and large ones more than small ones."""
     return sum((spot.probability - 0.5) * spot.height for spot in spots)
+
+
+def _has_patches(sheet: Sheet) -> bool:
+    """Return whether the picture has dark and light regions, each more than 5% of it: digits may stand on both."""
+    some = sheet.ink.paper[:: max(1, len(sheet.ink.paper) // 100), :: max(1, sheet.ink.paper.shape[1] // 100)]
+    return bool(0.05 < (some < 100).mean() < 0.95)
+
+
+def _stands_apart(spot: Spot, spots: list[Spot], sheet: Sheet, sure_from: float) -> bool:
+    """Return whether a sure digit of the other polarity stands clear, on a patch of its own."""
+    if spot.probability < sure_from or any(_overlap(spot.box, other.box) for other in spots):
+        return False
+    H, W = sheet.clear.shape
+    reach = max(2, round(AROUND * spot.height))
+    left, top = max(0, spot.box[0] - reach), max(0, spot.box[1] - reach)
+    right, bottom = min(W, spot.box[2] + reach), min(H, spot.box[3] + reach)
+    ring = np.ones((bottom - top, right - left), bool)
+    ring[spot.box[1] - top : spot.box[3] - top, spot.box[0] - left : spot.box[2] - left] = False
+    ink = sheet.ink.smooth[top:bottom, left:right] >= sheet.ink.least
+    return bool(ring.any() and 1 - ink[ring].mean() >= CLEAR_GROUND)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def in_order(spots: list[Spot]) -> list[Spot]:
+    """Number the lines of text again, and sort."""
+    lines = text_lines(np.array([spot.box for spot in spots]).reshape(-1, 4))
+    return [spots[k]._replace(line=number) for number, line in enumerate(lines) for k in line]
+
+
+def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
+    """Mark the digits of a picture in which few are sure as doubtful; drop everything if it is texture."""
+    sure = sum(spot.probability >= sure_from for spot in spots)
+    if sure >= FEW_SURE * len(spots):
+        return spots
+    if len(spots) >= SCATTERED:
+        return []
+    return [spot._replace(doubtful=True) for spot in spots]

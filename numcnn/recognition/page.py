@@ -8,7 +8,6 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from numcnn.errors import DataError
 from numcnn.imaging import paper
 from numcnn.imaging.preprocess import Picture
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
@@ -18,6 +17,7 @@ from numcnn.nn.network import Network, load
 from numcnn.recognition import find
 from numcnn.recognition.reading import check_network
 
+LEAST = 0.5  # the probability from which a digit counts as one while digits are looked for, for networks without any
 BATCH = 128  # pictures that the network reads at a time: more would load the compiled kernels
 
 
@@ -81,7 +81,7 @@ def _shipped() -> Network:
 
 
 def read(
-    picture: Picture,
+    picture: Picture | bytes,
     *,
     network: Network | None = None,
     at_most: float | None = None,
@@ -97,25 +97,24 @@ def read(
     """
     network = check_network(_shipped() if network is None else network)
     least = least_probability(network.info, at_most)
-    colours, size, factor = paper.load_colours(picture)
+    colours, size = paper.load_colours(picture)
 
     def judge(images: Bytes) -> Floats:
         parts = [network.predict_proba(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
         return np.concatenate(parts) if parts else np.empty((0, 10), np.float32)
 
     with one_blas_thread:
-        spots, steps = find.find(colours, judge, max(least, 0.5))
-    digits = [_digit(spot, factor, size, least) for spot in spots]
-    if single:
-        if not digits:
-            raise DataError("no digit found")
-        digits = [max(digits, key=lambda digit: digit.probability * digit.box[3])]
+        spots, steps = find.find(colours, judge, max(least, LEAST))
+        if single:
+            spots = [find.only_one(spots, colours, judge)]
+    digits = [_digit(spot, size[0] / colours.shape[1], size, least) for spot in spots]
     return Page(digits, size, steps if explain else None)
 
 
-def _digit(spot: find.Spot, factor: int, size: tuple[int, int], least: float) -> Digit:
+def _digit(spot: find.Spot, factor: float, size: tuple[int, int], least: float) -> Digit:
     """Return a spot as a ``Digit`` in the picture's own pixels."""
     (answer,) = answers(spot.probabilities[None], least)
-    left, top, right, bottom = (factor * edge for edge in spot.box)
+    left, top, right, bottom = (round(factor * edge) for edge in spot.box)
     box = left, top, min(right, size[0]) - left, min(bottom, size[1]) - top
-    return Digit(box, answer.label, answer.probability, answer.sure, spot.line, answer.probabilities, spot.image)
+    sure = answer.sure and not spot.doubtful
+    return Digit(box, answer.label, answer.probability, sure, spot.line, answer.probabilities, spot.image)
