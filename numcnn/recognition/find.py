@@ -20,13 +20,15 @@ import numpy as np
 
 from numcnn.errors import DataError
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.preprocess import area_average, centre_in_28, drop_paper, prepare, square_crop
+from numcnn.imaging.preprocess import area_average, centre_in_28, drop_paper, otsu_threshold, prepare, square_crop
 from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Floats, Ints
 
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, the last two just outside
 Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilities (N,10)
 
 CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rule behind it, or its blurred edge
+HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
+STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
 MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
 LEAST_SIDE = 5  # pixels; smaller pieces are dust
@@ -39,7 +41,10 @@ MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 
 @dataclass(eq=False)
 class Sheet:
-    """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces."""
+    """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces; a stroke's width.
+
+    steps: what is shown of it to explain.
+    """
 
     ink: paper.Ink
     strength: Bytes
@@ -114,12 +119,22 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
 
 
 def clear_ink(ink: paper.Ink) -> Bools:
-    """Return where there is ink, (H,W): each piece of all that is no paper counts from half its own strength on."""
+    """Return where there is ink, (H,W): each piece of all that is no paper counts from half its own strength on.
+
+    Marks much weaker than strong ink beside them are what JPEG and a lens leave around strokes; marks much weaker than
+    the sheet's ink are stains.
+    """
+    beside = paper.running(ink.smooth, HALO, 0, largest=True)
+    beside = paper.running(beside, HALO, 1, largest=True)
     found = pieces.find_pieces(ink.smooth >= ink.least)
-    indices, owners = found.pixels()
-    strengths = ink.smooth.ravel()[indices]
     clear = np.zeros(ink.smooth.size, bool)
-    clear[indices] = strengths >= np.maximum(CLEAR * _peaks(strengths, owners, found.areas), ink.least)[owners]
+    if len(found):
+        indices, owners = found.pixels()
+        strengths = ink.smooth.ravel()[indices]
+        peaks = _peaks(strengths, owners, found.areas)
+        level = float(np.mean(strengths[strengths >= otsu_threshold(strengths.astype(np.float32))]))
+        least = np.maximum(np.maximum(CLEAR * peaks, STAIN * level), ink.least)
+        clear[indices] = strengths >= np.maximum(least[owners], HALO_LEAST * beside.ravel()[indices])
     return clear.reshape(ink.smooth.shape)
 
 
@@ -441,6 +456,9 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 
 # 5. Pieces to digits
 
+SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
+AROUND, CLEAR_GROUND = 0.25, 0.5  # sizes around a part, and how much of that must be paper
+STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
@@ -505,15 +523,17 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     parts = parts_of(sheet)
     parts, highest = take_rules_out(sheet, parts, judge, sure_from)
     parts, highest = _without_edges(sheet, parts, highest, sure_from)
+    clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part)]
+    parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     if not parts:
         return []
     height = typical_height(parts, highest, sure_from)
     boxes = np.array([part.box for part in parts])
     core = [k for k, part in enumerate(parts) if _is_core(part, float(highest[k]), height, sure_from)]
     spots: list[Spot] = []
-    rest = set(range(len(parts))) - set(core)
-    lines = text_lines(boxes[core])
-    members = [[core[k] for k in line] for line in lines]
+    lines = [[core[k] for k in line] for line in text_lines(boxes[core])]
+    members = [line for line in lines if _is_line([parts[k] for k in line], height)]
+    rest = set(range(len(parts))) - {k for line in members for k in line}
     heights = [float(np.median([parts[k].height for k in line])) for line in members]
     _attach(parts, rest, members, heights)
     for number, line in enumerate(members):
@@ -529,15 +549,76 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     return spots
 
 
+def stands_clear(sheet: Sheet, part: Part) -> bool:
+    """Return whether the ground around a part is paper, and not as dark (or light) as the part itself.
+
+    What is left of paper between two strokes is no ink on a ground of ink.
+    """
+    H, W = sheet.clear.shape
+    reach = max(2, round(AROUND * part.side))
+    left, top, right, bottom = part.box
+    outer = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
+    ring = np.ones(sheet.clear[outer].shape, bool)
+    y, x = top - outer[0].start, left - outer[1].start
+    ring[y : y + part.height, x : x + part.width] = False
+    if not ring.any():
+        return True
+    shares = []
+    for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+        own = float(np.median(values[top:bottom, left:right][part.mask]))
+        light = float(np.median(ground[top:bottom, left:right]))
+        shares.append((light - own, float((values[outer][ring] >= (own + light) / 2).mean())))
+    return max(shares)[1] >= CLEAR_GROUND
+
+
+def stacked(
+    sheet: Sheet, parts: list[Part], highest: Floats, judge: Judge, sure_from: float
+) -> tuple[list[Part], Floats]:
+    """Join parts that stand right above each other to one digit if that is likelier: the circles of an 8."""
+    pairs = [
+        (i, j)
+        for i, one in enumerate(parts)
+        for j, other in enumerate(parts)
+        if one.box[1] < other.box[1] and _is_stacked(one, other)
+    ]
+    if not pairs:
+        return parts, highest
+    together = [joined([parts[i], parts[j]]) for i, j in pairs]
+    chances = _highest(sheet, together, judge)
+    gone: set[int] = set()
+    new: list[tuple[Part, float]] = []
+    for k in np.argsort(-chances, kind="stable").tolist():
+        i, j = pairs[k]
+        if chances[k] >= max(sure_from, float(highest[i] * highest[j])) and not {i, j} & gone:
+            gone |= {i, j}
+            new.append((together[k], float(chances[k])))
+    kept = [(part, float(chance)) for k, (part, chance) in enumerate(zip(parts, highest, strict=True)) if k not in gone]
+    return [part for part, _ in kept + new], np.array([chance for _, chance in kept + new], np.float32)
+
+
+def _is_stacked(one: Part, other: Part) -> bool:
+    """Return whether the second part stands right below the first, and both are parts of a digit by size."""
+    shared = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+    gap = other.box[1] - one.box[3]
+    high = max(one.height, other.height)
+    similar = min(one.height, other.height) >= 0.3 * high
+    return similar and shared >= 0.5 * min(one.width, other.width) and -0.3 * high < gap < STACK_GAP * high
+
+
 def _highest(sheet: Sheet, parts: list[Part], judge: Judge) -> Floats:
     return judge(portraits(sheet, parts)).max(axis=1) if parts else np.empty(0, np.float32)
 
 
 def _is_core(part: Part, probability: float, height: float, sure_from: float) -> bool:
     """Return whether a part is large enough to be a digit of its own, or sure to be one."""
-    return part.height >= 0.45 * height or (
+    return part.height >= SMALLER * height or (
         probability >= sure_from and part.height >= 0.25 * height and part.width < 2 * part.height
     )
+
+
+def _is_line(line: list[Part], height: float) -> bool:
+    """Return whether some parts are a line of text: not one much smaller than the digits of the sheet."""
+    return len(line) > 1 or line[0].height >= SMALLER * height
 
 
 def _attach(parts: list[Part], rest: set[int], members: list[list[int]], heights: list[float]) -> None:
@@ -594,8 +675,6 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 
 # Both polarities
 
-AROUND = 0.12  # heights: how far around a digit its ground must be clear ...
-CLEAR_GROUND = 0.8  # ... this much of it, if it stands on a patch of the other polarity
 FEW_SURE = 0.4  # a picture with fewer sure digits among what looks like some shows something else
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
 SCATTERED = 8  # as many unsure spots are texture, if none beside them is sure
@@ -616,13 +695,13 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
         other = lay_out(colours, not light)
         others = find_on(other, judge, sure_from)
         if _evidence(others) > _evidence(spots):
-            sheet, other, spots, others = other, sheet, others, spots
-        spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, other, sure_from)])
+            sheet, spots, others = other, others, spots
+        spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sure_from)])
     if max(colours.shape[:2]) <= SMALL:
         spots = _or_whole(spots, colours, judge)
     steps: dict[str, AnyArray] = {
         "original": colours,
-        "paper": sheet.ink.paper,
+        "paper": sheet.ink.papers[0] if len(sheet.ink.papers) == 1 else np.stack(sheet.ink.papers, axis=2),
         "light divided out": 255 - sheet.ink.strength,
         "ink": 255 * sheet.clear.astype(np.uint8),
         "pieces": pieces.as_picture(sheet.pieces),
@@ -659,22 +738,14 @@ def _evidence(spots: list[Spot]) -> float:
 
 def _has_patches(sheet: Sheet) -> bool:
     """Return whether the picture has dark and light regions, each more than 5% of it: digits may stand on both."""
-    some = sheet.ink.paper[:: max(1, len(sheet.ink.paper) // 100), :: max(1, sheet.ink.paper.shape[1] // 100)]
+    H, W = sheet.clear.shape
+    some = sheet.ink.papers[0][:: max(1, H // 100), :: max(1, W // 100)]
     return bool(0.05 < (some < 100).mean() < 0.95)
 
 
-def _stands_apart(spot: Spot, spots: list[Spot], sheet: Sheet, sure_from: float) -> bool:
-    """Return whether a sure digit of the other polarity stands clear, on a patch of its own."""
-    if spot.probability < sure_from or any(_overlap(spot.box, other.box) for other in spots):
-        return False
-    H, W = sheet.clear.shape
-    reach = max(2, round(AROUND * spot.height))
-    left, top = max(0, spot.box[0] - reach), max(0, spot.box[1] - reach)
-    right, bottom = min(W, spot.box[2] + reach), min(H, spot.box[3] + reach)
-    ring = np.ones((bottom - top, right - left), bool)
-    ring[spot.box[1] - top : spot.box[3] - top, spot.box[0] - left : spot.box[2] - left] = False
-    ink = sheet.ink.smooth[top:bottom, left:right] >= sheet.ink.least
-    return bool(ring.any() and 1 - ink[ring].mean() >= CLEAR_GROUND)
+def _stands_apart(spot: Spot, spots: list[Spot], sure_from: float) -> bool:
+    """Return whether a digit of the other polarity is sure and stands on a patch of its own."""
+    return spot.probability >= sure_from and not any(_overlap(spot.box, other.box) for other in spots)
 
 
 def _overlap(one: Box, other: Box) -> bool:
