@@ -1,0 +1,198 @@
+"""Printed lines out of ink: frames, tables, ruled and squared paper, and the strokes that cross them kept whole.
+
+A rule is a straight line that is longer than strokes are and as thin as a line.  It is looked for along rows and
+columns, turned by up to 6 degrees.  Of its pixels those go where the ink is no thicker, measured across the rule, than
+the rule itself: where a stroke crosses or runs along it, the ink is thicker and stays.
+"""
+
+import math
+
+import numpy as np
+
+from numcnn.imaging.pieces import find_pieces
+from numcnn.kernels.arrays import Bools, Bytes, Float64s, Ints
+
+MOST_TURN = 0.105  # radians, 6 degrees
+REACH = 2  # pixels that a rule may leave its straight line, to either side
+THICKEST = 1 / 7  # of the length that is looked for; a thicker line is a stroke
+THICKER = 1.6  # times a rule's thickness: from here on, something else crosses it
+PAGE_PART, SPAN = 0.3, 0.8  # of a picture's side: how straight, and how long the lines printed across it are at least
+INTERRUPTED, MANY = 0.12, 3  # of a side: also shorter lines that end at an edge are rules where so many are
+THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's other side, or pixels if that is more
+ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
+RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
+LARGE = 600_000  # pixels; rules in larger masks are looked for at half the size or less
+
+
+def find_rules(ink: Bools, length: int, thickest: float = THICKEST) -> Bools:
+    """Return the pixels of level lines at least ``length`` pixels long, without what crosses them.  (H,W) -> (H,W).
+
+    thickest: the most that a rule may be thick, in lengths.
+    """
+    factor = max(1, math.ceil(math.sqrt(ink.size / LARGE)))
+    band = _long_lines(_thicken(_any_of(ink, factor), REACH), max(4, length // factor))
+    return _thin_ink(ink, _enlarged(band, factor, ink.shape), thickest * length)
+
+
+def _ending_at(band: Bools, across: Bools) -> Bools:
+    """Return the lines that end at upright lines on both sides."""
+    found = find_pieces(band)
+    near = 2 * GAP
+    kept: list[int] = []
+    for k, (left, top, right, bottom) in enumerate(found.boxes.tolist()):
+        ends = (
+            across[top:bottom, max(0, left - near) : left + near],
+            across[top:bottom, max(0, right - near) : right + near],
+        )
+        if all(end.any() for end in ends):
+            kept.append(k)
+    return found.mask(kept, (0, 0, band.shape[1], band.shape[0]))
+
+
+def rules_of_the_page(strength: Bytes, least: int) -> Bools:
+    """Return the pixels of level and upright lines that run across all of a picture.  (H,W) uint8 -> (H,W).
+
+    Ink is averaged along the lines first, so that rules as faint as the paper's noise are found too.  least: the
+    strength from which a pixel is ink.
+    """
+    ink = strength >= least
+    level = _page_band(strength, least)
+    upright = _page_band(strength.T, least, level.T).T
+    if upright.any():
+        level |= _page_band(strength, least, upright)
+    H, W = strength.shape
+    gone = level & upright & ink  # where rules cross, both are thick
+    gone |= _thin_ink(ink, level, max(THIN_PIXELS, THIN * H))
+    return gone | _thin_ink(ink.T, upright.T, max(THIN_PIXELS, THIN * W)).T
+
+
+def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bools:
+    """Return where level lines run across a picture: ridges of its ink, averaged along the rows.
+
+    across: where upright lines run; level lines from one of them to another are found too.
+    """
+    W = strength.shape[1]
+    reach = min(ALONG, W // 8)
+    sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.int32)
+    mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)
+    padded = np.pad(mean, ((BESIDE, BESIDE), (0, 0)), mode="edge")
+    ridge = mean - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
+    factor = max(1, math.ceil(math.sqrt(strength.size / LARGE)))
+    small = _thicken(_thicken(_any_of(ridge, factor), REACH).T, max(1, GAP // factor)).T
+    band, many = _spanning(_long_lines(small, max(4, round(PAGE_PART * W / factor))))
+    if many:
+        parts = _long_lines(small, max(4, round(INTERRUPTED * W / factor)))
+        band |= _spanning(parts, 1)[0]
+    if across is not None and across.any():
+        parts = _long_lines(small, max(4, round(INTERRUPTED * W / factor)))
+        band |= _ending_at(parts, _any_of(across, factor))
+    return _enlarged(band, factor, strength.shape)
+
+
+def _enlarged(band: Bools, factor: int, shape: tuple[int, int]) -> Bools:
+    return np.repeat(np.repeat(band, factor, axis=0), factor, axis=1)[: shape[0], : shape[1]]
+
+
+def _thin_ink(ink: Bools, band: Bools, thickest: float) -> Bools:
+    """Return the ink of a band of level rules, without what crosses them: no pixel if it is thicker than a rule."""
+    if not band.any():
+        return np.zeros_like(ink)
+    thickness = runs_across(ink)
+    inside = thickness[band & ink]
+    typical = float(np.median(inside)) if inside.size else 0.0
+    if not 0 < typical <= thickest:
+        return np.zeros_like(ink)
+    return band & ink & (thickness <= THICKER * typical + 1)
+
+
+def _spanning(band: Bools, least_edges: int = 2) -> tuple[Bools, bool]:
+    """Return the lines that end at edges of the picture, or, if many are, nearly as long; and whether there are many."""
+    found = find_pieces(band)
+    if not len(found):
+        return band, False
+    H, W = band.shape
+    left, top, right, bottom = found.boxes.T
+    near = 2 * REACH + 1
+    edges = (left <= near).astype(int) + (top <= near) + (right >= W - near) + (bottom >= H - near)
+    long = right - left >= SPAN * W
+    kept = np.flatnonzero((edges >= least_edges) | (long & (long.sum() >= MANY)))
+    return found.mask(kept.tolist(), (0, 0, W, H)), len(kept) >= MANY
+
+
+def without_rules(ink: Bools, level: int, upright: int, thickest: float = THICKEST) -> Bools:
+    """Return ink without level rules of length ``level`` and upright ones of length ``upright``.  (H,W) -> (H,W)."""
+    ink = ink & ~find_rules(ink, level, thickest)
+    return ink & ~find_rules(ink.T, upright, thickest).T
+
+
+def runs_across(ink: Bools) -> Ints:
+    """Return for each pixel of ink how many pixels of ink lie in one column around it, else 0.  (H,W) -> (H,W)."""
+    padded = np.zeros((ink.shape[1], ink.shape[0] + 2), np.int8)
+    padded[:, 1:-1] = ink.T
+    changes = np.flatnonzero(np.diff(padded, axis=1).ravel())
+    lengths = changes[1::2] - changes[::2]
+    out = np.zeros(ink.shape[::-1], np.int32)
+    out[ink.T] = np.repeat(lengths, lengths)
+    return out.T
+
+
+def _any_of(ink: Bools, factor: int) -> Bools:
+    """Return whether there is ink in each square of ``factor`` x ``factor`` pixels."""
+    if factor == 1:
+        return ink
+    H, W = (-(-side // factor) * factor for side in ink.shape)
+    padded = np.zeros((H, W), bool)
+    padded[: ink.shape[0], : ink.shape[1]] = ink
+    return padded.reshape(H // factor, factor, W // factor, factor).any(axis=(1, 3))
+
+
+def _thicken(ink: Bools, reach: int) -> Bools:
+    """Return the pixels up to ``reach`` above and below ink."""
+    out = ink.copy()
+    for step in range(1, reach + 1):
+        out[step:] |= ink[:-step]
+        out[:-step] |= ink[step:]
+    return out
+
+
+def _angles(length: int) -> Float64s:
+    """Return the slopes at which to look, so that no line leaves the reach over this length."""
+    step = 2 * (REACH + 0.5) / length
+    count = math.ceil(MOST_TURN / step)
+    return np.linspace(-MOST_TURN, MOST_TURN, 2 * count + 1)
+
+
+def _long_lines(ink: Bools, length: int) -> Bools:
+    """Return the pixels on straight, nearly level lines of ink of this length: an opening for each slope."""
+    found = np.zeros_like(ink)
+    if length > ink.shape[1]:
+        return found
+    for slope in _angles(length):
+        start = _along(ink, length, slope, np.logical_and)
+        if start.any():
+            found |= _along(start, length, slope, np.logical_or, -1)
+    return found
+
+
+def _along(ink: Bools, length: int, slope: float, combine: np.ufunc, direction: int = 1) -> Bools:
+    """Combine each pixel with the ``length - 1`` next ones along a line; each step doubles how many."""
+    now, done = ink, 1
+    while 2 * done <= length:
+        now = combine(now, _shift(now, direction * round(slope * done), direction * done))
+        done *= 2
+    if done < length:
+        rest = length - done
+        now = combine(now, _shift(now, direction * round(slope * rest), direction * rest))
+    return now
+
+
+def _shift(ink: Bools, down: int, right: int) -> Bools:
+    """Return the picture whose pixel (y, x) is that of (y + down, x + right); outside there is no ink."""
+    H, W = ink.shape
+    out = np.zeros_like(ink)
+    if abs(down) >= H or abs(right) >= W:
+        return out
+    to_rows, from_rows = slice(max(0, -down), min(H, H - down)), slice(max(0, down), min(H, H + down))
+    to_columns, from_columns = slice(max(0, -right), min(W, W - right)), slice(max(0, right), min(W, W + right))
+    out[to_rows, to_columns] = ink[from_rows, from_columns]
+    return out
