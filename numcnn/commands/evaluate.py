@@ -243,8 +243,6 @@ def _pictures(arguments: argparse.Namespace, network: Network) -> tuple[Dataset,
     for problem in problems:
         say(f"numcnn evaluate: {problem}")
     if problems:
-        say(
-            f"numcnn evaluate: {len(problems):,} of {len(pictures):,} pictures can't be read; they count as nothing below"
-        )
+        say(f"numcnn evaluate: {len(problems):,} of {len(pictures):,} can't be read; they are left out below")
     name = os.path.basename(os.path.abspath(arguments.pictures))
     return Dataset(name, images[:0], labels[:0], images, labels, str(arguments.pictures)), problems

@@ -137,7 +137,8 @@ def _read_all(items: list[Item], sink: Sink, settings: Settings, network: Networ
     if workers is None:
         workers = _processors() if len(left) >= MANY else 1
     pages = failed = 0
-    with _progress(len(items), len(items) - len(left), many and isinstance(sink, AnswerLog)) as (report, step):
+    bar = many and (isinstance(sink, AnswerLog) or not sys.stdout.isatty())
+    with _progress(len(items), len(items) - len(left), bar) as (report, step):
         for outcome in _outcomes(left, settings, network, workers):
             if outcome.lines:
                 sink.add(outcome.lines)
