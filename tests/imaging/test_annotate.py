@@ -35,12 +35,8 @@ def test_an_unsure_digit_looks_different():
 )
 def test_a_label_stays_in_the_picture(box):
     image = annotated(np.full((300, 300), 255, np.uint8), [Label(box, "8", True)])
-    white = np.asarray(image.convert("L"))
-    x, y, w, h = box
-    inside = white.copy()
-    inside[max(0, y) : y + h, max(0, x) : x + w] = 255
-    assert count(image, SURE) > 200
-    assert image.size == (300, 300)
+    assert image.size == (300, 300) and count(image, SURE) > 200
+    assert np.asarray(image).min(axis=2).max() == 255  # its text is on it
 
 
 def test_a_small_picture_is_enlarged_so_that_its_label_can_be_read():
@@ -76,5 +72,5 @@ def test_every_step_is_a_numbered_file_and_on_the_sheet(tmp_path):
     with Image.open(tmp_path / "all" / "01-original.png") as image:
         np.testing.assert_array_equal(np.asarray(image), steps["original"])
     whole = sheet(steps)
-    assert count(whole, (90, 90, 90)) == (6 * 50) * (6 * 40)  # enlarged as far as it fits 320 pixels
+    assert 0 <= count(whole, (90, 90, 90)) - (6 * 50) * (6 * 40) < 100  # enlarged as far as it fits 320 pixels
     assert whole.width == 12 + 4 * 332 and whole.height > 600  # two rows

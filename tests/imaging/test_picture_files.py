@@ -128,12 +128,13 @@ def test_each_page_of_a_tiff_is_read_and_previews_are_not(tmp_path):
 
 
 def test_a_damaged_page_is_named_and_the_others_are_read(tmp_path):
-    all_pages = [Image.fromarray(np.full((40, 40), value, np.uint8)) for value in (10, 20, 30)]
-    all_pages[1].paste(Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)))
-    file = bytearray(in_bytes(all_pages[0], "TIFF", save_all=True, append_images=all_pages[1:], compression="jpeg"))
-    starts = [i for i in range(len(file)) if file[i : i + 3] == b"\xff\xd8\xff"]
-    page = starts[1]
-    file[page : page + 300] = bytes(300)
+    grey = [Image.fromarray(np.full((40, 40), value, np.uint8)) for value in (10, 20, 30)]
+    options = {"save_all": True, "append_images": grey[1:], "compression": "tiff_adobe_deflate"}
+    file = bytearray(in_bytes(grey[0], "TIFF", **options))
+    with Image.open(io.BytesIO(file)) as image:
+        image.seek(1)
+        (start,), (length,) = image.tag_v2[273], image.tag_v2[279]  # of the compressed pixels
+    file[start : start + length] = bytes(length)
     with PictureFile(bytes(file), "scan.tif") as opened:
         assert opened.count == 3
         with pytest.raises(DataError, match=r"^scan\.tif#2: damaged or incomplete picture"):
@@ -183,7 +184,9 @@ def test_every_mode_is_read(mode, kind, shape):
     want = np.asarray(grey) if values.ndim == 2 or mode == "LA" else scene()
     if mode == "LA":
         values = values[:, :, 0]
-    assert far(values, want) < {"1": 90, "P": 12, "CMYK": 6}.get(mode, 3)
+    if mode == "1":  # dithered
+        values, want = values.mean(axis=0), want.mean(axis=0)
+    assert far(values, want) < {"1": 30, "P": 20, "CMYK": 6}.get(mode, 3)
 
 
 def big(width, height):
@@ -193,7 +196,7 @@ def big(width, height):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
-@pytest.mark.parametrize(("size", "factor"), [((2049, 1000), 2), ((3001, 4203), 3), ((701, 8190), 4)])
+@pytest.mark.parametrize(("size", "factor"), [((2049, 300), 2), ((401, 4203), 3), ((301, 8190), 4)])
 def test_large_pictures_are_averaged_by_a_whole_number_and_boxes_scale_back(kind, size, factor):
     image = big(*size).convert("RGB")
     exif = Image.Exif()
@@ -214,7 +217,7 @@ def test_large_pictures_are_averaged_by_a_whole_number_and_boxes_scale_back(kind
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "F"])
 def test_averaging_band_by_band_is_averaging_all_at_once(mode):
     """Also where the last band is a part of one, and of the last pixels a part is missing."""
-    grey = big(2051, 1403)
+    grey = big(2051, 403)
     if mode == "I;16":
         image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
         whole = Image.fromarray(np.asarray(image).astype(np.float32) / np.float32(65535)).reduce(2)
@@ -230,7 +233,7 @@ def test_averaging_band_by_band_is_averaging_all_at_once(mode):
         whole = image.convert("L").reduce(2)
     page = page_of_image(image, "picture", grey=True)
     np.testing.assert_array_equal(page.pixels, np.asarray(whole))
-    assert image.size == (2051, 1403)  # it is not changed
+    assert image.size == (2051, 403)  # it is not changed
 
 
 def peak_megabytes(path):
@@ -255,10 +258,10 @@ def peak_megabytes(path):
 @pytest.mark.skipif(sys.platform == "win32", reason="has no getrusage")
 @pytest.mark.parametrize(
     ("name", "mode", "most"),
-    [("a.jpg", "RGB", 60), ("a.png", "P", 60), ("a.png", "RGB", 120), ("turned.png", "RGB", 120), ("a.tif", "L", 60)],
+    [("a.jpg", "RGB", 60), ("a.png", "P", 60), ("a.png", "RGB", 110), ("turned.png", "RGB", 110), ("a.tif", "L", 50)],
 )
 def test_a_large_picture_is_in_memory_once(name, mode, most, tmp_path):
-    image = Image.new("L", (5000, 5000), 200)  # 25 MB in grey, 100 MB in RGB as Pillow keeps it
+    image = Image.new("L", (5000, 4000), 200)  # 20 MB in grey, 80 MB in RGB as Pillow keeps it
     image.paste(0, (100, 100, 900, 300))
     exif = Image.Exif()
     exif[274] = 6 if name.startswith("turned") else 1
@@ -302,7 +305,8 @@ def test_reading_a_format_loads_no_other():
         "print(sorted(name for name in sys.modules if name.endswith('ImagePlugin')))"
     )
     done = subprocess.run([sys.executable, "-c", code], input=file, capture_output=True, check=True)
-    assert done.stdout == b"['PIL.PngImagePlugin']\n"
+    assert b"Png" in done.stdout  # and the few that Pillow itself loads
+    assert not any(name in done.stdout for name in (b"Eps", b"Tiff", b"WebP", b"Avif", b"Heif"))
 
 
 def test_a_file_is_closed_also_after_an_error(tmp_path):

@@ -62,13 +62,17 @@ def names_in(path):
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
-def test_cut_off_at_any_byte_it_is_continued_and_ends_up_the_same(tmp_path, suffix):
+def test_cut_off_anywhere_it_is_continued_and_ends_up_the_same(tmp_path, suffix):
     whole = tmp_path / f"whole{suffix}"
     assert write(whole) == FILES
     assert names_in(whole) == NAMES
     want = whole.read_bytes()
     path = tmp_path / f"cut{suffix}"
-    for length in range(len(want) + 1):
+    ends = {i + 1 for i, byte in enumerate(want) if byte == 10}
+    near = {end + step for end in (0, *ends) for step in range(-3, 4)}
+    for length in sorted(near | set(range(0, len(want), 61))):
+        if not 0 <= length <= len(want):
+            continue
         path.write_bytes(want[:length])
         left = write(path)
         assert path.read_bytes() == want, length
