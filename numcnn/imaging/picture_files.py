@@ -296,7 +296,8 @@ def _page(image: Image.Image, name: str, grey: bool, own: bool) -> PicturePage:
     image.load()
     small = _turned(_smaller(image, factor // done, grey), orientation := image.getexif().get(ORIENTATION, 1))
     pixels = _on_paper(small, grey) if small.mode == "RGBA" else np.asarray(small)
-    return PicturePage(pixels, factor, size[::-1] if orientation in range(5, 9) else size, 1, 1)
+    width, height = size[::-1] if orientation in range(5, 9) else size
+    return PicturePage(pixels, factor, (width, height), 1, 1)
 
 
 def _decode_smaller(image: Image.Image, factor: int) -> int:
@@ -397,4 +398,4 @@ def grey_of_colours(pixels: AnyArray) -> Bytes:
     """Return the luminance of RGB (H,W,3) or RGBA (H,W,4) uint8, as that of a PNG file.  -> (H,W) uint8."""
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
-    return page_of_image(Image.fromarray(pixels), "picture", grey=True).pixels
+    return page_of_image(Image.fromarray(pixels), "picture", grey=True).pixels.astype(np.uint8, copy=False)

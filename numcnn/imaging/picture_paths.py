@@ -28,7 +28,7 @@ def find_pictures(names: Iterable[str | os.PathLike[str]]) -> Found:
     """
     found: dict[str, str] = {}
     problems: list[str] = []
-    for name in map(os.fspath, names):
+    for name in [os.fspath(name) for name in names]:
         matches = [name]
         if not os.path.lexists(name) and glob.has_magic(name):
             matches = sorted(glob.iglob(name, recursive=True))
