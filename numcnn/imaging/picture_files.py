@@ -384,14 +384,11 @@ def _on_paper(image: Image.Image, grey: bool) -> Bytes:
     """Lay a transparent picture, RGBA, on white, or on black if white would hide everything.  -> (H,W) or (H,W,3)."""
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
-    on_white, on_black = (
-        Image.alpha_composite(Image.new("RGBA", image.size, paper), image) for paper in ("white", "black")
-    )
-    grey_on_white = np.asarray(on_white.convert("L"))
-    hidden = grey_on_white.min() > 255 - MIN_CONTRAST  # white ink on nothing
-    if grey:
-        return np.asarray(on_black.convert("L")) if hidden else grey_on_white
-    return np.asarray((on_black if hidden else on_white).convert("RGB"))
+    mode = "L" if grey else "RGB"
+    on_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if np.asarray(on_white.convert("L")).min() <= 255 - MIN_CONTRAST:
+        return np.asarray(on_white.convert(mode))
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert(mode))
 
 
 def grey_of_colours(pixels: AnyArray) -> Bytes:
