@@ -1,7 +1,9 @@
 """Measure a network on a test set: accuracy with its 95% interval, loss,
 precision, recall and F1 per class, and the confusion matrix.  --corruptions
 adds the accuracy under fifteen corruptions in the spirit of MNIST-C; --pad
-adds what the drawing pad depends on.
+adds what the drawing pad depends on. A folder of pictures is read as numcnn
+predict --single does: those in folders 0 to 9, or with names that all begin
+or all end with their digit, as 3_0001.png or img_3.png.
 """
 
 EXAMPLES = """examples:
@@ -13,6 +15,8 @@ EXAMPLES = """examples:
                                           as a table and a picture
   numcnn evaluate --pad                   other people's strokes, non-digits,
                                           misused input
+  numcnn evaluate meter/                  labelled pictures: meter/3/a.png or
+                                          meter/3_0001.png or meter/img_3.png
   numcnn evaluate --own                   on digits that you drew in the pad,
                                           with the weights that the pad uses
 """
@@ -46,6 +50,7 @@ from numcnn.nn.checkpoint import DEFAULT_WEIGHTS, find_weights
 from numcnn.nn.network import Network, load
 from numcnn.pad import evaluation as pad_evaluation
 from numcnn.pad.store import OwnSet, personal_weights
+from numcnn.recognition.labelled import labelled_pictures, read_labelled
 from numcnn.training.personal import as_people
 
 if TYPE_CHECKING:
@@ -72,6 +77,7 @@ class Findings:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
+    parser.add_argument("pictures", nargs="?", metavar="FOLDER", help="a folder of labelled pictures to test with")
     add_weights_argument(parser, "everyone; with --own those that the pad uses: personal if they exist")
     add_data_arguments(parser)
     add_at_most_argument(parser)
@@ -107,7 +113,11 @@ def run(arguments: argparse.Namespace) -> int:
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
     least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before the evaluation
-    dataset = _own(arguments) if arguments.own else _load(arguments)
+    problems: list[str] = []
+    if arguments.pictures:
+        dataset, problems = _pictures(arguments, network)
+    else:
+        dataset = _own(arguments) if arguments.own else _load(arguments)
     found = _measure(network, dataset, f"{weights.name} on {data.title_of(dataset.name)}", arguments)
     if arguments.json:
         more = {"corruptions": found.robustness.to_json()} if found.robustness else {}
@@ -125,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"\n{pad_evaluation.to_text(found.pad)}")
     if arguments.out:
         _draw(found, Path(arguments.out))
-    return 0
+    return 2 if problems else 0
 
 
 def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse.Namespace) -> Findings:
@@ -225,3 +235,17 @@ def _own(arguments: argparse.Namespace) -> Dataset:
     path = None if arguments.own is True else arguments.own
     images, labels = handwriting.render_plain(as_people(read_own(path)), arguments.backend)
     return Dataset("your own digits", images[:0], labels[:0], images, labels, str(OwnSet(path).path))
+
+
+def _pictures(arguments: argparse.Namespace, network: Network) -> tuple[Dataset, list[str]]:
+    """Return a folder of labelled pictures as a data set without a training set, and what can't be read, reported."""
+    if arguments.own or arguments.dataset != "auto" or arguments.data_dir:
+        raise ConfigError("a folder of pictures is a test set by itself; leave out --own, --dataset and --data-dir")
+    pictures = labelled_pictures(arguments.pictures)[: arguments.limit]
+    images, labels, problems = read_labelled(pictures, network)
+    for problem in problems:
+        say(f"numcnn evaluate: {problem}")
+    if problems:
+        say(f"numcnn evaluate: {len(problems):,} of {len(pictures):,} can't be read; they are left out below")
+    name = os.path.basename(os.path.abspath(arguments.pictures))
+    return Dataset(name, images[:0], labels[:0], images, labels, str(arguments.pictures)), problems

@@ -1,4 +1,5 @@
-"""Learn your own handwriting, from the digits that you labelled in the pad.
+"""Learn your own handwriting, from the digits that you labelled in the pad, or
+how digits look to your scanner, camera or meter, from a folder of pictures.
 
 The network trains for a few more seconds on your digits, mixed with pictures
 like those it learned from before, so that it does not forget. The new weights
@@ -11,6 +12,12 @@ EXAMPLES = """examples:
   numcnn learn                          the same as T in the pad
   numcnn learn --own mine.jsonl --out mine.npz
   numcnn evaluate --own --weights mine.npz
+  numcnn learn --pictures meter/ --out meter.npz
+                                        labelled pictures of single digits, in
+                                        folders 0 to 9 or with names that all
+                                        begin or all end with the digit, as
+                                        3_0001.png or img_3.png; 10 of each do
+  numcnn predict --weights meter.npz today.jpg
   numcnn learn --simulate               measure the gain: for each of the 5
                                         writers of UCI's pen digits whom the
                                         network reads worst, learn 20 digits,
@@ -43,6 +50,7 @@ from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.network import Network, load
 from numcnn.pad import store
 from numcnn.pad.learner import PROGRESS
+from numcnn.recognition.labelled import labelled_pictures, read_labelled
 from numcnn.training import personal, simulated_users
 
 # The defaults for simulated users.  The parser's are None, which shows whether an option was given.
@@ -53,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     add_weights_argument(parser)
     parser.add_argument("--own", metavar="FILE", help="your digits (default: those that you labelled in the pad)")
+    parser.add_argument("--pictures", metavar="FOLDER", help="labelled pictures of single digits instead")
     parser.add_argument("--out", metavar="FILE", help="file for the new weights (default: the pad's)")
     parser.add_argument("--data-dir", metavar="DIR", help="MNIST's folder; without MNIST, generated digits replace it")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random (default: 0)")
@@ -88,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_belong_together(arguments: argparse.Namespace) -> None:
     """Refuse options that would do nothing, and set the defaults of those not given.  Raises ConfigError."""
-    foreign = ("own", "out", "progress") if arguments.simulate else SIMULATED
+    foreign = ("own", "pictures", "out", "progress") if arguments.simulate else SIMULATED
     given = ", ".join(f"--{name}" for name in foreign if getattr(arguments, name) not in (None, False))
     if given and arguments.simulate:
         raise ConfigError(f"--simulate learns other people's digits and writes no weights; leave out {given}")
@@ -96,6 +105,8 @@ def _check_belong_together(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"only simulated users take {given}; add --simulate, or leave out {given}")
     if arguments.worst is not None and arguments.writers is not None:
         raise ConfigError("--writers names the writers, --worst looks for some; leave out one of them")
+    if arguments.own and arguments.pictures:
+        raise ConfigError("--own and --pictures are learned one at a time; leave out one of them")
     for name, value in SIMULATED.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
@@ -105,7 +116,7 @@ def _learn(arguments: argparse.Namespace, network: Network) -> int:
     """Learn the user's digits, save the weights, print the report.  Return the exit code."""
     began = time.perf_counter()
     out = arguments.out or str(store.personal_weights())
-    digits = read_own(arguments.own)
+    digits = _crops(arguments.pictures, network) if arguments.pictures else read_own(arguments.own)
     if not arguments.out:
         store.make_home()
     check_output("--out", out, ".npz")
@@ -128,6 +139,14 @@ def _learn(arguments: argparse.Namespace, network: Network) -> int:
     print(f"{'':<20} {report['known']['source']}")
     print(f"learned {report['digits']} digits in {report['seconds']:.1f} s; weights: {out}")
     return 0
+
+
+def _crops(folder: str, network: Network) -> personal.Crops:
+    """Return a folder of labelled pictures as the network sees them; report what can't be read."""
+    images, labels, problems = read_labelled(labelled_pictures(folder), network)
+    for problem in problems:
+        say(f"note: {problem}; left out")
+    return personal.Crops(images, labels)
 
 
 class _ProgressLines:

@@ -1,72 +1,234 @@
-"""Read the digit in each picture: any size, dark on light or light on dark.
+"""Read the digits in pictures: one digit or many, dark on light or light on
+dark, in PNG, JPEG, WebP, BMP, GIF, AVIF, and every page of TIFF; HEIC, as
+phones make it, with pip install 'numcnn[heic]'.
 
-A picture is first prepared as MNIST's were: 28x28 pixels, the digit in a 20x20
-box, centred by its centre of mass.
+A folder means all pictures in it and in the folders below, "scans/*.png" all
+that match, - one picture on stdin. A digit that the network is not sure of is a
+question mark in the text. A picture without digits is no error.
 """
 
 EXAMPLES = """examples:
   numcnn predict seven.png              label, probability, two runners-up
+  numcnn predict form.jpg -v            each digit, with its place
   numcnn predict --at-most 0.5% *.png   "not sure" unless that few are wrong
-  numcnn predict --json *.png           a list of {path, label, probability,
-                                        sure, probabilities}
+  numcnn predict --json scans/          a list of {path, text, digits: [{label,
+                                        probability, probabilities, sure, box:
+                                        [x, y, width, height], line}]}
+  numcnn predict --csv "scans/*.tif"    path, text, sure, probability, digits;
+                                        the second page is scans/a.tif#2
+  numcnn predict a.jpg --annotate seen  seen/a.png: the picture with boxes
+  numcnn predict a.jpg --explain steps  steps/a/sheet.png: every step
+  numcnn predict scans/ --out all.jsonl many pictures, in several processes;
+                                        run it again to continue after it was
+                                        interrupted, even by kill -9
+  curl -s URL | numcnn predict -        a picture on stdin
 
-A picture that can't be read is reported on stderr; the others are still read,
-and the exit code is 2.
+A picture that can't be read is reported on stderr, in a line; the others are
+still read, and the exit code is 2. Those are read again when --out continues.
 """
 
 import argparse
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
-from numcnn.commands import Document, add_at_most_argument, add_weights_argument, print_json, say, warn_if_generated
-from numcnn.errors import DataError
-from numcnn.evaluation.metrics import percent
+from numcnn.commands import add_at_most_argument, add_weights_argument, say, warn_if_generated
+from numcnn.errors import ConfigError
+from numcnn.imaging.picture_paths import copies, find_pictures
 from numcnn.nn.answers import least_probability
-from numcnn.nn.network import load
-from numcnn.recognition.reading import predict_file
+from numcnn.nn.network import Network, load
+from numcnn.recognition.answer_log import AnswerLog, form_of
+from numcnn.recognition.bulk import Workers, chunks
+from numcnn.recognition.documents import COLUMNS, csv_row, plain
+from numcnn.recognition.file_reader import CSV, JSON, TEXT, FileReader, Item, Outcome, Settings
 
-RUNNERS_UP = 2
+STDIN = "-"
+MANY = 200  # pictures from which on several processes read them, and a summary is printed
+WIDEST = 60  # characters to which shorter paths are padded
+
+
+class Sink(Protocol):
+    """Where lines go."""
+
+    def add(self, lines: list[str], /) -> object:
+        """Write lines, without their ends."""
+        ...
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files: PNG, JPEG, BMP, GIF, TIFF, WebP ...")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="picture files, folders, patterns, or - for stdin")
+    parser.add_argument("--single", action="store_true", help="each picture is known to hold exactly one digit")
     add_weights_argument(parser)
     add_at_most_argument(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a JSON list, and nothing else on stdout")
+    form.add_argument("--csv", action="store_true", help="print CSV, a row for each picture")
+    form.add_argument("-v", "--verbose", action="store_true", help="print a line for each digit as well")
+    form.add_argument(
+        "--out", metavar="FILE", help="append the answers to a .jsonl or .csv file; those that it has aren't read again"
+    )
+    parser.add_argument("--annotate", metavar="DIR", help="save each picture with boxes and labels into this folder")
+    parser.add_argument("--explain", metavar="DIR", help="save every step, and all on one sheet, into this folder")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help=f"processes that read (default: one per processor from {MANY} pictures on, else 1)",
+    )
     parser.add_argument(
         "--backend",
         default="reference",
         choices=("reference", "fast"),
-        help="the kernels (default: %(default)s; fast pays off from a few hundred pictures on)",
+        help="the kernels (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON list, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the pictures.  Return 0, or 2 if some could not be read."""
+    if arguments.workers is not None and arguments.workers < 1:
+        raise ConfigError(f"--workers is {arguments.workers}; wants 1 or more")
+    settings = _settings(arguments)
     network = load(arguments.weights, backend=arguments.backend)
     warn_if_generated(network)
     least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before any picture
-    results: list[Document] = []
-    failed = False
-    for path in arguments.images:
-        try:
-            results.append(predict_file(network, path, arguments.at_most))
-        except DataError as error:
-            failed = True
-            say(f"numcnn predict: {error}")
-    if arguments.json:
-        print_json(results)
-    else:
-        width = max((len(result["path"]) for result in results), default=0)
-        for result in results:
-            print(f"{result['path']:<{width}}  {_answer(result)}")
+    found = find_pictures(arguments.paths)
+    for problem in found.problems:
+        say(f"numcnn predict: {plain(problem)}")
+    items = [Item(path) for path in found.paths]
+    if settings.annotate or settings.explain:
+        places = ("stdin" if path == STDIN else place for path, place in zip(found.paths, found.places, strict=True))
+        items = [Item(path, copy) for path, copy in zip(found.paths, copies(places), strict=True)]
+    settings = replace(settings, width=min(WIDEST, max((len(plain(path)) for path in found.paths), default=0)))
+    with _sink(arguments) as sink:
+        code = _read_all(items, sink, settings, network, arguments.workers)
+    return 2 if found.problems else code
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """Return how to read.  Raises ConfigError for folders that can't be."""
+    for option in ("annotate", "explain"):
+        folder = getattr(arguments, option)
+        if folder and Path(folder).exists() and not Path(folder).is_dir():
+            raise ConfigError(f"--{option} {folder} is a file; name a folder")
+    return Settings(
+        weights=arguments.weights,
+        backend=arguments.backend,
+        at_most=arguments.at_most,
+        single=arguments.single,
+        form=form_of(arguments.out) if arguments.out else JSON if arguments.json else CSV if arguments.csv else TEXT,
+        verbose=arguments.verbose,
+        annotate=arguments.annotate,
+        explain=arguments.explain,
+    )
+
+
+def _read_all(items: list[Item], sink: Sink, settings: Settings, network: Network, workers: int | None) -> int:
+    """Read, write and report everything.  Return the exit code."""
+    began = time.perf_counter()
+    answered: set[str] = getattr(sink, "answered", set())
+    left = [item for item in items if item.path not in answered]
+    many = len(items) >= MANY or isinstance(sink, AnswerLog)
+    if workers is None:
+        workers = _processors() if len(left) >= MANY else 1
+    pages = failed = 0
+    bar = many and (isinstance(sink, AnswerLog) or not sys.stdout.isatty())
+    with _progress(len(items), len(items) - len(left), bar) as (report, step):
+        for outcome in _outcomes(left, settings, network, workers):
+            if outcome.lines:
+                sink.add(outcome.lines)
+            for failure in outcome.failures:
+                report(f"numcnn predict: {failure}")
+            pages += len(outcome.lines)
+            failed += len(outcome.failures)
+            step()
+    if many:
+        say(_summary(len(items) - len(left), pages, failed, time.perf_counter() - began))
     return 2 if failed else 0
 
 
-def _answer(result: Document) -> str:
-    """Return the label with its probability, or that the network isn't sure, then the runners-up."""
-    probabilities: list[float] = result["probabilities"]
-    order = sorted(range(len(probabilities)), key=lambda label: -probabilities[label])
-    first, *others = (f"{label} ({percent(probabilities[label])})" for label in order[: 1 + RUNNERS_UP])
-    if not result["sure"]:
-        return f"not sure (maybe a {result['label']}: {percent(result['probability'])})   then {', '.join(others)}"
-    return f"{first}   then {', '.join(others)}"
+def _outcomes(items: list[Item], settings: Settings, network: Network, workers: int) -> Iterator[Outcome]:
+    """Yield each picture's outcome, in order."""
+    if workers > 1 and all(item.path != STDIN for item in items):
+        with Workers(settings, workers) as processes:
+            yield from processes.read(items)
+        return
+    reader = FileReader(settings, network)
+    for chunk in chunks(items):
+        yield from reader.read((item, sys.stdin.buffer.read()) if item.path == STDIN else item for item in chunk)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _summary(before: int, pages: int, failed: int, seconds: float) -> str:
+    """Return what became of all pictures: "1,000 read in 2.0 s, 500 answered before, 0 failed"."""
+    earlier = f"{before:,} answered before, " if before else ""
+    return f"{pages:,} read in {seconds:.1f} s, {earlier}{failed:,} failed"
+
+
+@contextlib.contextmanager
+def _progress(total: int, done: int, wanted: bool) -> Iterator[tuple[Callable[[str], object], Callable[[], object]]]:
+    """Give functions that report a line and that count a picture; show a bar on a terminal if it is wanted."""
+    if not wanted or not sys.stderr.isatty():
+        yield say, lambda: None
+        return
+    from tqdm import tqdm  # noqa: PLC0415  (slow to load; few pictures need no bar)
+
+    with tqdm(total=total, initial=done, unit=" pictures", file=sys.stderr, dynamic_ncols=True) as bar:
+        yield lambda line: tqdm.write(line, file=sys.stderr), lambda: bar.update()
+
+
+@contextlib.contextmanager
+def _sink(arguments: argparse.Namespace) -> Iterator[Sink]:
+    """Open where the answers go."""
+    if arguments.out:
+        with AnswerLog(arguments.out) as log:
+            yield log
+        return
+    _let_stdout_take_any_name()
+    if arguments.json:
+        rows = _JsonList()
+        yield rows
+        rows.end()
+        return
+    if arguments.csv:
+        print(csv_row(COLUMNS))
+    yield _Lines()
+
+
+class _Lines:
+    def add(self, lines: Iterable[str]) -> None:
+        """Print lines."""
+        for line in lines:
+            print(line)
+
+
+class _JsonList:
+    """Prints a list, an element a line, as it grows."""
+
+    def __init__(self) -> None:
+        self._before = "[\n "
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Print elements."""
+        for line in lines:
+            sys.stdout.write(self._before + line)
+            self._before = ",\n "
+
+    def end(self) -> None:
+        """Print the list's end."""
+        print("[]" if self._before.startswith("[") else "\n]")
+
+
+def _let_stdout_take_any_name() -> None:
+    """Print the names of files as they are, or escaped where the terminal's encoding lacks a character."""
+    if sys.stdout and hasattr(sys.stdout, "reconfigure"):
+        utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")  # pyright: ignore

@@ -7,32 +7,19 @@ the paper it disappears, however hard its edge is.  Light ink on a dark ground i
 
 from __future__ import annotations
 
-import io
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from numcnn.errors import ShapeError
-from numcnn.imaging.preprocess import (
-    FORMATS,
-    MIN_CONTRAST,
-    WORKING_SIDE,
-    Picture,
-    as_grey,
-    check_file,
-    check_size,
-    deep_grey,
-    is_pil_image,
-    noise_sigma,
-    reading,
-)
+from numcnn.imaging.picture_files import MIN_CONTRAST, PictureFile, is_pil_image, page_of_image
+from numcnn.imaging.preprocess import Picture, as_grey, noise_sigma
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
 
 if TYPE_CHECKING:
     from PIL import Image
 
-ORIENTATION = 274  # the EXIF mark of how the camera was held; from 5 on, width and height change places
 DARKEST = 40  # of 255: a darker ground counts as this dark, so that its noise is not blown up
 COLOURLESS = 12  # of 255: a picture whose channels differ less, but for one pixel in 200, is read as grey
 NOISE_REACH = 5  # sigmas of the paper's noise that ink must exceed
@@ -60,66 +47,27 @@ def load_colours(picture: Picture | bytes) -> tuple[Bytes, tuple[int, int]]:
     picture: as ``preprocess.prepare`` takes it, or the bytes of a file.  Sides over 2048 pixels are averaged down by a
     whole number; the size is that before.  Raises as ``preprocess.prepare`` does.
     """
+    if isinstance(picture, (bytes, str, os.PathLike)):
+        with PictureFile(picture) as file:
+            page = file.page()
+    elif is_pil_image(picture):
+        page = page_of_image(picture, "picture")
+    else:
+        page = page_of_image(_image_of_array(np.asarray(picture)), "picture")
+    pixels = page.pixels if page.pixels.dtype == np.uint8 else np.rint(255 * page.pixels).astype(np.uint8)
+    return without_grey_channels(pixels), page.size
+
+
+def _image_of_array(picture: AnyArray) -> Image.Image:
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
-    if isinstance(picture, (bytes, bytearray)):
-        with reading("picture"), Image.open(io.BytesIO(picture), formats=FORMATS) as image:
-            return _colours_of_image(image, "picture", draft=True)
-    if isinstance(picture, (str, os.PathLike)):
-        check_file(picture)
-        with reading(str(picture)), Image.open(picture, formats=FORMATS) as image:
-            return _colours_of_image(image, str(picture), draft=True)
-    if is_pil_image(picture):
-        with reading("picture"):
-            return _colours_of_image(picture, "picture")
-    return _colours_of_array(np.asarray(picture))
-
-
-def _colours_of_array(picture: AnyArray) -> tuple[Bytes, tuple[int, int]]:
     if picture.ndim == 3 and picture.shape[2] in (1, 3, 4) and picture.size:
         H, W, channels = picture.shape
         values = np.rint(as_grey(picture.reshape(H, -1))).astype(np.uint8).reshape(H, W, channels)
-    elif picture.ndim == 2 and picture.size:
-        H, W = picture.shape
-        values = np.rint(as_grey(picture)).astype(np.uint8)[:, :, None]
-    else:
-        raise ShapeError(f"picture: got shape {picture.shape}; wants (H, W), or (H, W, 3 or 4) in colour, not empty")
-    from PIL import Image  # noqa: PLC0415  (loads slowly)
-
-    return _colours_of_image(Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values), "picture")
-
-
-def _colours_of_image(image: Image.Image, name: str, *, draft: bool = False) -> tuple[Bytes, tuple[int, int]]:
-    """Return colours and size of an image.  draft: the image may be decoded at a smaller size, as JPEG can."""
-    from PIL import Image, ImageOps  # noqa: PLC0415  (loads slowly)
-
-    check_size(name, image.size)
-    width, height = image.size
-    factor = -(-max(image.size) // WORKING_SIDE)
-    if draft and factor > 1:
-        image.draft(None, (-(-width // factor), -(-height // factor)))
-        factor = -(-max(image.size) // WORKING_SIDE)
-    turned = image.getexif().get(ORIENTATION, 1) > 4
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(np.rint(255 * np.asarray(deep_grey(np.asarray(image)))).astype(np.uint8))
-    elif image.has_transparency_data:
-        image = _on_paper(image.convert("RGBA"))
-    elif image.mode != "L":
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    if factor > 1:
-        image = image.reduce(factor)
-    return without_grey_channels(np.asarray(image)), (height, width) if turned else (width, height)
-
-
-def _on_paper(image: Image.Image) -> Image.Image:
-    """Lay a transparent image on white, or on black if white would hide everything."""
-    from PIL import Image  # noqa: PLC0415  (loads slowly)
-
-    on_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    if np.asarray(on_white).min() > 255 - MIN_CONTRAST:
-        return Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert("RGB")
-    return on_white
+        return Image.fromarray(values[:, :, 0] if channels == 1 else values)
+    if picture.ndim == 2 and picture.size:
+        return Image.fromarray(np.rint(as_grey(picture)).astype(np.uint8))
+    raise ShapeError(f"picture: got shape {picture.shape}; wants (H, W), or (H, W, 3 or 4) in colour, not empty")
 
 
 def without_grey_channels(colours: Bytes) -> Bytes:

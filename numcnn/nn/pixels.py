@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from numcnn.errors import ShapeError
 from numcnn.imaging import preprocess
+from numcnn.imaging.picture_files import is_pil_image
 from numcnn.kernels.arrays import AnyArray, Floats, Ints
 from numcnn.kernels.protocol import Kernels
 
@@ -24,10 +25,10 @@ PREPARED = (preprocess.SIDE, preprocess.SIDE, 1)  # the shape that ``preprocess.
 def as_pictures(images: Pictures, input_shape: tuple[int, ...]) -> AnyArray:
     """Return pictures as (N,H,W) or (N,H,W,C), for a network of ``input_shape`` (H,W,C).
 
-    Arrays of that shape, (H,W), (N,H,W), (H,W,C) or (N,H,W,C), are the network's input unchanged.  A path, a PIL image,
-    and an array (height, width, 3 or 4) of another shape are pictures of one digit, RGB or RGBA: ``preprocess.prepare``
-    turns them into the input, and so each path and PIL image of a list.  Raises ShapeError for any other shape, and for
-    values out of range; DataError, with the path, for a file that isn't a picture.
+    Arrays of that shape, (H,W), (N,H,W), (H,W,C) or (N,H,W,C), are the network's input unchanged.  A path, the bytes
+    of a file, a PIL image and an array (height, width, 3 or 4) of another shape are pictures of one digit, RGB or RGBA:
+    ``preprocess.prepare`` turns them into the input, and so each path, file and PIL image of a list.  Raises ShapeError
+    for any other shape, and for values out of range; DataError, with the path, for a file that isn't a picture.
     """
     if _is_list_of_files(images):
         return np.concatenate([as_pictures(one, input_shape) for one in images])
@@ -44,7 +45,7 @@ def as_pictures(images: Pictures, input_shape: tuple[int, ...]) -> AnyArray:
 
 
 def _is_file_or_pil(picture: object) -> bool:
-    return isinstance(picture, (str, os.PathLike)) or preprocess.is_pil_image(picture)
+    return isinstance(picture, (str, os.PathLike, bytes)) or is_pil_image(picture)
 
 
 def _is_list_of_files(images: object) -> TypeGuard[list[Any]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple, overload
 
 import numpy as np
 
+from numcnn.errors import DataError
 from numcnn.imaging import paper
 from numcnn.imaging.preprocess import Picture
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
@@ -109,6 +110,19 @@ def read(
             spots = [find.only_one(spots, colours, judge)]
     digits = [_digit(spot, size[0] / colours.shape[1], size, least) for spot in spots]
     return Page(digits, size, steps if explain else None)
+
+
+def read_many(
+    pictures: Iterable[Picture | bytes], *, network: Network, at_most: float | None = None, single: bool = False
+) -> list[Page | DataError]:
+    """Return what ``read`` returns for each picture, or its error."""
+    found: list[Page | DataError] = []
+    for picture in pictures:
+        try:
+            found.append(read(picture, network=network, at_most=at_most, single=single))
+        except DataError as error:
+            found.append(error)
+    return found
 
 
 def _digit(spot: find.Spot, factor: float, size: tuple[int, int], least: float) -> Digit:

@@ -18,7 +18,7 @@ import numpy as np
 from numcnn.data import generated, handwriting, mnist, nondigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
-from numcnn.kernels.arrays import Bytes
+from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.nn.network import Network
 from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
@@ -63,6 +63,24 @@ class Recipe:
 RECIPE = Recipe()
 
 
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """Pictures of single digits from one source, such as a meter: images (N,28,28) and labels (N,), both uint8."""
+
+    images: Bytes
+    labels: Bytes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, rows: Ints) -> "Crops":
+        """Return the pictures in these rows (n,)."""
+        return Crops(self.images[rows], self.labels[rows])
+
+
+People: TypeAlias = PenDigits | Crops  # what to learn
+
+
 class Stroked(Protocol):
     """A labelled drawing, such as ``pad.store.OwnDigit``."""
 
@@ -99,7 +117,7 @@ def as_people(digits: Sequence[Stroked]) -> PenDigits:
 
 def fine_tune(
     network: Network,
-    people: PenDigits,
+    people: People,
     replay: Pictures,
     *,
     seed: int = 0,
@@ -107,12 +125,13 @@ def fine_tune(
     backend: str = "fast",
     progress: Progress | None = None,
 ) -> Network:
-    """Return a copy of ``network`` that has also learned a person's digits.
+    """Return a copy of ``network`` that has also learned a person's digits, or a source's.
 
-    people: one or more digits.  replay: as `replay_for` returns it; the label 10 marks non-digits.
-    progress: called after each step.  Temperature and ``info`` stay the network's.  Equal seeds give equal weights.
+    people: one or more digits; each copy of a drawing differs in pen and slant, of a picture by augmentation.  replay:
+    as `replay_for` returns it; the label 10 marks non-digits.  progress: called after each step.  Temperature and
+    ``info`` stay the network's.  Equal seeds give equal weights.
     """
-    images, labels = handwriting.rewritten(people, recipe.copies_of(len(people)), seed, backend=backend)
+    images, labels = _copies(people, recipe.copies_of(len(people)), seed, backend)
     learner = network.copy(backend=backend)
     config = TrainConfig(
         outliers=bool((replay[1] == nondigits.NO_DIGIT).any()),
@@ -186,7 +205,7 @@ def _non_digits(count: int, seed: int, backend: str) -> Bytes:
 
 def learn(
     network: Network,
-    digits: Sequence[Stroked],
+    digits: Sequence[Stroked] | Crops,
     *,
     seed: int = 0,
     data_dir: str | Path | None = None,
@@ -201,7 +220,7 @@ def learn(
     Raises DataError if there are no digits.
     """
     report_progress: Progress = progress or _ignore
-    people = as_people(digits)
+    people = digits if isinstance(digits, Crops) else as_people(digits)
     reader = network.copy(backend=backend)
     images, labels, source = replay_for(reader, recipe.replay + CHECKED, seed=seed, data_dir=data_dir, backend=backend)
     replay, check = (images[CHECKED:], labels[CHECKED:]), (images[:CHECKED], labels[:CHECKED])
@@ -216,9 +235,9 @@ def learn(
     if len(people) >= LEAST_TO_HOLD_OUT:
         some, rest = _hold_out(people, seed)
         judge = tune(some, progress=_span(report_progress, PREPARED, middle))
-        report["held_out"] = _before_and_after(reader, judge, handwriting.render_plain(rest, backend))
+        report["held_out"] = _before_and_after(reader, judge, _pictures(rest, backend))
     learner = tune(people, progress=_span(report_progress, middle, 1.0))
-    report["own"] = _before_and_after(reader, learner, handwriting.render_plain(people, backend))
+    report["own"] = _before_and_after(reader, learner, _pictures(people, backend))
     real = check[1] != nondigits.NO_DIGIT
     report["known"] = _before_and_after(reader, learner, (check[0][real], check[1][real])) | {"source": source}
     known = {key: value for key, value in network.info.items() if key != "risks"}  # nobody has measured the learner
@@ -231,6 +250,20 @@ def accuracy(network: Network, images: Bytes, labels: Bytes) -> float:
     return float((network.predict(images) == labels).mean())
 
 
+def _copies(people: People, times: int, seed: int, backend: str) -> Pictures:
+    """Return what the network trains on: ``times`` pictures of each digit."""
+    if isinstance(people, PenDigits):
+        return handwriting.rewritten(people, times, seed, backend=backend)
+    return np.tile(people.images, (times, 1, 1)), np.tile(people.labels, times)
+
+
+def _pictures(people: People, backend: str) -> Pictures:
+    """Return a picture of each digit."""
+    if isinstance(people, PenDigits):
+        return handwriting.render_plain(people, backend)
+    return people.images, people.labels
+
+
 def _span(progress: Progress, start: float, end: float) -> Progress:
     """Return a callback that reports a fraction of the way from ``start`` to ``end``."""
     return lambda fraction: progress(start + fraction * (end - start))
@@ -240,7 +273,7 @@ def _ignore(fraction: float) -> None:
     pass
 
 
-def _hold_out(people: PenDigits, seed: int) -> tuple[PenDigits, PenDigits]:
+def _hold_out(people: People, seed: int) -> tuple[People, People]:
     """Return three quarters of the digits to learn, and the rest to test with."""
     order = np.random.default_rng([seed, REPLAY_SEED, 2]).permutation(len(people))
     count = round(HELD_OUT * len(people))

@@ -598,56 +598,6 @@ def test_where_nothing_is_misread_there_is_no_gallery(run_folder, tmp_path, caps
     assert not (tmp_path / "plots" / "mistakes.png").exists()
 
 
-def test_predict_reads_pictures_and_names_those_it_cannot(run_folder, tmp_path):
-    out, _, _ = run_folder
-    images, _ = draw_digits(200, 12)
-    paths = []
-    for i in range(3):
-        paths.append(tmp_path / f"digit {i}.png")
-        Image.fromarray(255 - images[i]).resize((140, 140)).save(paths[-1])
-    (tmp_path / "text.png").write_text("no picture")
-    done = numcnn_process("predict", *paths, tmp_path / "text.png", "--weights", out / "best.npz", "--json")
-    assert done.returncode == 2
-    assert "text.png" in done.stderr and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
-    results = json.loads(done.stdout)
-    assert [result["path"] for result in results] == [str(path) for path in paths]
-    for result in results:
-        assert result.keys() == {"path", "label", "probability", "sure", "probabilities"}
-        assert result["sure"] is True and result["probability"] == max(result["probabilities"])  # it has no threshold
-        assert len(result["probabilities"]) == 10 and sum(result["probabilities"]) == pytest.approx(1, abs=1e-5)
-        assert result["label"] == int(np.argmax(result["probabilities"]))
-    done = numcnn_process("predict", paths[0], "--weights", out / "best.npz")
-    assert done.returncode == 0 and re.search(r"digit 0.png +\d \(>?\d+\.\d%\)   then \d \(", done.stdout)
-
-
-def test_predict_says_when_it_is_not_sure(run_folder, tmp_path, capsys):
-    network = numcnn.load(run_folder[0] / "best.npz", backend="reference")
-    images, _ = draw_digits(200, 12)
-    Image.fromarray(255 - images[0]).resize((140, 140)).save(tmp_path / "digit.png")
-    confidence = float(network.read(tmp_path / "digit.png")[0].probability)
-    table = [[confidence + 1e-6, 20_000, 18_000, 0, 0.0002], [0.01, 20_000, 20_000, 600, 0.033]]
-    network.info |= {"refuse_below": confidence / 2, "risks": table}
-    network.save(tmp_path / "careful.npz")
-    command = ["predict", str(tmp_path / "digit.png"), "--weights", str(tmp_path / "careful.npz")]
-    for options, sure in (([], True), (["--at-most", "0.5%"], False), (["--at-most", "0.04"], True)):
-        assert main([*command, *options]) == 0
-        assert ("not sure (maybe a " in capsys.readouterr().out) is not sure
-        assert main([*command, *options, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)[0]["sure"] is sure
-    assert main([*command, "--at-most", "0.001%"]) == 2
-    assert "--at-most is 0.001%, but with 20,000 digits no less than 0.020% can be shown" in capsys.readouterr().err
-    network.info["refuse_below"] = confidence + 1e-6  # a looser share doesn't lower the file's own threshold
-    network.save(tmp_path / "careful.npz")
-    assert main([*command, "--at-most", "4%"]) == 0 and "not sure" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main([*command, "--at-most", "0.5"])
-    assert "0.5 would be 50% wrong answers; write 0.5% if you mean that" in capsys.readouterr().err
-    for wrong in ("0", "2", "much", "nan"):
-        with pytest.raises(SystemExit):
-            main([*command, "--at-most", wrong])
-        assert f"'{wrong}' is no share of wrong answers; wants one such as 0.5% or 0.005" in capsys.readouterr().err
-
-
 def test_evaluate_tells_what_is_answered_and_what_is_refused(run_folder, tmp_path, capsys):
     out, data, _ = run_folder
     network = numcnn.load(out / "best.npz", backend="reference")
@@ -663,20 +613,6 @@ def test_evaluate_tells_what_is_answered_and_what_is_refused(run_folder, tmp_pat
     assert main(command) == 0
     table = capsys.readouterr().out
     assert "\nsure      " in table and "\nnot sure  " in table and max(map(len, table.splitlines())) <= 100
-
-
-def test_predict_waits_for_no_compiler_and_no_plots(run_folder, tmp_path):
-    picture = tmp_path / "digit.png"
-    Image.fromarray(255 - draw_digits(200, 12)[0][0]).save(picture)
-    code = """if True:
-        import sys
-        from numcnn.cli import main
-        code = main(sys.argv[1:])
-        print(code, sorted({"numba", "matplotlib", "pygame", "tqdm", "requests"} & set(sys.modules)))
-    """
-    with running("-c", code, "predict", picture, "--weights", run_folder[0] / "best.npz") as process:
-        out, errors = process.communicate()
-    assert out.splitlines()[-1] == "0 []", errors
 
 
 def test_gradcheck_command(tmp_path, capsys):

@@ -573,3 +573,65 @@ def test_real_mnist_pictures_pass_through_nearly_unchanged(real_mnist):
     np.testing.assert_array_equal(inverted > 0, prepared[:300] > 0)
     centred = np.stack([preprocess.centre_in_28(square_crop(image)) for image in images[same_shape][:300]])
     np.testing.assert_array_equal(centred, images[same_shape][:300])
+
+
+# as fast as it is, it gives what its definition gives, to the bit
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_median_and_quartile_are_numpys_to_the_bit(dtype):
+    rng = np.random.default_rng(0)
+    for n in [*range(1, 40), 400, 999, 20_001]:
+        for values in (
+            rng.random(n).astype(dtype),
+            rng.integers(0, 4, n).astype(dtype),
+            (rng.random(n) ** 9).astype(dtype),
+        ):
+            assert preprocess.median(values) == np.median(values)
+            assert preprocess.lower_quartile(values) == np.quantile(values, 0.25)
+
+
+def defined(grey):
+    """Return what ``prepare`` does, each step in NumPy's own functions.  (H,W) float32 -> (28,28)."""
+    width = max(1, round(0.02 * min(grey.shape)))
+    ring = np.ones(grey.shape, bool)
+    ring[width:-width, width:-width] = False
+    paper = np.median(grey[ring])
+    ink = grey - paper
+    if np.sum(ink * ink * ink, dtype=np.float64) < 0:
+        ink = -ink
+    rows = grey[:: max(1, len(grey) // 64)]
+    sigma = 0.0
+    if grey.shape[1] > 1:
+        sigma = float(np.quantile(np.abs(np.diff(rows, axis=1)), 0.25)) / (0.3186 * np.sqrt(2))
+    shade = float(np.quantile(np.abs(grey[ring] - paper), 0.25))
+    if float(ink.max()) < max(10, 5 * shade, 6 * sigma):
+        raise DataError("no ink found")
+    box = preprocess.tight_box(preprocess.drop_paper(np.maximum(ink, 0), 4 * sigma))
+    missing = [max(box.shape) - side for side in box.shape]
+    square = np.pad(box, [(gap // 2, gap - gap // 2) for gap in missing])
+    size = len(square)
+    new, old = np.arange(20)[:, None] * size, np.arange(size)[None, :] * 20
+    overlap = np.minimum(new + size, old + 20) - np.maximum(new, old)
+    weights = np.maximum(overlap, 0) / size
+    mean = weights @ square.astype(np.float64) @ weights.T
+    return centre_in_28(np.floor(255 * mean / mean.max() + 0.5).astype(np.uint8))
+
+
+def test_prepare_gives_what_its_definition_gives_to_the_bit():
+    rng = np.random.default_rng(0)
+    compared = 0
+    for _ in range(150):
+        height, width = rng.integers(3, 150, 2)
+        digit = np.asarray(Image.fromarray(draw(60)).resize((width, height), Image.Resampling.BICUBIC)).astype(float)
+        grey = 230 - rng.uniform(0.2, 0.9) * digit + rng.normal(0, rng.choice([0, 3, 9]), digit.shape)
+        picture = np.clip(grey + rng.choice([0, 1]) * np.linspace(-20, 20, width), 0, 255).astype(np.uint8)
+        try:
+            want = defined(picture.astype(np.float32))
+        except DataError:
+            with pytest.raises(DataError):
+                prepare(picture)
+            continue
+        np.testing.assert_array_equal(prepare(picture), want)
+        compared += 1
+    assert compared > 100

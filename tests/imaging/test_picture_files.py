@@ -1,0 +1,321 @@
+"""Files of every format and kind, one page or many, come out upright, at the right size and in bounded memory."""
+
+import importlib.util
+import io
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from numcnn.errors import DataError
+from numcnn.imaging import picture_files
+from numcnn.imaging.picture_files import (
+    FORMATS,
+    PictureFile,
+    PicturePage,
+    format_of,
+    load_picture,
+    page_of_image,
+    pages,
+)
+from numcnn.imaging.preprocess import prepare
+
+HEIF = importlib.util.find_spec("pillow_heif") is not None
+
+
+def scene(width=60, height=40):
+    """Return a picture in which no two corners are alike.  -> (height,width,3) uint8."""
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return np.stack([x, y, 128 + x / 4], axis=2).round().astype(np.uint8)
+
+
+def in_bytes(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def only(picture):
+    (page,) = pages(picture)
+    return page
+
+
+def far(a, b):
+    return np.abs(a.astype(float) - b.astype(float)).mean()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF"])
+def test_every_format_is_read_from_its_path_and_its_bytes(kind, tmp_path):
+    image = Image.fromarray(scene())
+    file = in_bytes(image, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    (tmp_path / "picture without suffix").write_bytes(file)
+    page = only(tmp_path / "picture without suffix")
+    assert (page.factor, page.size, page.number, page.count) == (1, (60, 40), 1, 1)
+    assert page.pixels.shape == (40, 60, 3) and page.pixels.dtype == np.uint8
+    assert far(page.pixels, scene()) < (12 if kind in ("JPEG", "GIF", "AVIF") else 1e-9)
+    np.testing.assert_array_equal(only(file).pixels, page.pixels)
+    assert format_of(file[:64]) == kind
+    grey = np.asarray(Image.fromarray(page.pixels).convert("L"))
+    np.testing.assert_array_equal(load_picture(file), grey)
+
+
+@pytest.mark.skipif(HEIF, reason="pillow-heif is here")
+def test_heic_names_the_package_that_it_needs():
+    for brand in (b"heic", b"mif1"):
+        head = struct.pack(">I4s4sI4s4s", 24, b"ftyp", brand, 0, b"mif1", b"heic") + bytes(60)
+        with pytest.raises(DataError, match=r"photo\.heic: is a HEIC picture, .* pip install 'numcnn\[heic\]'"):
+            PictureFile(head, "photo.heic")
+
+
+@pytest.mark.skipif(not HEIF, reason="pillow-heif is not here")
+def test_heic_is_read():
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    file = in_bytes(Image.fromarray(scene(64, 48)), "HEIF", quality=95)
+    assert format_of(file[:64]) == "HEIC"
+    assert far(only(file).pixels, scene(64, 48)) < 12
+
+
+def test_avif_is_not_taken_for_heic_although_both_may_call_themselves_mif1():
+    head = struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"mif1", 0, b"miaf", b"avif")
+    assert format_of(head) == "AVIF"
+    assert format_of(struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 0)) is None  # a film
+    assert format_of(b"") is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_camera_position_is_set_upright(kind, orientation):
+    upright = Image.fromarray(scene())
+    taken = {
+        1: [],
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }[orientation]
+    for method in taken:
+        upright = upright.transpose(method)
+    exif = Image.Exif()
+    exif[274] = orientation
+    page = only(in_bytes(upright, kind, exif=exif))
+    assert page.size == (60, 40) and page.pixels.shape == (40, 60, 3)
+    assert far(page.pixels, scene()) < 8
+
+
+def test_each_page_of_a_tiff_is_read_and_previews_are_not(tmp_path):
+    first, second = Image.fromarray(scene(60, 40)), Image.fromarray(scene(30, 50)).convert("L")
+    preview = Image.fromarray(scene(6, 4))
+    preview.encoderinfo = {"tiffinfo": {254: 1}}
+    path = tmp_path / "scan.tif"
+    first.save(path, save_all=True, append_images=[preview, second])
+    found = list(pages(path))
+    assert [(page.number, page.count, page.size) for page in found] == [(1, 2, (60, 40)), (2, 2, (30, 50))]
+    np.testing.assert_array_equal(found[0].pixels, scene(60, 40))
+    np.testing.assert_array_equal(found[1].pixels, np.asarray(second))
+    with PictureFile(path) as file:  # in any order
+        np.testing.assert_array_equal(file.page(2).pixels, found[1].pixels)
+        np.testing.assert_array_equal(file.page(1).pixels, found[0].pixels)
+    np.testing.assert_array_equal(load_picture(path), np.asarray(first.convert("L")))
+
+
+def test_a_damaged_page_is_named_and_the_others_are_read(tmp_path):
+    grey = [Image.fromarray(np.full((40, 40), value, np.uint8)) for value in (10, 20, 30)]
+    options = {"save_all": True, "append_images": grey[1:], "compression": "tiff_adobe_deflate"}
+    file = bytearray(in_bytes(grey[0], "TIFF", **options))
+    with Image.open(io.BytesIO(file)) as image:
+        image.seek(1)
+        (start,), (length,) = image.tag_v2[273], image.tag_v2[279]  # of the compressed pixels
+    file[start : start + length] = bytes(length)
+    with PictureFile(bytes(file), "scan.tif") as opened:
+        assert opened.count == 3
+        with pytest.raises(DataError, match=r"^scan\.tif#2: damaged or incomplete picture"):
+            opened.page(2)
+        assert opened.page(3).pixels.mean() == pytest.approx(30, abs=2)
+        assert opened.page(1).pixels.mean() == pytest.approx(10, abs=2)
+
+
+def test_an_animation_is_one_page():
+    frames = [Image.fromarray(scene()), Image.new("RGB", (60, 40), "red")]
+    for kind in ("GIF", "WEBP", "PNG"):
+        page = only(in_bytes(frames[0], kind, save_all=True, append_images=frames[1:]))
+        assert page.count == 1 and far(page.pixels, scene()) < 12
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "shape"),
+    [
+        ("1", "PNG", (40, 60)),
+        ("L", "PNG", (40, 60)),
+        ("LA", "PNG", (40, 60, 3)),
+        ("P", "PNG", (40, 60, 3)),
+        ("RGBA", "PNG", (40, 60, 3)),
+        ("CMYK", "JPEG", (40, 60, 3)),
+        ("CMYK", "TIFF", (40, 60, 3)),
+        ("YCbCr", "TIFF", (40, 60, 3)),
+        ("LAB", "TIFF", (40, 60)),
+        ("I;16", "PNG", (40, 60)),
+        ("F", "TIFF", (40, 60)),
+    ],
+)
+def test_every_mode_is_read(mode, kind, shape):
+    grey = Image.fromarray(scene()).convert("L")
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    elif mode == "F":
+        image = Image.fromarray(np.asarray(grey).astype(np.float32) / 255)
+    elif mode == "LAB":
+        image = Image.merge("LAB", [grey, *[Image.new("L", grey.size, 128)] * 2])
+    else:
+        image = Image.fromarray(scene()).convert("RGB" if mode == "LA" else mode).convert(mode)
+    assert image.mode == mode
+    page = only(in_bytes(image, kind))
+    assert page.pixels.shape == shape
+    deep = page.pixels.dtype == np.float32
+    values = page.pixels * 255 if deep else page.pixels
+    want = np.asarray(grey) if values.ndim == 2 or mode == "LA" else scene()
+    if mode == "LA":
+        values = values[:, :, 0]
+    if mode == "1":  # dithered
+        values, want = values.mean(axis=0), want.mean(axis=0)
+    assert far(values, want) < {"1": 30, "P": 20, "CMYK": 6}.get(mode, 3)
+
+
+def big(width, height):
+    """Return a picture of this size with large and small features, in grey.  -> PIL image."""
+    small = np.random.default_rng(0).integers(0, 256, (height // 100 + 1, width // 100 + 1), np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize(("size", "factor"), [((2049, 300), 2), ((401, 4203), 3), ((301, 8190), 4)])
+def test_large_pictures_are_averaged_by_a_whole_number_and_boxes_scale_back(kind, size, factor):
+    image = big(*size).convert("RGB")
+    exif = Image.Exif()
+    exif[274] = 6
+    for options, turned in (({}, False), ({"exif": exif}, True)):
+        page = only(in_bytes(image, kind, **options))
+        width, height = size[::-1] if turned else size
+        assert (page.factor, page.size) == (factor, (width, height))
+        assert page.pixels.shape == (-(-height // factor), -(-width // factor), 3)
+        want = np.asarray(image.reduce(factor))
+        assert far(np.rot90(page.pixels) if turned else page.pixels, want) < 2
+        last = page.pixels.shape[1] - 1, page.pixels.shape[0] - 1, 1, 1
+        x, y, w, h = page.box_in_file(last)
+        assert (x + w, y + h) == (width, height) and min(w, h) >= 1
+        assert page.box_in_file((3, 5, 7, 9)) == (3 * factor, 5 * factor, 7 * factor, 9 * factor)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "F"])
+def test_averaging_band_by_band_is_averaging_all_at_once(mode):
+    """Also where the last band is a part of one, and of the last pixels a part is missing."""
+    grey = big(2051, 403)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+        whole = Image.fromarray(np.asarray(image).astype(np.float32) / np.float32(65535)).reduce(2)
+    elif mode == "F":
+        image = Image.fromarray(np.asarray(grey).astype(np.float32) / 255)
+        whole = image.reduce(2)
+    elif mode in ("LA", "RGBA"):
+        image = grey.convert(mode)
+        image.putalpha(255)
+        whole = image.convert("RGBA").reduce(2).convert("L")
+    else:
+        image = grey.convert(mode)
+        whole = image.convert("L").reduce(2)
+    page = page_of_image(image, "picture", grey=True)
+    np.testing.assert_array_equal(page.pixels, np.asarray(whole))
+    assert image.size == (2051, 403)  # it is not changed
+
+
+def peak_megabytes(path):
+    """Return by how much reading a file raises the peak memory of a process that has read another, in MB."""
+    code = """if True:
+        import resource, sys
+        from numcnn.imaging.picture_files import pages
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10))
+        for path in sys.argv[1:]:
+            before = peak()
+            for page in pages(path):
+                assert max(page.pixels.shape) <= 2048
+        print(peak() - before)
+    """
+    small = path.with_name(f"small{path.suffix}")
+    Image.new("RGB", (10, 10)).save(small)
+    done = subprocess.run([sys.executable, "-c", code, small, path], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no getrusage")
+@pytest.mark.parametrize(
+    ("name", "mode", "most"),
+    [("a.jpg", "RGB", 60), ("a.png", "P", 60), ("a.png", "RGB", 110), ("turned.png", "RGB", 110), ("a.tif", "L", 50)],
+)
+def test_a_large_picture_is_in_memory_once(name, mode, most, tmp_path):
+    image = Image.new("L", (5000, 4000), 200)  # 20 MB in grey, 80 MB in RGB as Pillow keeps it
+    image.paste(0, (100, 100, 900, 300))
+    exif = Image.Exif()
+    exif[274] = 6 if name.startswith("turned") else 1
+    image.convert(mode).save(tmp_path / name, exif=exif.tobytes(), **({"compress_level": 1} if "png" in name else {}))
+    assert peak_megabytes(tmp_path / name) < most
+
+
+def test_a_huge_page_is_refused_before_decoding(tmp_path):
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 8001, 8000, 8, 0, 0, 0, 0)
+    file = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    with pytest.raises(DataError, match=r"^big\.png: 8001 x 8000 pixels are more than 64,000,000"):
+        PictureFile(file, "big.png")
+
+
+def test_bytes_that_are_no_picture_are_named():
+    for file, text in (
+        (b"", r"^picture: the file is empty"),
+        (b"no picture", rf"^picture: not a picture in a known format \({', '.join(FORMATS)}\); save it as PNG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a picture in a known format"),
+        (b"\x89PNG\r\n\x1a\nand then nothing", "^picture: damaged or incomplete picture"),
+    ):
+        for read in (load_picture, prepare, lambda file: list(pages(file))):
+            with pytest.raises(DataError, match=text):
+                read(file)
+
+
+def test_prepare_takes_the_bytes_of_a_file():
+    ink = np.zeros((50, 40), np.uint8)
+    ink[10:40, 18:23] = 255
+    np.testing.assert_array_equal(prepare(in_bytes(Image.fromarray(255 - ink), "PNG")), prepare(ink))
+
+
+def test_reading_a_format_loads_no_other():
+    file = in_bytes(Image.fromarray(scene()), "PNG")
+    code = (
+        "import sys; from numcnn.imaging.picture_files import load_picture\n"
+        "load_picture(sys.stdin.buffer.read())\n"
+        "print(sorted(name for name in sys.modules if name.endswith('ImagePlugin')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=file, capture_output=True, check=True)
+    assert b"Png" in done.stdout  # and the few that Pillow itself loads
+    assert not any(name in done.stdout for name in (b"Eps", b"Tiff", b"WebP", b"Avif", b"Heif"))
+
+
+def test_a_file_is_closed_also_after_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nand then nothing")
+    with pytest.raises(DataError):  # a file left open is a ResourceWarning, and that an error here
+        PictureFile(tmp_path / "a.png")
+
+
+def test_box_in_file_stays_inside():
+    page = PicturePage(np.zeros((2, 2), np.uint8), 3, (5, 4), 1, 1)
+    assert page.box_in_file((0, 0, 2, 2)) == (0, 0, 5, 4)
+    assert picture_files.WORKING_SIDE == 2048
