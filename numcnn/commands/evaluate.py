@@ -1,7 +1,8 @@
 """Measure a network on a test set: accuracy with its 95% interval, loss,
 precision, recall and F1 per class, and the confusion matrix.  --corruptions
 adds the accuracy under fifteen corruptions in the spirit of MNIST-C; --pad
-adds what the drawing pad depends on.
+adds what the drawing pad depends on; --pages reads synthetic pictures of
+people's handwriting under many conditions instead.
 """
 
 EXAMPLES = """examples:
@@ -13,6 +14,9 @@ EXAMPLES = """examples:
                                           as a table and a picture
   numcnn evaluate --pad                   other people's strokes, non-digits,
                                           misused input
+  numcnn evaluate --pages 100 --out plots/
+                                          pictures of handwriting: shadows,
+                                          ruled paper, forms, whole pages ...
   numcnn evaluate --own                   on digits that you drew in the pad,
                                           with the weights that the pad uses
 """
@@ -21,6 +25,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +39,7 @@ from numcnn.commands import (
     read_own,
     say,
 )
-from numcnn.data import Dataset, handwriting, pendigits
+from numcnn.data import Dataset, hands, handwriting, pendigits
 from numcnn.errors import ConfigError
 from numcnn.evaluation import metrics, plots
 from numcnn.imaging import corruptions
@@ -46,6 +51,7 @@ from numcnn.nn.checkpoint import find_weights
 from numcnn.nn.network import Network, load
 from numcnn.pad import evaluation as pad_evaluation
 from numcnn.pad.store import OwnSet, personal_weights
+from numcnn.recognition import page_evaluation
 from numcnn.training.personal import as_people
 
 if TYPE_CHECKING:
@@ -88,17 +94,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also read other people's pen strokes, alone and in rows, non-digits, and misused images",
     )
     parser.add_argument(
+        "--pages",
+        nargs="?",
+        type=int,
+        const=page_evaluation.DEFAULT_COUNT,
+        metavar="N",
+        help="read synthetic pictures of people's handwriting instead: digits, rows, pages, forms and sheets without "
+        f"digits, N of each kind and condition (default: {page_evaluation.DEFAULT_COUNT})",
+    )
+    parser.add_argument(
         "--out",
         metavar="DIR",
-        help="draw the confusion matrix, per-class figures and the most confident mistakes into this folder",
+        help="draw the confusion matrix, per-class figures and the most confident mistakes into this folder; with "
+        "--pages the misread pictures",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, draw.  Return the exit code."""
-    if arguments.limit is not None and arguments.limit < 1:
-        raise ConfigError(f"--limit is {arguments.limit}; wants 1 or more")
+    for name in ("limit", "pages"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            raise ConfigError(f"--{name} is {value}; wants 1 or more")
     if arguments.out:
         if Path(arguments.out).is_file():
             raise ConfigError(f"--out {arguments.out} is a file; name a folder")
@@ -107,6 +124,8 @@ def run(arguments: argparse.Namespace) -> int:
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
     least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before the evaluation
+    if arguments.pages:
+        return _read_pages(network, weights, arguments)
     dataset = _own(arguments) if arguments.own else _load(arguments)
     found = _measure(network, dataset, f"{weights.name} on {data.title_of(dataset.name)}", arguments)
     if arguments.json:
@@ -124,6 +143,32 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"\n{pad_evaluation.to_text(found.pad)}")
     if arguments.out:
         _draw(found, Path(arguments.out))
+    return 0
+
+
+def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) -> int:
+    """Read synthetic pages, print what was right.  Return the exit code."""
+    from numcnn.recognition.page import read  # noqa: PLC0415  (only this measurement reads whole pages)
+
+    if arguments.own or arguments.pad or arguments.corruptions:
+        raise ConfigError("--pages is a measurement by itself; leave out --own, --pad and --corruptions")
+    writers, who = pad_evaluation.people_for(network)
+    hand = hands.People(pendigits.load().of(writers))
+    read_any = partial(read, network=network, at_most=arguments.at_most)
+    found: dict[str, Any] = {"weights": str(weights), "hands": f"pen strokes of {len(writers)} {who}", "tables": {}}
+    if not arguments.json:
+        print(f"{weights.name} on synthetic pictures, {found['hands']}\n{page_evaluation.LEGEND}")
+    for title, rows in page_evaluation.measure(read_any, partial(read_any, single=True), hand, arguments.pages):
+        found["tables"][title] = [row.to_json() for row in rows]
+        if not arguments.json:
+            print(f"\n{page_evaluation.to_text(title, rows)}", flush=True)
+        misread = [(picture, f"{row.name}\n{text}") for row in rows for picture, text in row.misread]
+        if arguments.out and misread:
+            path = Path(arguments.out) / f"misread {title}.png".replace(",", "").replace(" ", "_")
+            plots.save(plots.picture_sheet(*zip(*misread, strict=True), title=f"misread: {title}"), path)
+            say(f"wrote {path}")
+    if arguments.json:
+        print_json(found)
     return 0
 
 
