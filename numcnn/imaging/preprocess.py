@@ -258,7 +258,7 @@ def load_picture(path: str | os.PathLike[str]) -> Bytes | Floats:
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
     check_file(path)
-    with _reading(str(path)), Image.open(path, formats=FORMATS) as image:
+    with reading(str(path)), Image.open(path, formats=FORMATS) as image:
         return grey_of_image(image, str(path), in_place=True)
 
 
@@ -269,7 +269,7 @@ def grey_of_image(image: Image.Image, name: str, in_place: bool = False) -> Byte
     """
     from PIL import ImageOps  # noqa: PLC0415  (loads slowly)
 
-    with _reading(name):
+    with reading(name):
         check_size(name, image.size)
         if in_place:
             ImageOps.exif_transpose(image, in_place=True)
@@ -279,7 +279,7 @@ def grey_of_image(image: Image.Image, name: str, in_place: bool = False) -> Byte
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def reading(name: str) -> Iterator[None]:
     """Turn all that PIL raises over a bad picture into a DataError that begins with ``name``."""
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  (loads slowly)
 

@@ -1,0 +1,120 @@
+"""Read any picture of digits: ``read`` finds them and returns a ``Page``, digit by digit and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple, overload
+
+import numpy as np
+
+from numcnn.imaging import paper
+from numcnn.imaging.preprocess import Picture
+from numcnn.kernels.arrays import AnyArray, Bytes, Floats
+from numcnn.kernels.thread_team import one_blas_thread
+from numcnn.nn.answers import answers, least_probability
+from numcnn.nn.network import Network, load
+from numcnn.recognition import find
+from numcnn.recognition.reading import check_network
+
+LEAST = 0.5  # the probability from which a digit counts as one while digits are looked for, for networks without any
+BATCH = 128  # pictures that the network reads at a time: more would load the compiled kernels
+
+
+class Digit(NamedTuple):
+    """One digit of a page.
+
+    box: x, y, width, height in the picture's pixels, upright as EXIF says; label: the most probable class; probability
+    (0..1); sure: whether that reaches the network's threshold; line: 0, 1 ..., which line of text; probabilities (10,);
+    image (28,28) uint8: what the network read.
+    """
+
+    box: tuple[int, int, int, int]
+    label: int
+    probability: float
+    sure: bool
+    line: int
+    probabilities: Floats
+    image: Bytes
+
+
+class Page(Sequence[Digit]):
+    """The digits of a picture: lines from top to bottom, digits from left to right.
+
+    size: width and height of the picture.  steps: with ``explain``, name -> picture, in order; else None.
+    """
+
+    def __init__(
+        self, digits: Sequence[Digit], size: tuple[int, int], steps: dict[str, AnyArray] | None = None
+    ) -> None:
+        self.digits = tuple(digits)
+        self.size = size
+        self.steps = steps
+
+    @overload
+    def __getitem__(self, index: int) -> Digit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Digit]: ...
+
+    def __getitem__(self, index: int | slice) -> Digit | Sequence[Digit]:
+        return self.digits[index]
+
+    def __len__(self) -> int:
+        return len(self.digits)
+
+    @property
+    def text(self) -> str:
+        """The digits as text: lines separated by a newline; a digit that is not sure is "?"."""
+        lines: dict[int, str] = {}
+        for digit in self.digits:
+            lines[digit.line] = lines.get(digit.line, "") + (str(digit.label) if digit.sure else "?")
+        return "\n".join(lines.values())
+
+    def __repr__(self) -> str:
+        return f"<Page {self.size[0]} x {self.size[1]}: {self.text!r}>"
+
+
+@cache
+def _shipped() -> Network:
+    return load()
+
+
+def read(
+    picture: Picture | bytes,
+    *,
+    network: Network | None = None,
+    at_most: float | None = None,
+    single: bool = False,
+    explain: bool = False,
+) -> Page:
+    """Find and read the digits of a picture -> ``Page``, empty if there are none.
+
+    picture: a path, bytes of a file, a PIL image or an array, as ``preprocess.prepare`` takes it.  network: the shipped
+    one if None.  at_most: the share of wrong answers among sure ones that is allowed; see ``Network.read``.  single:
+    the picture is known to hold one digit: the page has exactly one.  explain: keep every step in ``steps``.
+    Raises DataError when it is no picture, or with ``single`` when it is blank, and ConfigError.
+    """
+    network = check_network(_shipped() if network is None else network)
+    least = least_probability(network.info, at_most)
+    colours, size = paper.load_colours(picture)
+
+    def judge(images: Bytes) -> Floats:
+        parts = [network.predict_proba(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+        return np.concatenate(parts) if parts else np.empty((0, 10), np.float32)
+
+    with one_blas_thread:
+        spots, steps = find.find(colours, judge, max(least, LEAST))
+        if single:
+            spots = [find.only_one(spots, colours, judge)]
+    digits = [_digit(spot, size[0] / colours.shape[1], size, least) for spot in spots]
+    return Page(digits, size, steps if explain else None)
+
+
+def _digit(spot: find.Spot, factor: float, size: tuple[int, int], least: float) -> Digit:
+    """Return a spot as a ``Digit`` in the picture's own pixels."""
+    (answer,) = answers(spot.probabilities[None], least)
+    left, top, right, bottom = (round(factor * edge) for edge in spot.box)
+    box = left, top, min(right, size[0]) - left, min(bottom, size[1]) - top
+    sure = answer.sure and not spot.doubtful
+    return Digit(box, answer.label, answer.probability, sure, spot.line, answer.probabilities, spot.image)
