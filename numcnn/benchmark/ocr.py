@@ -20,6 +20,7 @@ from numcnn.data import pages
 from numcnn.data.hands import Hand
 from numcnn.kernels.arrays import Bytes
 from numcnn.nn.network import load
+from numcnn.recognition.page import read
 from numcnn.recognition.scoring import score_text, text_of, total
 from numcnn.training.run_folder import versions
 
@@ -101,8 +102,6 @@ class NumcnnEngine(Engine):
 
     def ways(self, single: bool) -> dict[str, Way]:
         """See ``Engine``."""
-        from numcnn.recognition.page import read  # noqa: PLC0415  (only the worker reads)
-
         way = {"any page": lambda picture: text_of(read(picture, network=self.network))}
         if single:
             way["single digit"] = lambda picture: text_of(read(picture, network=self.network, single=True))

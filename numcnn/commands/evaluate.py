@@ -52,6 +52,8 @@ from numcnn.nn.network import Network, load
 from numcnn.pad import evaluation as pad_evaluation
 from numcnn.pad.store import OwnSet, personal_weights
 from numcnn.recognition import page_evaluation
+from numcnn.recognition.page import read
+from numcnn.recognition.page_evaluation import HandedIn
 from numcnn.training.personal import as_people
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 
 EXAMPLES_EACH = 10  # pictures under each corruption in corruptions.png
 MOST_MISTAKES = 100  # in mistakes.png
+HANDED_IN_SHARE = 10  # test images handed in as pictures for each picture of --pages
 MOST_MISUSED = 2000  # images that are misused in each way: preparing one takes milliseconds
 
 
@@ -148,8 +151,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) -> int:
     """Read synthetic pages, print what was right.  Return the exit code."""
-    from numcnn.recognition.page import read  # noqa: PLC0415  (only this measurement reads whole pages)
-
     if arguments.own or arguments.pad or arguments.corruptions:
         raise ConfigError("--pages is a measurement by itself; leave out --own, --pad and --corruptions")
     writers, who = pad_evaluation.people_for(network)
@@ -167,9 +168,22 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
             path = Path(arguments.out) / f"misread {title}.png".replace(",", "").replace(" ", "_")
             plots.save(plots.picture_sheet(*zip(*misread, strict=True), title=f"misread: {title}"), path)
             say(f"wrote {path}")
+    scans = _handed_in(network, partial(read_any, single=True), arguments)
+    found["handed_in"] = scans.to_json()
     if arguments.json:
         print_json(found)
+    else:
+        print(f"\n{scans.to_text()}")
     return 0
+
+
+def _handed_in(network: Network, read_one: page_evaluation.Read, arguments: argparse.Namespace) -> HandedIn:
+    """Read a data set's test images as pictures."""
+    dataset = _load(arguments)
+    _check_are_like_mnist(dataset, "--pages")
+    count = arguments.limit or HANDED_IN_SHARE * arguments.pages
+    images, labels = dataset.test_images[:count], dataset.test_labels[:count]
+    return page_evaluation.measure_handed_in(read_one, network.predict(images), images, labels)
 
 
 def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse.Namespace) -> Findings:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from numcnn.data import pages
 from numcnn.data.hands import Hand
 from numcnn.data.page_subjects import SUBJECTS
-from numcnn.kernels.arrays import Bytes
+from numcnn.errors import DataError
+from numcnn.imaging.misuse import HANDED_IN
+from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.recognition.scoring import ReadDigit, Score, score, text_of, total
 
 Read = Callable[[Bytes], Sequence[ReadDigit]]  # reads the digits of a picture, (H,W) or (H,W,3) uint8
@@ -84,13 +86,13 @@ def _empty(subject: str, hand: Hand, count: int, seed: int) -> Iterable[pages.Sh
 
 
 def read_all(name: str, sheets: Iterable[pages.Sheet], read: Read) -> Row:
-    """Read pictures and score them -> Row."""
+    """Read pictures and score them -> Row.  Nothing is read on a picture that raises DataError."""
     scores: list[Score] = []
     seconds: list[float] = []
     misread: list[tuple[Bytes, str]] = []
     for sheet in sheets:
         started = time.perf_counter()
-        digits = read(sheet.picture)
+        digits = _read(read, sheet.picture)
         seconds.append(time.perf_counter() - started)
         scores.append(score(digits, sheet.digits))
         if not scores[-1].strings and len(misread) < MOST_MISREAD:
@@ -98,9 +100,48 @@ def read_all(name: str, sheets: Iterable[pages.Sheet], read: Read) -> Row:
     return Row(name, total(scores), 1000 * float(np.median(seconds)) if seconds else 0.0, misread)
 
 
+@dataclass(frozen=True)
+class HandedIn:
+    """Data-set images read as pictures: n, the accuracy (0..1) of the images themselves, and the points lost if ..."""
+
+    n: int
+    accuracy: float
+    points_lost: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain Python values."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """Return a table."""
+        lines = [f"{self.n:,} test images: {self.accuracy:.2%}; points lost as pictures of one digit"]
+        return "\n".join([*lines, *(f"{name:<27}{points:>7.2f}" for name, points in self.points_lost.items())])
+
+
+def measure_handed_in(read_one: Read, predicted: Ints, images: Bytes, labels: Ints, seed: int = 0) -> HandedIn:
+    """Read images (N,28,28) uint8, ink high, handed in as pictures of many kinds -> HandedIn.
+
+    predicted (N,): what the network reads in the images themselves; labels (N,).
+    """
+    accuracy = float(np.mean(predicted == labels))
+    lost = {}
+    for name, hand_in in HANDED_IN.items():
+        pictures = (hand_in(image, np.random.default_rng([seed, i])) for i, image in enumerate(images))
+        right = [read_one(picture)[0].label == label for picture, label in zip(pictures, labels, strict=True)]
+        lost[name] = 100 * (accuracy - float(np.mean(right)))
+    return HandedIn(len(images), accuracy, lost)
+
+
 def summed(rows: Sequence[Row], name: str) -> Row:
     """Return the row of all rows together."""
     return Row(name, total(row.score for row in rows), float(np.median([row.milliseconds for row in rows])))
+
+
+def _read(read: Read, picture: Bytes) -> Sequence[ReadDigit]:
+    try:
+        return read(picture)
+    except DataError:
+        return []
 
 
 HEAD = f"{'':<24}{'n':>5}{'digits right, %':>21}{'strings':>8}{'sure':>7}{'wrong':>6}{'made up':>8}{'ms':>5}"
