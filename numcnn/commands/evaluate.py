@@ -23,7 +23,7 @@ EXAMPLES = """examples:
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from numcnn.commands import (
     read_own,
     say,
 )
-from numcnn.data import Dataset, hands, handwriting, pendigits
+from numcnn.data import Dataset, hands, handwriting, pages, pendigits
 from numcnn.errors import ConfigError
 from numcnn.evaluation import metrics, plots
 from numcnn.imaging import corruptions
@@ -156,6 +156,10 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
     writers, who = pad_evaluation.people_for(network)
     hand = hands.People(pendigits.load().of(writers))
     read_any = partial(read, network=network, at_most=arguments.at_most)
+    if arguments.out:
+        examples = [pages.make("row", name, hand) for name in pages.CONDITIONS]
+        titles = [f"{sheet.condition}\n{sheet.text}" for sheet in examples]
+        _save_pages([sheet.picture for sheet in examples], titles, "examples", arguments.out)
     found: dict[str, Any] = {"weights": str(weights), "hands": f"pen strokes of {len(writers)} {who}", "tables": {}}
     if not arguments.json:
         print(f"{weights.name} on synthetic pictures, {found['hands']}\n{page_evaluation.LEGEND}")
@@ -165,9 +169,7 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
             print(f"\n{page_evaluation.to_text(title, rows)}", flush=True)
         misread = [(picture, f"{row.name}\n{text}") for row in rows for picture, text in row.misread]
         if arguments.out and misread:
-            path = Path(arguments.out) / f"misread {title}.png".replace(",", "").replace(" ", "_")
-            plots.save(plots.picture_sheet(*zip(*misread, strict=True), title=f"misread: {title}"), path)
-            say(f"wrote {path}")
+            _save_pages(*zip(*misread, strict=True), f"misread {title}", arguments.out)
     scans = _handed_in(network, partial(read_any, single=True), arguments)
     found["handed_in"] = scans.to_json()
     if arguments.json:
@@ -175,6 +177,12 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
     else:
         print(f"\n{scans.to_text()}")
     return 0
+
+
+def _save_pages(pictures: Sequence[Bytes], titles: Sequence[str], title: str, folder: str) -> None:
+    path = Path(folder) / f"pages_{title}.png".replace(",", "").replace(" ", "_")
+    plots.save(plots.picture_sheet(pictures, titles, title=title), path)
+    say(f"wrote {path}")
 
 
 def _handed_in(network: Network, read_one: page_evaluation.Read, arguments: argparse.Namespace) -> HandedIn:
