@@ -58,8 +58,19 @@ class Generated:
     """Digits written by program, each in another hand."""
 
     def write(self, labels: Sequence[int], rng: Rng) -> list[Strokes]:
-        """See ``Hand``."""
-        return [generated.digit_strokes(label, rng) for label in labels]
+        """See ``Hand``.  Nothing lies flat, as a 1 of MNIST's may: in a row nobody would take it for a digit."""
+        written: list[Strokes] = []
+        for label in labels:
+            strokes = generated.digit_strokes(label, rng)
+            while _is_flat(strokes):
+                strokes = generated.digit_strokes(label, rng)
+            written.append(strokes)
+        return written
+
+
+def _is_flat(strokes: Strokes) -> bool:
+    width, height = np.ptp(np.concatenate(strokes), axis=0)
+    return bool(width > FLATTEST * height)
 
 
 def smoothed(strokes: Strokes) -> list[Float64s]:

@@ -90,3 +90,10 @@ def test_points_along_strokes_are_close_and_on_them():
     steps = np.hypot(*np.diff(points[:-1], axis=0).T)
     assert steps.max() <= 0.04 + 1e-9 and points[-1].tolist() == [7, 7]
     assert points[0].tolist() == [0, 0] and points[-2].tolist() == [1, 0.5]
+
+
+def test_no_generated_digit_lies_flat():
+    rng = np.random.default_rng(5)
+    for strokes in hands.Generated().write([1] * 300, rng):
+        width, height = np.ptp(np.concatenate(strokes), axis=0)
+        assert width <= hands.FLATTEST * height
