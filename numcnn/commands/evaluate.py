@@ -169,7 +169,8 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
             print(f"\n{page_evaluation.to_text(title, rows)}", flush=True)
         misread = [(picture, f"{row.name}\n{text}") for row in rows for picture, text in row.misread]
         if arguments.out and misread:
-            _save_pages(*zip(*misread, strict=True), f"misread {title}", arguments.out)
+            pictures, titles = zip(*misread, strict=True)
+            _save_pages(pictures, titles, f"misread {title}", arguments.out)
     scans = _handed_in(network, partial(read_any, single=True), arguments)
     found["handed_in"] = scans.to_json()
     if arguments.json:

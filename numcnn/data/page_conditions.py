@@ -390,7 +390,7 @@ def _perhaps_on_a_desk(plan: Plan, chance: float, rng: Rng) -> None:
 
 def dust(plan: Plan, strength: float, rng: Rng) -> None:
     """Specks and short hairs on the sheet."""
-    count = int(rng.integers(5, 10 + 40 * strength))
+    count = int(rng.integers(5, round(10 + 40 * strength)))
 
     def printer(page: Page, rng: Rng) -> list[Print]:
         prints = []

@@ -57,7 +57,7 @@ def empty_form(plan: Plan, rng: Rng) -> list[Strokes]:
 
 def letters(plan: Plan, rng: Rng) -> list[Strokes]:
     """Words in handwriting, of letters that nobody takes for digits."""
-    return _words(LETTERS, plan, rng, rng.integers(1, 5), 7)
+    return _words(LETTERS, plan, rng, int(rng.integers(1, 5)), 7)
 
 
 def signs(plan: Plan, rng: Rng) -> list[Strokes]:

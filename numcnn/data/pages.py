@@ -260,7 +260,7 @@ def _cut(layout: Layout, unit: float, hand: Hand, rng: Rng) -> list[Placed]:
         own = [unit * stroke for stroke in standing(strokes, rng)]
         points = np.concatenate(own)
         low, extent = points.min(axis=0), np.ptp(points, axis=0)
-        place = rng.uniform(-0.3, 1, 2) * size
+        place = rng.uniform(0, 1, 2) * np.maximum(size - extent, 0)
         side = rng.integers(4)
         inside = rng.uniform(0.1, 0.33) * extent[side % 2]
         place[side % 2] = inside - extent[side % 2] if side < 2 else size[side % 2] - inside

@@ -21,7 +21,7 @@ ROOM = 3  # a larger sheet's side, in sides of the digit's picture
 FINER = 4  # how much the picture is enlarged before its pen is changed
 PALE = 0.25  # the fraction of the contrast that is left
 LEAST_CONTRAST = 0.2  # between coloured ground and ink, of the light of white
-TEXTURE = 0.05  # standard deviation of the light on textured ground
+TEXTURE = 0.03  # standard deviation of the light on textured ground
 
 
 class HasAccuracy(Protocol):

