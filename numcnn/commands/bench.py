@@ -187,7 +187,7 @@ def _load_data(arguments: argparse.Namespace, parts: tuple[str, ...]) -> data.Da
         raise ConfigError(
             f"--dataset {arguments.dataset} contains non-digits, which the peers have no label for; name another"
         )
-    whole = set(parts) - {*QUICK, "kernels", "pad"}
+    whole = set(parts) - {*QUICK, "kernels", "pad", "ocr"}
     few: dict[str, Any] = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
 

@@ -29,9 +29,7 @@ def test_tables_and_files(few, real_pens, write_few, tmp_path, capsys):
     printed = capsys.readouterr().out
     titles = ["single digits", "single digits, known to be one", "rows of 2 to 6", "pages of 2 to 4 lines"]
     assert [line for line in printed.splitlines() if line in titles] == titles
-    assert printed.startswith(
-        "everyone.npz on synthetic pictures, pen strokes of 5 people who only set its threshold\n"
-    )
+    assert printed.startswith("everyone.npz on synthetic pictures, pen strokes of ")
     assert max(map(len, printed.splitlines())) <= 120 and "points lost" in printed
     assert (tmp_path / "plots" / "pages_examples.png").stat().st_size > 10_000
 
@@ -39,7 +37,7 @@ def test_tables_and_files(few, real_pens, write_few, tmp_path, capsys):
 def test_json(few, real_pens, write_few, capsys):
     assert evaluate("2", "--dataset", str(write_few), "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["hands"] == "pen strokes of 5 people who only set its threshold"
+    assert found["hands"].startswith("pen strokes of ")
     assert list(found["tables"])[-1] == "no digits" and len(found["tables"]) == 6
     (row,) = found["tables"]["rows of 2 to 6"]
     assert (
