@@ -43,13 +43,15 @@ class Ink(NamedTuple):
     """Ink on paper of one polarity.
 
     strength: (H,W) uint8, 0 on paper, 255 where ink takes all the light; smooth: the same with noise averaged out, to
-    look for ink in; least: the strength below which it is paper; paper: (H,W) uint8, the light on the paper.
+    look for ink in; least: the strength below which it is paper; channels and papers: for each channel of the picture,
+    or of its negative for light ink, its values and those of the paper without ink, (H,W) uint8.
     """
 
     strength: Bytes
     smooth: Bytes
     least: int
-    paper: Bytes
+    channels: tuple[Bytes, ...]
+    papers: tuple[Bytes, ...]
 
 
 def load_colours(picture: Picture | bytes) -> tuple[Bytes, tuple[int, int]]:
@@ -175,23 +177,26 @@ def ink_on_paper(colours: Bytes, reach: int, *, light: bool = False) -> Ink:
     reach: pixels; strokes are narrower than twice this, shadows wider.  light: light ink on a dark ground.  In a colour
     picture the channel that the ink darkens most counts, pixel by pixel: red on green shows even at equal luminance.
     """
-    channels = [colours] if colours.ndim == 2 else [colours[:, :, i] for i in range(colours.shape[2])]
-    strength = paper = None
-    for channel in channels:
-        values = 255 - channel if light else np.ascontiguousarray(channel)
-        ground = closing(smooth3(values) if min(values.shape) > 40 else values, reach)
-        one = _absorbed(values, ground)
-        strength = one if strength is None else np.maximum(strength, one)
-        paper = ground if paper is None else np.maximum(paper, ground)
-    assert strength is not None and paper is not None
+    channels = (colours,) if colours.ndim == 2 else tuple(colours[:, :, i] for i in range(colours.shape[2]))
+    channels = tuple(255 - channel if light else np.ascontiguousarray(channel) for channel in channels)
+    large = min(colours.shape[:2]) > 40
+    papers = tuple(closing(smooth3(values) if large else values, reach) for values in channels)
+    strength = _absorbed(channels[0], papers[0])
+    for values, ground in zip(channels[1:], papers[1:], strict=True):
+        np.maximum(strength, _absorbed(values, ground), out=strength)
     median = int(np.median(strength[:: max(1, len(strength) // 256)]))  # the closing keeps the noise's upper side
     if median:
         strength = np.maximum(strength, median) - np.uint8(median)
-    sigma = noise_sigma(strength.astype(np.float32))
+    sigma = max(
+        noise_sigma(values.astype(np.float32))
+        * 255
+        / max(DARKEST, float(np.median(ground[:: max(1, len(ground) // 256)])))
+        for values, ground in zip(channels, papers, strict=True)
+    )
     smooth = strength
     if sigma >= SMOOTH_FROM:
         smooth, sigma = smooth3(strength), sigma / 2
-    return Ink(strength, smooth, max(MIN_CONTRAST, round(NOISE_REACH * sigma)), paper)
+    return Ink(strength, smooth, max(MIN_CONTRAST, round(NOISE_REACH * sigma)), channels, papers)
 
 
 _FACTORS = (65536 // np.maximum(np.arange(256), DARKEST)).astype(np.uint32)  # 255 / 256 of the light, in 65536ths
