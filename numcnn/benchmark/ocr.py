@@ -18,6 +18,7 @@ from numcnn.benchmark.measure import Settings, contestants_for
 from numcnn.benchmark.processes import Workers
 from numcnn.data import pages
 from numcnn.data.hands import Hand
+from numcnn.errors import DataError
 from numcnn.kernels.arrays import Bytes
 from numcnn.nn.network import load
 from numcnn.recognition.page import read
@@ -26,10 +27,12 @@ from numcnn.training.run_folder import versions
 
 PICTURES_FILE = "pictures.npz"
 COUNT, QUICK_COUNT = 200, 40  # pictures of each task
+IN_TURN = 20  # pictures that one reads before the next has its turn
 SEED = 14
 
 Pictures: TypeAlias = dict[str, list[Bytes]]  # task -> its pictures
-Way: TypeAlias = Callable[[Bytes], str]  # reads a picture; lines are separated by newlines
+Ways: TypeAlias = dict[str, dict[str, list[Any]]]  # name of a way -> "texts" and "seconds", one of each a picture
+Way: TypeAlias = Callable[[Bytes], str]  # reads the digits of a picture
 
 
 class Task(NamedTuple):
@@ -75,13 +78,13 @@ class Engine:
         """Return the ways to read pictures by name.  single: each is known to hold one digit."""
         raise NotImplementedError
 
-    def read(self, task: str, single: bool) -> dict[str, dict[str, Any]]:
-        """Read a task's pictures in every way -> way -> {"texts": [...], "seconds": [...]}."""
+    def read(self, task: str, single: bool, first: int, last: int) -> dict[str, dict[str, list[Any]]]:
+        """Read a task's pictures from ``first`` to before ``last`` in every way -> way -> its "texts" and "seconds"."""
         found = {}
         for name, way in self.ways(single).items():
             way(self.pictures[task][0])  # untimed: whatever is loaded at the first call
             texts, seconds = [], []
-            for picture in self.pictures[task]:
+            for picture in self.pictures[task][first:last]:
                 started = time.perf_counter()
                 texts.append(way(picture))
                 seconds.append(time.perf_counter() - started)
@@ -102,10 +105,17 @@ class NumcnnEngine(Engine):
 
     def ways(self, single: bool) -> dict[str, Way]:
         """See ``Engine``."""
-        way = {"any page": lambda picture: text_of(read(picture, network=self.network))}
-        if single:
-            way["single digit"] = lambda picture: text_of(read(picture, network=self.network, single=True))
-        return way
+        ways = {"any page": self._reader(single=False)}
+        return ways | ({"single digit": self._reader(single=True)} if single else {})
+
+    def _reader(self, single: bool) -> Way:
+        def reader(picture: Bytes) -> str:
+            try:
+                return only_digits(text_of(read(picture, network=self.network, single=single)))
+            except DataError:  # with ``single``, where no ink was found
+                return ""
+
+        return reader
 
 
 def save(pictures: Pictures, folder: str | os.PathLike[str]) -> None:
@@ -138,16 +148,13 @@ def measure(
     contestants = contestants_for("ocr", settings)
     say(f"ocr: {count} pictures of each kind to {'; '.join(c.label for c in contestants)}")
     found: dict[str, Any] = {"pictures": count, "versions": {}, "failed": {}, "tasks": []}
-    results: dict[str, dict[str, Any]] = {}  # task -> contestant -> way -> texts and seconds
+    results: dict[str, dict[str, Ways]] = {}  # task -> contestant -> how it read
     with Workers(contestants, folder, settings.threads) as workers:
         for own in workers.load(backend=settings.backend).values():
             found["versions"].update(own)
         for task in TASKS:
             say(f"ocr: {task.name}")
-            read = {
-                name: workers.call(name, "read", task=task.name, single=task.kind == "digit") for name in workers.names
-            }
-            results[task.name] = {name: ways for name, ways in read.items() if ways}
+            results[task.name] = _read(workers, task, count)
         found["failed"] = dict(workers.failed)
     if NUMCNN in found["failed"]:
         raise BenchmarkError(f"the worker of {NUMCNN} failed: {found['failed'][NUMCNN]}")
@@ -162,7 +169,20 @@ def measure(
     return found
 
 
-def _best_way(name: str, kind: str, results: dict[str, dict[str, Any]], drawn: dict[str, list[pages.Sheet]]) -> str:
+def _read(workers: Workers, task: Task, count: int) -> dict[str, Ways]:
+    """Let all read a task's pictures, in turn, some at a time -> contestant -> how it read; without those that fail."""
+    found: dict[str, Ways] = {}
+    for first in range(0, count, IN_TURN):
+        for name in workers.names:
+            arguments = {"task": task.name, "single": task.kind == "digit", "first": first, "last": first + IN_TURN}
+            for way, some in (workers.call(name, "read", **arguments) or {}).items():
+                own = found.setdefault(name, {}).setdefault(way, {"texts": [], "seconds": []})
+                for key, values in some.items():
+                    own[key] += values
+    return {name: found[name] for name in workers.names}
+
+
+def _best_way(name: str, kind: str, results: dict[str, dict[str, Ways]], drawn: dict[str, list[pages.Sheet]]) -> str:
     """Return the way in which a contestant gets most strings of a kind right, and of equals most digits."""
     tasks = [task.name for task in TASKS if task.kind == kind and name in results[task.name]]
     ways = results[tasks[0]][name]
@@ -177,7 +197,7 @@ def _best_way(name: str, kind: str, results: dict[str, dict[str, Any]], drawn: d
     return max(ways, key=merit)
 
 
-def _row(contestant: Contestant, way: str, read: dict[str, Any], truths: list[str]) -> dict[str, Any]:
+def _row(contestant: Contestant, way: str, read: dict[str, Ways], truths: list[str]) -> dict[str, Any]:
     """Return what a contestant got right on one task, as plain values."""
     own = read[contestant.name][way]
     score = total(map(score_text, own["texts"], truths))
@@ -192,6 +212,5 @@ def _row(contestant: Contestant, way: str, read: dict[str, Any], truths: list[st
 
 
 def only_digits(text: str) -> str:
-    """Return the digits of what an OCR engine read, line by line; other signs are taken out, and so are empty lines."""
-    lines = ("".join(sign for sign in line if sign in "0123456789") for line in text.splitlines())
-    return "\n".join(line for line in lines if line)
+    """Return the digits of a text: other signs and line ends are taken out, since every picture here holds one line."""
+    return "".join(sign for sign in text if sign in "0123456789")

@@ -48,9 +48,9 @@ class Worker:
         began = time.process_time()
         return {**self._contestant.burst(**arguments), "processor_seconds": time.process_time() - began}
 
-    def read(self, task: str, single: bool) -> dict[str, dict[str, Any]]:
+    def read(self, **arguments: object) -> dict[str, dict[str, list[Any]]]:
         """Read pictures: see ``ocr.Engine``."""
-        return self._contestant.read(task, single)
+        return self._contestant.read(**arguments)
 
 
 def main(folder: str, name: str) -> None:
