@@ -3,6 +3,8 @@
 import os
 
 from numcnn.benchmark.numcnn_contestants import NumcnnTraining
+from numcnn.benchmark.ocr import Engine, draw
+from numcnn.data.hands import Generated
 
 
 class Talkative(NumcnnTraining):
@@ -40,3 +42,30 @@ class Dying(NumcnnTraining):
         """See ``Training``."""
         os.write(2, b"first line\nkilled by its own hand\n")
         os._exit(7)
+
+
+class ReadsAll(Engine):
+    """Knows what stands on the pictures, and in another way reads half of it."""
+
+    def __init__(self, pictures, threads, backend="fast", wrong=False):
+        super().__init__(pictures)
+        drawn = draw(Generated(), len(next(iter(pictures.values()))))
+        self.texts = {sheet.picture.tobytes(): sheet.text for sheets in drawn.values() for sheet in sheets}
+        self.wrong = wrong
+
+    def versions(self):
+        """See ``Engine``."""
+        return {"reads-all": "1.0"}
+
+    def ways(self, single):
+        """See ``Engine``."""
+        if self.wrong:
+            return {"WRONG": lambda picture: "", "HALF": lambda picture: self.texts[picture.tobytes()][:2]}
+        return {"right": lambda picture: self.texts[picture.tobytes()]}
+
+
+class CannotRead(Engine):
+    """Fails when it is constructed, as an engine without its data does."""
+
+    def __init__(self, pictures, threads):
+        raise RuntimeError("no language data")

@@ -47,7 +47,7 @@ DOORS = {
     "pooch": ("data.download",),
     "urllib3": ("data.download",),
 }
-PEERS = {"torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "openvino"}
+PEERS = {"torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "openvino", "tesserocr", "rapidocr"}
 NEVER = {"tests", "scripts", "scipy", "tkinter"}
 
 

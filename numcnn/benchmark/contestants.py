@@ -3,15 +3,17 @@
 import gc
 import importlib.util
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from numcnn.benchmark.workload import CLASSES, INFERENCE_BATCH
+from numcnn.benchmark.workload import CLASSES, INFERENCE_BATCH, WORKLOAD_FILE, Workload
 from numcnn.kernels.arrays import AnyArray, Floats
 
 # Untimed, at the start of a burst: caches are cold and threads asleep after the others' turns.
@@ -98,8 +100,13 @@ CONTESTANTS = (
         ("openvino", "onnx"),
     ),
     Contestant("pytorch", "PyTorch", "inference", f"{_PEERS}.pytorch:TorchInference", "pytorch", ("torch",)),
+    Contestant(NUMCNN, "numcnn", "ocr", "numcnn.benchmark.ocr:NumcnnEngine"),
+    Contestant("tesseract", "Tesseract", "ocr", f"{_PEERS}.tesseract:Tesseract", "tesseract", ("tesserocr",)),
+    Contestant("rapidocr", "PP-OCR", "ocr", f"{_PEERS}.rapidocr:RapidOcr", "rapidocr", ("rapidocr", "onnxruntime")),
 )
 PEERS = tuple(dict.fromkeys(contestant.peer for contestant in CONTESTANTS if contestant.peer))
+# Of these the engines that read pictures of text; the others are frameworks.
+OCR_PEERS = tuple(contestant.peer for contestant in CONTESTANTS if contestant.peer and contestant.part == "ocr")
 
 
 class Timed:
@@ -114,6 +121,11 @@ class Timed:
         self._chosen: dict[str, tuple[str, Call, int]] = {}  # action -> variant's name, function, calls in a burst
         self._calls = 0
         self._most_seconds = 0.0
+
+    @classmethod
+    def load_workload(cls, folder: str | os.PathLike[str]) -> Workload:
+        """Read what a contestant is constructed with."""
+        return Workload.load(Path(folder) / WORKLOAD_FILE)
 
     def versions(self) -> dict[str, str]:
         """Return package -> version of what this contestant runs on."""

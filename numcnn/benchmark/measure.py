@@ -21,8 +21,14 @@ from numcnn.benchmark.contestants import AUGMENTED, CONTESTANTS, NUMCNN, ONE_THR
 from numcnn.benchmark.machine import DISTURBED, OtherWork
 from numcnn.benchmark.numcnn_contestants import loss_and_gradients
 from numcnn.benchmark.processes import Workers
-from numcnn.benchmark.worker import WORKLOAD_FILE
-from numcnn.benchmark.workload import IMAGES, INFERENCE_BATCH, TRAINING_BATCH, Workload, step_flops
+from numcnn.benchmark.workload import (
+    IMAGES,
+    INFERENCE_BATCH,
+    TRAINING_BATCH,
+    WORKLOAD_FILE,
+    Workload,
+    step_flops,
+)
 from numcnn.data import Dataset
 from numcnn.errors import DataError
 from numcnn.kernels.arrays import AnyArray

@@ -73,6 +73,7 @@ def rows_of(document: Document) -> list[Table]:
         "start_up": _start_up_rows,
         "pad": _pad_rows,
         "time_to_99": _time_to_99_rows,
+        "ocr": _ocr_rows,
     }
     return [table for part, maker in makers.items() if part in document for table in maker(document)]
 
@@ -193,6 +194,23 @@ def _time_to_99_rows(document: Document) -> list[Table]:
         rows.append(("numcnn's share of PyTorch's time", f"{own['share_of_pytorch']:.3f}", "", ""))
     title = "whole runs: process start to test accuracy, kernels compiled already"
     return [(title, ("", "seconds", "test accuracy", "seeds"), rows)]
+
+
+def _ocr_rows(document: Document) -> list[Table]:
+    header = ("", "n", "strings right", "digits right", "s a picture")
+    return [
+        (f"reading {task['task']}", header, [_ocr_row(row) for row in task["rows"]])
+        for task in document["ocr"]["tasks"]
+    ]
+
+
+def _ocr_row(row: dict[str, Any]) -> Row:
+    label = row["label"] if row["name"] == NUMCNN else f"{row['label']}, {row['way'].replace('_', ' ').lower()}"
+    shares = []
+    for right in (row["strings_right"], row["digits_right"]):
+        low, high = right["interval"]
+        shares.append(f"{right['share']:.1%} ({100 * low:.0f} to {100 * high:.0f})")
+    return (label, str(row["pictures"]), *shares, f"{row['seconds']:.3f}")
 
 
 def _accuracy(row: dict[str, Any]) -> str:

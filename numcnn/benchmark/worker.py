@@ -15,10 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from numcnn.benchmark.workload import Workload
-
-WORKLOAD_FILE = "workload.npz"
-
 
 class Worker:
     """Carries out requests: each public method is one."""
@@ -31,7 +27,7 @@ class Worker:
         """Import the contestant's class and construct it with the workload.  Return the versions it runs on."""
         module, _, name = where.partition(":")
         kind = getattr(importlib.import_module(module), name)
-        self._contestant = kind(Workload.load(self._folder / WORKLOAD_FILE), threads, **options)
+        self._contestant = kind(kind.load_workload(self._folder), threads, **options)
         return self._contestant.versions()
 
     def agree(self) -> str | None:
@@ -51,6 +47,10 @@ class Worker:
         """Work for a moment.  Return what was measured, with the processor time of all threads."""
         began = time.process_time()
         return {**self._contestant.burst(**arguments), "processor_seconds": time.process_time() - began}
+
+    def read(self, **arguments: object) -> dict[str, dict[str, list[Any]]]:
+        """Read pictures: see ``ocr.Engine``."""
+        return self._contestant.read(**arguments)
 
 
 def main(folder: str, name: str) -> None:

@@ -13,6 +13,7 @@ from numcnn.nn.network import Network
 
 MODEL = "canonical"
 CLASSES = 10
+WORKLOAD_FILE = "workload.npz"  # in the folder that the workers share
 LEARNING_RATE = 1e-3
 TRAINING_BATCH, INFERENCE_BATCH = 128, 1000
 

@@ -13,6 +13,7 @@ EXAMPLES = """examples:
   numcnn bench --quick                training and inference, under a minute
   numcnn bench --json b.json --plot b.png
   numcnn bench --parts time-to-99 --seeds 10
+  numcnn bench --parts ocr
   pip install torch onnxruntime onnx  installs two peers to compare with
 
 parts:
@@ -23,6 +24,7 @@ parts:
   start-up     process start to the first steps; peak memory
   pad          the drawing pad: from mouse events to new bars, first frame
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
+  ocr          pictures of handwritten digits, beside Tesseract and PP-OCR
 """
 
 import argparse
@@ -33,19 +35,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from numcnn import data
-from numcnn.benchmark import kernel_table, machine, measure, pad_latency, report, whole_runs
-from numcnn.benchmark.contestants import PEERS
+from numcnn.benchmark import kernel_table, machine, measure, ocr, pad_latency, report, whole_runs
+from numcnn.benchmark.contestants import OCR_PEERS, PEERS
 from numcnn.benchmark.measure import Settings, make_workload, missing_peers
 from numcnn.benchmark.workload import IMAGES
 from numcnn.commands import add_data_arguments, add_threads_argument, check_output, print_json, say, terminated_cleanly
+from numcnn.data import hands, pendigits
 from numcnn.data.dataset import MIXTURES
 from numcnn.errors import ConfigError
 from numcnn.evaluation import plots
 from numcnn.files import atomic_write
 from numcnn.kernels.thread_team import available_threads
+from numcnn.nn.network import load
+from numcnn.pad.evaluation import people_for
 
-PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "time-to-99")
-DEFAULT, QUICK = PARTS[:-1], PARTS[:2]
+PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "time-to-99", "ocr")
+DEFAULT, QUICK = PARTS[:-2], PARTS[:2]
 ROUNDS, QUICK_ROUNDS = 15, 4
 
 
@@ -66,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         metavar="A,B",
-        help=f"what to measure, see below, or all (default: all but {PARTS[-1]})",
+        help=f"what to measure, see below, or all (default: all but {' and '.join(PARTS[-2:])})",
     )
     parser.add_argument("--peers", metavar="A,B", help=f"frameworks to compare with (default: {','.join(PEERS)})")
     parser.add_argument("--no-peers", action="store_true", help="measure numcnn alone")
@@ -91,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print, write.  Return the exit code."""
     parts, settings = _parts(arguments), _settings(arguments)
     _check_files(arguments)
-    missing = missing_peers(settings.peers)
+    missing = missing_peers(_concerned(parts, settings.peers))
     if arguments.peers:
         _name_missing(missing, settings.peers)
     dataset = _load_data(arguments, parts)
@@ -117,6 +122,12 @@ def _parts(arguments: argparse.Namespace) -> tuple[str, ...]:
     if unknown or not asked:
         raise ConfigError(f"--parts is {arguments.parts}; wants some of {','.join(PARTS)}, or all")
     return tuple(part for part in PARTS if part in asked)
+
+
+def _concerned(parts: tuple[str, ...], peers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the peers that these parts compare with: frameworks, OCR engines, or both."""
+    engines, frameworks = "ocr" in parts, parts != ("ocr",)
+    return tuple(peer for peer in peers if (engines if peer in OCR_PEERS else frameworks))
 
 
 def _name_missing(missing: dict[str, list[str]], asked: tuple[str, ...]) -> None:
@@ -176,7 +187,7 @@ def _load_data(arguments: argparse.Namespace, parts: tuple[str, ...]) -> data.Da
         raise ConfigError(
             f"--dataset {arguments.dataset} contains non-digits, which the peers have no label for; name another"
         )
-    whole = set(parts) - {*QUICK, "kernels", "pad"}
+    whole = set(parts) - {*QUICK, "kernels", "pad", "ocr"}
     few: dict[str, Any] = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
 
@@ -193,10 +204,21 @@ def _measure(run: Run, part: str) -> None:
         document["kernels"] = kernel_table.measure_kernels(make_workload(run.dataset), settings, peak)
     elif part == "pad":
         document["pad"] = pad_latency.measure(settings.quick, say)
+    elif part == "ocr":
+        _measure_ocr(run)
     elif part == "scan":
         document["scan"] = measure.scan(make_workload(run.dataset, most=None), settings, run.folder, say)
     else:
         _measure_whole_runs(run, part)
+
+
+def _measure_ocr(run: Run) -> None:
+    writers, who = people_for(load())
+    say(f"ocr: drawing pages in the hands of {who}")
+    found = ocr.measure(hands.People(pendigits.load(report=say).of(writers)), run.settings, run.folder, say)
+    run.document["versions"].update(found.pop("versions"))
+    run.document["failed"].update({f"ocr: {name}": reason for name, reason in found.pop("failed").items()})
+    run.document["ocr"] = {"hands": who, **found}
 
 
 def _measure_whole_runs(run: Run, part: str) -> None:

@@ -1,7 +1,8 @@
 """Measure a network on a test set: accuracy with its 95% interval, loss,
 precision, recall and F1 per class, and the confusion matrix.  --corruptions
 adds the accuracy under fifteen corruptions in the spirit of MNIST-C; --pad
-adds what the drawing pad depends on. A folder of pictures is read as numcnn
+adds what the drawing pad depends on. --pages reads synthetic pictures of
+people's handwriting under many conditions instead. A folder of pictures is read as numcnn
 predict --single does: those in folders 0 to 9, or with names that all begin
 or all end with their digit, as 3_0001.png or img_3.png.
 """
@@ -17,14 +18,18 @@ EXAMPLES = """examples:
                                           misused input
   numcnn evaluate meter/                  labelled pictures: meter/3/a.png or
                                           meter/3_0001.png or meter/img_3.png
+  numcnn evaluate --pages 100 --out plots/
+                                          pictures of handwriting: shadows,
+                                          ruled paper, forms, whole pages ...
   numcnn evaluate --own                   on digits that you drew in the pad,
                                           with the weights that the pad uses
 """
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +43,7 @@ from numcnn.commands import (
     read_own,
     say,
 )
-from numcnn.data import Dataset, handwriting, pendigits
+from numcnn.data import Dataset, hands, handwriting, pages, pendigits
 from numcnn.errors import ConfigError
 from numcnn.evaluation import metrics, plots
 from numcnn.imaging import corruptions
@@ -50,7 +55,10 @@ from numcnn.nn.checkpoint import DEFAULT_WEIGHTS, find_weights
 from numcnn.nn.network import Network, load
 from numcnn.pad import evaluation as pad_evaluation
 from numcnn.pad.store import OwnSet, personal_weights
+from numcnn.recognition import page_evaluation
 from numcnn.recognition.labelled import labelled_pictures, read_labelled
+from numcnn.recognition.page import read
+from numcnn.recognition.page_evaluation import HandedIn
 from numcnn.training.personal import as_people
 
 if TYPE_CHECKING:
@@ -58,6 +66,7 @@ if TYPE_CHECKING:
 
 EXAMPLES_EACH = 10  # pictures under each corruption in corruptions.png
 MOST_MISTAKES = 100  # in mistakes.png
+HANDED_IN_SHARE = 10  # test images handed in as pictures for each picture of --pages
 MOST_MISUSED = 2000  # images that are misused in each way: preparing one takes milliseconds
 
 
@@ -94,17 +103,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also read other people's pen strokes, alone and in rows, non-digits, and misused images",
     )
     parser.add_argument(
+        "--pages",
+        nargs="?",
+        type=int,
+        const=page_evaluation.DEFAULT_COUNT,
+        metavar="N",
+        help="read synthetic pictures of people's handwriting instead: digits, rows, pages, forms and sheets without "
+        f"digits, N of each kind and condition (default: {page_evaluation.DEFAULT_COUNT})",
+    )
+    parser.add_argument(
         "--out",
         metavar="DIR",
-        help="draw the confusion matrix, per-class figures and the most confident mistakes into this folder",
+        help="draw the confusion matrix, per-class figures and the most confident mistakes into this folder; with "
+        "--pages the misread pictures",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, draw.  Return the exit code."""
-    if arguments.limit is not None and arguments.limit < 1:
-        raise ConfigError(f"--limit is {arguments.limit}; wants 1 or more")
+    for name in ("limit", "pages"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            raise ConfigError(f"--{name} is {value}; wants 1 or more")
     if arguments.out:
         if Path(arguments.out).is_file():
             raise ConfigError(f"--out {arguments.out} is a file; name a folder")
@@ -113,6 +133,8 @@ def run(arguments: argparse.Namespace) -> int:
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
     least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before the evaluation
+    if arguments.pages:
+        return _read_pages(network, weights, arguments)
     problems: list[str] = []
     if arguments.pictures:
         dataset, problems = _pictures(arguments, network)
@@ -136,6 +158,52 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         _draw(found, Path(arguments.out))
     return 2 if problems else 0
+
+
+def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) -> int:
+    """Read synthetic pages, print what was right.  Return the exit code."""
+    if arguments.own or arguments.pad or arguments.corruptions:
+        raise ConfigError("--pages is a measurement by itself; leave out --own, --pad and --corruptions")
+    writers, who = pad_evaluation.people_for(network)
+    hand = hands.People(pendigits.load().of(writers))
+    read_any = partial(read, network=network, at_most=arguments.at_most)
+    if arguments.out:
+        examples = [pages.make("row", name, hand) for name in pages.CONDITIONS]
+        titles = [f"{sheet.condition}\n{sheet.text}" for sheet in examples]
+        _save_pages([sheet.picture for sheet in examples], titles, "examples", arguments.out)
+    found: dict[str, Any] = {"weights": str(weights), "hands": f"pen strokes of {len(writers)} {who}", "tables": {}}
+    if not arguments.json:
+        print(f"{weights.name} on synthetic pictures, {found['hands']}\n{page_evaluation.LEGEND}")
+    for title, rows in page_evaluation.measure(read_any, partial(read_any, single=True), hand, arguments.pages):
+        found["tables"][title] = [row.to_json() for row in rows]
+        if not arguments.json:
+            print(f"\n{page_evaluation.to_text(title, rows)}", flush=True)
+        misread = [(picture, f"{row.name}\n{text}") for row in rows for picture, text in row.misread]
+        if arguments.out and misread:
+            pictures, titles = zip(*misread, strict=True)
+            _save_pages(pictures, titles, f"misread {title}", arguments.out)
+    scans = _handed_in(network, partial(read_any, single=True), arguments)
+    found["handed_in"] = scans.to_json()
+    if arguments.json:
+        print_json(found)
+    else:
+        print(f"\n{scans.to_text()}")
+    return 0
+
+
+def _save_pages(pictures: Sequence[Bytes], titles: Sequence[str], title: str, folder: str) -> None:
+    path = Path(folder) / f"pages_{title}.png".replace(",", "").replace(" ", "_")
+    plots.save(plots.picture_sheet(pictures, titles, title=title), path)
+    say(f"wrote {path}")
+
+
+def _handed_in(network: Network, read_one: page_evaluation.Read, arguments: argparse.Namespace) -> HandedIn:
+    """Read a data set's test images as pictures."""
+    dataset = _load(arguments)
+    _check_are_like_mnist(dataset, "--pages")
+    count = arguments.limit or HANDED_IN_SHARE * arguments.pages
+    images, labels = dataset.test_images[:count], dataset.test_labels[:count]
+    return page_evaluation.measure_handed_in(read_one, network.predict(images), images, labels)
 
 
 def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse.Namespace) -> Findings:

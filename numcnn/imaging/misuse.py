@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from numcnn.imaging import preprocess
+from numcnn.imaging import photo, preprocess
 from numcnn.kernels.arrays import Bytes, Ints
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ROOM = 3  # a larger sheet's side, in sides of the digit's picture
 FINER = 4  # how much the picture is enlarged before its pen is changed
 PALE = 0.25  # the fraction of the contrast that is left
+LEAST_CONTRAST = 0.2  # between coloured ground and ink, of the light of white
+TEXTURE = 0.03  # standard deviation of the light on textured ground
 
 
 class HasAccuracy(Protocol):
@@ -79,6 +81,33 @@ MISUSES: dict[str, Callable[[Bytes, np.random.Generator], Bytes]] = {
     "pen 2 pixels broader": lambda picture, rng: redraw_with_pen(picture, 2),
     "pen 1 pixel broader": lambda picture, rng: redraw_with_pen(picture, 1),
     "pen 1 pixel finer": lambda picture, rng: redraw_with_pen(picture, -1),
+}
+
+
+def on_ground(picture: Bytes, rng: np.random.Generator, *, textured: bool) -> Bytes:
+    """Write a digit (H,W) uint8, ink high, on coloured or on textured ground -> (4H,4W,3) uint8."""
+    ink = np.asarray(resized(picture, 2), np.float32)[..., None] / 255
+    while True:
+        paper, pen = rng.uniform(0.3, 1, 3), rng.uniform(0, 0.7, 3)
+        if (paper - pen) @ photo.LUMINANCE > LEAST_CONTRAST:
+            break
+    if textured:
+        paper, pen = paper[[0, 0, 0]], pen[[0, 0, 0]]
+    sheet = (paper + (pen - paper) * ink).astype(np.float32)
+    return photo.to_bytes(photo.uneven_paper(sheet, TEXTURE, rng) if textured else sheet)
+
+
+# How a digit's picture, (28,28) uint8 with high ink, may be handed in; see `evaluate --pages`.
+HANDED_IN: dict[str, Callable[[Bytes, np.random.Generator], Bytes]] = {
+    "half the size": lambda picture, rng: resized(picture, 0.5),
+    "the same size": lambda picture, rng: resized(picture, 1),
+    "twice the size": lambda picture, rng: resized(picture, 2),
+    "5 times the size": lambda picture, rng: resized(picture, 5),
+    "14 times the size": lambda picture, rng: resized(picture, 14),
+    "dark on light": lambda picture, rng: 255 - resized(picture, 2),
+    "a quarter of the contrast": lambda picture, rng: (60 + PALE * resized(picture, 2)).astype(np.uint8),
+    "on coloured ground": lambda picture, rng: on_ground(picture, rng, textured=False),
+    "on textured ground": lambda picture, rng: on_ground(picture, rng, textured=True),
 }
 
 

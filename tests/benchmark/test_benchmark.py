@@ -111,7 +111,7 @@ def test_every_contestant_of_the_table_is_a_class_that_its_file_defines():
         source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
         assert f"class {name}(" in source
         assert bool(contestant.peer) == bool(contestant.packages)
-    assert PEERS == ("pytorch", "keras", "jax", "onnxruntime", "openvino")
+    assert PEERS == ("pytorch", "keras", "jax", "onnxruntime", "openvino", "tesseract", "rapidocr")
 
 
 # The rounds

@@ -14,8 +14,8 @@ from numcnn.benchmark import contestants, kernel_table, measure
 from numcnn.benchmark.contestants import NUMCNN, UNFUSED
 from numcnn.benchmark.measure import Settings
 from numcnn.benchmark.numcnn_contestants import NumcnnInference, NumcnnTraining, Scan, Sgemm
-from numcnn.benchmark.worker import WORKLOAD_FILE, Worker
-from numcnn.benchmark.workload import step_flops
+from numcnn.benchmark.worker import Worker
+from numcnn.benchmark.workload import WORKLOAD_FILE, step_flops
 
 
 @pytest.fixture(scope="module")

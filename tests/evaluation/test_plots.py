@@ -418,6 +418,23 @@ def test_a_gallery_says_which_picture_it_was_and_what_it_was_read_as():
     assert all(box.y0 >= axes.images[0].get_window_extent().y1 - 1 for box in upper) and upper[0].x1 < upper[1].x0
 
 
+def test_a_picture_sheet_keeps_proportions_and_has_titles_below():
+    pictures = [np.full((20, 60), 200, np.uint8), np.full((90, 30, 3), 90, np.uint8), np.zeros((5, 5), np.uint8)]
+    figure = plots.picture_sheet(pictures, ["a", "b\nc", "d"], columns=2, title="misread")
+    (axes,) = figure.axes
+    assert pixels(figure).std() > 10  # draws it
+    assert texts(axes) == ["a", "b\nc", "d"] and figure.get_suptitle() == "misread"
+    for image, text, picture in zip(axes.images, axes.texts, pictures, strict=True):
+        box = image.get_window_extent()
+        assert box.width / box.height == pytest.approx(picture.shape[1] / picture.shape[0], rel=0.1)
+        assert text.get_window_extent().y1 <= box.y0 + 1
+    assert axes.images[2].get_window_extent().y1 < axes.images[1].get_window_extent().y0
+    with pytest.raises(DataError, match="there are no pictures to draw"):
+        plots.picture_sheet([], [])
+    with pytest.raises(ShapeError, match="got 1 titles for 3 pictures; wants one for each"):
+        plots.picture_sheet(pictures, ["a"])
+
+
 def test_digit_grid_shows_every_picture_in_order():
     images = np.zeros((7, 28, 28), np.uint8)
     for number, image in enumerate(images):

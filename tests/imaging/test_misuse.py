@@ -47,3 +47,29 @@ def test_accuracy_drops_by_what_misuse_makes_the_network_misread():
     accuracy, lost = misuse.accuracy_drop(numcnn.load("canonical"), images, labels)
     assert accuracy >= 0.9 and list(lost) == list(misuse.MISUSES)
     assert abs(lost["dark on light"]) == 0 and max(lost.values()) < 20
+
+
+@pytest.mark.parametrize("name", misuse.HANDED_IN)
+def test_what_is_handed_in_is_a_picture_of_the_same_digit(name, picture):
+    handed_in = misuse.HANDED_IN[name](picture, np.random.default_rng(0))
+    again = misuse.HANDED_IN[name](picture, np.random.default_rng(0))
+    np.testing.assert_array_equal(handed_in, again)
+    assert handed_in.dtype == np.uint8 and (handed_in.ndim == 3) == ("ground" in name)
+    if name != "half the size":
+        difference = preprocess.prepare(handed_in).astype(int) - preprocess.prepare(picture)
+        assert np.abs(difference).mean() < 40
+
+
+def test_handed_in_sizes_contrast_and_ground(picture):
+    def hand_in(name, seed=0):
+        return misuse.HANDED_IN[name](picture, np.random.default_rng(seed))
+
+    sizes = [ink_height(hand_in(name)) for name in list(misuse.HANDED_IN)[:5]]
+    assert np.array(sizes) / ink_height(picture) == pytest.approx([0.5, 1, 2, 5, 14], rel=0.15)
+    assert hand_in("dark on light")[0, 0] == 255 and np.ptp(hand_in("a quarter of the contrast")) <= 64
+    coloured, other, textured = hand_in("on coloured ground"), hand_in("on coloured ground", 1), None
+    assert (coloured[0, 0] != other[0, 0]).any() and np.ptp(coloured[0, 0].astype(int)) > 0
+    textured = hand_in("on textured ground")
+    assert (
+        np.ptp(textured.astype(int), axis=2).max() == 0 and textured[:10].std() > 2 and coloured[:10, :, 0].std() == 0
+    )

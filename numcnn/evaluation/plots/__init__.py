@@ -5,7 +5,7 @@ plots stay as they are.
 """
 
 from numcnn.evaluation.plots.benchmark_bars import benchmark_plot
-from numcnn.evaluation.plots.contact_sheet import augmentation_plot, digit_grid, gallery
+from numcnn.evaluation.plots.contact_sheet import augmentation_plot, digit_grid, gallery, picture_sheet
 from numcnn.evaluation.plots.curves import HEALTHY_UPDATE, gradient_watch, learning_curves
 from numcnn.evaluation.plots.gradcheck_bars import gradcheck_plot
 from numcnn.evaluation.plots.scores import (
@@ -30,6 +30,7 @@ __all__ = [
     "gradient_watch",
     "learning_curves",
     "per_class_plot",
+    "picture_sheet",
     "reliability_plot",
     "save",
 ]

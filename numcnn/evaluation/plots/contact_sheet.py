@@ -59,6 +59,34 @@ def digit_grid(
     return figure
 
 
+def picture_sheet(
+    pictures: Sequence[Bytes], titles: Sequence[str], columns: int = 8, title: str | None = None
+) -> Figure:
+    """Draw pictures of any sizes, (H,W) or (H,W,3) uint8, each within a square, with its title below.
+
+    Raises DataError if there are none, ShapeError for another number of titles.
+    """
+    if not len(pictures):
+        raise DataError("picture_sheet: there are no pictures to draw")
+    if len(titles) != len(pictures):
+        raise ShapeError(f"picture_sheet: got {len(titles)} titles for {len(pictures)} pictures; wants one for each")
+    columns = min(columns, len(pictures))
+    lines = math.ceil(len(pictures) / columns)
+    height = 1.1 + 0.14 * max(text.count("\n") for text in titles)  # of a cell, in sides of its square
+    figure = new_figure(1.6 * columns, 1.6 * height * lines + (0.4 if title else 0), title)
+    axes = figure.add_subplot()
+    for number, (picture, text) in enumerate(zip(pictures, titles, strict=True)):
+        left, top = number % columns * 1.06, number // columns * height
+        wide, high = (side / max(picture.shape[:2]) for side in picture.shape[1::-1])
+        box = (left + (1 - wide) / 2, left + (1 + wide) / 2, top + high, top)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=box, interpolation="antialiased")
+        axes.text(left + 0.5, top + high + 0.02, text, ha="center", va="top", size=7, color=INK)
+    axes.set_xlim(0, columns * 1.06)
+    axes.set_ylim(lines * height, 0)
+    axes.set_axis_off()
+    return figure
+
+
 def augmentation_plot(
     rows: Mapping[str, Sequence[Bytes]],
     title: str = "Each change from nothing to its full strength, and all of them together",

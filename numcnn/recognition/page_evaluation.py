@@ -1,0 +1,170 @@
+"""How well pages are read: synthetic pictures of handwriting, condition by condition, scored against the truth."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from numcnn.data import pages
+from numcnn.data.hands import Hand
+from numcnn.data.page_subjects import SUBJECTS
+from numcnn.errors import DataError
+from numcnn.imaging.misuse import HANDED_IN
+from numcnn.kernels.arrays import Bytes, Ints
+from numcnn.recognition.scoring import ReadDigit, Score, score, text_of, total
+
+Read = Callable[[Bytes], Sequence[ReadDigit]]  # reads the digits of a picture, (H,W) or (H,W,3) uint8
+
+DEFAULT_COUNT = 50
+FEWEST_PAGES, PAGE_SHARE = 5, 4  # pages hold many digits: a quarter as many of them as of other pictures
+MOST_MISREAD = 12  # misread pictures that are kept of each row of the table
+
+# What is measured: the title, the kind of pages, the conditions.
+ON_PAGES = (
+    *("clean", "shadow edge", "vignette", "slope of light", "ruled", "squared", "framed cells", "table"),
+    *("coloured", "light on dark", "faint pencil", "jpeg", "turned", "perspective", "dust", "scanner border"),
+)
+ON_SHORT_PAGES = ("clean", "shadow edge", "ruled", "squared", "turned", "perspective", "large sheet")
+# Under which conditions sheets without digits are photographed, in turn.
+ON_EMPTY = (
+    "clean",
+    "shadow edge",
+    "slope of light",
+    "jpeg",
+    "noisy",
+    "dust",
+    "perspective",
+    "scanner border",
+    "vignette",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: a condition's name, its score, the median of the milliseconds for a picture."""
+
+    name: str
+    score: Score
+    milliseconds: float
+    misread: list[tuple[Bytes, str]] = field(default_factory=list)  # pictures, and what they were read as
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain Python values, without the pictures."""
+        return {"name": self.name, **self.score.to_json(), "milliseconds": self.milliseconds}
+
+
+Table = tuple[str, list[Row]]  # a title and its rows
+
+
+def measure(
+    read: Read, read_one: Read, hand: Hand, count: int = DEFAULT_COUNT, *, seed: int = 0, strength: float = 1.0
+) -> Iterable[Table]:
+    """Read ``count`` pictures of each kind and condition, pages a quarter as many.  Yield each table when it is done.
+
+    read: reads any picture; read_one: reads pictures that are known to hold one digit.
+    """
+    few = max(FEWEST_PAGES, count // PAGE_SHARE)
+
+    def rows(kind: str, conditions: Iterable[str], read: Read, count: int) -> list[Row]:
+        drawn = {name: pages.sheets(kind, name, hand, count, seed=seed, strength=strength) for name in conditions}
+        return [read_all(name, sheets, read) for name, sheets in drawn.items()]
+
+    single, several = pages.conditions_for("digit"), pages.conditions_for("row")
+    yield "single digits", rows("digit", single, read, count)
+    yield "single digits, known to be one", rows("digit", single, read_one, count)
+    yield "rows of 2 to 6", rows("row", several, read, count)
+    yield "pages of 2 to 4 lines", rows("short page", ON_SHORT_PAGES, read, few)
+    yield "pages of 5 to 10 lines", rows("page", ON_PAGES, read, few)
+    yield "no digits", [read_all(subject, _empty(subject, hand, count, seed), read) for subject in SUBJECTS]
+
+
+def _empty(subject: str, hand: Hand, count: int, seed: int) -> Iterable[pages.Sheet]:
+    for number in range(count):
+        yield pages.make(subject, ON_EMPTY[number % len(ON_EMPTY)], hand, seed=seed, number=number)
+
+
+def read_all(name: str, sheets: Iterable[pages.Sheet], read: Read) -> Row:
+    """Read pictures and score them -> Row.  Nothing is read on a picture that raises DataError."""
+    scores: list[Score] = []
+    seconds: list[float] = []
+    misread: list[tuple[Bytes, str]] = []
+    for sheet in sheets:
+        started = time.perf_counter()
+        digits = _read(read, sheet.picture)
+        seconds.append(time.perf_counter() - started)
+        scores.append(score(digits, sheet.digits))
+        if not scores[-1].strings and len(misread) < MOST_MISREAD:
+            misread.append((sheet.picture, text_of(digits)))
+    return Row(name, total(scores), 1000 * float(np.median(seconds)) if seconds else 0.0, misread)
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """Data-set images read as pictures: n, the accuracy (0..1) of the images themselves, and the points lost if ..."""
+
+    n: int
+    accuracy: float
+    points_lost: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain Python values."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """Return a table."""
+        lines = [f"{self.n:,} test images: {self.accuracy:.2%}; points lost as pictures of one digit"]
+        return "\n".join([*lines, *(f"{name:<27}{points:>7.2f}" for name, points in self.points_lost.items())])
+
+
+def measure_handed_in(read_one: Read, predicted: Ints, images: Bytes, labels: Ints, seed: int = 0) -> HandedIn:
+    """Read images (N,28,28) uint8, ink high, handed in as pictures of many kinds -> HandedIn.
+
+    predicted (N,): what the network reads in the images themselves; labels (N,).
+    """
+    accuracy = float(np.mean(predicted == labels))
+    lost = {}
+    for name, hand_in in HANDED_IN.items():
+        pictures = (hand_in(image, np.random.default_rng([seed, i])) for i, image in enumerate(images))
+        right = [read_one(picture)[0].label == label for picture, label in zip(pictures, labels, strict=True)]
+        lost[name] = 100 * (accuracy - float(np.mean(right)))
+    return HandedIn(len(images), accuracy, lost)
+
+
+def summed(rows: Sequence[Row], name: str) -> Row:
+    """Return the row of all rows together."""
+    return Row(name, total(row.score for row in rows), float(np.median([row.milliseconds for row in rows])))
+
+
+def _read(read: Read, picture: Bytes) -> Sequence[ReadDigit]:
+    try:
+        return read(picture)
+    except DataError:
+        return []
+
+
+HEAD = f"{'':<20}{'n':>5}{'digits right, %':>21}{'strings':>8}{'sure':>7}{'wrong':>6}{'made up':>8}{'ms':>5}"
+LEGEND = (
+    "digits right: in order, with the 95% interval; strings: pictures of which all is right, %; sure: all right and\n"
+    "sure, %; wrong: digits that are sure, but wrong or made up; made up: digits read for each picture where none is"
+)
+
+
+def to_text(title: str, rows: Sequence[Row]) -> str:
+    """Return a table with its title and column names; `LEGEND` explains them."""
+    shown = [*rows, summed(rows, "all")] if len(rows) > 1 else rows
+    return "\n".join([f"{title}", HEAD, *(_line(row) for row in shown)])
+
+
+def _line(row: Row) -> str:
+    found = row.score.to_json()
+    digits, strings, sure = found["digits_right"], found["strings_right"], found["texts_right"]
+    right = ""
+    if digits:
+        low, high = digits["interval"]
+        right = f"{100 * digits['share']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    cells = f"{100 * strings['share']:.1f}", f"{100 * sure['share']:.1f}", f"{row.score.sure_wrong}"
+    made_up = f"{found['made_up_per_picture']:.2f}"
+    left = f"{row.name:<20}{row.score.pictures:>5}{right:>21}"
+    return f"{left}{cells[0]:>8}{cells[1]:>7}{cells[2]:>6}{made_up:>8}{row.milliseconds:>5.0f}"

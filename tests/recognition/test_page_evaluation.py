@@ -1,0 +1,93 @@
+"""The measurement of pages: every kind is read, scored against its truth, and told in a table that fits a terminal."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from numcnn.data import hands, pages
+from numcnn.recognition import page_evaluation
+from numcnn.recognition.page_evaluation import Row, measure, read_all, summed, to_text
+
+HAND = hands.Generated()
+
+
+class Digit(NamedTuple):
+    box: tuple[int, int, int, int]
+    label: int
+    line: int
+    sure: bool = True
+
+
+def knowing(sheets):
+    """Return a reader that knows what stands on these pictures."""
+    known = {sheet.picture.tobytes(): [Digit(*digit) for digit in sheet.digits] for sheet in sheets}
+    return lambda picture: known[picture.tobytes()]
+
+
+def reading_seven(picture):
+    return [Digit((0, 0, 5, 5), 7, 0)]
+
+
+def test_a_perfect_reader_is_perfect_and_a_blind_one_makes_up_what_it_reads():
+    sheets = list(pages.sheets("row", "clean", HAND, 5))
+    perfect = read_all("clean", sheets, knowing(sheets))
+    digits = sum(len(sheet.digits) for sheet in sheets)
+    score = perfect.score
+    assert (score.pictures, score.written, score.right, score.found) == (5, digits, digits, digits)
+    assert (score.strings, score.texts, score.made_up, score.sure_wrong) == (5, 5, 0, 0)
+    assert perfect.misread == [] and perfect.milliseconds >= 0
+    blind = read_all("clean", sheets, reading_seven)
+    assert blind.score.strings == 0 and blind.score.right + blind.score.wrong == 5
+    assert [text for _, text in blind.misread] == ["7"] * 5
+    np.testing.assert_array_equal(blind.misread[2][0], sheets[2].picture)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Measure few conditions and subjects."""
+    monkeypatch.setattr(pages, "conditions_for", lambda kind: ["clean", "jpeg"])
+    for name in ("ON_PAGES", "ON_SHORT_PAGES"):
+        monkeypatch.setattr(page_evaluation, name, ("clean",))
+    monkeypatch.setattr(page_evaluation, "SUBJECTS", {"letters": None, "blank paper": None})
+    monkeypatch.setattr(page_evaluation, "FEWEST_PAGES", 1)
+
+
+def test_every_kind_is_measured_and_known_single_digits_by_their_own_reader(few):
+    def reading_two(picture):
+        return [Digit((0, 0, 5, 5), 1, 0), Digit((6, 0, 5, 5), 2, 0)]
+
+    tables = dict(measure(reading_two, reading_seven, HAND, 2))
+    assert [(title, [row.name for row in rows]) for title, rows in tables.items()] == [
+        ("single digits", ["clean", "jpeg"]),
+        ("single digits, known to be one", ["clean", "jpeg"]),
+        ("rows of 2 to 6", ["clean", "jpeg"]),
+        ("pages of 2 to 4 lines", ["clean"]),
+        ("pages of 5 to 10 lines", ["clean"]),
+        ("no digits", ["letters", "blank paper"]),
+    ]
+    assert all(row.score.made_up == 2 for row in tables["single digits"])
+    assert all(row.score.made_up == 0 for row in tables["single digits, known to be one"])
+    assert all((row.score.pictures, row.score.made_up, row.score.written) == (2, 4, 0) for row in tables["no digits"])
+    assert tables["pages of 5 to 10 lines"][0].score.pictures == 1
+    again = dict(measure(reading_two, reading_seven, HAND, 2))
+    assert [row.score for rows in again.values() for row in rows] == [
+        row.score for rows in tables.values() for row in rows
+    ]
+
+
+def test_the_table_fits_a_terminal_and_tells_the_counts():
+    sheets = list(pages.sheets("row", "clean", HAND, 4))
+    rows = [read_all("clean", sheets, knowing(sheets)), read_all("equal luminance", sheets, reading_seven)]
+    text = to_text("rows of 2 to 6", rows)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80 and len(lines) == 5
+    assert lines[0] == "rows of 2 to 6" and "100.0 (" in lines[2] and lines[4].startswith("all")
+    everything = summed(rows, "all")
+    assert everything.score.pictures == 8 and everything.score.strings == 4
+    assert lines[4].split()[1] == "8"
+    empty = read_all("face", pages.sheets("face", "clean", HAND, 3), reading_seven)
+    (row,) = to_text("no digits", [empty]).splitlines()[2:]
+    assert row.split() == ["face", "3", "0.0", "0.0", "3", "1.00", row.split()[-1]]
+    assert isinstance(empty, Row) and empty.to_json()["digits_right"] is None
+    assert empty.to_json()["made_up_per_picture"] == 1
