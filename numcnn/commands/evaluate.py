@@ -2,9 +2,9 @@
 precision, recall and F1 per class, and the confusion matrix.  --corruptions
 adds the accuracy under fifteen corruptions in the spirit of MNIST-C; --pad
 adds what the drawing pad depends on. --pages reads synthetic pictures of
-people's handwriting under many conditions instead. A folder of pictures is read as numcnn
-predict --single does: those in folders 0 to 9, or with names that all begin
-or all end with their digit, as 3_0001.png or img_3.png.
+people's handwriting under many conditions instead. A folder of pictures is
+read as numcnn predict --single does: those in folders 0 to 9, or with names
+that all begin or all end with their digit, as 3_0001.png or img_3.png.
 """
 
 EXAMPLES = """examples:

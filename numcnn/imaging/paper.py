@@ -54,7 +54,8 @@ def load_colours(picture: Picture | bytes) -> tuple[Bytes, tuple[int, int]]:
         page = page_of_image(picture, "picture")
     else:
         page = page_of_image(_image_of_array(np.asarray(picture)), "picture")
-    pixels = page.pixels if page.pixels.dtype == np.uint8 else np.rint(255 * page.pixels).astype(np.uint8)
+    scale = 1 if page.pixels.dtype == np.uint8 else 255
+    pixels = np.rint(scale * page.pixels).astype(np.uint8) if scale > 1 else page.pixels.astype(np.uint8, copy=False)
     return without_grey_channels(pixels), page.size
 
 
