@@ -37,7 +37,7 @@ MOST_PARTS = 500  # more pieces than this are texture; the largest count
 FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
 FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
 BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: no digit fills that much
-RULE_PART = 0.6  # of a piece's width or height that a rule in it has at least
+RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
 LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
 MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 
@@ -253,8 +253,8 @@ def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:
     if part.side < 16:
         return None
     level, upright = (
-        min(LONGEST_RULE, round(RULE_PART * side)) if side >= 16 else part.mask.size + 1
-        for side in (part.width, part.height)
+        min(LONGEST_RULE, round((RULE_PART if side > other else SHORT_RULE_PART) * side)) if side >= 16 else 10**9
+        for side, other in ((part.width, part.height), (part.height, part.width))
     )
     framed = is_frame(part.mask)
     rest = rules.without_rules(part.mask, level, upright, FRAME_THICKEST if framed else rules.THICKEST)
