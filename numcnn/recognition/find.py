@@ -380,7 +380,7 @@ MOST_CUTS = 8
 CUT_COST = 0.25  # of log probability, for every cut
 ONE_COST = 0.5  # of log probability, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
-TOUCHING_WIDTH, ALONE_WIDTH = 0.65, 0.85  # heights: narrower parts aren't cut, beside sure digits and without
+TOUCHING_WIDTH, ALONE_WIDTH = 0.7, 1.05  # heights: narrower parts aren't cut, beside sure digits and without
 LEAST_CUT, LEAST_ALONE = 0.6, 0.9  # the least probability of each digit cut out, beside sure digits and without
 
 
@@ -524,7 +524,7 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 # 5. Pieces to digits
 
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
-AROUND, CLEAR_GROUND = 0.25, 0.5  # sizes around a part, and how much of that must be paper
+AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
@@ -605,7 +605,6 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     boxes = np.array([part.box for part in parts])
     core = [k for k, part in enumerate(parts) if _is_core(part, float(highest[k]), height, sure_from)]
     spots: list[Spot] = []
-    few = False
     lines = [[core[k] for k in line] for line in text_lines(boxes[core])]
     members = [line for line in lines if _is_line([parts[k] for k in line], height)]
     rest = set(range(len(parts))) - {k for line in members for k in line}
@@ -616,7 +615,6 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         sizable = [k for k in line if parts[k].height >= SMALLER * heights[number]]
         share = float(np.mean([highest[k] >= sure_from for k in sizable]))
         alone = share < FEW_SURE
-        few = few or (alone and len(sizable) > 2)
         for k in sorted(line, key=lambda k: parts[k].box[0] + parts[k].box[2]):
             unsure = highest[k] < sure_from and parts[k].height >= 0.45 * heights[number]
             own += (
@@ -632,9 +630,6 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
             Spot(digit.box, image, chances, number, doubtful)
             for digit, image, chances, doubtful in zip(digits, images, probabilities, hollow, strict=True)
         ]
-    share = float(np.mean([highest[k] >= sure_from for line in members for k in line if k in core]))
-    if few and share < FEW_SURE:
-        spots = [spot._replace(doubtful=True) for spot in spots]
     return spots
 
 
