@@ -37,7 +37,7 @@ def find_rules(ink: Bools, length: int, thickest: float = THICKEST) -> Bools:
 def _ending_at(band: Bools, across: Bools) -> Bools:
     """Return the lines that end at upright lines on both sides."""
     found = find_pieces(band)
-    near = 2 * GAP
+    near = GAP + 1
     kept: list[int] = []
     for k, (left, top, right, bottom) in enumerate(found.boxes.tolist()):
         ends = (
@@ -71,20 +71,23 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
 
     across: where upright lines run; level lines from one of them to another are found too.
     """
-    W = strength.shape[1]
+    H, W = strength.shape
+    factor = max(1, math.ceil(math.sqrt(strength.size / LARGE)))
+    shorter = max(4, round(max(INTERRUPTED * W, PAGE_PART * min(H, W)) / factor))
     reach = min(ALONG, W // 8)
     sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.int32)
     mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)
     padded = np.pad(mean, ((BESIDE, BESIDE), (0, 0)), mode="edge")
     ridge = mean - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
-    factor = max(1, math.ceil(math.sqrt(strength.size / LARGE)))
-    small = _thicken(_thicken(_any_of(ridge, factor), REACH).T, max(1, GAP // factor)).T
+    gap = max(1, GAP // factor)
+    small = _thicken(_thicken(_any_of(ridge, factor), REACH).T, gap).T
+    inked = small & _thicken(_thicken(_any_of(strength >= least, factor), REACH).T, gap).T
     band, many = _spanning(_long_lines(small, max(4, round(PAGE_PART * W / factor))))
     if many:
-        parts = _long_lines(small, max(4, round(INTERRUPTED * W / factor)))
+        parts = _long_lines(inked, shorter)
         band |= _spanning(parts, 1)[0]
     if across is not None and across.any():
-        parts = _long_lines(small, max(4, round(INTERRUPTED * W / factor)))
+        parts = _long_lines(inked, shorter)
         band |= _ending_at(parts, _any_of(across, factor))
     return _enlarged(band, factor, strength.shape)
 
@@ -106,7 +109,7 @@ def _thin_ink(ink: Bools, band: Bools, thickest: float) -> Bools:
 
 
 def _spanning(band: Bools, least_edges: int = 2) -> tuple[Bools, bool]:
-    """Return the lines that end at edges of the picture, or, if many are, nearly as long; and whether there are many."""
+    """Return the lines that end at edges of the picture, or are nearly as long as it; and whether they are many."""
     found = find_pieces(band)
     if not len(found):
         return band, False
