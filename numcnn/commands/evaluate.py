@@ -111,6 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read synthetic pictures of people's handwriting instead: digits, rows, pages, forms and sheets without "
         f"digits, N of each kind and condition (default: {page_evaluation.DEFAULT_COUNT})",
     )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which pictures --pages draws (default: 0)")
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -162,6 +163,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) -> int:
     """Read synthetic pages, print what was right.  Return the exit code."""
+    if arguments.seed < 0:
+        raise ConfigError(f"--seed is {arguments.seed}; wants 0 or more")
     if arguments.own or arguments.pad or arguments.corruptions:
         raise ConfigError("--pages is a measurement by itself; leave out --own, --pad and --corruptions")
     writers, who = pad_evaluation.people_for(network)
@@ -172,17 +175,19 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
         titles = [f"{sheet.condition}\n{sheet.text}" for sheet in examples]
         _save_pages([sheet.picture for sheet in examples], titles, "examples", arguments.out)
     found: dict[str, Any] = {"weights": str(weights), "hands": f"pen strokes of {len(writers)} {who}", "tables": {}}
+    found["seed"] = arguments.seed
     if not arguments.json:
         print(f"{weights.name} on synthetic pictures, {found['hands']}\n{page_evaluation.LEGEND}")
-    for title, rows in page_evaluation.measure(read_any, partial(read_any, single=True), hand, arguments.pages):
+    read_one, count, seed = partial(read_any, single=True), arguments.pages, arguments.seed
+    for title, rows in page_evaluation.measure(read_any, read_one, hand, count, seed=seed):
         found["tables"][title] = [row.to_json() for row in rows]
         if not arguments.json:
             print(f"\n{page_evaluation.to_text(title, rows)}", flush=True)
-        misread = [(picture, f"{row.name}\n{text}") for row in rows for picture, text in row.misread]
+        misread = [(one.picture, f"{row.name}\n{one}") for row in rows for one in row.misread]
         if arguments.out and misread:
             pictures, titles = zip(*misread, strict=True)
             _save_pages(pictures, titles, f"misread {title}", arguments.out)
-    scans = _handed_in(network, partial(read_any, single=True), arguments)
+    scans = _handed_in(network, read_one, arguments)
     found["handed_in"] = scans.to_json()
     if arguments.json:
         print_json(found)

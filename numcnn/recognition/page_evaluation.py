@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ Read = Callable[[Bytes], Sequence[ReadDigit]]  # reads the digits of a picture, 
 
 DEFAULT_COUNT = 50
 FEWEST_PAGES, PAGE_SHARE = 5, 4  # pages hold many digits: a quarter as many of them as of other pictures
+MOST_SIGNS = 30  # of a text that is told of a misread picture
 MOST_MISREAD = 12  # misread pictures that are kept of each row of the table
 
 # What is measured: the title, the kind of pages, the conditions.
@@ -41,6 +42,24 @@ ON_EMPTY = (
 )
 
 
+class Misread(NamedTuple):
+    """A picture that was not read right, what is written there, and what was read."""
+
+    picture: Bytes
+    written: str
+    read: str
+
+    def __str__(self) -> str:
+        """What was read as what; the lines of a text are separated by strokes."""
+        written, read = (text.replace("\n", "/") or "nothing" for text in (self.written, self.read))
+        return f"{shorten(written, MOST_SIGNS)}\nread {shorten(read, MOST_SIGNS)}"
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text, or its beginning and "..."."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of the table: a condition's name, its score, the median of the milliseconds for a picture."""
@@ -48,7 +67,7 @@ class Row:
     name: str
     score: Score
     milliseconds: float
-    misread: list[tuple[Bytes, str]] = field(default_factory=list)  # pictures, and what they were read as
+    misread: list[Misread] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain Python values, without the pictures."""
@@ -89,14 +108,14 @@ def read_all(name: str, sheets: Iterable[pages.Sheet], read: Read) -> Row:
     """Read pictures and score them -> Row.  Nothing is read on a picture that raises DataError."""
     scores: list[Score] = []
     seconds: list[float] = []
-    misread: list[tuple[Bytes, str]] = []
+    misread: list[Misread] = []
     for sheet in sheets:
         started = time.perf_counter()
         digits = _read(read, sheet.picture)
         seconds.append(time.perf_counter() - started)
         scores.append(score(digits, sheet.digits))
         if not scores[-1].strings and len(misread) < MOST_MISREAD:
-            misread.append((sheet.picture, text_of(digits)))
+            misread.append(Misread(sheet.picture, sheet.text, text_of(digits)))
     return Row(name, total(scores), 1000 * float(np.median(seconds)) if seconds else 0.0, misread)
 
 

@@ -52,6 +52,7 @@ def test_json(few, real_pens, write_few, capsys):
     ("options", "text"),
     [
         (["0"], "--pages is 0; wants 1 or more"),
+        (["5", "--seed", "-1"], "--seed is -1; wants 0 or more"),
         (["5", "--pad"], "--pages is a measurement by itself; leave out --own, --pad and --corruptions"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from numcnn.data import hands, pages
 from numcnn.recognition import page_evaluation
-from numcnn.recognition.page_evaluation import Row, measure, read_all, summed, to_text
+from numcnn.recognition.page_evaluation import Misread, Row, measure, read_all, summed, to_text
 
 HAND = hands.Generated()
 
@@ -39,8 +39,9 @@ def test_a_perfect_reader_is_perfect_and_a_blind_one_makes_up_what_it_reads():
     assert perfect.misread == [] and perfect.milliseconds >= 0
     blind = read_all("clean", sheets, reading_seven)
     assert blind.score.strings == 0 and blind.score.right + blind.score.wrong == 5
-    assert [text for _, text in blind.misread] == ["7"] * 5
-    np.testing.assert_array_equal(blind.misread[2][0], sheets[2].picture)
+    assert [(one.written, one.read) for one in blind.misread] == [(sheet.text, "7") for sheet in sheets]
+    assert str(blind.misread[0]) == f"{sheets[0].text}\nread 7"
+    np.testing.assert_array_equal(blind.misread[2].picture, sheets[2].picture)
 
 
 @pytest.fixture
@@ -91,3 +92,9 @@ def test_the_table_fits_a_terminal_and_tells_the_counts():
     assert row.split() == ["face", "3", "0.0", "0.0", "3", "1.00", row.split()[-1]]
     assert isinstance(empty, Row) and empty.to_json()["digits_right"] is None
     assert empty.to_json()["made_up_per_picture"] == 1
+
+
+def test_a_misread_page_is_told_in_two_short_lines():
+    page = Misread(np.zeros((2, 2), np.uint8), "123\n45", "")
+    assert str(page) == "123/45\nread nothing"
+    assert max(map(len, str(Misread(page.picture, "9" * 80, "8" * 80)).splitlines())) <= 35
