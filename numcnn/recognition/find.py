@@ -36,7 +36,7 @@ LEAST_SIDE = 5  # pixels; smaller pieces are dust
 MOST_PARTS = 500  # more pieces than this are texture; the largest count
 FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
 EQUAL = 0.08  # of their length: how much the ends of equal lines differ
-HAIR = 0.3  # of a stroke's width: a thinner line is what is left of a rule or of a shadow's edge
+HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
 FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
 BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: no digit fills that much
 RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
@@ -756,7 +756,9 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
     tight = bool(touched[~bars].any(axis=0).all()) if len(parts) else False
     inner = sure & ~touched.any(axis=1)
     height = typical_height(parts, np.where(bars, 0, highest), sure_from)
-    rests, stroke = rests_of_rules(sheet, parts), sheet.pieces.typical_run()
+    rests = rests_of_rules(sheet, parts)
+    thick = [float(part.mask.sum()) / part.side for part, known in zip(parts, sure, strict=True) if known]
+    usual = float(np.median(thick)) if thick else 0.0
     kept = []
     for k, part in enumerate(parts):
         thickness = float(part.mask.sum()) / part.side
@@ -766,7 +768,7 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside
         cut = touched[k].any() and not (tight or whole) and len(parts) > 1
         bar = bars[k] and not bars.all()
-        hair = thickness < HAIR * stroke and part.side > 5 * thickness and len(parts) > 1
+        hair = thickness < HAIR * usual and part.side > 5 * thickness and len(parts) > 1
         odd = k in rests or hair or is_frame(part.mask) or is_blot(part)
         if not (rule or spans or cut or bar or odd):
             kept.append(k)
