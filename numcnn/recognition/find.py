@@ -29,6 +29,7 @@ Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilit
 CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rule behind it, or its blurred edge
 HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
 STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
+LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
 MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
@@ -129,7 +130,7 @@ def without_page_rules(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     """Return ink without the lines printed across all of a picture, unless there is nothing else; and these, (H,W)."""
     all_ink = ink.smooth >= ink.least
     nothing = np.zeros_like(all_ink)
-    if min(all_ink.shape) < 40:
+    if min(all_ink.shape) < LEAST_RULED:
         return ink, nothing
     gone = rules.rules_of_the_page(ink.smooth, ink.least)
     if not gone.any():
@@ -887,7 +888,7 @@ def in_order(spots: list[Spot]) -> list[Spot]:
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
     """Mark the digits of a picture in which few are sure as doubtful; drop everything if it is texture."""
     sure = sum(spot.probability >= sure_from and not spot.doubtful for spot in spots)
-    if sure >= FEW_SURE * len(spots):
+    if sure >= FEW_SURE * len(spots) or (sure and len(spots) == 2):
         return spots
     if len(spots) >= SCATTERED:
         return []
