@@ -124,8 +124,8 @@ def _spanning(band: Bools, least_edges: int = 2) -> tuple[Bools, bool]:
 
 def without_rules(ink: Bools, level: int, upright: int, thickest: float = THICKEST) -> Bools:
     """Return ink without level rules of length ``level`` and upright ones of length ``upright``.  (H,W) -> (H,W)."""
-    ink = ink & ~find_rules(ink, level, thickest)
-    return ink & ~find_rules(ink.T, upright, thickest).T
+    ink = np.logical_and(ink, ~find_rules(ink, level, thickest))
+    return np.logical_and(ink, ~find_rules(ink.T, upright, thickest).T)
 
 
 def runs_across(ink: Bools) -> Ints:
