@@ -765,8 +765,9 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
     inner = sure & ~touched.any(axis=1)
     height = typical_height(parts, np.where(bars, 0, highest), sure_from)
     rests = rests_of_rules(sheet, parts)
-    thick = [float(part.mask.sum()) / part.side for part, known in zip(parts, sure, strict=True) if known]
-    usual = float(np.median(thick)) if thick else 0.0
+    known = [part for k, part in enumerate(parts) if sure[k] and not (bars[k] or is_blot(part) or is_frame(part.mask))]
+    most = max(known, key=lambda part: int(part.mask.sum()), default=None)
+    usual = float(most.mask.sum()) / most.side if most else 0.0
     kept = []
     for k, part in enumerate(parts):
         thickness = float(part.mask.sum()) / part.side
@@ -823,7 +824,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
             sheet, spots, others = other, others, spots
         spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sheet, sure_from)])
     if max(colours.shape[:2]) <= SMALL:
-        spots = _or_whole(spots, colours, judge)
+        spots = _or_whole(spots, colours, judge, sure_from)
     steps: dict[str, AnyArray] = {
         "original": colours,
         "paper": sheet.ink.papers[0] if len(sheet.ink.papers) == 1 else np.stack(sheet.ink.papers, axis=2),
@@ -840,13 +841,14 @@ def whole_picture(colours: Bytes, judge: Judge) -> Spot:
     return Spot((0, 0, colours.shape[1], colours.shape[0]), image, judge(image[None])[0], 0)
 
 
-def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge) -> list[Spot]:
-    """Return the spots, or the whole picture as one digit if that is likelier than the likeliest of them."""
+def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge, sure_from: float) -> list[Spot]:
+    """Return the spots, or the whole picture as one digit if that is sure, or likelier than any of them."""
     try:
         whole = whole_picture(colours, judge)
     except DataError:
         return spots
-    return spots if spots and max(spot.probability for spot in spots) >= whole.probability else [whole]
+    best = max((spot.probability for spot in spots), default=0.0)
+    return [whole] if whole.probability >= min(best, sure_from) else spots
 
 
 def only_one(spots: list[Spot], colours: Bytes, judge: Judge) -> Spot:
