@@ -541,9 +541,11 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
 AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
 SHADED = 0.45  # of the light on a part's paper: darker ground around it is no paper in a shadow
+SOFT_EDGE = 0.05  # sizes of a part: ink this far outside its edge is no blur
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
+LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
@@ -613,7 +615,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     parts = parts_of(sheet)
     parts, highest = take_rules_out(sheet, parts, judge, sure_from)
     parts, highest = _without_edges(sheet, parts, highest, sure_from)
-    clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part)]
+    clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part) and not is_soft(sheet, part)]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     if not parts:
         return []
@@ -640,6 +642,10 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
                 else [parts[k]]
             )
         digits = [joined([own[k] for k in run]) for run in join(sheet, own, heights[number], judge)]
+        least_side = np.clip(LEAST_PART * min(sheet.clear.shape), 0, LEAST_HEIGHT)
+        digits = [digit for digit in digits if digit.side >= least_side]
+        if not digits:
+            continue
         images = portraits(sheet, digits)
         probabilities = judge(images)
         hollow = [_holds_others(digit, parts) for digit in digits]
@@ -684,6 +690,24 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
         bright = (around >= (own + light) / 2) | ((around >= 0.8 * shade) & (shade >= SHADED * light))
         shares.append((light - own, float(bright.mean())))
     return max(shares)[1] >= CLEAR_GROUND
+
+
+def is_soft(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part has no edge: around it there is half as much ink as in it, as in a shade of the light."""
+    reach = max(3, round(SOFT_EDGE * part.side))
+    if part.side < 16:
+        return False
+    left, top, right, bottom = part.box
+    x, y = max(0, left - reach), max(0, top - reach)
+    around = sheet.ink.strength[y : bottom + reach, x : right + reach]
+    step = max(1, part.side // 64)
+    own = np.zeros(around.shape, bool)
+    own[top - y : top - y + part.height, left - x : left - x + part.width] = part.mask
+    own, around = own[::step, ::step], around[::step, ::step]
+    near = pieces.dilate(own, -(-reach // step))
+    ring = near & ~pieces.dilate(own, max(1, reach // step - 1))
+    inside = float(np.median(around[own])) if own.any() else 0.0
+    return bool(ring.any() and np.median(around[ring]) > 0.5 * inside)
 
 
 def stacked(
