@@ -540,7 +540,7 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
 AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
-SHADED = 0.45  # of the light on a part's paper: darker ground around it is no paper in a shadow
+SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground around it is no paper in a shadow
 SOFT_EDGE = 0.05  # sizes of a part: ink this far outside its edge is no blur
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
@@ -687,7 +687,7 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
         own = float(np.median(values[top:bottom, left:right][part.mask]))
         light = float(np.median(ground[top:bottom, left:right]))
         around, shade = values[outer][ring], ground[outer][ring]
-        bright = (around >= (own + light) / 2) | ((around >= 0.8 * shade) & (shade >= SHADED * light))
+        bright = (around >= (own + light) / 2) | ((around >= 0.8 * shade) & (around >= own + SHADED * (light - own)))
         shares.append((light - own, float(bright.mean())))
     return max(shares)[1] >= CLEAR_GROUND
 
@@ -824,6 +824,7 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 HELD = 0.1  # of a digit: larger parts inside it make it no digit
 FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
+DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 SCATTERED = 8  # as many unsure spots are texture, if none beside them is sure
 
@@ -836,7 +837,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     """
     grey = paper.grey_of_colours(colours)
     low, high = np.quantile(grey[:: max(1, len(grey) // 300)], [0.02, 0.98])
-    light = bool(np.median(grey) < (low + high) / 2)
+    light = bool(np.median(grey) < low + DARK * (high - low))
     sheet = lay_out(colours, light)
     spots = find_on(sheet, judge, sure_from)
     if not spots or min(spot.probability for spot in spots) < sure_from or _has_patches(sheet):
