@@ -541,7 +541,7 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
 AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
 SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground around it is no paper in a shadow
-SOFT_EDGE = 0.05  # sizes of a part: ink this far outside its edge is no blur
+SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
@@ -578,7 +578,7 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
 
 def _joinable(some: list[Part], line_height: float) -> bool:
     """Return whether some parts may be one digit: one of them is large, and they lie near each other."""
-    if max(part.side for part in some) < SMALLER * line_height:
+    if max(part.height for part in some) < SMALLER * line_height:
         return False
     if len(some) == 1:
         return True
@@ -693,7 +693,7 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
 
 
 def is_soft(sheet: Sheet, part: Part) -> bool:
-    """Return whether a part has no edge: around it there is half as much ink as in it, as in a shade of the light."""
+    """Return whether a part has no edge: around it there is much of the ink in it, as in a shade of the light."""
     reach = max(3, round(SOFT_EDGE * part.side))
     if part.side < 16:
         return False
@@ -707,7 +707,7 @@ def is_soft(sheet: Sheet, part: Part) -> bool:
     near = pieces.dilate(own, -(-reach // step))
     ring = near & ~pieces.dilate(own, max(1, reach // step - 1))
     inside = float(np.median(around[own])) if own.any() else 0.0
-    return bool(ring.any() and np.median(around[ring]) > 0.5 * inside)
+    return bool(ring.any() and np.median(around[ring]) > SOFT * inside)
 
 
 def stacked(
