@@ -821,7 +821,7 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 
 # Both polarities
 
-HELD = 0.1  # of a digit: larger parts inside it make it no digit
+HELD = 0.06  # of a digit: larger parts inside it make it no digit
 FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
 DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
@@ -857,7 +857,19 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
         "ink": 255 * sheet.clear.astype(np.uint8),
         "pieces": pieces.as_picture(sheet.pieces),
     }
-    return without_doubts(spots, sure_from), steps
+    spots = without_doubts(spots, sure_from)
+    steps["boxes"] = _boxes_drawn(sheet, spots)
+    steps["digits"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
+    return spots, steps
+
+
+def _boxes_drawn(sheet: Sheet, spots: list[Spot]) -> Bytes:
+    """Return clear ink, grey, with a white box around each digit, (H,W)."""
+    picture = 110 * sheet.clear.astype(np.uint8)
+    for left, top, right, bottom in (spot.box for spot in spots):
+        picture[top:bottom, [left, right - 1]] = 255
+        picture[[top, bottom - 1], left:right] = 255
+    return picture
 
 
 def whole_picture(colours: Bytes, judge: Judge) -> Spot:
