@@ -146,7 +146,7 @@ def _any_of(ink: Bools, factor: int) -> Bools:
     H, W = (-(-side // factor) * factor for side in ink.shape)
     padded = np.zeros((H, W), bool)
     padded[: ink.shape[0], : ink.shape[1]] = ink
-    return padded.reshape(H // factor, factor, W // factor, factor).any(axis=(1, 3))
+    return np.logical_or.reduce(padded.reshape(H // factor, factor, W // factor, factor), axis=(1, 3))
 
 
 def _thicken(ink: Bools, reach: int) -> Bools:

@@ -540,10 +540,12 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
 AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
-SHADED = 0.45  # of the light on a part's paper: darker ground around it is no paper in a shadow
+SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground around it is no paper in a shadow
+SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
+LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
@@ -576,7 +578,7 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
 
 def _joinable(some: list[Part], line_height: float) -> bool:
     """Return whether some parts may be one digit: one of them is large, and they lie near each other."""
-    if max(part.side for part in some) < SMALLER * line_height:
+    if max(part.height for part in some) < SMALLER * line_height:
         return False
     if len(some) == 1:
         return True
@@ -613,7 +615,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     parts = parts_of(sheet)
     parts, highest = take_rules_out(sheet, parts, judge, sure_from)
     parts, highest = _without_edges(sheet, parts, highest, sure_from)
-    clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part)]
+    clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part) and not is_soft(sheet, part)]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     if not parts:
         return []
@@ -640,6 +642,10 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
                 else [parts[k]]
             )
         digits = [joined([own[k] for k in run]) for run in join(sheet, own, heights[number], judge)]
+        least_side = np.clip(LEAST_PART * min(sheet.clear.shape), 0, LEAST_HEIGHT)
+        digits = [digit for digit in digits if digit.side >= least_side]
+        if not digits:
+            continue
         images = portraits(sheet, digits)
         probabilities = judge(images)
         hollow = [_holds_others(digit, parts) for digit in digits]
@@ -681,9 +687,27 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
         own = float(np.median(values[top:bottom, left:right][part.mask]))
         light = float(np.median(ground[top:bottom, left:right]))
         around, shade = values[outer][ring], ground[outer][ring]
-        bright = (around >= (own + light) / 2) | ((around >= 0.8 * shade) & (shade >= SHADED * light))
+        bright = (around >= (own + light) / 2) | ((around >= 0.8 * shade) & (around >= own + SHADED * (light - own)))
         shares.append((light - own, float(bright.mean())))
     return max(shares)[1] >= CLEAR_GROUND
+
+
+def is_soft(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part has no edge: around it there is much of the ink in it, as in a shade of the light."""
+    reach = max(3, round(SOFT_EDGE * part.side))
+    if part.side < 16:
+        return False
+    left, top, right, bottom = part.box
+    x, y = max(0, left - reach), max(0, top - reach)
+    around = sheet.ink.strength[y : bottom + reach, x : right + reach]
+    step = max(1, part.side // 64)
+    own = np.zeros(around.shape, bool)
+    own[top - y : top - y + part.height, left - x : left - x + part.width] = part.mask
+    own, around = own[::step, ::step], around[::step, ::step]
+    near = pieces.dilate(own, -(-reach // step))
+    ring = near & ~pieces.dilate(own, max(1, reach // step - 1))
+    inside = float(np.median(around[own])) if own.any() else 0.0
+    return bool(ring.any() and np.median(around[ring]) > SOFT * inside)
 
 
 def stacked(
@@ -765,8 +789,9 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
     inner = sure & ~touched.any(axis=1)
     height = typical_height(parts, np.where(bars, 0, highest), sure_from)
     rests = rests_of_rules(sheet, parts)
-    thick = [float(part.mask.sum()) / part.side for part, known in zip(parts, sure, strict=True) if known]
-    usual = float(np.median(thick)) if thick else 0.0
+    known = [part for k, part in enumerate(parts) if sure[k] and not (bars[k] or is_blot(part) or is_frame(part.mask))]
+    most = max(known, key=lambda part: int(part.mask.sum()), default=None)
+    usual = float(most.mask.sum()) / most.side if most else 0.0
     kept = []
     for k, part in enumerate(parts):
         thickness = float(part.mask.sum()) / part.side
@@ -796,9 +821,10 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 
 # Both polarities
 
-HELD = 0.1  # of a digit: larger parts inside it make it no digit
+HELD = 0.06  # of a digit: larger parts inside it make it no digit
 FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
+DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 SCATTERED = 8  # as many unsure spots are texture, if none beside them is sure
 
@@ -811,7 +837,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     """
     grey = paper.grey_of_colours(colours)
     low, high = np.quantile(grey[:: max(1, len(grey) // 300)], [0.02, 0.98])
-    light = bool(np.median(grey) < (low + high) / 2)
+    light = bool(np.median(grey) < low + DARK * (high - low))
     sheet = lay_out(colours, light)
     spots = find_on(sheet, judge, sure_from)
     if not spots or min(spot.probability for spot in spots) < sure_from or _has_patches(sheet):
@@ -823,7 +849,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
             sheet, spots, others = other, others, spots
         spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sheet, sure_from)])
     if max(colours.shape[:2]) <= SMALL:
-        spots = _or_whole(spots, colours, judge)
+        spots = _or_whole(spots, colours, judge, sure_from)
     steps: dict[str, AnyArray] = {
         "original": colours,
         "paper": sheet.ink.papers[0] if len(sheet.ink.papers) == 1 else np.stack(sheet.ink.papers, axis=2),
@@ -831,7 +857,19 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
         "ink": 255 * sheet.clear.astype(np.uint8),
         "pieces": pieces.as_picture(sheet.pieces),
     }
-    return without_doubts(spots, sure_from), steps
+    spots = without_doubts(spots, sure_from)
+    steps["boxes"] = _boxes_drawn(sheet, spots)
+    steps["digits"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
+    return spots, steps
+
+
+def _boxes_drawn(sheet: Sheet, spots: list[Spot]) -> Bytes:
+    """Return clear ink, grey, with a white box around each digit, (H,W)."""
+    picture = 110 * sheet.clear.astype(np.uint8)
+    for left, top, right, bottom in (spot.box for spot in spots):
+        picture[top:bottom, [left, right - 1]] = 255
+        picture[[top, bottom - 1], left:right] = 255
+    return picture
 
 
 def whole_picture(colours: Bytes, judge: Judge) -> Spot:
@@ -840,13 +878,14 @@ def whole_picture(colours: Bytes, judge: Judge) -> Spot:
     return Spot((0, 0, colours.shape[1], colours.shape[0]), image, judge(image[None])[0], 0)
 
 
-def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge) -> list[Spot]:
-    """Return the spots, or the whole picture as one digit if that is likelier than the likeliest of them."""
+def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge, sure_from: float) -> list[Spot]:
+    """Return the spots, or the whole picture as one digit if that is sure, or likelier than any of them."""
     try:
         whole = whole_picture(colours, judge)
     except DataError:
         return spots
-    return spots if spots and max(spot.probability for spot in spots) >= whole.probability else [whole]
+    best = max((spot.probability for spot in spots), default=0.0)
+    return [whole] if whole.probability >= min(best, sure_from) else spots
 
 
 def only_one(spots: list[Spot], colours: Bytes, judge: Judge) -> Spot:
