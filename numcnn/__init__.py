@@ -2,6 +2,7 @@
 
     import numcnn
     network = numcnn.load()                    # the shipped weights, trained on MNIST
+    numcnn.read("page.jpg").text               # the digits of any picture, line by line
     network.predict("seven.png")               # a picture file, a PIL image, an RGB array; (N,28,28) -> labels (N,)
     print(numcnn.gradcheck(network))           # backward against numeric differences, array by array
 
@@ -9,7 +10,7 @@ Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame load 
 """
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError
 from numcnn.nn.activations import LeakyReLU, Sigmoid, Tanh
@@ -21,6 +22,9 @@ from numcnn.nn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.nn.network import Network, load
 from numcnn.nn.pooling import AveragePool2D, GlobalAveragePool2D
+
+if TYPE_CHECKING:
+    from numcnn.recognition.page import Page, read
 
 __version__ = "0.1.0"
 
@@ -41,6 +45,7 @@ __all__ = [
     "MaxPool2D",
     "Network",
     "NumcnnError",
+    "Page",
     "ParamSpec",
     "ReLU",
     "ShapeError",
@@ -51,6 +56,7 @@ __all__ = [
     "__version__",
     "gradcheck",
     "load",
+    "read",
     "register_initializer",
     "register_layer",
 ]
@@ -65,14 +71,17 @@ _MODULES = {
     "preprocess": "numcnn.imaging.preprocess",
     "raster": "numcnn.imaging.raster",
 }
+_MEMBERS = {"Page": "numcnn.recognition.page", "read": "numcnn.recognition.page"}
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     """Load a public module on first use: so importing numcnn costs nothing for what isn't used."""
     if name in _MODULES:
         return importlib.import_module(_MODULES[name])
+    if name in _MEMBERS:
+        return getattr(importlib.import_module(_MEMBERS[name]), name)
     raise AttributeError(f"module 'numcnn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, *_MEMBERS})

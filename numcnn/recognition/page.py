@@ -1,27 +1,33 @@
-"""Read a picture: its digits, where they are, and its text."""
+"""Read any picture of digits: ``read`` finds them and returns a ``Page``, digit by digit and as text."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple, overload
 
 import numpy as np
 
 from numcnn.errors import DataError
-from numcnn.imaging.picture_files import is_pil_image, load_picture, page_of_image
-from numcnn.imaging.preprocess import Picture, as_grey, centred, grey_of_array, separate_ink
+from numcnn.imaging import paper
+from numcnn.imaging.preprocess import Picture
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
-from numcnn.nn.answers import Answer
+from numcnn.kernels.thread_team import one_blas_thread
+from numcnn.nn.answers import answers, least_probability
 from numcnn.nn.network import Network, load
+from numcnn.recognition import find
+from numcnn.recognition.reading import check_network
+
+LEAST = 0.5  # the probability from which a digit counts as one while digits are looked for, for networks without any
+BATCH = 128  # pictures that the network reads at a time: more would load the compiled kernels
 
 
 class Digit(NamedTuple):
-    """One digit of a picture.
+    """One digit of a page.
 
-    box: x, y, width, height in pixels of the picture, upright; label: 0..9; probability: 0..1; sure: whether that
-    reaches the network's threshold; line: 0, 1, ... of the text; probabilities (10,); image (28,28): what the network
-    read.
+    box: x, y, width, height in the picture's pixels, upright as EXIF says; label: the most probable class; probability
+    (0..1); sure: whether that reaches the network's threshold; line: 0, 1 ..., which line of text; probabilities (10,);
+    image (28,28) uint8: what the network read.
     """
 
     box: tuple[int, int, int, int]
@@ -34,34 +40,45 @@ class Digit(NamedTuple):
 
 
 class Page(Sequence[Digit]):
-    """The digits of a picture, lines from top to bottom, each from left to right.
+    """The digits of a picture: lines from top to bottom, digits from left to right.
 
-    size: (width, height) of the picture.  steps: with ``explain``, name -> array, in order; else None.
+    size: width and height of the picture.  steps: with ``explain``, name -> picture, in order; else None.
     """
 
     def __init__(
-        self, digits: Iterable[Digit], size: tuple[int, int], steps: dict[str, AnyArray] | None = None
+        self, digits: Sequence[Digit], size: tuple[int, int], steps: dict[str, AnyArray] | None = None
     ) -> None:
-        self._digits = tuple(digits)
-        self.size, self.steps = size, steps
-
-    @property
-    def text(self) -> str:
-        """The digits as text, lines separated by a newline; "?" for a digit that is not sure."""
-        lines: dict[int, str] = {}
-        for digit in self:
-            lines[digit.line] = lines.get(digit.line, "") + (str(digit.label) if digit.sure else "?")
-        return "\n".join(lines.values())
-
-    def __len__(self) -> int:
-        return len(self._digits)
+        self.digits = tuple(digits)
+        self.size = size
+        self.steps = steps
 
     @overload
     def __getitem__(self, index: int) -> Digit: ...
+
     @overload
-    def __getitem__(self, index: slice) -> tuple[Digit, ...]: ...
-    def __getitem__(self, index: int | slice) -> Digit | tuple[Digit, ...]:
-        return self._digits[index]
+    def __getitem__(self, index: slice) -> Sequence[Digit]: ...
+
+    def __getitem__(self, index: int | slice) -> Digit | Sequence[Digit]:
+        return self.digits[index]
+
+    def __len__(self) -> int:
+        return len(self.digits)
+
+    @property
+    def text(self) -> str:
+        """The digits as text: lines separated by a newline; a digit that is not sure is "?"."""
+        lines: dict[int, str] = {}
+        for digit in self.digits:
+            lines[digit.line] = lines.get(digit.line, "") + (str(digit.label) if digit.sure else "?")
+        return "\n".join(lines.values())
+
+    def __repr__(self) -> str:
+        return f"<Page {self.size[0]} x {self.size[1]}: {self.text!r}>"
+
+
+@cache
+def _shipped() -> Network:
+    return load()
 
 
 def read(
@@ -72,76 +89,46 @@ def read(
     single: bool = False,
     explain: bool = False,
 ) -> Page:
-    """Return the digits of a picture; a picture without digits gives an empty ``Page``.
+    """Find and read the digits of a picture -> ``Page``, empty if there are none.
 
-    picture: in any form that ``preprocess.prepare`` takes.  network: None for the shipped one.  at_most: the share of
-    wrong answers that is allowed; see ``Network.read``.  single: the picture is known to hold one digit.  explain: keep
-    every step.  Raises DataError when it is no picture, and ConfigError.
+    picture: a path, bytes of a file, a PIL image or an array, as ``preprocess.prepare`` takes it.  network: the shipped
+    one if None.  at_most: the share of wrong answers among sure ones that is allowed; see ``Network.read``.  single:
+    the picture is known to hold one digit: the page has exactly one.  explain: keep every step in ``steps``.
+    Raises DataError when it is no picture, or with ``single`` when it is blank, and ConfigError.
     """
-    found = _find(picture, explain, single)
-    answers = (network or _shipped()).read(found.image[None], at_most=at_most) if found.image is not None else []
-    return _page(found, answers)
+    network = check_network(_shipped() if network is None else network)
+    least = least_probability(network.info, at_most)
+    colours, size = paper.load_colours(picture)
+
+    def judge(images: Bytes) -> Floats:
+        parts = [network.predict_proba(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+        return np.concatenate(parts) if parts else np.empty((0, 10), np.float32)
+
+    with one_blas_thread:
+        spots, steps = find.find(colours, judge, max(least, LEAST))
+        if single:
+            spots = [find.only_one(spots, colours, judge)]
+    digits = [_digit(spot, size[0] / colours.shape[1], size, least) for spot in spots]
+    return Page(digits, size, steps if explain else None)
 
 
 def read_many(
-    pictures: Sequence[Picture], *, network: Network, at_most: float | None = None, single: bool = False
+    pictures: Iterable[Picture], *, network: Network, at_most: float | None = None, single: bool = False
 ) -> list[Page | DataError]:
-    """Return what ``read`` returns for each picture, or its error.  The network reads all of them at once."""
-    found: list[_Found | DataError] = []
+    """Return what ``read`` returns for each picture, or its error."""
+    found: list[Page | DataError] = []
     for picture in pictures:
         try:
-            found.append(_find(picture, explain=False, single=single))
+            found.append(read(picture, network=network, at_most=at_most, single=single))
         except DataError as error:
             found.append(error)
-    images = [one.image for one in found if isinstance(one, _Found) and one.image is not None]
-    answers = iter(network.read(np.array(images), at_most=at_most) if images else ())
-    return [
-        one if isinstance(one, DataError) else _page(one, [next(answers)] if one.image is not None else [])
-        for one in found
-    ]
+    return found
 
 
-class _Found(NamedTuple):
-    image: Bytes | None
-    box: tuple[int, int, int, int]
-    size: tuple[int, int]
-    steps: dict[str, AnyArray] | None
-
-
-def _find(picture: Picture, explain: bool, single: bool) -> _Found:
-    """Find the one digit.  Raises DataError, also if there has to be one and there is none."""
-    if isinstance(picture, (str, bytes)) or hasattr(picture, "__fspath__"):
-        pixels = load_picture(picture)  # pyright: ignore[reportArgumentType]
-    elif is_pil_image(picture):
-        pixels = page_of_image(picture, "picture", grey=True).pixels
-    else:
-        pixels = grey_of_array(np.asarray(picture))
-    grey = as_grey(pixels)
-    size = (grey.shape[1], grey.shape[0])
-    steps: dict[str, AnyArray] | None = {"original": np.asarray(pixels)} if explain else None
-    try:
-        ink = separate_ink(grey)
-    except DataError:
-        if single:
-            raise
-        return _Found(None, (0, 0, 0, 0), size, steps)
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    x, y = int(columns[0]), int(rows[0])
-    image = centred(ink)
-    if steps is not None:
-        steps |= {"ink": ink, "28x28": image}
-    return _Found(image, (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y), size, steps)
-
-
-def _page(found: _Found, answers: Sequence[Answer]) -> Page:
-    digits = [
-        Digit(found.box, answer.label, answer.probability, answer.sure, 0, answer.probabilities, image)
-        for answer in answers
-        if (image := found.image) is not None
-    ]
-    return Page(digits, found.size, found.steps)
-
-
-@functools.cache
-def _shipped() -> Network:
-    return load()
+def _digit(spot: find.Spot, factor: float, size: tuple[int, int], least: float) -> Digit:
+    """Return a spot as a ``Digit`` in the picture's own pixels."""
+    (answer,) = answers(spot.probabilities[None], least)
+    left, top, right, bottom = (round(factor * edge) for edge in spot.box)
+    box = left, top, min(right, size[0]) - left, min(bottom, size[1]) - top
+    sure = answer.sure and not spot.doubtful
+    return Digit(box, answer.label, answer.probability, sure, spot.line, answer.probabilities, spot.image)

@@ -1,0 +1,160 @@
+"""From a picture to ink: its colours, the light divided out, the noise of the paper.
+
+Paper is what stays when everything dark and narrower than a window is painted over with what lies around it: a closing,
+the largest value in a window and then the smallest of these.  A shadow is wider than the window and stays; divided by
+the paper it disappears, however hard its edge is.  Light ink on a dark ground is found the same way in the negative.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from numcnn.errors import ShapeError
+from numcnn.imaging.picture_files import MIN_CONTRAST, PictureFile, PicturePage, is_pil_image, page_of_image
+from numcnn.imaging.preprocess import Picture, as_grey, noise_sigma
+from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
+
+DARKEST = 40  # of 255: a darker ground counts as this dark, so that its noise is not blown up
+COLOURLESS = 12  # of 255: a picture whose channels differ less, but for one pixel in 200, is read as grey
+NOISE_REACH = 5  # sigmas of the paper's noise that ink must exceed
+SMOOTH_FROM = 3.0  # levels of noise from which ink is averaged over 3x3 pixels before it is looked for
+
+
+class Ink(NamedTuple):
+    """Ink on paper of one polarity.
+
+    strength: (H,W) uint8, 0 on paper, 255 where ink takes all the light; smooth: the same with noise averaged out, to
+    look for ink in; least: the strength below which it is paper; channels and papers: for each channel of the picture,
+    or of its negative for light ink, its values and those of the paper without ink, (H,W) uint8.
+    """
+
+    strength: Bytes
+    smooth: Bytes
+    least: int
+    channels: tuple[Bytes, ...]
+    papers: tuple[Bytes, ...]
+
+
+def load_colours(picture: Picture) -> tuple[Bytes, tuple[int, int]]:
+    """Return a picture's colours, upright -> uint8 (H,W), or (H,W,3) if it has colours; and its size, (width, height).
+
+    picture: as ``preprocess.prepare`` takes it.  Sides over 2048 pixels are averaged down by a whole number; the size
+    is that before.  Raises as ``preprocess.prepare`` does.
+    """
+    if isinstance(picture, (str, os.PathLike, bytes)):
+        with PictureFile(picture) as file:
+            page = file.page()
+    else:
+        page = page_of_image(picture, "picture") if is_pil_image(picture) else _page_of_array(np.asarray(picture))
+    pixels = page.pixels if page.pixels.dtype == np.uint8 else np.rint(255 * page.pixels).astype(np.uint8)
+    return without_grey_channels(pixels), page.size
+
+
+def _page_of_array(picture: AnyArray) -> PicturePage:
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
+
+    if picture.ndim == 3 and picture.shape[2] == 1:
+        picture = picture[:, :, 0]
+    if picture.size == 0 or not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (3, 4))):
+        raise ShapeError(f"picture: got shape {picture.shape}; wants (H, W), or (H, W, 3 or 4) in colour, not empty")
+    if picture.dtype != np.uint8:
+        values = as_grey(picture.reshape(len(picture), -1))
+        picture = np.rint(values).astype(np.uint8).reshape(picture.shape)
+    return page_of_image(Image.fromarray(np.ascontiguousarray(picture)), "picture")
+
+
+def without_grey_channels(colours: Bytes) -> Bytes:
+    """Return (H,W) for a picture (H,W,3) without colours, else the picture."""
+    if colours.ndim == 2:
+        return colours
+    some = colours[:: max(1, len(colours) // 500), :: max(1, colours.shape[1] // 500)].astype(np.int16)
+    spread = np.ptp(some, axis=2)
+    if np.quantile(spread, 0.995) >= COLOURLESS:
+        return colours
+    weights = np.array([77, 150, 29], np.uint16)  # luminance, in 256ths
+    return ((colours * weights).sum(axis=2, dtype=np.uint16) >> 8).astype(np.uint8)
+
+
+def running(values: Bytes, reach: int, axis: int, *, largest: bool) -> Bytes:
+    """Return the largest or smallest value within ``reach`` pixels along one axis.  (H,W) uint8 -> (H,W).
+
+    Windows are cut off at the picture's edges.  Each step doubles the width that one comparison covers.
+    """
+    choose, neutral = (np.maximum, 0) if largest else (np.minimum, 255)
+    count, width = values.shape[axis], 2 * reach + 1
+    pad = [(0, 0), (0, 0)]
+    pad[axis] = (reach, reach)
+    now = np.pad(values, pad, constant_values=neutral)
+
+    def cut(array: Bytes, first: int, length: int) -> Bytes:
+        return array[first : first + length] if axis == 0 else array[:, first : first + length]
+
+    done = 1
+    while 2 * done <= width:
+        length = now.shape[axis] - done
+        now = choose(cut(now, 0, length), cut(now, done, length))
+        done *= 2
+    return choose(cut(now, 0, count), cut(now, width - done, count))
+
+
+def closing(values: Bytes, reach: int) -> Bytes:
+    """Fill what is darker than all around it and narrower than 2 reach + 1 pixels.  (H,W) uint8 -> (H,W)."""
+    for largest in (True, False):
+        for axis in (0, 1):
+            values = running(values, reach, axis, largest=largest)
+    return values
+
+
+def smooth3(values: Bytes) -> Bytes:
+    """Average 3x3 pixels.  (H,W) uint8 -> (H,W) uint8."""
+    padded = np.pad(values, 1, mode="edge").astype(np.uint16)
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return ((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4) // 9).astype(np.uint8)
+
+
+def ink_on_paper(colours: Bytes, reach: int, *, light: bool = False) -> Ink:
+    """Divide the light out and return the ``Ink``.  colours: uint8 (H,W) or (H,W,C).
+
+    reach: pixels; strokes are narrower than twice this, shadows wider.  light: light ink on a dark ground.  In a colour
+    picture the channel that the ink darkens most counts, pixel by pixel: red on green shows even at equal luminance.
+    """
+    channels = (colours,) if colours.ndim == 2 else tuple(colours[:, :, i] for i in range(colours.shape[2]))
+    channels = tuple(255 - channel if light else np.ascontiguousarray(channel) for channel in channels)
+    large = min(colours.shape[:2]) > 40
+    papers = tuple(closing(smooth3(values) if large else values, reach) for values in channels)
+    strength = _absorbed(channels[0], papers[0])
+    for values, ground in zip(channels[1:], papers[1:], strict=True):
+        np.maximum(strength, _absorbed(values, ground), out=strength)
+    median = int(np.median(strength[:: max(1, len(strength) // 256)]))  # the closing keeps the noise's upper side
+    if median:
+        strength = np.maximum(strength, median) - np.uint8(median)
+    sigma = noise_sigma(strength.astype(np.float32))
+    smooth = strength
+    if sigma >= SMOOTH_FROM:
+        smooth, sigma = smooth3(strength), sigma / 2
+    return Ink(strength, smooth, max(MIN_CONTRAST, round(NOISE_REACH * sigma)), channels, papers)
+
+
+_FACTORS = (65536 // np.maximum(np.arange(256), DARKEST)).astype(np.uint32)  # 255 / 256 of the light, in 65536ths
+
+
+def _absorbed(values: Bytes, paper: Bytes) -> Bytes:
+    """Return what part of the paper's light is missing, 255 for all of it.  (H,W), (H,W) uint8 -> (H,W) uint8."""
+    missing = np.subtract(np.maximum(paper, values), values, dtype=np.uint32)
+    missing *= _FACTORS[paper]
+    missing *= 255
+    missing >>= 16
+    return missing.astype(np.uint8)
+
+
+def histograms(values: Bytes, owners: Ints, count: int) -> Ints:
+    """Return how often each level occurs among each owner's values.  (K,) uint8, (K,) -> (count,256)."""
+    return np.bincount(owners * 256 + values, minlength=256 * count).reshape(count, 256)
+
+
+def grey_of_colours(colours: Bytes) -> Floats:
+    """Return the mean of the channels, (H,W) float32."""
+    return colours.astype(np.float32) if colours.ndim == 2 else colours.mean(axis=2, dtype=np.float32)

@@ -1,0 +1,768 @@
+"""Find the digits in a picture, step by step: light, ink, pieces, rules, lines of text, digits.
+
+1. ``lay_out``: the light is divided out, what is left of the paper's light is ink; ink that touches is one piece.
+2. ``take_rules_out``: frames, tables and ruled lines leave the pieces that hold them; strokes across them stay.
+3. ``cut_apart``: a piece that the network doesn't know is cut where its ink is narrow, if the parts are likelier.
+4. ``text_lines``: pieces side by side make a line of text, on a page that may lie a little askew.
+5. ``join``: along a line the pieces are joined to digits, so that the product of their probabilities is largest.
+
+Both dark ink on light paper and light ink on dark paper are tried if the first leaves doubts; the one whose digits the
+network finds likelier counts.  The network is the arbiter in all of this: it was trained to be unsure of two digits at
+once, of parts and of letters.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from numcnn.errors import DataError
+from numcnn.imaging import paper, pieces, rules
+from numcnn.imaging.preprocess import area_average, centre_in_28, drop_paper, otsu_threshold, prepare, square_crop
+from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Floats, Ints
+
+Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, the last two just outside
+Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilities (N,10)
+
+CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rule behind it, or its blurred edge
+HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
+STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
+STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
+MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
+LEAST_SIDE = 5  # pixels; smaller pieces are dust
+MOST_PARTS = 500  # more pieces than this are texture; the largest count
+FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
+RULE_PART = 0.6  # of a piece's width or height that a rule in it has at least
+LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
+MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
+
+
+@dataclass(eq=False)
+class Sheet:
+    """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces; a stroke's width.
+
+    steps: what is shown of it to explain.
+    """
+
+    ink: paper.Ink
+    strength: Bytes
+    clear: Bools
+    pieces: pieces.Pieces
+    stroke: float
+    steps: dict[str, AnyArray] = field(default_factory=dict)
+
+
+class Part(NamedTuple):
+    """Some ink of a sheet: its box and its pixels within it."""
+
+    box: Box
+    mask: Bools
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.box[2] - self.box[0]
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.box[3] - self.box[1]
+
+    @property
+    def side(self) -> int:
+        """The longer of both."""
+        return max(self.width, self.height)
+
+
+class Spot(NamedTuple):
+    """What may be a digit: its box, what the network sees of it and what it says; its line of text; whether
+    what stands around it makes it doubtful."""
+
+    box: Box
+    image: Bytes
+    probabilities: Floats
+    line: int
+    doubtful: bool = False
+
+    @property
+    def probability(self) -> float:
+        """Of the likeliest digit."""
+        return float(self.probabilities.max())
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.box[3] - self.box[1]
+
+
+# 1. Light, ink, pieces
+
+
+def lay_out(colours: Bytes, light: bool = False) -> Sheet:
+    """Find the ink in a picture.  colours: uint8 (H,W) or (H,W,3) -> ``Sheet``.  light: light ink on a dark ground.
+
+    The window that tells strokes from shadows is first a third of the picture, then eight strokes wide.
+    """
+    side = min(colours.shape[:2])
+    reach = side if side < 40 else max(3, side // 6)
+    ink = paper.ink_on_paper(colours, reach, light=light)
+    clear = clear_ink(ink)
+    found = pieces.find_pieces(clear)
+    better = max(6, round(STROKES * found.median_run()))
+    if better < 0.6 * reach and side >= 40:
+        ink = paper.ink_on_paper(colours, better, light=light)
+        clear = clear_ink(ink)
+        found = pieces.find_pieces(clear)
+    return Sheet(ink, ink.strength.copy(), clear, found, found.median_run())
+
+
+def clear_ink(ink: paper.Ink) -> Bools:
+    """Return where there is ink, (H,W): each piece of all that is no paper counts from half its own strength on.
+
+    Marks much weaker than strong ink beside them are what JPEG and a lens leave around strokes; marks much weaker than
+    the sheet's ink are stains.
+    """
+    beside = paper.running(ink.smooth, HALO, 0, largest=True)
+    beside = paper.running(beside, HALO, 1, largest=True)
+    found = pieces.find_pieces(ink.smooth >= ink.least)
+    clear = np.zeros(ink.smooth.size, bool)
+    if len(found):
+        indices, owners = found.pixels()
+        strengths = ink.smooth.ravel()[indices]
+        peaks = _peaks(strengths, owners, found.areas)
+        level = float(np.mean(strengths[strengths >= otsu_threshold(strengths.astype(np.float32))]))
+        least = np.maximum(np.maximum(CLEAR * peaks, STAIN * level), ink.least)
+        clear[indices] = strengths >= np.maximum(least[owners], HALO_LEAST * beside.ravel()[indices])
+    return clear.reshape(ink.smooth.shape)
+
+
+def _peaks(strengths: Bytes, owners: Ints, areas: Ints) -> Floats:
+    """Return the strength that 0.5% of each piece's pixels, but at least three of them, exceed -> (P,)."""
+    order = np.lexsort((strengths, owners))
+    ends = np.cumsum(areas)
+    above = np.clip(areas // 200, 2, None)
+    at = np.maximum(ends - 1 - above, ends - areas)
+    return strengths[order][at].astype(np.float32) if len(areas) else np.empty(0, np.float32)
+
+
+def parts_of(sheet: Sheet) -> list[Part]:
+    """Return the pieces of a sheet that are no dust, the largest if there are very many."""
+    boxes = sheet.pieces.boxes
+    sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) if len(boxes) else np.empty(0)
+    chosen = np.flatnonzero(sides >= min(LEAST_SIDE, max(3, min(sheet.clear.shape) // 3)))
+    if len(chosen) > MOST_PARTS:
+        chosen = np.sort(chosen[np.argsort(-sides[chosen], kind="stable")[:MOST_PARTS]])
+    return [part_of(sheet.pieces, [int(k)]) for k in chosen]
+
+
+def part_of(found: pieces.Pieces, which: Sequence[int]) -> Part:
+    """Return some pieces as one part."""
+    boxes = found.boxes[list(which)]
+    left, top = boxes[:, :2].min(axis=0).tolist()
+    right, bottom = boxes[:, 2:].max(axis=0).tolist()
+    return Part((left, top, right, bottom), found.mask(which, (left, top, right, bottom)))
+
+
+def joined(parts: Sequence[Part]) -> Part:
+    """Return several parts as one."""
+    if len(parts) == 1:
+        return parts[0]
+    corners = np.array([part.box for part in parts])
+    left, top = corners[:, :2].min(axis=0).tolist()
+    right, bottom = corners[:, 2:].max(axis=0).tolist()
+    mask = np.zeros((bottom - top, right - left), bool)
+    for part in parts:
+        x, y = part.box[0] - left, part.box[1] - top
+        mask[y : y + part.height, x : x + part.width] |= part.mask
+    return Part((left, top, right, bottom), mask)
+
+
+def portrait(sheet: Sheet, part: Part) -> Bytes:
+    """Return a part as MNIST's makers would have made it, (28,28) uint8; all 0 if nothing of it is strong enough."""
+    H, W = sheet.strength.shape
+    left, top = max(0, part.box[0] - MARGIN), max(0, part.box[1] - MARGIN)
+    right, bottom = min(W, part.box[2] + MARGIN), min(H, part.box[3] + MARGIN)
+    own = np.zeros((bottom - top, right - left), bool)
+    x, y = part.box[0] - left, part.box[1] - top
+    own[y : y + part.height, x : x + part.width] = part.mask
+    others = sheet.clear[top:bottom, left:right] & ~own
+    near = pieces.dilate(own, MARGIN) & ~(pieces.dilate(others, 1) & ~own)
+    ink = np.where(near, sheet.strength[top:bottom, left:right], 0).astype(np.float32)
+    if not ink.any():
+        return np.zeros((28, 28), np.uint8)
+    box = area_average(square_crop(drop_paper(ink, 0.8 * sheet.ink.least)))
+    return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
+
+
+def portraits(sheet: Sheet, parts: Sequence[Part]) -> Bytes:
+    """Return ``portrait`` of each part, (N,28,28)."""
+    return np.array([portrait(sheet, part) for part in parts], np.uint8).reshape(-1, 28, 28)
+
+
+# 2. Rules
+
+
+def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: float) -> tuple[list[Part], Floats]:
+    """Take frames and rules out of the parts that hold some; what goes is erased from the sheet.
+
+    Return the parts, and how likely each is a digit.  A frame, or a part much larger than a digit, loses its rules; of
+    an unsure part rules go only if that leaves one sure digit.
+    """
+    highest = _highest(sheet, parts, judge)
+    height = typical_height(parts, highest, sure_from)
+    kept: list[Part] = []
+    likely: list[float] = []
+    for part, probability in zip(parts, highest.tolist(), strict=True):
+        large = is_frame(part.mask) or part.side >= MANY_HEIGHTS * height
+        inside = _rules_out(part) if large or probability < sure_from else None
+        if inside is None:
+            kept.append(part)
+            likely.append(probability)
+            continue
+        rest, pieces_left = inside
+        before = _erase(sheet, part, part.mask & ~rest)
+        chances = _highest(sheet, pieces_left, judge).tolist()
+        if not large and not _leaves_a_digit(part, pieces_left, chances, sure_from):
+            _restore(sheet, part, before)
+            kept.append(part)
+            likely.append(probability)
+            continue
+        kept += pieces_left
+        likely += chances
+    return kept, np.array(likely, np.float32)
+
+
+def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:
+    """Return what is left of a part without rules, and its pieces; None if it holds none."""
+    if part.side < 16:
+        return None
+    level, upright = (
+        min(LONGEST_RULE, round(RULE_PART * side)) if side >= 16 else part.mask.size + 1
+        for side in (part.width, part.height)
+    )
+    rest = rules.without_rules(part.mask, level, upright)
+    if rest.sum() == part.mask.sum():
+        return None
+    found = pieces.find_pieces(rest)
+    ones = [part_of(found, [k]) for k in range(len(found))]
+    left, top, _, _ = part.box
+    return rest, [
+        Part((one.box[0] + left, one.box[1] + top, one.box[2] + left, one.box[3] + top), one.mask)
+        for one in ones
+        if one.side >= LEAST_SIDE
+    ]
+
+
+def _erase(sheet: Sheet, part: Part, gone: Bools) -> tuple[Bytes, Bools]:
+    """Erase some pixels of a part from the sheet; return what was in its box."""
+    left, top, right, bottom = part.box
+    before = sheet.strength[top:bottom, left:right].copy(), sheet.clear[top:bottom, left:right].copy()
+    sheet.strength[top:bottom, left:right][gone] = 0
+    sheet.clear[top:bottom, left:right][gone] = False
+    return before
+
+
+def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools]) -> None:
+    left, top, right, bottom = part.box
+    sheet.strength[top:bottom, left:right], sheet.clear[top:bottom, left:right] = before
+
+
+def _leaves_a_digit(part: Part, left: list[Part], chances: list[float], sure_from: float) -> bool:
+    """Return whether without rules one sure digit is left of a part, shorter than the part along one side."""
+    if not left:
+        return False
+    k = int(np.argmax([one.mask.sum() for one in left]))
+    whole = left[k].mask.sum() > 0.85 * sum(one.mask.sum() for one in left)
+    shorter = left[k].width < 0.87 * part.width or left[k].height < 0.87 * part.height
+    return bool(whole and shorter and chances[k] >= sure_from and left[k].side > 0.4 * part.side)
+
+
+def is_frame(mask: Bools) -> bool:
+    """Return whether ink runs along three or four sides of its box, as no digit's does."""
+    h, w = mask.shape
+    if min(h, w) < 16:
+        return False
+    down, across = max(2, round(FRAME_BAND * h)), max(2, round(FRAME_BAND * w))
+    sides = (
+        mask[:down].any(axis=0).mean(),
+        mask[-down:].any(axis=0).mean(),
+        mask[:, :across].any(axis=1).mean(),
+        mask[:, -across:].any(axis=1).mean(),
+    )
+    return sum(side >= FRAME_FILLED for side in sides) >= 3
+
+
+def typical_height(parts: Sequence[Part], highest: Floats, sure_from: float) -> float:
+    """Return the height of a digit: the median over sure parts, each weighted by its height; else the largest part."""
+    if not parts:
+        return 1.0
+    heights = np.array([part.height for part in parts], np.float64)
+    sure = (highest >= sure_from) & ~np.array([is_frame(part.mask) for part in parts])
+    if not sure.any():
+        return float(max(heights.max(), 1))
+    heights = np.sort(heights[sure])
+    return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)])
+
+
+# 3. Touching digits
+
+SLANTS = (0.0, 0.25, -0.15)  # columns to the left per row down, of a cut
+MOST_CUTS = 8
+CUT_COST = 0.25  # of log probability, for every cut
+ONE_COST = 0.5  # of log probability, for a 1: the stem of a letter looks like one
+DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
+TOUCHING_WIDTH, ALONE_WIDTH = 0.65, 0.85  # heights: narrower parts aren't cut, beside sure digits and without
+LEAST_CUT, LEAST_ALONE = 0.6, 0.9  # the least probability of each digit cut out, beside sure digits and without
+
+
+def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: float, alone: bool) -> list[Part]:
+    """Cut a part into digits if that is likelier than one digit of probability ``whole``; else return it alone.
+
+    alone: there are no sure digits beside it, so that it may as well be a letter.
+    """
+    best, chosen = float(np.log(max(whole, 1e-6))), [part]
+    if part.width < (ALONE_WIDTH if alone else TOUCHING_WIDTH) * part.height:
+        return chosen
+    least = LEAST_ALONE if alone else LEAST_CUT
+    options: list[tuple[float, list[int]]] = [(slant, _cuts(part, slant)) for slant in SLANTS]
+    segments: list[Part | None] = []
+    places: list[tuple[int, int, int]] = []
+    for s, (slant, cuts) in enumerate(options):
+        for i in range(len(cuts)):
+            for j in range(i + 1, len(cuts)):
+                if (i, j) != (0, len(cuts) - 1):
+                    segments.append(_between(part, slant, cuts[i], cuts[j]))
+                    places.append((s, i, j))
+    usable = [k for k, segment in enumerate(segments) if segment is not None]
+    if not usable:
+        return chosen
+    images = portraits(sheet, [segment for segment in segments if segment is not None])
+    probabilities = judge(images)
+    costs = ONE_COST * (1 + alone) * (probabilities.argmax(axis=1) == 1)
+    values = dict(zip(usable, (np.log(probabilities.max(axis=1)) - costs).tolist(), strict=True))
+    likely = dict(zip(usable, probabilities.max(axis=1).tolist(), strict=True))
+    score = {places[k]: (values[k], segments[k]) for k in usable if likely[k] >= least}
+    for s, (_, cuts) in enumerate(options):
+        total, way = _best_way(len(cuts), {(i, j): value for (t, i, j), (value, _) in score.items() if t == s})
+        if way and total > best:
+            best = total
+            chosen = [piece for i, j in way if (piece := score[s, i, j][1]) is not None]
+    return chosen
+
+
+def _best_way(count: int, scores: dict[tuple[int, int], float]) -> tuple[float, list[tuple[int, int]]]:
+    """Return the best sum of scores over steps (i, j) from place 0 to the last, each step after the first at a cost."""
+    best: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])] + [(-np.inf, [])] * (count - 1)
+    for (i, j), value in sorted(scores.items(), key=lambda item: item[0][1]):
+        total = best[i][0] + value - (CUT_COST if i else 0)
+        if total > best[j][0]:
+            best[j] = total, [*best[i][1], (i, j)]
+    return best[-1] if count > 1 else (-np.inf, [])
+
+
+def _cuts(part: Part, slant: float) -> list[int]:
+    """Return where to cut, in columns of the slanted part: its two ends, and where little ink would be cut between."""
+    sheared = _sheared(part.mask, slant)
+    ink = sheared.sum(axis=0).astype(np.float64)
+    used = np.flatnonzero(ink)
+    first, last = int(used[0]), int(used[-1]) + 1
+    soft = np.convolve(np.pad(ink, 2, mode="edge"), np.array([1, 2, 3, 2, 1]) / 9, mode="valid")
+    spacing = max(2, round(0.08 * part.height))
+    inner = np.arange(first + spacing, last - spacing)
+    cuts: list[int] = []
+    for x in inner[np.argsort(soft[inner], kind="stable")]:
+        if all(abs(x - other) >= spacing for other in cuts):
+            cuts.append(int(x))
+            if len(cuts) == MOST_CUTS:
+                break
+    return [first, *sorted(cuts), last]
+
+
+def _sheared(mask: Bools, slant: float) -> Bools:
+    """Move each row to the right by slant times how far it is from the top, or from the foot if negative."""
+    h, w = mask.shape
+    moves = np.rint(slant * (np.arange(h) if slant >= 0 else np.arange(h) - (h - 1))).astype(int)
+    out = np.zeros((h, w + int(moves.max()) + 1), bool)
+    rows, columns = np.nonzero(mask)
+    out[rows, columns + moves[rows]] = True
+    return out
+
+
+def _between(part: Part, slant: float, first: int, last: int) -> Part | None:
+    """Return what lies between two cuts; None if that can't be a digit."""
+    h, w = part.mask.shape
+    if not DIGIT_WIDTHS[0] * h <= last - first <= DIGIT_WIDTHS[1] * h:
+        return None
+    moves = np.rint(slant * (np.arange(h) if slant >= 0 else np.arange(h) - (h - 1))).astype(int)
+    columns = np.arange(w) + moves[:, None]
+    mask = part.mask & (columns >= first) & (columns < last)
+    rows, across = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) < 0.45 * h:
+        return None
+    top, bottom, left, right = rows[0], rows[-1] + 1, across[0], across[-1] + 1
+    x, y = part.box[0], part.box[1]
+    return Part((int(x + left), int(y + top), int(x + right), int(y + bottom)), mask[top:bottom, left:right])
+
+
+# 4. Lines of text
+
+
+def text_lines(boxes: Ints) -> list[list[int]]:
+    """Order boxes (N,4) as people read: lines from top to bottom, each from left to right -> indices.
+
+    Neighbours side by side are linked; their links tell how the page is turned; then what stands level is one line.
+    """
+    if len(boxes) == 0:
+        return []
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    heights = (boxes[:, 3] - boxes[:, 1]).astype(np.float64)
+    y = y - _slope(boxes, x, y) * x
+    lines: list[list[int]] = []
+    for k in np.argsort(y, kind="stable").tolist():
+        near = [line for line in lines if _level(y, heights, line, k)]
+        if near:
+            min(near, key=lambda line: abs(float(np.median(y[line])) - y[k])).append(k)
+        else:
+            lines.append([k])
+    lines = [sorted(line, key=lambda k: x[k]) for line in lines]
+    return sorted(lines, key=lambda line: float(np.median(y[line])))
+
+
+def _level(y: Floats, heights: Floats, line: list[int], k: int) -> bool:
+    """Return whether box k stands on the same level as a line of boxes."""
+    return bool(abs(float(np.median(y[line])) - y[k]) < 0.5 * max(float(np.median(heights[line])), 0.8 * heights[k]))
+
+
+def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
+    """Return by how many pixels lines of text fall per pixel to the right: the median over links of neighbours."""
+    slopes, weights = [], []
+    for k, (_, top, right, bottom) in enumerate(boxes):
+        others = (x > right) & (x - right < 4 * (bottom - top))
+        shared = np.minimum(boxes[:, 3], bottom) - np.maximum(boxes[:, 1], top)
+        heights = boxes[:, 3] - boxes[:, 1]
+        others &= shared > 0.4 * np.maximum(heights, bottom - top)
+        if others.any():
+            nearest = int(np.flatnonzero(others)[np.argmin(x[others])])
+            slopes.append((y[nearest] - y[k]) / (x[nearest] - x[k]))
+            weights.append(x[nearest] - x[k])
+    if len(slopes) < 3:
+        return 0.0
+    order = np.argsort(slopes)
+    total = np.cumsum(np.array(weights)[order])
+    return float(np.clip(np.array(slopes)[order][np.searchsorted(total, total[-1] / 2)], -0.25, 0.25))
+
+
+# 5. Pieces to digits
+
+SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
+AROUND, CLEAR_GROUND = 0.25, 0.5  # sizes around a part, and how much of that must be paper
+STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
+MOST_JOINED = 4  # parts of one digit
+JOIN_GAP = 0.4  # heights between parts of one digit, at most
+JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
+JOIN_COST, GAP_COST = 0.1, 3.0  # of log probability: for each part joined, and for each height of gap beside it
+DROP_COST = 8.0  # of log probability, for dropping a part as large as a digit; less for smaller ones
+
+
+def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) -> list[list[int]]:
+    """Join the parts of a line of text to digits -> indices of the parts of each digit; parts that are dust go."""
+    runs = [
+        tuple(range(i, j))
+        for i in range(len(parts))
+        for j in range(i + 1, min(i + MOST_JOINED, len(parts)) + 1)
+        if j == i + 1 or _joinable([parts[k] for k in range(i, j)], line_height)
+    ]
+    if not runs:
+        return []
+    highest = judge(portraits(sheet, [joined([parts[k] for k in run]) for run in runs])).max(axis=1)
+    best: list[tuple[float, list[list[int]]]] = [(0.0, [])]
+    for j in range(1, len(parts) + 1):
+        size = parts[j - 1].side / line_height
+        options = [(best[j - 1][0] - DROP_COST * size, best[j - 1][1])]
+        for run, probability in zip(runs, highest, strict=True):
+            if run[-1] == j - 1:
+                value = float(np.log(max(probability, 1e-9))) - _join_cost([parts[k] for k in run], line_height)
+                options.append((best[run[0]][0] + value, [*best[run[0]][1], list(run)]))
+        best.append(max(options, key=lambda option: option[0]))
+    return best[-1][1]
+
+
+def _joinable(some: list[Part], line_height: float) -> bool:
+    boxes = np.array([part.box for part in some])
+    width, height = (boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).tolist()
+    if width > JOIN_WIDTH * line_height or height > JOIN_HEIGHT * line_height:
+        return False
+    return _widest_gap(boxes) <= JOIN_GAP * line_height
+
+
+def _widest_gap(boxes: Ints) -> float:
+    """Return the largest distance from a box to the nearest of those before it, along the worse axis."""
+    gaps = [0.0]
+    for k in range(1, len(boxes)):
+        apart = np.maximum(boxes[:k, :2] - boxes[k, 2:], boxes[k, :2] - boxes[:k, 2:])
+        gaps.append(float(np.maximum(apart.max(axis=1), 0).min()))
+    return max(gaps)
+
+
+def _join_cost(some: list[Part], line_height: float) -> float:
+    """Return what joining these parts costs: more for parts side by side than for parts above each other."""
+    cost = 0.0
+    for before, after in pairwise(some):
+        beside = max(0, after.box[0] - before.box[2], before.box[0] - after.box[2])
+        cost += JOIN_COST + GAP_COST * beside / line_height
+    return cost
+
+
+# All together
+
+
+def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
+    """Find what may be digits on a sheet, in reading order."""
+    parts = parts_of(sheet)
+    parts, highest = take_rules_out(sheet, parts, judge, sure_from)
+    parts, highest = _without_edges(sheet, parts, highest, sure_from)
+    clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part)]
+    parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
+    if not parts:
+        return []
+    height = typical_height(parts, highest, sure_from)
+    boxes = np.array([part.box for part in parts])
+    core = [k for k, part in enumerate(parts) if _is_core(part, float(highest[k]), height, sure_from)]
+    spots: list[Spot] = []
+    lines = [[core[k] for k in line] for line in text_lines(boxes[core])]
+    members = [line for line in lines if _is_line([parts[k] for k in line], height)]
+    rest = set(range(len(parts))) - {k for line in members for k in line}
+    heights = [float(np.median([parts[k].height for k in line])) for line in members]
+    _attach(parts, rest, members, heights)
+    for number, line in enumerate(members):
+        own: list[Part] = []
+        alone = not any(highest[k] >= sure_from for k in line)
+        for k in sorted(line, key=lambda k: parts[k].box[0] + parts[k].box[2]):
+            unsure = highest[k] < sure_from and parts[k].height >= 0.45 * heights[number]
+            own += cut_apart(sheet, parts[k], judge, float(highest[k]), alone) if unsure else [parts[k]]
+        digits = [joined([own[k] for k in run]) for run in join(sheet, own, heights[number], judge)]
+        images = portraits(sheet, digits)
+        probabilities = judge(images)
+        spots += [Spot(d.box, i, p, number) for d, i, p in zip(digits, images, probabilities, strict=True)]
+    return spots
+
+
+def stands_clear(sheet: Sheet, part: Part) -> bool:
+    """Return whether the ground around a part is paper, and not as dark (or light) as the part itself.
+
+    What is left of paper between two strokes is no ink on a ground of ink.
+    """
+    H, W = sheet.clear.shape
+    reach = max(2, round(AROUND * part.side))
+    left, top, right, bottom = part.box
+    outer = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
+    ring = np.ones(sheet.clear[outer].shape, bool)
+    y, x = top - outer[0].start, left - outer[1].start
+    ring[y : y + part.height, x : x + part.width] = False
+    if not ring.any():
+        return True
+    shares = []
+    for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+        own = float(np.median(values[top:bottom, left:right][part.mask]))
+        light = float(np.median(ground[top:bottom, left:right]))
+        shares.append((light - own, float((values[outer][ring] >= (own + light) / 2).mean())))
+    return max(shares)[1] >= CLEAR_GROUND
+
+
+def stacked(
+    sheet: Sheet, parts: list[Part], highest: Floats, judge: Judge, sure_from: float
+) -> tuple[list[Part], Floats]:
+    """Join parts that stand right above each other to one digit if that is likelier: the circles of an 8."""
+    pairs = [
+        (i, j)
+        for i, one in enumerate(parts)
+        for j, other in enumerate(parts)
+        if one.box[1] < other.box[1] and _is_stacked(one, other)
+    ]
+    if not pairs:
+        return parts, highest
+    together = [joined([parts[i], parts[j]]) for i, j in pairs]
+    chances = _highest(sheet, together, judge)
+    gone: set[int] = set()
+    new: list[tuple[Part, float]] = []
+    for k in np.argsort(-chances, kind="stable").tolist():
+        i, j = pairs[k]
+        if chances[k] >= max(sure_from, float(highest[i] * highest[j])) and not {i, j} & gone:
+            gone |= {i, j}
+            new.append((together[k], float(chances[k])))
+    kept = [(part, float(chance)) for k, (part, chance) in enumerate(zip(parts, highest, strict=True)) if k not in gone]
+    return [part for part, _ in kept + new], np.array([chance for _, chance in kept + new], np.float32)
+
+
+def _is_stacked(one: Part, other: Part) -> bool:
+    """Return whether the second part stands right below the first, and both are parts of a digit by size."""
+    shared = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+    gap = other.box[1] - one.box[3]
+    high = max(one.height, other.height)
+    similar = min(one.height, other.height) >= 0.3 * high
+    return similar and shared >= 0.5 * min(one.width, other.width) and -0.3 * high < gap < STACK_GAP * high
+
+
+def _highest(sheet: Sheet, parts: list[Part], judge: Judge) -> Floats:
+    return judge(portraits(sheet, parts)).max(axis=1) if parts else np.empty(0, np.float32)
+
+
+def _is_core(part: Part, probability: float, height: float, sure_from: float) -> bool:
+    """Return whether a part is large enough to be a digit of its own, or sure to be one."""
+    return part.height >= SMALLER * height or (
+        probability >= sure_from and part.height >= 0.25 * height and part.width < 2 * part.height
+    )
+
+
+def _is_line(line: list[Part], height: float) -> bool:
+    """Return whether some parts are a line of text: not one much smaller than the digits of the sheet."""
+    return len(line) > 1 or line[0].height >= SMALLER * height
+
+
+def _attach(parts: list[Part], rest: set[int], members: list[list[int]], heights: list[float]) -> None:
+    """Give each small part to the line of the digit that it is nearest to, if it is near."""
+    boxes = np.array([part.box for part in parts])
+    cores = [list(line) for line in members]
+    for k in sorted(rest):
+        best, owner = np.inf, None
+        for number, line in enumerate(cores):
+            apart = np.maximum(boxes[line, :2] - boxes[k, 2:], boxes[k, :2] - boxes[line, 2:]).max(axis=1)
+            distance = float(np.maximum(apart, 0).min()) / heights[number]
+            if distance < min(best, 0.5):
+                best, owner = distance, number
+        if owner is not None:
+            members[owner].append(k)
+
+
+def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: float) -> tuple[list[Part], Floats]:
+    """Drop rules, and what the picture's edge cuts: bars, the remains of neighbours, corners of shadows.
+
+    A picture cropped to its digits touches them on all four sides: then nothing is cut.
+    """
+    H, W = sheet.clear.shape
+    touched = np.array([(p.box[0] <= 0, p.box[1] <= 0, p.box[2] >= W, p.box[3] >= H) for p in parts]).reshape(-1, 4)
+    bars = np.array([_is_bar(part, sides) for part, sides in zip(parts, touched, strict=True)], bool)
+    sure = highest >= sure_from
+    tight = bool(touched[~bars].any(axis=0).all()) if len(parts) else False
+    inner = sure & ~touched.any(axis=1)
+    height = typical_height(parts, np.where(bars, 0, highest), sure_from)
+    kept = []
+    for k, part in enumerate(parts):
+        thickness = float(part.mask.sum()) / part.side
+        rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness
+        spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
+        beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
+        whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside
+        cut = touched[k].any() and not (tight or whole) and len(parts) > 1
+        bar = bars[k] and not bars.all()
+        if not (rule or spans or cut or bar or is_frame(part.mask)):
+            kept.append(k)
+    return [parts[k] for k in kept], highest[kept]
+
+
+def _is_bar(part: Part, touched: Bools) -> bool:
+    """Return whether a part lies along an edge of the picture.  touched (4,): left, top, right, bottom."""
+    mask = part.mask
+    contact = (mask[:, 0].sum(), mask[0].sum(), mask[:, -1].sum(), mask[-1].sum())
+    lengths = (part.height, part.width, part.height, part.width)
+    return any(
+        touches and along >= 0.6 * length and length >= 0.8 * part.side
+        for touches, along, length in zip(touched, contact, lengths, strict=True)
+    )
+
+
+# Both polarities
+
+FEW_SURE = 0.4  # a picture with fewer sure digits among what looks like some shows something else
+SMALL = 40  # pixels: a picture this small may be one digit that fills it
+SCATTERED = 8  # as many unsure spots are texture, if none beside them is sure
+
+
+def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], dict[str, AnyArray]]:
+    """Find what may be digits in a picture, in reading order, and the steps on the way: name -> picture.
+
+    colours: uint8 (H,W) or (H,W,3).  judge: pictures (N,28,28) -> probabilities (N,10).  sure_from: the probability of
+    a sure answer.  The polarity of the majority, dark ink if most of the picture is light, is tried first.
+    """
+    grey = paper.grey_of_colours(colours)
+    low, high = np.quantile(grey[:: max(1, len(grey) // 300)], [0.02, 0.98])
+    light = bool(np.median(grey) < (low + high) / 2)
+    sheet = lay_out(colours, light)
+    spots = find_on(sheet, judge, sure_from)
+    if not spots or min(spot.probability for spot in spots) < sure_from or _has_patches(sheet):
+        other = lay_out(colours, not light)
+        others = find_on(other, judge, sure_from)
+        if _evidence(others) > _evidence(spots):
+            sheet, spots, others = other, others, spots
+        spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sure_from)])
+    if max(colours.shape[:2]) <= SMALL:
+        spots = _or_whole(spots, colours, judge)
+    steps: dict[str, AnyArray] = {
+        "original": colours,
+        "paper": sheet.ink.papers[0] if len(sheet.ink.papers) == 1 else np.stack(sheet.ink.papers, axis=2),
+        "light divided out": 255 - sheet.ink.strength,
+        "ink": 255 * sheet.clear.astype(np.uint8),
+        "pieces": pieces.as_picture(sheet.pieces),
+    }
+    return without_doubts(spots, sure_from), steps
+
+
+def whole_picture(colours: Bytes, judge: Judge) -> Spot:
+    """Return the whole picture as one digit, as `preprocess.prepare` makes it.  Raises DataError if it is blank."""
+    image = prepare(np.rint(paper.grey_of_colours(colours)).astype(np.uint8))
+    return Spot((0, 0, colours.shape[1], colours.shape[0]), image, judge(image[None])[0], 0)
+
+
+def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge) -> list[Spot]:
+    """Return the spots, or the whole picture as one digit if that is likelier than the likeliest of them."""
+    try:
+        whole = whole_picture(colours, judge)
+    except DataError:
+        return spots
+    return spots if spots and max(spot.probability for spot in spots) >= whole.probability else [whole]
+
+
+def only_one(spots: list[Spot], colours: Bytes, judge: Judge) -> Spot:
+    """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank."""
+    if not spots:
+        return whole_picture(colours, judge)
+    return max(spots, key=lambda spot: spot.probability * spot.height)._replace(line=0, doubtful=False)
+
+
+def _evidence(spots: list[Spot]) -> float:
+    """Return how much speaks for these digits: likely ones count, and large ones more than small ones."""
+    return sum((spot.probability - 0.5) * spot.height for spot in spots)
+
+
+def _has_patches(sheet: Sheet) -> bool:
+    """Return whether the picture has dark and light regions, each more than 5% of it: digits may stand on both."""
+    H, W = sheet.clear.shape
+    some = sheet.ink.papers[0][:: max(1, H // 100), :: max(1, W // 100)]
+    return bool(0.05 < (some < 100).mean() < 0.95)
+
+
+def _stands_apart(spot: Spot, spots: list[Spot], sure_from: float) -> bool:
+    """Return whether a digit of the other polarity is sure and stands on a patch of its own."""
+    return spot.probability >= sure_from and not any(_overlap(spot.box, other.box) for other in spots)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def in_order(spots: list[Spot]) -> list[Spot]:
+    """Number the lines of text again, and sort."""
+    lines = text_lines(np.array([spot.box for spot in spots]).reshape(-1, 4))
+    return [spots[k]._replace(line=number) for number, line in enumerate(lines) for k in line]
+
+
+def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
+    """Mark the digits of a picture in which few are sure as doubtful; drop everything if it is texture."""
+    sure = sum(spot.probability >= sure_from for spot in spots)
+    if sure >= FEW_SURE * len(spots):
+        return spots
+    if len(spots) >= SCATTERED:
+        return []
+    return [spot._replace(doubtful=True) for spot in spots]

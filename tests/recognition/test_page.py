@@ -1,0 +1,405 @@
+"""Any picture of digits: each kind of picture that people take, drawn here with other digits, sizes and places."""
+
+import io
+
+import numpy as np
+import papers
+import pytest
+from PIL import Image
+
+import numcnn
+from numcnn.data import generated
+from numcnn.errors import ConfigError, DataError, ShapeError
+from numcnn.recognition import find, page
+
+DIGITS = range(10)
+
+
+def rng_of(label, kind):
+    return np.random.default_rng([label, *kind.encode()])
+
+
+def reads(picture, text):
+    found = numcnn.read(picture)
+    assert found.text == text, [(digit.box, digit.label, round(digit.probability, 3)) for digit in found]
+    return found
+
+
+# single digits, one difficulty at a time
+
+
+def plain(label, rng):
+    return papers.noisy(papers.on_paper(papers.one(label, rng)), rng)
+
+
+def shadow(label, rng):
+    return papers.noisy(papers.corner_shadow(papers.on_paper(papers.one(label, rng), 200), rng), rng)
+
+
+def shadow_over_the_digit(label, rng):
+    picture = papers.on_paper(papers.one(label, rng), 220, 50)
+    picture[:, int(rng.uniform(135, 165)) :] *= 0.55
+    return papers.noisy(picture, rng)
+
+
+def vignette(label, rng):
+    return papers.noisy(papers.vignette(papers.on_paper(papers.one(label, rng), 205), 0.6), rng)
+
+
+def slope(label, rng):
+    return papers.noisy(papers.slope(papers.on_paper(papers.one(label, rng), 240), rng, 0.7), rng)
+
+
+def squared(label, rng):
+    picture = papers.on_paper(papers.one(label, rng), 205)
+    return papers.noisy(papers.grid(picture, rng, rng.uniform(28, 60), rng.uniform(0.75, 0.9)), rng)
+
+
+def squared_as_dark_as_the_ink(label, rng):
+    picture = papers.on_paper(papers.one(label, rng, pen=12), 205, 60)
+    return papers.noisy(papers.grid(picture, rng, 60, 0.35), rng)
+
+
+def squared_and_thin(label, rng):
+    picture = papers.on_paper(papers.one(label, rng, pen=2.2), 205, 90)
+    return papers.noisy(papers.grid(picture, rng, 28, 0.9), rng)
+
+
+def ruled(label, rng):
+    picture = papers.on_paper(papers.one(label, rng), 225, 50)
+    return papers.noisy(papers.grid(picture, rng, 70, 0.5, 2, only_level=True), rng)
+
+
+def bar_along_an_edge(label, rng):
+    picture = papers.on_paper(papers.one(label, rng), 255, 0)
+    width = int(rng.integers(2, 9))
+    return np.rot90(np.concatenate([np.zeros((300, width)), picture], axis=1), label % 4).astype(np.uint8)
+
+
+def stray_bar(label, rng):
+    picture = papers.on_paper(papers.one(label, rng), 255, 0)
+    left = int(rng.integers(40, 180))
+    picture[:12, left : left + 60] = 0
+    return np.ascontiguousarray(picture).astype(np.uint8)
+
+
+def frame(label, rng):
+    picture = papers.on_paper(papers.one(label, rng, height=110), 245, 30)
+    return papers.noisy(papers.frame(picture, (60, 60, 240, 240), width=int(rng.integers(1, 5))), rng)
+
+
+def frame_round_the_picture(label, rng):
+    picture = papers.on_paper(papers.one(label, rng), 245, 30)
+    return papers.noisy(papers.frame(picture, (0, 0, 300, 300), 0.0, width=int(rng.integers(2, 14))), rng)
+
+
+def frame_that_touches(label, rng):
+    coverage = papers.one(label, rng, height=110, pen=9)
+    rows = np.flatnonzero(coverage.any(axis=1))
+    picture = papers.on_paper(coverage, 245, 30)
+    bottom = int(rows[-1]) - 1
+    return papers.noisy(papers.frame(picture, (60, bottom - 180, 240, bottom), width=3), rng)
+
+
+def dust(label, rng):
+    return papers.noisy(papers.dust(papers.on_paper(papers.one(label, rng)), rng, 60, 4), rng)
+
+
+def light_on_dark(label, rng):
+    return papers.noisy(papers.on_paper(papers.one(label, rng), 40, 225), rng)
+
+
+def light_on_dark_in_a_light_frame(label, rng):
+    picture = papers.on_paper(papers.one(label, rng), 40, 225)
+    return papers.noisy(np.pad(picture, 20, constant_values=230), rng)
+
+
+def dark_table(label, rng):
+    picture = np.full((400, 420), 45.0)
+    picture[60:360, 70:370] = papers.on_paper(papers.one(label, rng), 230, 50)
+    return papers.noisy(picture, rng)
+
+
+def felt_pen(label, rng):
+    return papers.noisy(papers.on_paper(papers.one(label, rng, pen=24)), rng)
+
+
+def pencil(label, rng):
+    return papers.noisy(papers.on_paper(papers.one(label, rng, pen=2.5), 230, 180), rng)
+
+
+def worst_jpeg(label, rng):
+    return papers.jpeg(papers.noisy(papers.on_paper(papers.one(label, rng), 220, 60), rng), 15)
+
+
+def small_on_a_large_sheet(label, rng):
+    picture = papers.on_paper(papers.one(label, rng, (900, 1200), height=rng.uniform(28, 60)), 215, 60)
+    return papers.jpeg(papers.noisy(papers.slope(papers.vignette(picture), rng), rng), 80)
+
+
+def red_on_green(label, rng):
+    coverage = papers.one(label, rng)[:, :, None]
+    green, red = np.array([90.0, 150, 90]), np.array([216.0, 88, 80])  # of the same luminance
+    return papers.noisy(green + (red - green) * coverage, rng)
+
+
+def blue_on_yellow(label, rng):
+    coverage = papers.one(label, rng)[:, :, None]
+    return papers.noisy(np.array([235.0, 225, 150]) + np.array([-195.0, -165, 0]) * coverage, rng)
+
+
+def neighbours_cut(label, rng):
+    strokes = papers.strokes_of(label, 140, (110, 80)) + papers.strokes_of(3, 140, (-68, 84))
+    strokes += papers.strokes_of(8, 140, (278, 78))
+    return papers.noisy(papers.on_paper(papers.ink_of(strokes, (300, 300), 11)), rng)
+
+
+def holes(label, rng):
+    picture = papers.on_paper(papers.one(label, rng), 230, 50)
+    y, x = np.mgrid[:300, :300]
+    for middle in (70, 230):
+        picture[(y - middle) ** 2 + (x - 18) ** 2 < 100] = 70
+    return papers.noisy(picture, rng)
+
+
+SINGLE = [
+    *(plain, shadow, shadow_over_the_digit, vignette, slope, squared, squared_as_dark_as_the_ink, squared_and_thin),
+    *(ruled, bar_along_an_edge, stray_bar, frame, frame_round_the_picture, frame_that_touches, dust, light_on_dark),
+    *(light_on_dark_in_a_light_frame, dark_table, felt_pen, pencil, worst_jpeg, small_on_a_large_sheet, red_on_green),
+    *(blue_on_yellow, neighbours_cut, holes),
+]
+
+
+@pytest.mark.parametrize("kind", SINGLE, ids=lambda kind: kind.__name__)
+def test_each_digit_is_read(kind):
+    for label in DIGITS:
+        reads(kind(label, rng_of(label, kind.__name__)), str(label))
+
+
+@pytest.mark.parametrize(
+    ("label", "way"),
+    [(1, "flag"), (1, "flag and foot"), (7, "barred"), (7, "serif"), (4, "open, two strokes"), (5, "detached bar")],
+)
+@pytest.mark.parametrize("pen", [0.03, 0.08, 0.15])
+def test_ways_of_writing_at_any_width(label, way, pen):
+    coverage = papers.one(label, rng_of(label, way), height=150, pen=150 * pen, way=way)
+    reads(papers.on_paper(coverage, 255, 0).astype(np.uint8), str(label))
+
+
+# several digits
+
+
+def test_a_row_is_read_from_left_to_right():
+    for text in ("2026", "31", "905178", "44", "7071"):
+        picture = papers.on_paper(papers.row(text, 110, (200, 160 * len(text)), rng_of(0, text)))
+        found = reads(papers.noisy(picture, rng_of(1, text)), text)
+        lefts = [digit.box[0] for digit in found]
+        assert lefts == sorted(lefts)
+        assert {digit.line for digit in found} == {0}
+
+
+@pytest.mark.parametrize("turn", [-5, 0, 5])
+def test_lines_of_a_turned_page_are_read_in_order(turn):
+    rng = rng_of(5 + turn, "page")
+    lines = ["31415", "92653", "58979", "32384"]
+    strokes = []
+    for k, line in enumerate(lines):
+        strokes += papers.row_strokes(line, 80, (800, 900), rng, 90 + 160 * k, 0.9, 120)
+    angle = np.radians(turn)
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    turned = [(stroke - (450, 400)) @ rotation + (450, 400) for stroke in strokes]
+    picture = papers.on_paper(papers.ink_of(turned, (800, 900), 7))
+    found = reads(papers.noisy(picture, rng), "\n".join(lines))
+    assert [digit.line for digit in found] == [k for k in range(4) for _ in range(5)]
+
+
+def test_a_form_of_framed_cells():
+    rng = rng_of(0, "form")
+    text = "6204817395"
+    picture = np.full((140, 900), 245.0)
+    strokes = []
+    for k, character in enumerate(text):
+        strokes += papers.strokes_of(int(character), 56, (40 + 80 * k, 42))
+    picture = papers.on_paper(papers.ink_of(strokes, picture.shape, 5), 245, 40)
+    for k in range(10):
+        picture = papers.frame(picture, (25 + 80 * k, 28, 107 + 80 * k, 112), 90)
+    reads(papers.noisy(picture, rng), text)
+
+
+def test_touching_digits_are_cut():
+    for text in ("37", "20", "64", "853"):
+        picture = papers.on_paper(papers.row(text, 110, (200, 130 * len(text) + 60), rng_of(0, text), 9, gap=-0.03))
+        reads(papers.noisy(picture, rng_of(1, text)), text)
+
+
+def test_a_broken_digit_is_joined():
+    for label in (0, 4, 5, 8):
+        picture = papers.on_paper(papers.one(label, rng_of(label, "broken"), height=150, pen=13))
+        picture[:, 150:154] = np.maximum(picture[:, 150:154], 230)
+        reads(picture.astype(np.uint8), str(label))
+
+
+# no digits
+
+
+def blank(rng):
+    return papers.noisy(np.full((300, 400), 215.0), rng, 4)
+
+
+def sloping(rng):
+    return papers.noisy(papers.vignette(papers.slope(np.full((400, 300), 230.0), rng)), rng)
+
+
+def ruled_paper(rng):
+    return papers.noisy(papers.grid(np.full((500, 400), 225.0), rng, 40, 0.6, 2, only_level=True), rng)
+
+
+def squared_paper(rng):
+    return papers.noisy(papers.grid(np.full((500, 400), 225.0), rng, 25, 0.7), rng)
+
+
+def empty_table(rng):
+    picture = np.full((400, 500), 240.0)
+    for row in range(5):
+        for column in range(4):
+            picture = papers.frame(picture, (40 + 100 * column, 50 + 50 * row, 142 + 100 * column, 102 + 50 * row), 30)
+    return papers.noisy(picture, rng)
+
+
+def clouds(rng):
+    coarse = rng.normal(0, 1, (12, 12))
+    picture = np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((360, 360), Image.Resampling.BICUBIC))
+    return papers.noisy(130 + 50 * picture, rng, 3)
+
+
+def texture(rng):
+    coarse = rng.normal(0, 1, (70, 70))
+    picture = np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((420, 420), Image.Resampling.BICUBIC))
+    return papers.noisy(140 + 40 * picture, rng, 3)
+
+
+def edge_of_a_table(rng):
+    picture = np.full((300, 300), 220.0)
+    picture[:, 180:] = 60
+    return papers.noisy(picture, rng)
+
+
+@pytest.mark.parametrize(
+    "kind", [blank, sloping, ruled_paper, squared_paper, empty_table, clouds, texture, edge_of_a_table]
+)
+def test_no_digits_are_made_up(kind):
+    for seed in range(5):
+        found = numcnn.read(kind(np.random.default_rng(seed)))
+        assert not any(digit.sure for digit in found), found.text
+
+
+def test_letters_are_not_sure():
+    for letter in ("50,0 28,50 4,100 / 50,0 74,50 96,100 / 20,62 80,60", "8,0 8,100 / 92,0 92,100 / 8,50 92,50"):
+        glyph = generated.Glyph(0, "letter", 1, letter)
+        strokes = [110 * points * (0.8, 1) + (100, 90) for points, _ in glyph.strokes()]
+        found = numcnn.read(papers.on_paper(papers.ink_of(strokes, (300, 300), 9)).astype(np.uint8))
+        assert not any(digit.sure for digit in found), found.text
+
+
+# small and odd pictures
+
+
+def test_finished_pictures_are_read_as_they_are():
+    images, labels = generated.generate(100, 7, backend="reference")
+    network = numcnn.load()
+    known = network.predict(images) == labels
+    right = 0
+    for image, label in zip(images[known], labels[known], strict=True):
+        found = numcnn.read(image)
+        right += len(found) == 1 and found[0].label == label
+    assert right >= known.sum() - 1
+
+
+def test_a_crop_without_any_margin_is_read():
+    for label in DIGITS:
+        coverage = papers.one(label, rng_of(label, "crop"))
+        rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
+        crop = coverage[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        for paper, ink in ((240, 30), (20, 240)):
+            reads(papers.on_paper(crop, paper, ink).astype(np.uint8), str(label))
+
+
+def test_any_input_that_prepare_takes_is_read(tmp_path):
+    picture = papers.on_paper(papers.row("58", 80, (160, 260), rng_of(0, "58"))).astype(np.uint8)
+    image = Image.fromarray(picture)
+    image.save(tmp_path / "58.png")
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    boxes = [digit.box for digit in reads(picture, "58")]
+    for same in (tmp_path / "58.png", str(tmp_path / "58.png"), file.getvalue(), image, image.convert("RGBA")):
+        assert [digit.box for digit in reads(same, "58")] == boxes
+    assert [digit.box for digit in reads(picture / 255, "58")] == boxes
+
+
+def test_boxes_are_those_of_the_upright_picture_in_its_own_pixels(tmp_path):
+    coverage = papers.ink_of(papers.strokes_of(5, 700, (2000, 1200)), (2600, 3600), 60)
+    rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
+    turned = Image.fromarray(np.rot90(papers.on_paper(coverage).astype(np.uint8)))
+    exif = Image.Exif()
+    exif[274] = 6  # the camera lay on its side
+    for name in ("turned.png", "turned.jpg"):
+        turned.save(tmp_path / name, exif=exif)
+        found = reads(tmp_path / name, "5")
+        assert found.size == (3600, 2600)
+        want = columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]
+        np.testing.assert_allclose(found[0].box, want, atol=6)
+
+
+def test_a_picture_that_is_none_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"a\.png: not a picture"):
+        numcnn.read(tmp_path / "a.png")
+    with pytest.raises(DataError, match="picture: not a picture"):
+        numcnn.read(b"no picture")
+    with pytest.raises(ShapeError, match="got shape"):
+        numcnn.read(np.zeros((3, 4, 5, 6)))
+    with pytest.raises(ConfigError, match="at_most"):
+        numcnn.read(np.zeros((30, 30), np.uint8), at_most=2)
+
+
+def test_single_returns_exactly_one_digit():
+    rng = rng_of(0, "single")
+    picture = papers.noisy(papers.dust(papers.on_paper(papers.one(4, rng)), rng, 40, 5), rng)
+    found = numcnn.read(picture, single=True)
+    assert [digit.label for digit in found] == [4]
+    letter = papers.on_paper(
+        papers.ink_of([np.array([(60, 60), (240, 240)]), np.array([(240, 60), (60, 240)])], (300, 300), 12)
+    )
+    assert len(numcnn.read(letter.astype(np.uint8), single=True)) == 1
+    with pytest.raises(DataError):
+        numcnn.read(np.full((60, 60), 200, np.uint8), single=True)
+
+
+def test_a_page_is_a_sequence_and_explains_its_steps():
+    picture = papers.on_paper(papers.row("58", 80, (160, 260), rng_of(0, "58"))).astype(np.uint8)
+    found = numcnn.read(picture, explain=True)
+    assert [digit.label for digit in found] == [5, 8]
+    assert found[-1].label == 8
+    assert [digit.label for digit in found[:1]] == [5]
+    assert found.size == (260, 160)
+    assert list(found.steps)[:2] == ["original", "paper"]
+    np.testing.assert_array_equal(found.steps["original"], picture)
+    assert all(step.shape[:2] == picture.shape for name, step in found.steps.items() if name != "digits")
+    assert numcnn.read(picture).steps is None
+
+
+def test_text_lines_follow_a_slope():
+    boxes = np.array(
+        [
+            (x, 100 * line + 0.09 * x, x + 30, 100 * line + 0.09 * x + 45)
+            for line in range(3)
+            for x in range(20, 600, 70)
+        ]
+    )
+    order = np.random.default_rng(0).permutation(len(boxes))
+    lines = find.text_lines(np.rint(boxes[order]).astype(int))
+    assert [order[line].tolist() for line in lines] == np.arange(len(boxes)).reshape(3, -1).tolist()
+
+
+def test_the_shipped_network_is_loaded_once():
+    assert page._shipped() is page._shipped()
