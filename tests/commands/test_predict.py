@@ -28,7 +28,7 @@ DIGIT = {"label", "probability", "probabilities", "sure", "box", "line"}
 
 @pytest.fixture(scope="module")
 def small_network(tmp_path_factory):
-    """A file with weights that were never trained, which are quick to read, and always sure."""
+    """A file with weights that were never trained, which are quick to read: for tests of anything but the answers."""
     network = numcnn.Network([numcnn.Flatten(), numcnn.Dense(10)])
     path = tmp_path_factory.mktemp("weights") / "small.npz"
     network.save(path)
@@ -127,13 +127,15 @@ def test_a_picture_without_digits_is_no_error(tmp_path, capsys):
     assert "empty.png: " in predicted(capsys, tmp_path / "empty.png", "--single", code=2).err
 
 
-def test_csv_has_a_row_for_each_picture(scans, capsys, small_network):
-    out = predicted(capsys, scans, "--csv", "--weights", small_network, code=2).out
+def test_csv_has_a_row_for_each_picture(scans, capsys):
+    out = predicted(capsys, scans, "--csv", code=2).out
     header, *rows = csv.reader(io.StringIO(out, newline=""))
     assert header == ["path", "text", "sure", "probability", "digits"]
     assert [row[0] for row in rows] == readable_in(scans)
-    for _, text, sure, probability, digits in rows:
-        assert text.isdecimal() and sure == "true" and 0.1 <= float(probability) <= 1 and digits == "1"
+    single = [row for row in rows if row[4] == "1"]
+    assert len(single) > 50
+    for _, text, sure, probability, _ in single:
+        assert (text.isdecimal(), sure) in ((True, "true"), (False, "false")) and 0.1 <= float(probability) <= 1
 
 
 def test_verbose_says_where_each_digit_is(tmp_path, capsys):
@@ -202,15 +204,15 @@ def test_a_picture_is_read_from_stdin(tmp_path, small_network):
     assert (done.returncode, done.stderr) == (2, b"numcnn predict: -: the file is empty; save the picture again\n")
 
 
-def test_pages_of_a_tiff_are_numbered(tmp_path, capsys, small_network):
+def test_pages_of_a_tiff_are_numbered(tmp_path, capsys):
     digits = draw_digits(200, 12)[0]
     images = [Image.open(save(tmp_path / f"{i}.png", digits[i], scale=2 + i)) for i in range(3)]
     images[0].save(tmp_path / "scan.tif", save_all=True, append_images=images[1:])
-    options = ["--json", "--weights", small_network]
+    options = ["--json"]
     pages = json.loads(predicted(capsys, tmp_path / "scan.tif", *options).out)
     assert [page["path"] for page in pages] == [f"{tmp_path / 'scan.tif'}#{number}" for number in (1, 2, 3)]
     alone = json.loads(predicted(capsys, *(tmp_path / f"{i}.png" for i in range(3)), *options).out)
-    assert [page["digits"] for page in pages] == [page["digits"] for page in alone]
+    assert [page["digits"] for page in pages] == [page["digits"] for page in alone] and pages[0]["digits"]
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="its file systems refuse such names")
@@ -383,7 +385,7 @@ def test_a_picture_that_ends_its_worker_is_a_failure_and_the_others_are_read(
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system can't tell what is in a pipe")
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("reader_leaves", [False, True])
-def test_a_full_pipe_holds_it_up_and_loses_nothing(scans, workers, reader_leaves, small_network):
+def test_a_full_pipe_holds_it_up_and_loses_nothing(scans, workers, reader_leaves):
     import array
     import fcntl
     import termios
@@ -391,7 +393,7 @@ def test_a_full_pipe_holds_it_up_and_loses_nothing(scans, workers, reader_leaves
     digits = draw_digits(200, 12)[0]
     for i in range(200):  # 100 kB of answers; a pipe holds 64
         save(scans / "part 9" / f"{i}.png", digits[i], scale=1)
-    command = ["-m", "numcnn", "predict", scans / "part 9", "--json", "--workers", workers, "--weights", small_network]
+    command = ["-m", "numcnn", "predict", scans / "part 9", "--json", "--workers", workers]
     with running(*command) as run:
 
         def waiting():
