@@ -12,6 +12,7 @@ from numcnn.imaging.picture_files import PictureFile, PicturePage
 from numcnn.nn.network import Network, load
 from numcnn.recognition import page
 from numcnn.recognition.documents import csv_line, document, json_line, labels_of, plain, text_lines
+from numcnn.recognition.explained import all_steps
 
 JSON, CSV, TEXT = "json", "csv", "text"
 MOST_PIXELS = 8_000_000  # of decoded pages that are kept until the network has read them: 24 MB in RGB
@@ -145,10 +146,10 @@ class FileReader:
                 single=settings.single,
                 explain=True,
             )
-            if found.steps and settings.explain:
+            if settings.explain:
                 target = Path(settings.explain) / decoded.copy
                 with named_errors(target, action="write into"):
-                    save_steps(found.steps, target)
+                    save_steps(all_steps(found, decoded.picture.pixels, self._network), target)
         except DataError as error:
             return error
         return found

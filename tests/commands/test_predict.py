@@ -283,6 +283,17 @@ def test_annotated_copies_and_steps_get_the_places_of_their_pictures(scans, tmp_
     assert (steps / "0" / "01-original.png").exists()
 
 
+def test_every_step_is_explained_to_what_spoke_for_the_answer(tmp_path, capsys):
+    path = save(tmp_path / "a.png", draw_digits(200, 12)[0][0])
+    predicted(capsys, path, "--explain", tmp_path / "steps")
+    names = [step.stem.partition("-")[2] for step in sorted((tmp_path / "steps" / "a").glob("[0-9]*.png"))]
+    assert names[0] == "original" and names[-1] == "what-spoke-for-each-answer"
+    assert {"ink", "boxes", "each-28x28", "maps-of-conv1", "maps-of-pool2"} <= set(names)
+    with Image.open(next((tmp_path / "steps" / "a").glob("*what-spoke*.png"))) as image:
+        spoke = np.asarray(image)[1:29, 1:29]
+    assert {int(spoke.min()), int(spoke.max())} & {0, 255} and (spoke == 128).any()
+
+
 def test_a_copy_that_cannot_be_written_is_a_failure(tmp_path, capsys, small_network):
     path = save(tmp_path / "a.png", draw_digits(200, 12)[0][0])
     (tmp_path / "seen").mkdir()

@@ -1,0 +1,45 @@
+"""Every step from a picture to its text, as pictures: what ``page.read`` kept, and what the network made of each digit."""
+
+import numpy as np
+
+from numcnn.imaging.annotate import annotated
+from numcnn.kernels.arrays import AnyArray, Bytes
+from numcnn.kernels.thread_team import one_blas_thread
+from numcnn.nn.inspection import saliency
+from numcnn.nn.network import Network
+from numcnn.recognition.documents import labels_of
+from numcnn.recognition.page import Page
+from numcnn.recognition.reading import smooth
+
+MOST_DIGITS = 64  # whose saliency is shown: a millisecond each
+
+
+def all_steps(page: Page, pixels: AnyArray, network: Network) -> dict[str, AnyArray]:
+    """Return the steps of a page that was read with ``explain``, and those that follow: name -> array, in order.
+
+    pixels: the picture that was read.  Added are the boxes on it, (H,W,3); what the network saw of each digit,
+    (N,28,28); each layer's maps of the first digit, (C,h,w); and the saliency of each answer, (N,28,28) uint8: light
+    where ink spoke for it, dark where it spoke for the runner-up, grey where it made no difference.
+    """
+    steps = dict(page.steps or {})
+    steps["boxes"] = np.asarray(annotated(pixels, labels_of(page)))
+    if not len(page):
+        return steps
+    steps["each 28x28"] = np.array([digit.image for digit in page])
+    with one_blas_thread:
+        for layer, out in network.activations(page[0].image):
+            if out.ndim == 4:
+                steps[f"maps of {layer.name}"] = out[0].transpose(2, 0, 1)
+        steps["what spoke for each answer"] = np.array([_spoke(network, *pair) for pair in _answers(page)])
+    return steps
+
+
+def _answers(page: Page) -> list[tuple[Bytes, int, int]]:
+    """Return the picture, the answer and the runner-up of each digit."""
+    found = [(digit.image, np.argsort(-digit.probabilities, kind="stable")) for digit in page[:MOST_DIGITS]]
+    return [(image, int(order[0]), int(order[1])) for image, order in found]
+
+
+def _spoke(network: Network, image: Bytes, answer: int, runner_up: int) -> Bytes:
+    slopes = smooth(saliency(network, image, answer, runner_up))
+    return np.rint(127.5 + 127.5 * slopes / (np.abs(slopes).max() or 1)).astype(np.uint8)
