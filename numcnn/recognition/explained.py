@@ -1,4 +1,4 @@
-"""Every step from a picture to its text, as pictures: what ``page.read`` kept, and what the network made of each digit."""
+"""Every step from a picture to its text, as pictures: what ``page.read`` kept, and what the network made of it."""
 
 import numpy as np
 
