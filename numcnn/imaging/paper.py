@@ -131,7 +131,12 @@ def ink_on_paper(colours: Bytes, reach: int, *, light: bool = False) -> Ink:
     median = int(np.median(strength[:: max(1, len(strength) // 256)]))  # the closing keeps the noise's upper side
     if median:
         strength = np.maximum(strength, median) - np.uint8(median)
-    sigma = noise_sigma(strength.astype(np.float32))
+    sigma = max(
+        noise_sigma(values.astype(np.float32))
+        * 255
+        / max(DARKEST, float(np.median(ground[:: max(1, len(ground) // 256)])))
+        for values, ground in zip(channels, papers, strict=True)
+    )
     smooth = strength
     if sigma >= SMOOTH_FROM:
         smooth, sigma = smooth3(strength), sigma / 2

@@ -9,21 +9,30 @@ import math
 
 import numpy as np
 
+from numcnn.imaging.pieces import find_pieces
 from numcnn.kernels.arrays import Bools, Float64s, Ints
 
 MOST_TURN = 0.105  # radians, 6 degrees
 REACH = 2  # pixels that a rule may leave its straight line, to either side
 THICKEST = 1 / 7  # of the length that is looked for; a thicker line is a stroke
 THICKER = 1.6  # times a rule's thickness: from here on, something else crosses it
+PAGE_PART, SPAN = 0.3, 0.8  # of a picture's side: how straight, and how long the lines printed across it are at least
+THIN = 1 / 12  # of the part that is looked for, the most that they are thick
 LARGE = 600_000  # pixels; rules in larger masks are looked for at half the size or less
 
 
-def find_rules(ink: Bools, length: int) -> Bools:
-    """Return the pixels of level lines at least ``length`` pixels long, without what crosses them.  (H,W) -> (H,W)."""
+def find_rules(ink: Bools, length: int, thickest: float = THICKEST, span: float = 0.0) -> Bools:
+    """Return the pixels of level lines at least ``length`` pixels long, without what crosses them.  (H,W) -> (H,W).
+
+    thickest: the most that a rule may be thick, in lengths.  span: only lines as long as this part of the width, or
+    from edge to edge.
+    """
     factor = max(1, math.ceil(math.sqrt(ink.size / LARGE)))
     small = _any_of(ink, factor)
     long = max(4, length // factor)
     band = _long_lines(_thicken(small, REACH), long)
+    if span:
+        band = _spanning(band, span)
     if not band.any():
         return np.zeros_like(ink)
     band = np.repeat(np.repeat(band, factor, axis=0), factor, axis=1)[: ink.shape[0], : ink.shape[1]]
@@ -32,15 +41,34 @@ def find_rules(ink: Bools, length: int) -> Bools:
     if inside.size == 0:
         return np.zeros_like(ink)
     typical = float(np.median(inside))
-    if typical > THICKEST * length:
+    if typical > thickest * length:
         return np.zeros_like(ink)
     return band & ink & (thickness <= THICKER * typical + 1)
 
 
-def without_rules(ink: Bools, level: int, upright: int) -> Bools:
+def _spanning(band: Bools, span: float) -> Bools:
+    """Return the lines that are as long as a part of the width, or that run from edge to edge."""
+    found = find_pieces(band)
+    H, W = band.shape
+    left, top, right, bottom = found.boxes.T
+    near = 2 * REACH + 1
+    edges = (left <= near).astype(int) + (top <= near) + (right >= W - near) + (bottom >= H - near)
+    kept = np.flatnonzero((right - left >= span * W) | (edges >= 2))
+    return found.mask(kept.tolist(), (0, 0, W, H)) if len(kept) else np.zeros_like(band)
+
+
+def rules_of_the_page(ink: Bools) -> Bools:
+    """Return the pixels of level and upright lines that run across all of a picture.  (H,W) -> (H,W)."""
+    H, W = ink.shape
+    level = find_rules(ink, round(PAGE_PART * W), THIN, SPAN)
+    upright = find_rules((ink & ~level).T, round(PAGE_PART * H), THIN, SPAN).T
+    return level | upright
+
+
+def without_rules(ink: Bools, level: int, upright: int, thickest: float = THICKEST) -> Bools:
     """Return ink without level rules of length ``level`` and upright ones of length ``upright``.  (H,W) -> (H,W)."""
-    ink = ink & ~find_rules(ink, level)
-    return ink & ~find_rules(ink.T, upright).T
+    ink = ink & ~find_rules(ink, level, thickest)
+    return ink & ~find_rules(ink.T, upright, thickest).T
 
 
 def runs_across(ink: Bools) -> Ints:

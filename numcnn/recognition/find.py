@@ -29,11 +29,14 @@ Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilit
 CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rule behind it, or its blurred edge
 HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
 STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
+DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
 MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
 LEAST_SIDE = 5  # pixels; smaller pieces are dust
 MOST_PARTS = 500  # more pieces than this are texture; the largest count
 FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
+FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
+BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: no digit fills that much
 RULE_PART = 0.6  # of a piece's width or height that a rule in it has at least
 LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
 MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
@@ -41,10 +44,7 @@ MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 
 @dataclass(eq=False)
 class Sheet:
-    """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces; a stroke's width.
-
-    steps: what is shown of it to explain.
-    """
+    """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces."""
 
     ink: paper.Ink
     strength: Bytes
@@ -107,15 +107,27 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
     """
     side = min(colours.shape[:2])
     reach = side if side < 40 else max(3, side // 6)
-    ink = paper.ink_on_paper(colours, reach, light=light)
+    ink = without_page_rules(paper.ink_on_paper(colours, reach, light=light))
     clear = clear_ink(ink)
     found = pieces.find_pieces(clear)
     better = max(6, round(STROKES * found.median_run()))
     if better < 0.6 * reach and side >= 40:
-        ink = paper.ink_on_paper(colours, better, light=light)
+        ink = without_page_rules(paper.ink_on_paper(colours, better, light=light))
         clear = clear_ink(ink)
         found = pieces.find_pieces(clear)
     return Sheet(ink, ink.strength.copy(), clear, found, found.median_run())
+
+
+def without_page_rules(ink: paper.Ink) -> paper.Ink:
+    """Return ink without the lines that are printed across all of a picture, unless there is nothing else."""
+    all_ink = ink.smooth >= ink.least
+    gone = rules.rules_of_the_page(all_ink) if min(all_ink.shape) >= 40 else np.zeros_like(all_ink)
+    if not gone.any():
+        return ink
+    gone &= ink.smooth <= DARKER * np.median(ink.smooth[gone])  # darker ink crosses the rule
+    if gone.sum() > 0.95 * all_ink.sum():
+        return ink
+    return ink._replace(strength=np.where(gone, 0, ink.strength), smooth=np.where(gone, 0, ink.smooth))
 
 
 def clear_ink(ink: paper.Ink) -> Bools:
@@ -242,7 +254,8 @@ def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:
         min(LONGEST_RULE, round(RULE_PART * side)) if side >= 16 else part.mask.size + 1
         for side in (part.width, part.height)
     )
-    rest = rules.without_rules(part.mask, level, upright)
+    framed = is_frame(part.mask)
+    rest = rules.without_rules(part.mask, level, upright, FRAME_THICKEST if framed else rules.THICKEST)
     if rest.sum() == part.mask.sum():
         return None
     found = pieces.find_pieces(rest)
@@ -251,8 +264,15 @@ def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:
     return rest, [
         Part((one.box[0] + left, one.box[1] + top, one.box[2] + left, one.box[3] + top), one.mask)
         for one in ones
-        if one.side >= LEAST_SIDE
+        if one.side >= LEAST_SIDE and not (framed and _is_along_a_side(one, part))
     ]
+
+
+def _is_along_a_side(one: Part, part: Part) -> bool:
+    """Return whether a piece, in its part's own coordinates, lies all along a side: what is left of a frame."""
+    left, top, right, bottom = one.box
+    across, down = max(3, round(FRAME_BAND * part.width)), max(3, round(FRAME_BAND * part.height))
+    return right <= across or bottom <= down or left >= part.width - across or top >= part.height - down
 
 
 def _erase(sheet: Sheet, part: Part, gone: Bools) -> tuple[Bytes, Bools]:
@@ -292,6 +312,12 @@ def is_frame(mask: Bools) -> bool:
         mask[:, -across:].any(axis=1).mean(),
     )
     return sum(side >= FRAME_FILLED for side in sides) >= 3
+
+
+def is_blot(part: Part) -> bool:
+    """Return whether a part is a filled shape and no line: a hole, a spot, a corner of shadow."""
+    filled = part.mask.mean() > BLOT_FILLED and part.side < 2 * min(part.width, part.height)
+    return bool(filled and part.side >= 10)
 
 
 def typical_height(parts: Sequence[Part], highest: Floats, sure_from: float) -> float:
@@ -459,6 +485,8 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
 AROUND, CLEAR_GROUND = 0.25, 0.5  # sizes around a part, and how much of that must be paper
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
+SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
+ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
@@ -472,15 +500,15 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
         tuple(range(i, j))
         for i in range(len(parts))
         for j in range(i + 1, min(i + MOST_JOINED, len(parts)) + 1)
-        if j == i + 1 or _joinable([parts[k] for k in range(i, j)], line_height)
+        if _joinable([parts[k] for k in range(i, j)], line_height)
     ]
     if not runs:
-        return []
+        return []  # nothing but dust
     highest = judge(portraits(sheet, [joined([parts[k] for k in run]) for run in runs])).max(axis=1)
     best: list[tuple[float, list[list[int]]]] = [(0.0, [])]
     for j in range(1, len(parts) + 1):
         size = parts[j - 1].side / line_height
-        options = [(best[j - 1][0] - DROP_COST * size, best[j - 1][1])]
+        options = [(best[j - 1][0] - DROP_COST * size**2, best[j - 1][1])]
         for run, probability in zip(runs, highest, strict=True):
             if run[-1] == j - 1:
                 value = float(np.log(max(probability, 1e-9))) - _join_cost([parts[k] for k in run], line_height)
@@ -490,6 +518,11 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
 
 
 def _joinable(some: list[Part], line_height: float) -> bool:
+    """Return whether some parts may be one digit: one of them is large, and they lie near each other."""
+    if max(part.side for part in some) < SMALLER * line_height:
+        return False
+    if len(some) == 1:
+        return True
     boxes = np.array([part.box for part in some])
     width, height = (boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).tolist()
     if width > JOIN_WIDTH * line_height or height > JOIN_HEIGHT * line_height:
@@ -554,7 +587,6 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
 
     What is left of paper between two strokes is no ink on a ground of ink.
     """
-    H, W = sheet.clear.shape
     reach = max(2, round(AROUND * part.side))
     left, top, right, bottom = part.box
     outer = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
@@ -630,7 +662,8 @@ def _attach(parts: list[Part], rest: set[int], members: list[list[int]], heights
         for number, line in enumerate(cores):
             apart = np.maximum(boxes[line, :2] - boxes[k, 2:], boxes[k, :2] - boxes[line, 2:]).max(axis=1)
             distance = float(np.maximum(apart, 0).min()) / heights[number]
-            if distance < min(best, 0.5):
+            near = ATTACHED if parts[k].side >= SPECK * heights[number] else TOUCHED
+            if distance < min(best, near):
                 best, owner = distance, number
         if owner is not None:
             members[owner].append(k)
@@ -657,7 +690,7 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside
         cut = touched[k].any() and not (tight or whole) and len(parts) > 1
         bar = bars[k] and not bars.all()
-        if not (rule or spans or cut or bar or is_frame(part.mask)):
+        if not (rule or spans or cut or bar or is_frame(part.mask) or is_blot(part)):
             kept.append(k)
     return [parts[k] for k in kept], highest[kept]
 
@@ -677,6 +710,7 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 
 FEW_SURE = 0.4  # a picture with fewer sure digits among what looks like some shows something else
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
+PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 SCATTERED = 8  # as many unsure spots are texture, if none beside them is sure
 
 
@@ -694,9 +728,11 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     if not spots or min(spot.probability for spot in spots) < sure_from or _has_patches(sheet):
         other = lay_out(colours, not light)
         others = find_on(other, judge, sure_from)
-        if _evidence(others) > _evidence(spots):
+        height = max((spot.height for spot in others), default=0)
+        settled = any(spot.probability >= sure_from and spot.height >= 0.5 * height for spot in spots)
+        if not settled and _evidence(others) > _evidence(spots):
             sheet, spots, others = other, others, spots
-        spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sure_from)])
+        spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sheet, sure_from)])
     if max(colours.shape[:2]) <= SMALL:
         spots = _or_whole(spots, colours, judge)
     steps: dict[str, AnyArray] = {
@@ -743,9 +779,18 @@ def _has_patches(sheet: Sheet) -> bool:
     return bool(0.05 < (some < 100).mean() < 0.95)
 
 
-def _stands_apart(spot: Spot, spots: list[Spot], sure_from: float) -> bool:
-    """Return whether a digit of the other polarity is sure and stands on a patch of its own."""
-    return spot.probability >= sure_from and not any(_overlap(spot.box, other.box) for other in spots)
+def _stands_apart(spot: Spot, spots: list[Spot], sheet: Sheet, sure_from: float) -> bool:
+    """Return whether a digit of the other polarity than the sheet's is sure, large, and on a patch of its own."""
+    height = float(np.median([other.height for other in spots])) if spots else 0.0
+    if spot.probability < sure_from or spot.height < SMALLER * height:
+        return False
+    if any(_overlap(spot.box, other.box) for other in spots):
+        return False
+    H, W = sheet.clear.shape
+    left, top, right, bottom = spot.box
+    paper_there = max(float(np.median(ground[top:bottom, left:right])) for ground in sheet.ink.papers)
+    usual = max(float(np.median(ground[:: max(1, H // 100), :: max(1, W // 100)])) for ground in sheet.ink.papers)
+    return paper_there < PATCH * usual
 
 
 def _overlap(one: Box, other: Box) -> bool:
