@@ -49,6 +49,7 @@ from numcnn.recognition.file_reader import CSV, JSON, TEXT, FileReader, Item, Ou
 
 STDIN = "-"
 MANY = 200  # pictures from which on several processes read them, and a summary is printed
+VERY_MANY = 5000  # pictures from which on it pays off that each process loads the compiled kernels
 WIDEST = 60  # characters to which shorter paths are padded
 
 
@@ -83,9 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--backend",
-        default="reference",
         choices=("reference", "fast"),
-        help="the kernels (default: %(default)s)",
+        help=f"the kernels (default: reference; in several processes fast from {VERY_MANY:,} pictures on)",
     )
 
 
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers is not None and arguments.workers < 1:
         raise ConfigError(f"--workers is {arguments.workers}; wants 1 or more")
     settings = _settings(arguments)
-    network = load(arguments.weights, backend=arguments.backend)
+    network = load(arguments.weights, backend=settings.backend)
     warn_if_generated(network)
     least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before any picture
     found = find_pictures(arguments.paths)
@@ -104,6 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
     if settings.annotate or settings.explain:
         places = ("stdin" if path == STDIN else place for path, place in zip(found.paths, found.places, strict=True))
         items = [Item(path, copy) for path, copy in zip(found.paths, copies(places), strict=True)]
+    if arguments.backend is None and len(items) >= VERY_MANY:
+        settings = replace(settings, backend="fast")
     settings = replace(settings, width=min(WIDEST, max((len(plain(path)) for path in found.paths), default=0)))
     with _sink(arguments) as sink:
         code = _read_all(items, sink, settings, network, arguments.workers)
@@ -118,7 +120,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             raise ConfigError(f"--{option} {folder} is a file; name a folder")
     return Settings(
         weights=arguments.weights,
-        backend=arguments.backend,
+        backend=arguments.backend or "reference",
         at_most=arguments.at_most,
         single=arguments.single,
         form=form_of(arguments.out) if arguments.out else JSON if arguments.json else CSV if arguments.csv else TEXT,
