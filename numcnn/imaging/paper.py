@@ -13,7 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from numcnn.errors import ShapeError
-from numcnn.imaging.picture_files import MIN_CONTRAST, PictureFile, PicturePage, is_pil_image, page_of_image
+from numcnn.imaging.picture_files import (
+    MIN_CONTRAST,
+    WORKING_SIDE,
+    PictureFile,
+    PicturePage,
+    is_pil_image,
+    page_of_image,
+)
 from numcnn.imaging.preprocess import Picture, as_grey, noise_sigma
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
 
@@ -54,15 +61,18 @@ def load_colours(picture: Picture) -> tuple[Bytes, tuple[int, int]]:
 
 
 def _page_of_array(picture: AnyArray) -> PicturePage:
-    from PIL import Image  # noqa: PLC0415  (loads slowly)
-
     if picture.ndim == 3 and picture.shape[2] == 1:
         picture = picture[:, :, 0]
     if picture.size == 0 or not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (3, 4))):
         raise ShapeError(f"picture: got shape {picture.shape}; wants (H, W), or (H, W, 3 or 4) in colour, not empty")
+    H, W = picture.shape[:2]
+    if picture.dtype == np.uint8 and picture.shape[2:] in ((), (3,)) and max(H, W) <= WORKING_SIDE:
+        return PicturePage(picture, 1, (W, H), 1, 1)
     if picture.dtype != np.uint8:
         values = as_grey(picture.reshape(len(picture), -1))
         picture = np.rint(values).astype(np.uint8).reshape(picture.shape)
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
+
     return page_of_image(Image.fromarray(np.ascontiguousarray(picture)), "picture")
 
 
