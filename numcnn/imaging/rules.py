@@ -10,59 +10,116 @@ import math
 import numpy as np
 
 from numcnn.imaging.pieces import find_pieces
-from numcnn.kernels.arrays import Bools, Float64s, Ints
+from numcnn.kernels.arrays import Bools, Bytes, Float64s, Ints
 
 MOST_TURN = 0.105  # radians, 6 degrees
 REACH = 2  # pixels that a rule may leave its straight line, to either side
 THICKEST = 1 / 7  # of the length that is looked for; a thicker line is a stroke
 THICKER = 1.6  # times a rule's thickness: from here on, something else crosses it
 PAGE_PART, SPAN = 0.3, 0.8  # of a picture's side: how straight, and how long the lines printed across it are at least
-THIN = 1 / 12  # of the part that is looked for, the most that they are thick
+INTERRUPTED, MANY = 0.12, 3  # of a side: also shorter lines that end at an edge are rules where so many are
+THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's other side, or pixels if that is more
+ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
+RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
 LARGE = 600_000  # pixels; rules in larger masks are looked for at half the size or less
 
 
-def find_rules(ink: Bools, length: int, thickest: float = THICKEST, span: float = 0.0) -> Bools:
+def find_rules(ink: Bools, length: int, thickest: float = THICKEST) -> Bools:
     """Return the pixels of level lines at least ``length`` pixels long, without what crosses them.  (H,W) -> (H,W).
 
-    thickest: the most that a rule may be thick, in lengths.  span: only lines as long as this part of the width, or
-    from edge to edge.
+    thickest: the most that a rule may be thick, in lengths.
     """
     factor = max(1, math.ceil(math.sqrt(ink.size / LARGE)))
-    small = _any_of(ink, factor)
-    long = max(4, length // factor)
-    band = _long_lines(_thicken(small, REACH), long)
-    if span:
-        band = _spanning(band, span)
+    band = _long_lines(_thicken(_any_of(ink, factor), REACH), max(4, length // factor))
+    return _thin_ink(ink, _enlarged(band, factor, ink.shape), thickest * length)
+
+
+def _ending_at(band: Bools, across: Bools) -> Bools:
+    """Return the lines that end at upright lines on both sides."""
+    found = find_pieces(band)
+    near = GAP + 1
+    kept: list[int] = []
+    for k, (left, top, right, bottom) in enumerate(found.boxes.tolist()):
+        ends = (
+            across[top:bottom, max(0, left - near) : left + near],
+            across[top:bottom, max(0, right - near) : right + near],
+        )
+        if all(end.any() for end in ends):
+            kept.append(k)
+    return found.mask(kept, (0, 0, band.shape[1], band.shape[0]))
+
+
+def rules_of_the_page(strength: Bytes, least: int) -> Bools:
+    """Return the pixels of level and upright lines that run across all of a picture.  (H,W) uint8 -> (H,W).
+
+    Ink is averaged along the lines first, so that rules as faint as the paper's noise are found too.  least: the
+    strength from which a pixel is ink.
+    """
+    ink = strength >= least
+    level = _page_band(strength, least)
+    upright = _page_band(strength.T, least, level.T).T
+    if upright.any():
+        level |= _page_band(strength, least, upright)
+    H, W = strength.shape
+    gone = level & upright & ink  # where rules cross, both are thick
+    gone |= _thin_ink(ink, level, max(THIN_PIXELS, THIN * H))
+    return gone | _thin_ink(ink.T, upright.T, max(THIN_PIXELS, THIN * W)).T
+
+
+def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bools:
+    """Return where level lines run across a picture: ridges of its ink, averaged along the rows.
+
+    across: where upright lines run; level lines from one of them to another are found too.
+    """
+    H, W = strength.shape
+    factor = max(1, math.ceil(math.sqrt(strength.size / LARGE)))
+    shorter = max(4, round(max(INTERRUPTED * W, PAGE_PART * min(H, W)) / factor))
+    reach = min(ALONG, W // 8)
+    sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.int32)
+    mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)
+    padded = np.pad(mean, ((BESIDE, BESIDE), (0, 0)), mode="edge")
+    ridge = mean - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
+    gap = max(1, GAP // factor)
+    small = _thicken(_thicken(_any_of(ridge, factor), REACH).T, gap).T
+    inked = small & _thicken(_thicken(_any_of(strength >= least, factor), REACH).T, gap).T
+    band, many = _spanning(_long_lines(small, max(4, round(PAGE_PART * W / factor))))
+    if many:
+        parts = _long_lines(inked, shorter)
+        band |= _spanning(parts, 1)[0]
+    if across is not None and across.any():
+        parts = _long_lines(inked, shorter)
+        band |= _ending_at(parts, _any_of(across, factor))
+    return _enlarged(band, factor, strength.shape)
+
+
+def _enlarged(band: Bools, factor: int, shape: tuple[int, int]) -> Bools:
+    return np.repeat(np.repeat(band, factor, axis=0), factor, axis=1)[: shape[0], : shape[1]]
+
+
+def _thin_ink(ink: Bools, band: Bools, thickest: float) -> Bools:
+    """Return the ink of a band of level rules, without what crosses them: no pixel if it is thicker than a rule."""
     if not band.any():
         return np.zeros_like(ink)
-    band = np.repeat(np.repeat(band, factor, axis=0), factor, axis=1)[: ink.shape[0], : ink.shape[1]]
     thickness = runs_across(ink)
     inside = thickness[band & ink]
-    if inside.size == 0:
-        return np.zeros_like(ink)
-    typical = float(np.median(inside))
-    if typical > thickest * length:
+    typical = float(np.median(inside)) if inside.size else 0.0
+    if not 0 < typical <= thickest:
         return np.zeros_like(ink)
     return band & ink & (thickness <= THICKER * typical + 1)
 
 
-def _spanning(band: Bools, span: float) -> Bools:
-    """Return the lines that are as long as a part of the width, or that run from edge to edge."""
+def _spanning(band: Bools, least_edges: int = 2) -> tuple[Bools, bool]:
+    """Return the lines that end at edges of the picture, or are nearly as long as it; and whether they are many."""
     found = find_pieces(band)
+    if not len(found):
+        return band, False
     H, W = band.shape
     left, top, right, bottom = found.boxes.T
     near = 2 * REACH + 1
     edges = (left <= near).astype(int) + (top <= near) + (right >= W - near) + (bottom >= H - near)
-    kept = np.flatnonzero((right - left >= span * W) | (edges >= 2))
-    return found.mask(kept.tolist(), (0, 0, W, H)) if len(kept) else np.zeros_like(band)
-
-
-def rules_of_the_page(ink: Bools) -> Bools:
-    """Return the pixels of level and upright lines that run across all of a picture.  (H,W) -> (H,W)."""
-    H, W = ink.shape
-    level = find_rules(ink, round(PAGE_PART * W), THIN, SPAN)
-    upright = find_rules((ink & ~level).T, round(PAGE_PART * H), THIN, SPAN).T
-    return level | upright
+    long = right - left >= SPAN * W
+    kept = np.flatnonzero((edges >= least_edges) | (long & (long.sum() >= MANY)))
+    return found.mask(kept.tolist(), (0, 0, W, H)), len(kept) >= MANY
 
 
 def without_rules(ink: Bools, level: int, upright: int, thickest: float = THICKEST) -> Bools:

@@ -12,7 +12,7 @@ once, of parts and of letters.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
@@ -35,23 +35,26 @@ MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
 LEAST_SIDE = 5  # pixels; smaller pieces are dust
 MOST_PARTS = 500  # more pieces than this are texture; the largest count
 FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
+EQUAL = 0.08  # of their length: how much the ends of equal lines differ
 FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
 BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: no digit fills that much
-RULE_PART = 0.6  # of a piece's width or height that a rule in it has at least
+RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
 LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
 MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 
 
 @dataclass(eq=False)
 class Sheet:
-    """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces."""
+    """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces.
+
+    erased (H,W): the rules.
+    """
 
     ink: paper.Ink
     strength: Bytes
     clear: Bools
     pieces: pieces.Pieces
-    stroke: float
-    steps: dict[str, AnyArray] = field(default_factory=dict)
+    erased: Bools
 
 
 class Part(NamedTuple):
@@ -107,27 +110,30 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
     """
     side = min(colours.shape[:2])
     reach = side if side < 40 else max(3, side // 6)
-    ink = without_page_rules(paper.ink_on_paper(colours, reach, light=light))
+    ink, erased = without_page_rules(paper.ink_on_paper(colours, reach, light=light))
     clear = clear_ink(ink)
     found = pieces.find_pieces(clear)
     better = max(6, round(STROKES * found.median_run()))
     if better < 0.6 * reach and side >= 40:
-        ink = without_page_rules(paper.ink_on_paper(colours, better, light=light))
+        ink, erased = without_page_rules(paper.ink_on_paper(colours, better, light=light))
         clear = clear_ink(ink)
         found = pieces.find_pieces(clear)
-    return Sheet(ink, ink.strength.copy(), clear, found, found.median_run())
+    return Sheet(ink, ink.strength.copy(), clear, found, erased)
 
 
-def without_page_rules(ink: paper.Ink) -> paper.Ink:
-    """Return ink without the lines that are printed across all of a picture, unless there is nothing else."""
+def without_page_rules(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
+    """Return ink without the lines printed across all of a picture, unless there is nothing else; and these, (H,W)."""
     all_ink = ink.smooth >= ink.least
-    gone = rules.rules_of_the_page(all_ink) if min(all_ink.shape) >= 40 else np.zeros_like(all_ink)
+    nothing = np.zeros_like(all_ink)
+    if min(all_ink.shape) < 40:
+        return ink, nothing
+    gone = rules.rules_of_the_page(ink.smooth, ink.least)
     if not gone.any():
-        return ink
-    gone &= ink.smooth <= DARKER * np.median(ink.smooth[gone])  # darker ink crosses the rule
+        return ink, nothing
+    gone &= ink.smooth <= DARKER * np.quantile(ink.smooth[gone], 0.6)  # darker ink crosses the rule
     if gone.sum() > 0.95 * all_ink.sum():
-        return ink
-    return ink._replace(strength=np.where(gone, 0, ink.strength), smooth=np.where(gone, 0, ink.smooth))
+        return ink, nothing
+    return ink._replace(strength=np.where(gone, 0, ink.strength), smooth=np.where(gone, 0, ink.smooth)), gone
 
 
 def clear_ink(ink: paper.Ink) -> Bools:
@@ -251,8 +257,8 @@ def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:
     if part.side < 16:
         return None
     level, upright = (
-        min(LONGEST_RULE, round(RULE_PART * side)) if side >= 16 else part.mask.size + 1
-        for side in (part.width, part.height)
+        min(LONGEST_RULE, round((RULE_PART if side > other else SHORT_RULE_PART) * side)) if side >= 16 else 10**9
+        for side, other in ((part.width, part.height), (part.height, part.width))
     )
     framed = is_frame(part.mask)
     rest = rules.without_rules(part.mask, level, upright, FRAME_THICKEST if framed else rules.THICKEST)
@@ -275,18 +281,53 @@ def _is_along_a_side(one: Part, part: Part) -> bool:
     return right <= across or bottom <= down or left >= part.width - across or top >= part.height - down
 
 
-def _erase(sheet: Sheet, part: Part, gone: Bools) -> tuple[Bytes, Bools]:
+def _erase(sheet: Sheet, part: Part, gone: Bools) -> tuple[Bytes, Bools, Bools]:
     """Erase some pixels of a part from the sheet; return what was in its box."""
     left, top, right, bottom = part.box
-    before = sheet.strength[top:bottom, left:right].copy(), sheet.clear[top:bottom, left:right].copy()
+    inside = slice(top, bottom), slice(left, right)
+    before = sheet.strength[inside].copy(), sheet.clear[inside].copy(), sheet.erased[inside].copy()
     sheet.strength[top:bottom, left:right][gone] = 0
     sheet.clear[top:bottom, left:right][gone] = False
+    sheet.erased[top:bottom, left:right] |= gone
     return before
 
 
-def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools]) -> None:
+def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools, Bools]) -> None:
     left, top, right, bottom = part.box
-    sheet.strength[top:bottom, left:right], sheet.clear[top:bottom, left:right] = before
+    inside = slice(top, bottom), slice(left, right)
+    sheet.strength[inside], sheet.clear[inside], sheet.erased[inside] = before
+
+
+def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
+    """Return which parts are lines between erased rules, or one of several equal ones that stand on them."""
+    if not sheet.erased.any():
+        return set()
+    thickness = min(pieces.find_pieces(lines).median_run() for lines in (sheet.erased, sheet.erased.T))
+    ends = [_ends_at_rules(sheet, part, 1.5 * thickness + 1) for part in parts]
+    rests = {k for k, count in enumerate(ends) if count == 2}
+    standing = [k for k, count in enumerate(ends) if count == 1]
+    for k in standing:
+        level = 0 if parts[k].width > parts[k].height else 1
+        for other in standing:
+            apart = np.abs(np.subtract(parts[k].box, parts[other].box))[[level, level + 2]].max()
+            if other != k and apart <= EQUAL * parts[k].side:
+                rests.add(k)
+    return rests
+
+
+def _ends_at_rules(sheet: Sheet, part: Part, thickest: float) -> int:
+    """Return at how many of its ends a straight level or upright line meets erased rules; 0 if it is no such line."""
+    thickness = float(part.mask.sum()) / part.side
+    straight = min(part.width, part.height) <= 1.6 * thickness + 1 and part.side >= 5 * thickness
+    if not straight or thickness > thickest:
+        return 0
+    left, top, right, bottom = part.box
+    near = MARGIN + 2
+    if part.width > part.height:
+        ends = ((top, bottom, left - near, left + near), (top, bottom, right - near, right + near))
+    else:
+        ends = ((top - near, top + near, left, right), (bottom - near, bottom + near, left, right))
+    return sum(bool(sheet.erased[max(0, y) : v, max(0, x) : w].any()) for y, v, x, w in ends)
 
 
 def _leaves_a_digit(part: Part, left: list[Part], chances: list[float], sure_from: float) -> bool:
@@ -339,7 +380,7 @@ MOST_CUTS = 8
 CUT_COST = 0.25  # of log probability, for every cut
 ONE_COST = 0.5  # of log probability, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
-TOUCHING_WIDTH, ALONE_WIDTH = 0.65, 0.85  # heights: narrower parts aren't cut, beside sure digits and without
+TOUCHING_WIDTH, ALONE_WIDTH = 0.7, 1.05  # heights: narrower parts aren't cut, beside sure digits and without
 LEAST_CUT, LEAST_ALONE = 0.6, 0.9  # the least probability of each digit cut out, beside sure digits and without
 
 
@@ -483,7 +524,7 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 # 5. Pieces to digits
 
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
-AROUND, CLEAR_GROUND = 0.25, 0.5  # sizes around a part, and how much of that must be paper
+AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
@@ -571,15 +612,38 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     _attach(parts, rest, members, heights)
     for number, line in enumerate(members):
         own: list[Part] = []
-        alone = not any(highest[k] >= sure_from for k in line)
+        sizable = [k for k in line if parts[k].height >= SMALLER * heights[number]]
+        share = float(np.mean([highest[k] >= sure_from for k in sizable]))
+        alone = share < FEW_SURE
         for k in sorted(line, key=lambda k: parts[k].box[0] + parts[k].box[2]):
             unsure = highest[k] < sure_from and parts[k].height >= 0.45 * heights[number]
-            own += cut_apart(sheet, parts[k], judge, float(highest[k]), alone) if unsure else [parts[k]]
+            own += (
+                cut_apart(sheet, parts[k], judge, float(highest[k]), alone)
+                if unsure and not (alone and len(sizable) > 2)
+                else [parts[k]]
+            )
         digits = [joined([own[k] for k in run]) for run in join(sheet, own, heights[number], judge)]
         images = portraits(sheet, digits)
         probabilities = judge(images)
-        spots += [Spot(d.box, i, p, number) for d, i, p in zip(digits, images, probabilities, strict=True)]
+        hollow = [_holds_others(digit, parts) for digit in digits]
+        spots += [
+            Spot(digit.box, image, chances, number, doubtful)
+            for digit, image, chances, doubtful in zip(digits, images, probabilities, hollow, strict=True)
+        ]
     return spots
+
+
+def _holds_others(digit: Part, parts: list[Part]) -> bool:
+    """Return whether two or more parts stand inside a digit and are no parts of it: a face."""
+    left, top, right, bottom = digit.box
+    inside = 0
+    for part in parts:
+        x, y = part.box[0] - left, part.box[1] - top
+        within = x > 0 and y > 0 and part.box[2] < right and part.box[3] < bottom
+        if within and part.side >= HELD * digit.side:
+            own = digit.mask[y : y + part.height, x : x + part.width]
+            inside += not bool((own & part.mask).any())
+    return inside >= 2
 
 
 def stands_clear(sheet: Sheet, part: Part) -> bool:
@@ -681,6 +745,7 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
     tight = bool(touched[~bars].any(axis=0).all()) if len(parts) else False
     inner = sure & ~touched.any(axis=1)
     height = typical_height(parts, np.where(bars, 0, highest), sure_from)
+    rests = rests_of_rules(sheet, parts)
     kept = []
     for k, part in enumerate(parts):
         thickness = float(part.mask.sum()) / part.side
@@ -690,7 +755,8 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside
         cut = touched[k].any() and not (tight or whole) and len(parts) > 1
         bar = bars[k] and not bars.all()
-        if not (rule or spans or cut or bar or is_frame(part.mask) or is_blot(part)):
+        odd = k in rests or is_frame(part.mask) or is_blot(part)
+        if not (rule or spans or cut or bar or odd):
             kept.append(k)
     return [parts[k] for k in kept], highest[kept]
 
@@ -708,7 +774,8 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 
 # Both polarities
 
-FEW_SURE = 0.4  # a picture with fewer sure digits among what looks like some shows something else
+HELD = 0.1  # of a digit: larger parts inside it make it no digit
+FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 SCATTERED = 8  # as many unsure spots are texture, if none beside them is sure
@@ -805,7 +872,7 @@ def in_order(spots: list[Spot]) -> list[Spot]:
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
     """Mark the digits of a picture in which few are sure as doubtful; drop everything if it is texture."""
-    sure = sum(spot.probability >= sure_from for spot in spots)
+    sure = sum(spot.probability >= sure_from and not spot.doubtful for spot in spots)
     if sure >= FEW_SURE * len(spots):
         return spots
     if len(spots) >= SCATTERED:
