@@ -26,6 +26,7 @@ from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
 
 DARKEST = 40  # of 255: a darker ground counts as this dark, so that its noise is not blown up
 COLOURLESS = 12  # of 255: a picture whose channels differ less, but for one pixel in 200, is read as grey
+BLOCKS = 4  # to the longer side, in which the tone of most pixels is the paper's
 NOISE_REACH = 5  # sigmas of the paper's noise that ink must exceed
 SMOOTH_FROM = 3.0  # levels of noise from which ink is averaged over 3x3 pixels before it is looked for
 
@@ -108,6 +109,23 @@ def running(values: Bytes, reach: int, axis: int, *, largest: bool) -> Bytes:
         now = choose(cut(now, 0, length), cut(now, done, length))
         done *= 2
     return choose(cut(now, 0, count), cut(now, width - done, count))
+
+
+def lighter_channels(colours: Bytes) -> list[bool]:
+    """Return for each channel of a picture (H,W,C) whether ink makes it lighter than paper.
+
+    Paper is the median of a block, a quarter of the longer side; ink what differs from it, few and strong pixels first.
+    """
+    H, W = colours.shape[:2]
+    step = max(1, min(H, W) // 160)
+    some = colours[::step, ::step].astype(np.float32)
+    side = max(4, max(some.shape[:2]) // BLOCKS)
+    total = np.zeros(colours.shape[2])
+    for top in range(0, some.shape[0], side):
+        for left in range(0, some.shape[1], side):
+            block = some[top : top + side, left : left + side].reshape(-1, colours.shape[2])
+            total += ((block - np.median(block, axis=0)) ** 3).sum(axis=0, dtype=np.float64)
+    return (total > 0).tolist()
 
 
 def closing(values: Bytes, reach: int) -> Bytes:

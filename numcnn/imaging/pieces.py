@@ -54,9 +54,13 @@ class Pieces:
         owners = np.repeat(np.arange(len(self)), np.diff(self.first))
         return indices, np.repeat(owners, lengths)
 
-    def median_run(self) -> float:
-        """Return the median length of the runs, in pixels: about a stroke's width.  0 without ink."""
-        return float(np.median(self.stops - self.starts)) if len(self.rows) else 0.0
+    def typical_run(self) -> float:
+        """Return the length of the run that a typical pixel lies in: about a stroke's width.  0 without ink."""
+        lengths = np.sort(self.stops - self.starts)
+        if not len(lengths):
+            return 0.0
+        pixels = np.cumsum(lengths)
+        return float(lengths[np.searchsorted(pixels, pixels[-1] / 2)])
 
 
 def find_pieces(ink: Bools) -> Pieces:

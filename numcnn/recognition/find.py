@@ -36,6 +36,7 @@ LEAST_SIDE = 5  # pixels; smaller pieces are dust
 MOST_PARTS = 500  # more pieces than this are texture; the largest count
 FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
 EQUAL = 0.08  # of their length: how much the ends of equal lines differ
+HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
 FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
 BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: no digit fills that much
 RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
@@ -108,12 +109,15 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
 
     The window that tells strokes from shadows is first a third of the picture, then eight strokes wide.
     """
+    if colours.ndim == 3:
+        same = [lighter == light for lighter in paper.lighter_channels(colours)]
+        colours = colours[:, :, same] if any(same) else colours
     side = min(colours.shape[:2])
     reach = side if side < 40 else max(3, side // 6)
     ink, erased = without_page_rules(paper.ink_on_paper(colours, reach, light=light))
     clear = clear_ink(ink)
     found = pieces.find_pieces(clear)
-    better = max(6, round(STROKES * found.median_run()))
+    better = max(6, round(STROKES * found.typical_run()))
     if better < 0.6 * reach and side >= 40:
         ink, erased = without_page_rules(paper.ink_on_paper(colours, better, light=light))
         clear = clear_ink(ink)
@@ -302,7 +306,7 @@ def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
     """Return which parts are lines between erased rules, or one of several equal ones that stand on them."""
     if not sheet.erased.any():
         return set()
-    thickness = min(pieces.find_pieces(lines).median_run() for lines in (sheet.erased, sheet.erased.T))
+    thickness = min(pieces.find_pieces(lines).typical_run() for lines in (sheet.erased, sheet.erased.T))
     ends = [_ends_at_rules(sheet, part, 1.5 * thickness + 1) for part in parts]
     rests = {k for k, count in enumerate(ends) if count == 2}
     standing = [k for k, count in enumerate(ends) if count == 1]
@@ -376,11 +380,12 @@ def typical_height(parts: Sequence[Part], highest: Floats, sure_from: float) -> 
 # 3. Touching digits
 
 SLANTS = (0.0, 0.25, -0.15)  # columns to the left per row down, of a cut
-MOST_CUTS = 8
+MOST_CUTS = 6  # for each height of the part's width
 CUT_COST = 0.25  # of log probability, for every cut
 ONE_COST = 0.5  # of log probability, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
 TOUCHING_WIDTH, ALONE_WIDTH = 0.7, 1.05  # heights: narrower parts aren't cut, beside sure digits and without
+WIDE, WIDE_COST = 1.2, 1.0  # heights: a part this wide is rather two digits, by this much log probability
 LEAST_CUT, LEAST_ALONE = 0.6, 0.9  # the least probability of each digit cut out, beside sure digits and without
 
 
@@ -390,6 +395,8 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: float, alone: bool)
     alone: there are no sure digits beside it, so that it may as well be a letter.
     """
     best, chosen = float(np.log(max(whole, 1e-6))), [part]
+    if part.width > WIDE * part.height:
+        best -= WIDE_COST
     if part.width < (ALONE_WIDTH if alone else TOUCHING_WIDTH) * part.height:
         return chosen
     least = LEAST_ALONE if alone else LEAST_CUT
@@ -442,7 +449,7 @@ def _cuts(part: Part, slant: float) -> list[int]:
     for x in inner[np.argsort(soft[inner], kind="stable")]:
         if all(abs(x - other) >= spacing for other in cuts):
             cuts.append(int(x))
-            if len(cuts) == MOST_CUTS:
+            if len(cuts) >= MOST_CUTS * max(1, part.width / part.height):
                 break
     return [first, *sorted(cuts), last]
 
@@ -525,6 +532,7 @@ def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
 
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
 AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
+SHADED = 0.45  # of the light on a part's paper: darker ground around it is no paper in a shadow
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
@@ -616,7 +624,8 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         share = float(np.mean([highest[k] >= sure_from for k in sizable]))
         alone = share < FEW_SURE
         for k in sorted(line, key=lambda k: parts[k].box[0] + parts[k].box[2]):
-            unsure = highest[k] < sure_from and parts[k].height >= 0.45 * heights[number]
+            wide = parts[k].width > WIDE * parts[k].height
+            unsure = (wide or highest[k] < sure_from) and parts[k].height >= 0.45 * heights[number]
             own += (
                 cut_apart(sheet, parts[k], judge, float(highest[k]), alone)
                 if unsure and not (alone and len(sizable) > 2)
@@ -663,7 +672,9 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
     for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
         own = float(np.median(values[top:bottom, left:right][part.mask]))
         light = float(np.median(ground[top:bottom, left:right]))
-        shares.append((light - own, float((values[outer][ring] >= (own + light) / 2).mean())))
+        around, shade = values[outer][ring], ground[outer][ring]
+        bright = (around >= (own + light) / 2) | ((around >= 0.8 * shade) & (shade >= SHADED * light))
+        shares.append((light - own, float(bright.mean())))
     return max(shares)[1] >= CLEAR_GROUND
 
 
@@ -746,6 +757,8 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
     inner = sure & ~touched.any(axis=1)
     height = typical_height(parts, np.where(bars, 0, highest), sure_from)
     rests = rests_of_rules(sheet, parts)
+    thick = [float(part.mask.sum()) / part.side for part, known in zip(parts, sure, strict=True) if known]
+    usual = float(np.median(thick)) if thick else 0.0
     kept = []
     for k, part in enumerate(parts):
         thickness = float(part.mask.sum()) / part.side
@@ -755,7 +768,8 @@ def _without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: 
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside
         cut = touched[k].any() and not (tight or whole) and len(parts) > 1
         bar = bars[k] and not bars.all()
-        odd = k in rests or is_frame(part.mask) or is_blot(part)
+        hair = thickness < HAIR * usual and part.side > 5 * thickness and len(parts) > 1
+        odd = k in rests or hair or is_frame(part.mask) or is_blot(part)
         if not (rule or spans or cut or bar or odd):
             kept.append(k)
     return [parts[k] for k in kept], highest[kept]

@@ -73,7 +73,9 @@ def ruled(label, rng):
 def bar_along_an_edge(label, rng):
     picture = papers.on_paper(papers.one(label, rng), 255, 0)
     width = int(rng.integers(2, 9))
-    return np.rot90(np.concatenate([np.zeros((300, width)), picture], axis=1), label % 4).astype(np.uint8)
+    sides = [(0, 0), (0, 0)]
+    sides[label % 2] = (width, 0) if label < 5 else (0, width)
+    return np.pad(picture, sides).astype(np.uint8)
 
 
 def stray_bar(label, rng):
