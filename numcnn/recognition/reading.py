@@ -4,17 +4,16 @@ The pad reads with the reference kernels on one BLAS thread.  A digit takes 1 to
 nothing to compile or warm up; on more threads BLAS waits for whatever else is running.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
-from numcnn.imaging.preprocess import BOX, SIDE, prepare_file
+from numcnn.imaging.preprocess import BOX, SIDE
 from numcnn.kernels.arrays import Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.answers import answers, least_probability
@@ -159,13 +158,3 @@ def smooth(values: Floats) -> Floats:
     padded = np.pad(values, 1, mode="edge")
     padded = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     return (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
-
-
-def predict_file(network: Network, path: str | os.PathLike[str], at_most: float | None = None) -> dict[str, Any]:
-    """Return ``{"path", "label", "probability", "sure", "probabilities"}`` of a picture file, ready for JSON.
-
-    at_most: the share of wrong answers that is allowed; see ``Network.read``.
-    Raises DataError, with the path, if it is not a readable picture or shows no ink, and ConfigError.
-    """
-    (answer,) = network.read(prepare_file(path), at_most=at_most)
-    return {"path": str(path), **answer._asdict(), "probabilities": [float(p) for p in answer.probabilities]}

@@ -1,19 +1,15 @@
 """Reading: each digit of a drawing gets its answer, "not sure" and an explanation; pictures are read from files."""
 
-import json
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU
 from numcnn.data.generated import digit_strokes
-from numcnn.errors import ConfigError, DataError
+from numcnn.errors import ConfigError
 from numcnn.imaging import raster
-from numcnn.imaging.preprocess import prepare
 from numcnn.nn.inspection import saliency
 from numcnn.recognition import grouping
-from numcnn.recognition.reading import Recognizer, predict_file, smooth, square_of
+from numcnn.recognition.reading import Recognizer, smooth, square_of
 
 LINE = [(100.0, 100.0), (120.0, 300.0), (300.0, 320.0)]
 
@@ -124,15 +120,3 @@ def test_the_picture_the_network_sees_is_put_back_where_it_was_drawn(dot):
     again = raster.draw([(stroke - (left, top)) * 28 / (right - left) for stroke in strokes], (28, 28), 2.6)
     assert right - left == pytest.approx(bottom - top) and pen > 0
     assert np.abs(255 * again - image).max() <= 1
-
-
-def test_a_picture_file_is_read_and_its_result_fits_json(network, tmp_path):
-    path = tmp_path / "one.png"
-    picture = np.full((60, 46), 255, np.uint8)
-    picture[20:40, 20:26] = 0
-    Image.fromarray(picture).save(path)
-    found = json.loads(json.dumps(predict_file(network, path)))
-    assert found["path"] == str(path) and found["label"] == int(np.argmax(found["probabilities"]))
-    np.testing.assert_allclose(found["probabilities"], network.predict_proba(prepare(picture))[0], rtol=1e-6)
-    with pytest.raises(DataError, match=r"missing\.png"):
-        predict_file(network, tmp_path / "missing.png")
