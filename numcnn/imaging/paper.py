@@ -57,7 +57,8 @@ def load_colours(picture: Picture) -> tuple[Bytes, tuple[int, int]]:
             page = file.page()
     else:
         page = page_of_image(picture, "picture") if is_pil_image(picture) else _page_of_array(np.asarray(picture))
-    pixels = page.pixels if page.pixels.dtype == np.uint8 else np.rint(255 * page.pixels).astype(np.uint8)
+    deep = page.pixels.dtype != np.uint8
+    pixels = (np.rint(255 * page.pixels) if deep else page.pixels).astype(np.uint8, copy=False)
     return without_grey_channels(pixels), page.size
 
 
