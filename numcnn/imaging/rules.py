@@ -124,8 +124,8 @@ def _spanning(band: Bools, least_edges: int = 2) -> tuple[Bools, bool]:
 
 def without_rules(ink: Bools, level: int, upright: int, thickest: float = THICKEST) -> Bools:
     """Return ink without level rules of length ``level`` and upright ones of length ``upright``.  (H,W) -> (H,W)."""
-    ink = ink & ~find_rules(ink, level, thickest)
-    return ink & ~find_rules(ink.T, upright, thickest).T
+    ink = np.logical_and(ink, ~find_rules(ink, level, thickest))
+    return np.logical_and(ink, ~find_rules(ink.T, upright, thickest).T)
 
 
 def runs_across(ink: Bools) -> Ints:
@@ -146,7 +146,7 @@ def _any_of(ink: Bools, factor: int) -> Bools:
     H, W = (-(-side // factor) * factor for side in ink.shape)
     padded = np.zeros((H, W), bool)
     padded[: ink.shape[0], : ink.shape[1]] = ink
-    return padded.reshape(H // factor, factor, W // factor, factor).any(axis=(1, 3))
+    return np.logical_or.reduce(padded.reshape(H // factor, factor, W // factor, factor), axis=(1, 3))
 
 
 def _thicken(ink: Bools, reach: int) -> Bools:

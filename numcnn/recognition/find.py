@@ -29,7 +29,9 @@ Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilit
 CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rule behind it, or its blurred edge
 HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
 STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
+LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
+LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
 MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
 LEAST_SIDE = 5  # pixels; smaller pieces are dust
@@ -112,24 +114,30 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
     if colours.ndim == 3:
         same = [lighter == light for lighter in paper.lighter_channels(colours)]
         colours = colours[:, :, same] if any(same) else colours
-    side = min(colours.shape[:2])
-    reach = side if side < 40 else max(3, side // 6)
-    ink, erased = without_page_rules(paper.ink_on_paper(colours, reach, light=light))
+    ink, erased = without_page_rules(paper.ink_on_paper(colours, _window(colours, light), light=light))
     clear = clear_ink(ink)
     found = pieces.find_pieces(clear)
-    better = max(6, round(STROKES * found.typical_run()))
-    if better < 0.6 * reach and side >= 40:
-        ink, erased = without_page_rules(paper.ink_on_paper(colours, better, light=light))
-        clear = clear_ink(ink)
-        found = pieces.find_pieces(clear)
     return Sheet(ink, ink.strength.copy(), clear, found, erased)
+
+
+def _window(colours: Bytes, light: bool) -> int:
+    """Return the reach of the window that tells strokes from shadows; in large pictures from every second pixel."""
+    side = min(colours.shape[:2])
+    if side < 40:
+        return side
+    widest = max(3, side // 6)
+    step = 2 if side >= LARGE else 1
+    some = np.ascontiguousarray(colours[::step, ::step])
+    ink = paper.ink_on_paper(some, widest // step, light=light)
+    better = max(6, round(STROKES * step * pieces.find_pieces(clear_ink(ink)).typical_run()))
+    return better if better < 0.6 * widest else widest
 
 
 def without_page_rules(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     """Return ink without the lines printed across all of a picture, unless there is nothing else; and these, (H,W)."""
     all_ink = ink.smooth >= ink.least
     nothing = np.zeros_like(all_ink)
-    if min(all_ink.shape) < 40:
+    if min(all_ink.shape) < LEAST_RULED:
         return ink, nothing
     gone = rules.rules_of_the_page(ink.smooth, ink.least)
     if not gone.any():
@@ -887,7 +895,7 @@ def in_order(spots: list[Spot]) -> list[Spot]:
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
     """Mark the digits of a picture in which few are sure as doubtful; drop everything if it is texture."""
     sure = sum(spot.probability >= sure_from and not spot.doubtful for spot in spots)
-    if sure >= FEW_SURE * len(spots):
+    if sure >= FEW_SURE * len(spots) or (sure and len(spots) == 2):
         return spots
     if len(spots) >= SCATTERED:
         return []
