@@ -8,17 +8,21 @@ the paper it disappears, however hard its edge is.  Light ink on a dark ground i
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from numcnn.errors import ShapeError
-from numcnn.imaging.picture_files import MIN_CONTRAST, PictureFile, is_pil_image, page_of_image
+from numcnn.imaging.picture_files import (
+    MIN_CONTRAST,
+    WORKING_SIDE,
+    PictureFile,
+    PicturePage,
+    is_pil_image,
+    page_of_image,
+)
 from numcnn.imaging.preprocess import Picture, as_grey, noise_sigma
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 DARKEST = 40  # of 255: a darker ground counts as this dark, so that its noise is not blown up
 COLOURLESS = 12  # of 255: a picture whose channels differ less, but for one pixel in 200, is read as grey
@@ -42,34 +46,36 @@ class Ink(NamedTuple):
     papers: tuple[Bytes, ...]
 
 
-def load_colours(picture: Picture | bytes) -> tuple[Bytes, tuple[int, int]]:
+def load_colours(picture: Picture) -> tuple[Bytes, tuple[int, int]]:
     """Return a picture's colours, upright -> uint8 (H,W), or (H,W,3) if it has colours; and its size, (width, height).
 
-    picture: as ``preprocess.prepare`` takes it, or the bytes of a file.  Sides over 2048 pixels are averaged down by a
-    whole number; the size is that before.  Raises as ``preprocess.prepare`` does.
+    picture: as ``preprocess.prepare`` takes it.  Sides over 2048 pixels are averaged down by a whole number; the size
+    is that before.  Raises as ``preprocess.prepare`` does.
     """
-    if isinstance(picture, (bytes, str, os.PathLike)):
+    if isinstance(picture, (str, os.PathLike, bytes)):
         with PictureFile(picture) as file:
             page = file.page()
-    elif is_pil_image(picture):
-        page = page_of_image(picture, "picture")
     else:
-        page = page_of_image(_image_of_array(np.asarray(picture)), "picture")
-    scale = 1 if page.pixels.dtype == np.uint8 else 255
-    pixels = np.rint(scale * page.pixels).astype(np.uint8) if scale > 1 else page.pixels.astype(np.uint8, copy=False)
+        page = page_of_image(picture, "picture") if is_pil_image(picture) else _page_of_array(np.asarray(picture))
+    deep = page.pixels.dtype != np.uint8
+    pixels = (np.rint(255 * page.pixels) if deep else page.pixels).astype(np.uint8, copy=False)
     return without_grey_channels(pixels), page.size
 
 
-def _image_of_array(picture: AnyArray) -> Image.Image:
+def _page_of_array(picture: AnyArray) -> PicturePage:
+    if picture.ndim == 3 and picture.shape[2] == 1:
+        picture = picture[:, :, 0]
+    if picture.size == 0 or not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (3, 4))):
+        raise ShapeError(f"picture: got shape {picture.shape}; wants (H, W), or (H, W, 3 or 4) in colour, not empty")
+    H, W = picture.shape[:2]
+    if picture.dtype == np.uint8 and picture.shape[2:] in ((), (3,)) and max(H, W) <= WORKING_SIDE:
+        return PicturePage(picture, 1, (W, H), 1, 1)
+    if picture.dtype != np.uint8:
+        values = as_grey(picture.reshape(len(picture), -1))
+        picture = np.rint(values).astype(np.uint8).reshape(picture.shape)
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
-    if picture.ndim == 3 and picture.shape[2] in (1, 3, 4) and picture.size:
-        H, W, channels = picture.shape
-        values = np.rint(as_grey(picture.reshape(H, -1))).astype(np.uint8).reshape(H, W, channels)
-        return Image.fromarray(values[:, :, 0] if channels == 1 else values)
-    if picture.ndim == 2 and picture.size:
-        return Image.fromarray(np.rint(as_grey(picture)).astype(np.uint8))
-    raise ShapeError(f"picture: got shape {picture.shape}; wants (H, W), or (H, W, 3 or 4) in colour, not empty")
+    return page_of_image(Image.fromarray(np.ascontiguousarray(picture)), "picture")
 
 
 def without_grey_channels(colours: Bytes) -> Bytes:

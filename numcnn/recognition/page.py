@@ -15,7 +15,7 @@ from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.answers import answers, least_probability
 from numcnn.nn.network import Network, load
-from numcnn.recognition import find
+from numcnn.recognition import find, glance
 from numcnn.recognition.reading import check_network
 
 LEAST = 0.5  # the probability from which a digit counts as one while digits are looked for, for networks without any
@@ -82,7 +82,7 @@ def _shipped() -> Network:
 
 
 def read(
-    picture: Picture | bytes,
+    picture: Picture,
     *,
     network: Network | None = None,
     at_most: float | None = None,
@@ -99,6 +99,64 @@ def read(
     network = check_network(_shipped() if network is None else network)
     least = least_probability(network.info, at_most)
     colours, size = paper.load_colours(picture)
+    plain = None if explain else glance.glance(colours)
+    if plain is not None:
+        found = _plain_page(plain, network.predict_proba(plain.image)[0], size, least)
+        if found is not None:
+            return found
+    return _found_page(colours, size, network, least, single=single, explain=explain)
+
+
+def read_many(
+    pictures: Iterable[Picture], *, network: Network, at_most: float | None = None, single: bool = False
+) -> list[Page | DataError]:
+    """Return what ``read`` returns for each picture, or its error; the network reads all plain ones at once."""
+    network = check_network(network)
+    least = least_probability(network.info, at_most)
+    found: list[Page | DataError | None] = []
+    plain: list[tuple[int, glance.Plain, tuple[int, int]]] = []
+    others: list[tuple[int, Bytes, tuple[int, int]]] = []
+    for i, picture in enumerate(pictures):
+        found.append(None)
+        try:
+            colours, size = paper.load_colours(picture)
+        except DataError as error:
+            found[i] = error
+            continue
+        seen = glance.glance(colours)
+        others.append((i, colours, size))
+        if seen is not None:
+            plain.append((i, seen, size))
+    probabilities = network.predict_proba(np.array([seen.image for _, seen, _ in plain])) if plain else ()
+    for (i, seen, size), each in zip(plain, probabilities, strict=True):
+        found[i] = _plain_page(seen, each, size, least)
+    for i, colours, size in others:
+        if found[i] is None:
+            try:
+                found[i] = _found_page(colours, size, network, least, single=single)
+            except DataError as error:
+                found[i] = error
+    return [one for one in found if one is not None]
+
+
+def _plain_page(plain: glance.Plain, probabilities: Floats, size: tuple[int, int], least: float) -> Page | None:
+    """Return the page of a plain picture, or None if the network is not sure enough of it."""
+    (answer,) = answers(probabilities[None], max(least, glance.SURE))
+    if not answer.sure:
+        return None
+    return Page([Digit(plain.box, answer.label, answer.probability, True, 0, answer.probabilities, plain.image)], size)
+
+
+def _found_page(
+    colours: Bytes,
+    size: tuple[int, int],
+    network: Network,
+    least: float,
+    *,
+    single: bool = False,
+    explain: bool = False,
+) -> Page:
+    """Find the digits of a picture, read them, and return the page."""
 
     def judge(images: Bytes) -> Floats:
         parts = [network.predict_proba(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
@@ -110,19 +168,6 @@ def read(
             spots = [find.only_one(spots, colours, judge)]
     digits = [_digit(spot, size[0] / colours.shape[1], size, least) for spot in spots]
     return Page(digits, size, steps if explain else None)
-
-
-def read_many(
-    pictures: Iterable[Picture | bytes], *, network: Network, at_most: float | None = None, single: bool = False
-) -> list[Page | DataError]:
-    """Return what ``read`` returns for each picture, or its error."""
-    found: list[Page | DataError] = []
-    for picture in pictures:
-        try:
-            found.append(read(picture, network=network, at_most=at_most, single=single))
-        except DataError as error:
-            found.append(error)
-    return found
 
 
 def _digit(spot: find.Spot, factor: float, size: tuple[int, int], least: float) -> Digit:

