@@ -163,7 +163,7 @@ def _read(read: Read, picture: Bytes) -> Sequence[ReadDigit]:
         return []
 
 
-HEAD = f"{'':<20}{'n':>5}{'digits right, %':>21}{'strings':>8}{'sure':>7}{'wrong':>6}{'made up':>8}{'ms':>5}"
+HEAD = f"{'':<18}{'n':>5}{'digits right, %':>23}{'strings':>8}{'sure':>7}{'wrong':>6}{'made up':>8}{'ms':>5}"
 LEGEND = (
     "digits right: in order, with the 95% interval; strings: pictures of which all is right, %; sure: all right and\n"
     "sure, %; wrong: digits that are sure, but wrong or made up; made up: digits read for each picture where none is"
@@ -185,5 +185,5 @@ def _line(row: Row) -> str:
         right = f"{100 * digits['share']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
     cells = f"{100 * strings['share']:.1f}", f"{100 * sure['share']:.1f}", f"{row.score.sure_wrong}"
     made_up = f"{found['made_up_per_picture']:.2f}"
-    left = f"{row.name:<20}{row.score.pictures:>5}{right:>21}"
+    left = f"{row.name:<18}{row.score.pictures:>5}{right:>23}"
     return f"{left}{cells[0]:>8}{cells[1]:>7}{cells[2]:>6}{made_up:>8}{row.milliseconds:>5.0f}"

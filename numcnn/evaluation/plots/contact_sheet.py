@@ -73,14 +73,16 @@ def picture_sheet(
     columns = min(columns, len(pictures))
     lines = math.ceil(len(pictures) / columns)
     height = 1.1 + 0.14 * max(text.count("\n") for text in titles)  # of a cell, in sides of its square
-    figure = new_figure(1.6 * columns, 1.6 * height * lines + (0.4 if title else 0), title)
+    wide = max(1.6 * columns, 2.4, 0.1 * len(title or ""))
+    figure = new_figure(wide, 1.6 * height * lines + (0.4 if title else 0), title)
     axes = figure.add_subplot()
     for number, (picture, text) in enumerate(zip(pictures, titles, strict=True)):
         left, top = number % columns * 1.06, number // columns * height
         wide, high = (side / max(picture.shape[:2]) for side in picture.shape[1::-1])
         box = (left + (1 - wide) / 2, left + (1 + wide) / 2, top + high, top)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=box, interpolation="antialiased")
-        axes.text(left + 0.5, top + high + 0.02, text, ha="center", va="top", size=7, color=INK)
+        words = axes.text(left + 0.5, top + high + 0.02, text, ha="center", va="top", size=7, color=INK)
+        words.set_in_layout(False)  # long ones would leave no room for the pictures
     axes.set_xlim(0, columns * 1.06)
     axes.set_ylim(lines * height, 0)
     axes.set_axis_off()
