@@ -33,6 +33,7 @@ LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as lon
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
+ROOM = 4  # pixels of paper around digits that are looked at as one
 MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
 LEAST_SIDE = 5  # pixels; smaller pieces are dust
 MOST_PARTS = 500  # more pieces than this are texture; the largest count
@@ -892,7 +893,22 @@ def only_one(spots: list[Spot], colours: Bytes, judge: Judge) -> Spot:
     """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank."""
     if not spots:
         return whole_picture(colours, judge)
-    return max(spots, key=lambda spot: spot.probability * spot.height)._replace(line=0, doubtful=False)
+    together = _all_as_one(spots, colours, judge) if len(spots) > 1 else []  # a digit of many parts, as on a meter
+    return max([*spots, *together], key=lambda spot: spot.probability * spot.height)._replace(line=0, doubtful=False)
+
+
+def _all_as_one(spots: list[Spot], colours: Bytes, judge: Judge) -> list[Spot]:
+    """Return all spots as one, with what is between them; nothing if that shows no ink."""
+    H, W = colours.shape[:2]
+    boxes = np.array([spot.box for spot in spots])
+    left, top = (boxes[:, :2].min(axis=0) - ROOM).clip(0).tolist()
+    right, bottom = (boxes[:, 2:].max(axis=0) + ROOM).clip(None, (W, H)).tolist()
+    try:
+        whole = whole_picture(np.ascontiguousarray(colours[top:bottom, left:right]), judge)
+    except DataError:
+        return []
+    x1, y1, x2, y2 = whole.box
+    return [whole._replace(box=(left + x1, top + y1, left + x2, top + y2))]
 
 
 def _evidence(spots: list[Spot]) -> float:
