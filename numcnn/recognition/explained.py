@@ -17,15 +17,14 @@ MOST_DIGITS = 64  # whose saliency is shown: a millisecond each
 def all_steps(page: Page, pixels: AnyArray, network: Network) -> dict[str, AnyArray]:
     """Return the steps of a page that was read with ``explain``, and those that follow: name -> array, in order.
 
-    pixels: the picture that was read.  Added are the boxes on it, (H,W,3); what the network saw of each digit,
-    (N,28,28); each layer's maps of the first digit, (C,h,w); and the saliency of each answer, (N,28,28) uint8: light
+    pixels: the picture that was read.  Added are the boxes on it, (H,W,3); each layer's maps of the first digit,
+    (C,h,w); and the saliency of each answer, (N,28,28) uint8: light
     where ink spoke for it, dark where it spoke for the runner-up, grey where it made no difference.
     """
     steps = dict(page.steps or {})
     steps["boxes"] = np.asarray(annotated(pixels, labels_of(page)))
     if not len(page):
         return steps
-    steps["each 28x28"] = np.array([digit.image for digit in page])
     with one_blas_thread:
         for layer, out in network.activations(page[0].image):
             if out.ndim == 4:

@@ -860,7 +860,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     }
     spots = without_doubts(spots, sure_from)
     steps["boxes"] = _boxes_drawn(sheet, spots)
-    steps["digits"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
+    steps["each 28x28"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
     return spots, steps
 
 
