@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help=f"what to measure, see below, or all (default: all but {' and '.join(PARTS[-2:])})",
     )
-    parser.add_argument("--peers", metavar="A,B", help=f"frameworks to compare with (default: {','.join(PEERS)})")
+    parser.add_argument("--peers", metavar="A,B", help=f"what to compare with (default: {', '.join(PEERS)})")
     parser.add_argument("--no-peers", action="store_true", help="measure numcnn alone")
     parser.add_argument(
         "--rounds",

@@ -394,7 +394,7 @@ CUT_COST = 0.25  # of log probability, for every cut
 ONE_COST = 0.5  # of log probability, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
 TOUCHING_WIDTH, ALONE_WIDTH = 0.7, 1.05  # heights: narrower parts aren't cut, beside sure digits and without
-WIDE, WIDE_COST = 1.2, 1.0  # heights: a part this wide is rather two digits, by this much log probability
+WIDE, WIDE_COST = 1.2, 0.2  # heights: a part this wide is rather two digits, by this much log probability
 LEAST_CUT, LEAST_ALONE = 0.6, 0.9  # the least probability of each digit cut out, beside sure digits and without
 
 
