@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="colours (default: those used last; at first, and in screenshots, light)",
     )
     parser.add_argument("--save-dir", metavar="DIR", help="where S saves drawings (default: the current folder)")
-    parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the pad and exit; needs no display")
+    parser.add_argument(
+        "--screenshot", metavar="FILE", help="write a PNG of the whole window and exit; needs no display"
+    )
     parser.add_argument("--inside", action="store_true", help="in the screenshot, show the inside of the network")
     parser.add_argument("--saliency", action="store_true", help="in the screenshot, show which ink favours the answer")
 

@@ -23,6 +23,9 @@ EXAMPLES = """examples:
                                         interrupted, even by kill -9
   curl -s URL | numcnn predict -        a picture on stdin
 
+Pictures should hold digits only: letters that look like digits are read as
+such. Lines count from 1 in -v, from 0 in JSON and in Python.
+
 A picture that can't be read is reported on stderr, in a line; the others are
 still read, and the exit code is 2. Those are read again when --out continues.
 """

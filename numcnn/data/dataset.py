@@ -17,7 +17,7 @@ KEYWORDS = ("auto", "mnist", "generated", *MIXTURES)  # what `data.load` takes b
 VALIDATION_FRACTION = 1 / 12  # of the training images, 5,000 of MNIST's 60,000, by default
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Dataset:
     """Images uint8 (N,H,W) and labels uint8 (N,), for training and for testing; `load` makes one.
 
@@ -47,6 +47,10 @@ class Dataset:
             arrays["test_labels"],
             source,
         )
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.train_labels):,} images to train on, {len(self.test_labels):,} to test with"
+        return f"<Dataset {self.name}: {counts}; {self.source}>"
 
     @property
     def is_mnist(self) -> bool:

@@ -65,6 +65,11 @@ def own_validation(n_train, rows):
     return dataclasses.replace(dataset(n_train), name="everyone", validation_rows=np.array(rows))
 
 
+def test_it_shows_itself_in_a_line():
+    assert repr(dataset(20)).startswith("<Dataset ") and "20 images to train on" in repr(dataset(20))
+    assert "\n" not in repr(dataset(20))
+
+
 def test_a_data_set_may_define_its_validation_rows():
     whole = own_validation(20, [3, 19, 7])
     for seed in (0, 1):
