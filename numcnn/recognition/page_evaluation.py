@@ -140,13 +140,15 @@ class HandedIn:
 def measure_handed_in(read_one: Read, predicted: Ints, images: Bytes, labels: Ints, seed: int = 0) -> HandedIn:
     """Read images (N,28,28) uint8, ink high, handed in as pictures of many kinds -> HandedIn.
 
-    predicted (N,): what the network reads in the images themselves; labels (N,).
+    predicted (N,): what the network reads in the images themselves; labels (N,).  A picture in which nothing is found
+    counts as misread.
     """
     accuracy = float(np.mean(predicted == labels))
     lost = {}
     for name, hand_in in HANDED_IN.items():
         pictures = (hand_in(image, np.random.default_rng([seed, i])) for i, image in enumerate(images))
-        right = [read_one(picture)[0].label == label for picture, label in zip(pictures, labels, strict=True)]
+        read = [_read(read_one, picture) for picture in pictures]
+        right = [bool(digits) and digits[0].label == label for digits, label in zip(read, labels, strict=True)]
         lost[name] = 100 * (accuracy - float(np.mean(right)))
     return HandedIn(len(images), accuracy, lost)
 

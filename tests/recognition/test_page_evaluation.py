@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from numcnn.data import hands, pages
+from numcnn.errors import DataError
 from numcnn.recognition import page_evaluation
 from numcnn.recognition.page_evaluation import Misread, Row, measure, read_all, summed, to_text
 
@@ -98,3 +99,12 @@ def test_a_misread_page_is_told_in_two_short_lines():
     page = Misread(np.zeros((2, 2), np.uint8), "123\n45", "")
     assert str(page) == "123/45\nread nothing"
     assert max(map(len, str(Misread(page.picture, "9" * 80, "8" * 80)).splitlines())) <= 35
+
+
+def test_a_picture_in_which_nothing_is_found_counts_as_misread():
+    def blind(picture):
+        raise DataError("no ink found")
+
+    images, labels = np.full((2, 28, 28), 9, np.uint8), np.array([1, 2])
+    found = page_evaluation.measure_handed_in(blind, labels, images, labels)
+    assert set(found.to_json()["points_lost"].values()) == {100.0}
