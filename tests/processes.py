@@ -27,6 +27,26 @@ def wait_for(condition, what):
     return found
 
 
+def shown_on_terminal(*arguments, columns=80):
+    """Run a numcnn command whose stderr is a terminal this wide -> its exit code, and the bytes that were shown."""
+    import pty  # not on Windows
+    import termios
+
+    leader, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    command = [sys.executable, "-m", "numcnn", *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    try:
+        while some := os.read(leader, 4096):
+            shown += some
+    except OSError:  # how a pseudo-terminal says that the other end is closed
+        pass
+    os.close(leader)
+    return process.wait(), shown
+
+
 @contextlib.contextmanager
 def running(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment):
     """Run Python with these arguments in a process of its own; kill it when the block, or all patience, ends."""

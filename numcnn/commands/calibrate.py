@@ -13,7 +13,6 @@ EXAMPLES = """examples:
 
 import argparse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,10 +27,6 @@ from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.checkpoint import DEFAULT_WEIGHTS
 from numcnn.nn.network import Network, load
 
-if TYPE_CHECKING:
-    from numcnn.evaluation.plots.style import Figure
-
-MOST_MISTAKES = 120  # in the gallery
 ALLOWED = (0.001, 0.002, 0.005, 0.01)  # shares of wrong answers, in the report
 LEAST_COVERAGE = 0.8  # `--at-most` tests thresholds from the one on that answers this share of the digits
 MAY_DIFFER = ("seed",)  # settings in which the folds' networks may differ from the one they stand in for
@@ -84,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         "at_most": [_at_most(share, threshold, rows, strangers, on_mnist) for share in ALLOWED],
     }
     if arguments.gallery:
-        plots.save(_gallery(read), arguments.gallery)
+        gallery = plots.mistakes_gallery(read.images, read.labels, read.probabilities, "digits of strangers", most=120)
+        plots.save(gallery, arguments.gallery)
         say(f"wrote {arguments.gallery}")
     if arguments.json:
         print_json(report)
@@ -147,15 +143,6 @@ def _read(folds: dict[str, Network], people: pendigits.PenDigits, backend: str) 
         parts.append((images, labels, strangers.writers, network.predict_proba(images)))
     images, labels, writers, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Read(images, labels, writers, probabilities)
-
-
-def _gallery(read: Read) -> "Figure":
-    """Return a gallery of the misread digits, the most confident mistakes first."""
-    wrong = metrics.mistakes(read.labels, read.probabilities)
-    shown = wrong[:MOST_MISTAKES]
-    answers = [f"read {p.argmax()}, {metrics.percent(p.max())}" for p in read.probabilities[shown]]
-    title = f"{len(wrong)} of {len(read.labels):,} digits of strangers are misread"
-    return plots.gallery(read.images[shown], shown, read.labels[shown], answers, title)
 
 
 def _at_most(

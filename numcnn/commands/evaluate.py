@@ -65,8 +65,7 @@ if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
 
 EXAMPLES_EACH = 10  # pictures under each corruption in corruptions.png
-MOST_MISTAKES = 100  # in mistakes.png
-HANDED_IN_SHARE = 10  # test images handed in as pictures for each picture of --pages
+HANDED_IN_SHARE = 10  # test images read as picture files, per picture of --pages
 MOST_MISUSED = 2000  # images that are misused in each way: preparing one takes milliseconds
 
 
@@ -133,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     use_threads(arguments.threads)
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
-    least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before the evaluation
+    least = least_probability(network.info, arguments.at_most)  # now: a bad share fails before the evaluation
     if arguments.pages:
         return _read_pages(network, weights, arguments)
     problems: list[str] = []
@@ -141,7 +140,8 @@ def run(arguments: argparse.Namespace) -> int:
         dataset, problems = _pictures(arguments, network)
     else:
         dataset = _own(arguments) if arguments.own else _load(arguments)
-    found = _measure(network, dataset, f"{weights.name} on {data.title_of(dataset.name)}", arguments)
+    title = f"{weights.name} on {data.title_of(dataset.name)}"
+    found = _measure(network, dataset, title, arguments, least)
     if arguments.json:
         more = {"corruptions": found.robustness.to_json()} if found.robustness else {}
         more |= {"pad": found.pad} if found.pad else {}
@@ -211,11 +211,11 @@ def _handed_in(network: Network, read_one: page_evaluation.Read, arguments: argp
     return page_evaluation.measure_handed_in(read_one, network.predict(images), images, labels)
 
 
-def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse.Namespace) -> Findings:
+def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse.Namespace, least: float) -> Findings:
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
     if arguments.corruptions or arguments.pad:
         _check_are_like_mnist(dataset, "--pad" if arguments.pad else "--corruptions")
-    result, least = network.evaluate(images, labels), least_probability(network.info, arguments.at_most)
+    result = network.evaluate(images, labels)
     return Findings(
         network=network,
         images=images,
@@ -281,20 +281,9 @@ def _figures(found: Findings) -> "Iterator[tuple[str, Figure]]":
         heading = f"{title}: accuracy under corruptions; orange: what these were misread as"
         yield "corruptions.png", plots.corruption_plot(found.robustness, examples, found.labels[few], heading)
     if result.accuracy < 1:
-        yield "mistakes.png", _mistakes(found)
+        yield "mistakes.png", plots.mistakes_gallery(found.images, found.labels, result.probabilities, title)
     else:
         say("no image was misread, so mistakes.png is not drawn")
-
-
-def _mistakes(found: Findings) -> "Figure":
-    """Return the gallery of misread images, the most confident mistakes first."""
-    probabilities = found.result.probabilities
-    wrong = metrics.mistakes(found.labels, probabilities)
-    shown = wrong[:MOST_MISTAKES]
-    answers = [f"read {p.argmax()}, {metrics.percent(p.max())}" for p in probabilities[shown]]
-    which = "" if len(shown) == len(wrong) else f"; the {len(shown)} most confident"
-    heading = f"{found.title}: {len(wrong):,} of {found.result.n:,} misread{which}"
-    return plots.gallery(found.images[shown], shown, found.labels[shown], answers, heading)
 
 
 def _load(arguments: argparse.Namespace) -> Dataset:

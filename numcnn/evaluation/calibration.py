@@ -85,13 +85,12 @@ def wrong_at_most(wrong: int, answered: int) -> float:
     if wrong >= answered:
         return 1.0
 
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, answered + 1)))])
+    k = np.arange(wrong + 1)
+    log_ways = log_factorials[answered] - log_factorials[k] - log_factorials[answered - k]  # to be wrong k times
+
     def chance(p: float) -> float:
-        logs = (
-            math.lgamma(answered + 1) - math.lgamma(k + 1) - math.lgamma(answered - k + 1)
-            + k * math.log(p) + (answered - k) * math.log1p(-p)
-            for k in range(wrong + 1)
-        )  # fmt: skip
-        return sum(map(math.exp, logs))
+        return float(np.exp(log_ways + k * math.log(p) + (answered - k) * math.log1p(-p)).sum())
 
     low, high = wrong / answered, 1.0
     for _ in range(BISECTIONS):

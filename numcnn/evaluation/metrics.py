@@ -1,5 +1,6 @@
 """Figures of merit: accuracy with its interval, loss, precision and recall by class, confusion, robustness."""
 
+import functools
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +51,7 @@ class Evaluation:
     """The result of an evaluation.  accuracy 0..1 with its 95% interval (low, high); confusion (C,C), rows are true.
 
     calibration: the bins in use; calibration_error (0..1): expected calibration error; probabilities (N,C): the input;
-    right (N,): which were read correctly; risks: how many answers are wrong, if only the most certain count.
+    right (N,): which were read correctly.
     """
 
     accuracy: float
@@ -63,7 +64,11 @@ class Evaluation:
     calibration_error: float
     probabilities: Floats
     right: Bools
-    risks: list[Risk]
+
+    @functools.cached_property
+    def risks(self) -> list[Risk]:
+        """How many answers are wrong if only the most certain count; computed when it is asked for."""
+        return risks(np.minimum(self.probabilities.max(axis=1), 1), self.right)
 
     def answered(self, least: float) -> "Answered":
         """Return what happens if only answers with this probability (0..1) or more are given."""
@@ -242,7 +247,6 @@ def evaluation(labels: npt.ArrayLike, probabilities: npt.ArrayLike, loss: float 
         calibration_error=sum(some.n * abs(some.accuracy - some.confidence) for some in bins) / n,
         probabilities=probabilities,
         right=right,
-        risks=risks(np.minimum(probabilities.max(axis=1), 1), right),
     )
 
 

@@ -97,7 +97,7 @@ def on_ground(picture: Bytes, rng: np.random.Generator, *, textured: bool) -> By
     return photo.to_bytes(photo.uneven_paper(sheet, TEXTURE, rng) if textured else sheet)
 
 
-# How a digit's picture, (28,28) uint8 with high ink, may be handed in; see `evaluate --pages`.
+# Kinds of picture files that users make of one digit, from (28,28) uint8, ink high; for `evaluate --pages`.
 HANDED_IN: dict[str, Callable[[Bytes, np.random.Generator], Bytes]] = {
     "half the size": lambda picture, rng: resized(picture, 0.5),
     "the same size": lambda picture, rng: resized(picture, 1),

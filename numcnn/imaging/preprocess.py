@@ -281,15 +281,15 @@ def area_average(square: Floats) -> Float64s:
     the pixels of crops under 20 px first; an exact average is the same with and without that.
     """
     size = len(square)
-    weights = _area_weights(size) if size <= CACHED_SIZE else _area_weights.__wrapped__(size)
+    weights = area_weights(size, BOX) if size <= CACHED_SIZE else area_weights.__wrapped__(size, BOX)
     return weights @ square.astype(np.float64) @ weights.T
 
 
-@functools.lru_cache(maxsize=CACHED_SIZE)
-def _area_weights(size: int) -> Float64s:
-    """Return which share of each of the 20 means each of ``size`` values has.  -> (20,size); each row sums to 1."""
-    # Measured in twentieths of an old pixel every edge is a whole number: new pixels are `size` wide and old ones 20.
-    new = np.arange(BOX)[:, None] * size
-    old = np.arange(size)[None, :] * BOX
-    overlap = np.minimum(new + size, old + BOX) - np.maximum(new, old)
+@functools.lru_cache(maxsize=2 * CACHED_SIZE)
+def area_weights(size: int, means: int) -> Float64s:
+    """Return which share of each of ``means`` means each of ``size`` values has.  -> (means,size); rows sum to 1."""
+    # In units of 1/means of an old pixel every edge is a whole number: new pixels are `size` wide, old ones `means`.
+    new = np.arange(means)[:, None] * size
+    old = np.arange(size)[None, :] * means
+    overlap = np.minimum(new + size, old + means) - np.maximum(new, old)
     return np.maximum(overlap, 0) / size

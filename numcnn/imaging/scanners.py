@@ -5,12 +5,11 @@ black and white or grey, stretched to a square, enlarged, or packed as JPEG.  `r
 drawn at random and none taken from a data set.
 """
 
-import functools
 import io
 
 import numpy as np
 
-from numcnn.imaging.preprocess import area_average, centre_in_28, square_crop, tight_box
+from numcnn.imaging.preprocess import area_weights, centred, tight_box
 from numcnn.kernels.arrays import Bytes, Float64s
 
 STREAM = 1004  # which of a seed's streams of random numbers the scanners are drawn from; mixture.py has 1003
@@ -46,8 +45,7 @@ def _rescan(image: Float64s, rng: Rng) -> Bytes:
     ink = resize(ink, enlarge * height, enlarge * width, smooth=bool(rng.integers(2)))
     if rng.random() < JPEG:
         ink = _packed(ink, rng)
-    box = area_average(square_crop(ink))
-    return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
+    return centred(ink)
 
 
 def _size(shape: tuple[int, ...], rng: Rng) -> tuple[int, int]:
@@ -84,12 +82,9 @@ def resize(ink: Float64s, height: int, width: int, *, smooth: bool) -> Float64s:
     return resampling(ink.shape[0], height, smooth) @ ink @ resampling(ink.shape[1], width, smooth).T
 
 
-@functools.cache
 def resampling(old: int, new: int, smooth: bool) -> Float64s:
     """Return the weights (new, old) of old pixels in each new one; each row sums to 1."""
     if smooth and new > old:
         places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
         return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(old)))
-    edges_new, edges_old = np.arange(new)[:, None] * old, np.arange(old)[None, :] * new
-    overlap = np.minimum(edges_new + old, edges_old + new) - np.maximum(edges_new, edges_old)
-    return np.maximum(overlap, 0) / old
+    return area_weights(old, new)

@@ -38,7 +38,7 @@ def least_probability(info: Mapping[str, Any], at_most: float | None = None) -> 
     """Return the probability from which an answer is sure, 0..1.
 
     info: a network's.  at_most: the share of wrong answers that is allowed, such as 0.005; None: the file's own
-    threshold, 0 if it has none, which ``at_most`` can raise but not lower, as it also refuses what is no digit.
+    threshold, 0 if it has none.  ``at_most`` never lowers that one, because it also rejects non-digits.
     Raises ConfigError for a share that is no share, for one that could not be shown for the network, and when its file
     has no figures for it.
     """

@@ -32,19 +32,7 @@ def best(classes: int = 10, dropout: float = 0.0) -> list[Layer]:
 
     dropout: the probability of dropping a value before the last layer.
     """
-    return [
-        Conv2D(32, 5),  # 28x28x1  -> 24x24x32
-        ReLU(),
-        MaxPool2D(2),  # -> 12x12x32
-        Conv2D(128, 5),  # -> 8x8x128
-        ReLU(),
-        MaxPool2D(2),  # -> 4x4x128
-        Flatten(),  # -> 2048
-        Dense(256),
-        ReLU(),
-        *_dropout(dropout),
-        Dense(classes, init="glorot_uniform"),
-    ]
+    return _wider(Conv2D(128, 5), Dense(256), classes, dropout)  # 28x28x1 -> 12x12x32 -> 4x4x128 -> 2048 -> 256
 
 
 def wide(classes: int = 10, dropout: float = 0.0) -> list[Layer]:
@@ -52,16 +40,15 @@ def wide(classes: int = 10, dropout: float = 0.0) -> list[Layer]:
 
     dropout: the probability of dropping a value before the last layer.
     """
+    return _wider(Conv2D(128, 3), Dense(192), classes, dropout)  # 28x28x1 -> 12x12x32 -> 5x5x128 -> 3200 -> 192
+
+
+def _wider(second: Conv2D, dense: Dense, classes: int, dropout: float) -> list[Layer]:
+    """Return canonical's layers with 32 filters of 5 x 5 first, then this convolution and this dense layer."""
     return [
-        Conv2D(32, 5),  # 28x28x1  -> 24x24x32
-        ReLU(),
-        MaxPool2D(2),  # -> 12x12x32
-        Conv2D(128, 3),  # -> 10x10x128
-        ReLU(),
-        MaxPool2D(2),  # -> 5x5x128
-        Flatten(),  # -> 3200
-        Dense(192),
-        ReLU(),
+        *(Conv2D(32, 5), ReLU(), MaxPool2D(2)),
+        *(second, ReLU(), MaxPool2D(2)),
+        *(Flatten(), dense, ReLU()),
         *_dropout(dropout),
         Dense(classes, init="glorot_uniform"),
     ]

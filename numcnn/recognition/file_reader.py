@@ -114,20 +114,22 @@ class FileReader:
     def _answer(self, waiting: list[_Decoded], outcomes: list[Outcome]) -> None:
         """Read decoded pages, and note what was found in each."""
         settings = self._settings
-        if settings.explain:
-            pages = [self._explained(decoded) for decoded in waiting]
-        else:
-            pages = page.read_many(
-                [decoded.picture.pixels for decoded in waiting],
-                network=self._network,
-                at_most=settings.at_most,
-                single=settings.single,
-            )
+        pages = page.read_many(
+            [decoded.picture.pixels for decoded in waiting],
+            network=self._network,
+            at_most=settings.at_most,
+            single=settings.single,
+            explain=settings.explain is not None,
+        )
         for decoded, found in zip(waiting, pages, strict=True):
             outcome = outcomes[decoded.index]
             try:
                 if isinstance(found, DataError):
                     raise found
+                if settings.explain:
+                    target = Path(settings.explain) / decoded.copy
+                    with named_errors(target, action="write into"):
+                        save_steps(all_steps(found, decoded.picture.pixels, self._network), target)
                 if settings.annotate:
                     target = Path(settings.annotate) / f"{decoded.copy}.png"
                     with named_errors(target, action="write"):
@@ -135,24 +137,6 @@ class FileReader:
                 outcome.lines.append(self._line(document(decoded.name, found, decoded.picture)))
             except NumcnnError as error:
                 outcome.failures.append(plain(f"{decoded.name}: {error}"))
-
-    def _explained(self, decoded: _Decoded) -> page.Page | DataError:
-        settings = self._settings
-        try:
-            found = page.read(
-                decoded.picture.pixels,
-                network=self._network,
-                at_most=settings.at_most,
-                single=settings.single,
-                explain=True,
-            )
-            if settings.explain:
-                target = Path(settings.explain) / decoded.copy
-                with named_errors(target, action="write into"):
-                    save_steps(all_steps(found, decoded.picture.pixels, self._network), target)
-        except DataError as error:
-            return error
-        return found
 
     def _line(self, found: dict[str, Any]) -> str:
         settings = self._settings

@@ -20,7 +20,7 @@ import numpy as np
 
 from numcnn.errors import DataError
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.preprocess import area_average, centre_in_28, drop_paper, otsu_threshold, prepare, square_crop
+from numcnn.imaging.preprocess import centred, drop_paper, otsu_threshold, prepare
 from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Floats, Ints
 
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, the last two just outside
@@ -223,8 +223,7 @@ def portrait(sheet: Sheet, part: Part) -> Bytes:
     ink = np.where(near, sheet.strength[top:bottom, left:right], 0).astype(np.float32)
     if not ink.any():
         return np.zeros((28, 28), np.uint8)
-    box = area_average(square_crop(drop_paper(ink, 0.8 * sheet.ink.least)))
-    return centre_in_28(np.floor(255 * box / box.max() + 0.5).astype(np.uint8))
+    return centred(drop_paper(ink, 0.8 * sheet.ink.least))
 
 
 def portraits(sheet: Sheet, parts: Sequence[Part]) -> Bytes:

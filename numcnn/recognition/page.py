@@ -96,19 +96,20 @@ def read(
     the picture is known to hold one digit: the page has exactly one.  explain: keep every step in ``steps``.
     Raises DataError when it is no picture, or with ``single`` when it is blank, and ConfigError.
     """
-    network = check_network(_shipped() if network is None else network)
-    least = least_probability(network.info, at_most)
-    colours, size = paper.load_colours(picture)
-    plain = None if explain else glance.glance(colours)
-    if plain is not None:
-        found = _plain_page(plain, network.predict_proba(plain.image)[0], size, least)
-        if found is not None:
-            return found
-    return _found_page(colours, size, network, least, single=single, explain=explain)
+    network = _shipped() if network is None else network
+    (found,) = read_many([picture], network=network, at_most=at_most, single=single, explain=explain)
+    if isinstance(found, DataError):
+        raise found
+    return found
 
 
 def read_many(
-    pictures: Iterable[Picture], *, network: Network, at_most: float | None = None, single: bool = False
+    pictures: Iterable[Picture],
+    *,
+    network: Network,
+    at_most: float | None = None,
+    single: bool = False,
+    explain: bool = False,
 ) -> list[Page | DataError]:
     """Return what ``read`` returns for each picture, or its error; the network reads all plain ones at once."""
     network = check_network(network)
@@ -123,7 +124,7 @@ def read_many(
         except DataError as error:
             found[i] = error
             continue
-        seen = glance.glance(colours)
+        seen = None if explain else glance.glance(colours)
         others.append((i, colours, size))
         if seen is not None:
             plain.append((i, seen, size))
@@ -133,7 +134,7 @@ def read_many(
     for i, colours, size in others:
         if found[i] is None:
             try:
-                found[i] = _found_page(colours, size, network, least, single=single)
+                found[i] = _found_page(colours, size, network, least, single=single, explain=explain)
             except DataError as error:
                 found[i] = error
     return [one for one in found if one is not None]

@@ -166,10 +166,9 @@ def _read(read: Read, picture: Bytes) -> Sequence[ReadDigit]:
 
 
 HEAD = f"{'':<18}{'n':>5}{'digits right, %':>23}{'strings':>8}{'sure':>7}{'wrong':>6}{'made up':>8}{'ms':>5}"
-LEGEND = (
-    "digits right: in order, with the 95% interval; strings: pictures of which all is right, %; sure: all right and\n"
-    "sure, %; wrong: digits that are sure, but wrong or made up; made up: digits read for each picture where none is"
-)
+LEGEND = """digits right: in order, with the 95% interval; strings: pictures of which all is
+right, %; sure: all right and sure, %; wrong: digits that are sure, but wrong or
+made up; made up: digits read for each picture where none is"""
 
 
 def to_text(title: str, rows: Sequence[Row]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits, write_digits
 from PIL import Image
-from processes import ROOT, held, running
+from processes import ROOT, held, running, shown_on_terminal
 
 import numcnn
 from numcnn import Network
@@ -630,23 +630,9 @@ def test_gradcheck_command(tmp_path, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_gradcheck_shows_its_progress_on_a_terminal(options):
-    import pty
-    import termios
-
-    leader, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 80))
     samples = "200"  # which takes longer than the second that the bar waits for
-    command = [sys.executable, "-m", "numcnn", "gradcheck", "--samples", samples, *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal)
-    os.close(terminal)
-    shown = b""
-    try:
-        while some := os.read(leader, 4096):
-            shown += some
-    except OSError:  # how a pseudo-terminal says that the other end is closed
-        pass
-    os.close(leader)
-    assert process.wait() == 0
+    code, shown = shown_on_terminal("gradcheck", "--samples", samples, *options)
+    assert code == 0
     assert (b"checking dense" in shown and b"entries" in shown) == (not options), shown
 
 

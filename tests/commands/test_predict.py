@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import draw_digits
 from PIL import Image
-from processes import ROOT, held, running, wait_for
+from processes import ROOT, held, running, shown_on_terminal, wait_for
 
 import numcnn
 from numcnn.cli import main
@@ -435,23 +435,9 @@ def test_a_summary_and_no_bar_where_there_is_no_terminal(scans, tmp_path, small_
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 def test_a_terminal_shows_the_progress(scans, tmp_path, small_network):
-    import pty
-    import termios
-
-    leader, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 100))
     arguments = [scans, "--out", tmp_path / "a.csv", "--weights", small_network]
-    command = [sys.executable, "-m", "numcnn", "predict", *map(str, arguments)]
-    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal)
-    os.close(terminal)
-    shown = b""
-    try:
-        while some := os.read(leader, 4096):
-            shown += some
-    except OSError:  # how a pseudo-terminal says that the other end is closed
-        pass
-    os.close(leader)
-    assert run.wait() == 2
+    code, shown = shown_on_terminal("predict", *arguments, columns=100)
+    assert code == 2
     assert b"| 62/62 [" in shown and b"torn.png: damaged" in shown
 
 

@@ -5,7 +5,13 @@ plots stay as they are.
 """
 
 from numcnn.evaluation.plots.benchmark_bars import benchmark_plot
-from numcnn.evaluation.plots.contact_sheet import augmentation_plot, digit_grid, gallery, picture_sheet
+from numcnn.evaluation.plots.contact_sheet import (
+    augmentation_plot,
+    digit_grid,
+    gallery,
+    mistakes_gallery,
+    picture_sheet,
+)
 from numcnn.evaluation.plots.curves import HEALTHY_UPDATE, gradient_watch, learning_curves
 from numcnn.evaluation.plots.gradcheck_bars import gradcheck_plot
 from numcnn.evaluation.plots.scores import (
@@ -29,6 +35,7 @@ __all__ = [
     "gradcheck_plot",
     "gradient_watch",
     "learning_curves",
+    "mistakes_gallery",
     "per_class_plot",
     "picture_sheet",
     "reliability_plot",

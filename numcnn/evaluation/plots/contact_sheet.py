@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numcnn.errors import DataError, ShapeError
+from numcnn.evaluation import metrics
 from numcnn.evaluation.plots.style import INK, add_picture, frame, new_figure
-from numcnn.kernels.arrays import AnyArray, Bytes, Ints
+from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
 
 if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
@@ -22,6 +23,19 @@ def gallery(
     """Draw misread pictures (N,H,W), each with its index in the data set, its true class and the answer as text."""
     titles = [f"#{i} is a {label}\n{answer}" for i, label, answer in zip(index, labels, answers, strict=True)]
     return digit_grid(images, titles, title=title)
+
+
+def mistakes_gallery(images: Bytes, labels: Ints, probabilities: Floats, title: str, most: int = 100) -> Figure:
+    """Draw which of N examples are misread, the most confident mistakes first, ``most`` at most.
+
+    images (N,H,W) uint8; labels (N,); probabilities (N,C).  Raises ShapeError if none is misread.
+    """
+    wrong = metrics.mistakes(labels, probabilities)
+    shown = wrong[:most]
+    answers = [f"read {p.argmax()}, {metrics.percent(p.max())}" for p in probabilities[shown]]
+    which = "" if len(shown) == len(wrong) else f"; the {len(shown)} most confident"
+    heading = f"{title}: {len(wrong):,} of {len(labels):,} misread{which}"
+    return gallery(images[shown], shown, labels[shown], answers, heading)
 
 
 def digit_grid(
