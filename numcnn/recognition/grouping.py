@@ -1,4 +1,4 @@
-"""Which strokes make a digit, by their positions: the pad reads "2026" as four digits.
+"""Which strokes make a digit, by their positions: the pad reads "2026" as four digits.  See ``lines`` for several lines.
 
 The two shapes that most probably belong together are joined, then the next two, until no pair is more likely one digit
 than two.  The order of writing doesn't matter, so a bar added later finds its digit.  All lengths are relative to the

@@ -7,6 +7,7 @@ nothing of lines: each goes to the ink that it is nearest to.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from numcnn.kernels.arrays import Bools, Float64s, Ints
 
 # In heights of the tallest stroke of all.
 DOT, BAR = 0.15, 0.4  # a lower stroke is a dot; lower than this, and flat, it is a bar
-PAPER = 0.1  # between two strokes of which one stands above the other
-WHOLE = 1.35  # strokes that reach no further together may be one digit, as the two arcs of a 3
+PAPER = 0.06  # between two strokes of which one stands above the other
+WHOLE = 1.2  # strokes that reach no further together may be one digit, as the two arcs of a 3
+TOUCHING, OVER = 0.06, 0.1  # strokes that are nearer, and share this height, are on one line, as the two of a 4
 
 FLAT = 0.6  # heights in widths of a bar, at most
 BESIDE = 0.5  # of the lower stroke's height: two strokes share it if they stand beside each other
@@ -30,53 +32,61 @@ def split(boxes: Float64s, distances: Float64s, height: float) -> list[Ints]:
     wide, high = (boxes[:, 2:] - boxes[:, :2]).T
     marks = (high < DOT * height) | ((high < BAR * height) & (high < FLAT * wide))
     body = np.flatnonzero(~marks)
-    stacked = _stacked(boxes[body], distances[np.ix_(body, body)], height)
+    pairs = _pairs(boxes[body], distances[np.ix_(body, body)])
+    stacked = _stacked(pairs, height)
     if not stacked.any():
         return [np.arange(len(boxes))]
     line_of = np.empty(len(boxes), int)
-    line_of[body] = _lines(boxes[body], stacked)
+    line_of[body] = _lines(boxes[body], pairs, stacked, height)
     if marks.any():
         line_of[marks] = line_of[body][distances[np.ix_(marks, body)].argmin(axis=1)]
     lines = [np.flatnonzero(line_of == line) for line in np.unique(line_of)]
     return _from_top_to_bottom(lines, boxes)
 
 
-def _stacked(boxes: Float64s, distances: Float64s, height: float) -> Bools:
-    """Say for each two strokes whether one stands above the other, with paper between them -> (n,n)."""
-    overlap, beside, together = _overlaps(boxes)
-    return (overlap > 0) & (beside < -PAPER * height) & (distances > PAPER * height) & (together > WHOLE * height)
+class _Pairs(NamedTuple):
+    """How each two strokes lie to each other, (n,n) each."""
+
+    overlap: Float64s  # in x; negative: the gap
+    beside: Float64s  # the same in y
+    together: Float64s  # height of both
+    distances: Float64s  # between their ink
 
 
-def _overlaps(boxes: Float64s) -> tuple[Float64s, Float64s, Float64s]:
-    """Return how far each two boxes overlap in x, and in y (negative: the gap), and the height of both together."""
-    low, high = (choose(boxes[:, None], boxes) for choose in (np.minimum, np.maximum))
+def _pairs(boxes: Float64s, distances: Float64s) -> _Pairs:
+    low, high = np.minimum(boxes[:, None], boxes), np.maximum(boxes[:, None], boxes)
     overlap, beside = np.moveaxis(low[..., 2:] - high[..., :2], 2, 0)
-    return overlap, beside, high[..., 3] - low[..., 1]
+    return _Pairs(overlap, beside, high[..., 3] - low[..., 1], distances)
 
 
-def _lines(boxes: Float64s, stacked: Bools) -> Ints:
+def _stacked(pairs: _Pairs, height: float) -> Bools:
+    """Say for each two strokes whether one stands above the other, with paper between them -> (n,n)."""
+    apart = (pairs.beside < -PAPER * height) & (pairs.distances > PAPER * height)
+    return apart & (pairs.overlap > 0) & (pairs.together > WHOLE * height)
+
+
+def _lines(boxes: Float64s, pairs: _Pairs, stacked: Bools, height: float) -> Ints:
     """Return the number of each stroke's line (n,), in no order."""
-    overlap, beside, _ = _overlaps(boxes)
-    high = boxes[:, 3] - boxes[:, 1]
-    shared = beside / np.maximum(np.minimum(high[:, None], high), np.finfo(float).tiny)
     line_of = np.arange(len(boxes))
-    for i, j in _pairs(boxes, overlap, shared >= BESIDE):
+    for i, j in _neighbours(boxes, pairs, height):
         one, other = line_of == line_of[i], line_of == line_of[j]
-        if line_of[i] != line_of[j] and not stacked[np.ix_(one, other)].any():
+        if line_of[i] != line_of[j] and not stacked[one][:, other].any():
             line_of[other] = line_of[i]
     return line_of
 
 
-def _pairs(boxes: Float64s, overlap: Float64s, beside: Bools) -> list[tuple[int, int]]:
-    """Return which strokes may be neighbours, the nearest first."""
-    middle = boxes[:, 0] + boxes[:, 2]
-    found: list[tuple[float, int, int]] = []
-    for i, row in enumerate(beside & (middle >= middle[:, None])):
-        right = np.flatnonzero(row)
-        right = right[right != i]
-        gaps = -overlap[i, right]
-        found += [(gaps[k], i, int(right[k])) for k in np.argsort(gaps, kind="stable")[:NEIGHBOURS]]
-    return [(i, j) for _, i, j in sorted(found)]
+def _neighbours(boxes: Float64s, pairs: _Pairs, height: float) -> list[tuple[int, int]]:
+    """Return which strokes may be on one line: neighbours side by side, the nearest first, then those that touch."""
+    high, middle = boxes[:, 3] - boxes[:, 1], boxes[:, 0] + boxes[:, 2]
+    side_by_side = pairs.beside >= BESIDE * np.minimum(high[:, None], high)
+    gaps = np.where(side_by_side & (middle >= middle[:, None]), -pairs.overlap, np.inf)
+    np.fill_diagonal(gaps, np.inf)
+    near = np.argsort(gaps, axis=1, kind="stable")[:, :NEIGHBOURS]
+    beside = np.stack([np.repeat(np.arange(len(boxes)), near.shape[1]), near.ravel()], axis=1)
+    far = gaps[*beside.T]
+    beside = beside[np.argsort(far, kind="stable")[: np.isfinite(far).sum()]]
+    touching = np.argwhere(np.triu((pairs.distances < TOUCHING * height) & (pairs.beside > OVER * height), 1))
+    return [(i, j) for i, j in np.concatenate([beside, touching]).tolist()]
 
 
 def _from_top_to_bottom(lines: Sequence[Ints], boxes: Float64s) -> list[Ints]:

@@ -23,7 +23,7 @@ from numcnn.recognition.grouping import Box
 
 
 class Drawing(Protocol):
-    """Strokes that are grouped into digits, from left to right; ``pad.Canvas`` is one."""
+    """Strokes that are grouped into digits, in the order of reading; ``pad.Canvas`` is one."""
 
     @property
     def strokes(self) -> Sequence[npt.ArrayLike]:
@@ -32,6 +32,10 @@ class Drawing(Protocol):
 
     def groups(self) -> list[tuple[int, ...]]:
         """Return the indices of each digit's strokes."""
+        ...
+
+    def lines(self) -> list[int]:
+        """Return the line of each digit: 0, 1, ..."""
         ...
 
     def digits(self) -> list[Bytes]:
