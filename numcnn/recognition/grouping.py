@@ -1,8 +1,9 @@
-"""Which strokes make a digit, by their positions: the pad reads "2026" as four digits.  See ``lines`` for several lines.
+"""Which strokes make a digit, by their positions: the pad reads "2026" as four digits.
 
 The two shapes that most probably belong together are joined, then the next two, until no pair is more likely one digit
 than two.  The order of writing doesn't matter, so a bar added later finds its digit.  All lengths are relative to the
-height of a digit, so size and place don't matter either.
+height of a digit, so size and place don't matter either.  Strokes on different lines are
+told apart before that, by ``lines``.
 """
 
 from collections.abc import Sequence
