@@ -367,6 +367,18 @@ def restore() -> bool:
     return not personal_weights().exists() and _move(forgotten_weights(), personal_weights())
 
 
+def back_up() -> Path | None:
+    """Copy the personal weights to ``replaced_weights``.  Return that path, or None if there are none to copy."""
+    source, target = personal_weights(), replaced_weights()
+    if not source.exists():
+        return None
+    with named_errors(source):
+        weights = source.read_bytes()
+    with named_errors(target), atomic_write(target) as file:
+        file.write(weights)
+    return target
+
+
 def _move(source: Path, target: Path) -> bool:
     with named_errors(source):
         try:
