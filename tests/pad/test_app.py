@@ -21,7 +21,7 @@ from numcnn.data.generated import digit_strokes
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
 from numcnn.nn import inspection
-from numcnn.pad import app, store
+from numcnn.pad import app, still, store
 from numcnn.pad.background import BackgroundTasks
 from numcnn.pad.drawing.layout import BUTTONS
 from numcnn.pad.drawing.theme import THEMES
@@ -226,7 +226,7 @@ def test_wheel_and_brackets_set_the_brush_on_the_screen_alone(pad):
     for _ in range(100):
         pad.act("thicker")
     pad.step()
-    assert pad.scene.pen == app.PENS[1]
+    assert pad.scene.pen == still.PENS[1]
     np.testing.assert_array_equal(pad.scene.reading.image, image)
     assert not pad.scene.toast  # the 8 labelled nothing
 
@@ -789,4 +789,4 @@ def test_strokes_to_begin_with_fill_the_sheet_and_leave_the_last_drawing_alone(o
     strokes = [np.array([(0, 0), (1, 2)])]
     pad = open_pad(strokes=strokes)
     np.testing.assert_allclose(raster.fit(pad.canvas.strokes), raster.fit(strokes))
-    assert np.ptp(pad.canvas.strokes[0], axis=0).max() > 0.6 * app.SHEET
+    assert np.ptp(pad.canvas.strokes[0], axis=0).max() > 0.6 * still.SHEET

@@ -13,7 +13,7 @@ from processes import PATIENCE_SECONDS, read_until, running, wait_for
 
 import numcnn
 from numcnn.cli import main
-from numcnn.pad import app, store
+from numcnn.pad import app, store, window
 from numcnn.pad.background import PERSONAL, BackgroundTasks
 from numcnn.pad.learner import Learner
 
@@ -252,7 +252,7 @@ def test_a_drawing_that_cannot_be_kept_is_reported_once_until_it_could(tasks, ho
 def draw_and_quit(tmp_path, no_display, monkeypatch):
     """Give a function that runs ``numcnn draw``, does something as soon as the window is open, and quits."""
     SHIPPED.save(tmp_path / "small.npz")
-    opened = app.open_window
+    opened = window.open_window
 
     def run(do):
         def open_and_quit(size):

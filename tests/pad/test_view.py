@@ -17,7 +17,7 @@ from numcnn.nn.inspection import inspect_picture
 from numcnn.nn.losses import softmax
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network
-from numcnn.pad import Canvas, app
+from numcnn.pad import Canvas, still
 from numcnn.pad.drawing.icons import STROKES
 from numcnn.pad.drawing.ink import Ink
 from numcnn.pad.drawing.inside import SCORE, Inside, bands
@@ -50,7 +50,7 @@ def scene_of(canvas, network=None, *, recognizer=None, **settings):
     recognizer = recognizer or Recognizer(network or small())
     scene = Scene(canvas, recognizer.read(canvas), blank=recognizer.blank(), **settings)
     scene.focus = len(scene.readings) - 1 if scene.readings else None
-    scene.bars = app.lengths(scene)
+    scene.bars = still.lengths(scene)
     return scene
 
 
@@ -86,7 +86,7 @@ def test_everything_has_its_own_place_in_the_window(size, inside):
 @pytest.mark.parametrize("size", [(1, 1), (200, 3000), (3000, 120), (300, 300)])
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_window_too_small_for_the_pad_is_drawn_all_the_same(size, inside):
-    scene = scene_of(app.fitted_canvas([LINE]), inside=inside, toast=Toast("words " * 20, "bad", "Undo"))
+    scene = scene_of(still.fitted_canvas([LINE]), inside=inside, toast=Toast("words " * 20, "bad", "Undo"))
     surface, _, changed = draw(scene, size)
     assert surface.get_at((0, 0)) == pygame.Color(LIGHT.background) and changed == [surface.get_rect()]
     scene.help = True
@@ -163,7 +163,7 @@ def test_only_what_differs_is_drawn_again_and_that_completely():
 
 
 def test_a_scene_drawn_after_others_looks_like_one_drawn_afresh():
-    canvas = app.fitted_canvas([LINE])
+    canvas = still.fitted_canvas([LINE])
     recognizer = Recognizer(small())  # one for all: what it has read stays the same object
     view, surface = View(), pygame.Surface(SIZE)
     rng, explained = np.random.default_rng(0), False
@@ -206,7 +206,7 @@ def test_the_glow_follows_when_only_the_digit_beside_changes():
 
 
 def test_captions_follow_when_another_network_makes_maps_of_another_size():
-    canvas, view, surface = app.fitted_canvas([LINE]), View(), pygame.Surface((1280, 800))
+    canvas, view, surface = still.fitted_canvas([LINE]), View(), pygame.Surface((1280, 800))
     for padding in ("valid", "same"):
         layers = [Conv2D(4, 3, padding=padding), ReLU(), MaxPool2D(2), Flatten(), Dense(10)]
         scene = scene_of(canvas, Network(layers, backend="reference", seed=0), inside=True)
@@ -257,7 +257,7 @@ def test_no_probability_is_rounded_to_certainty(share, text):
 
 
 def test_a_bar_is_as_long_as_its_probability_says():
-    scene = scene_of(app.fitted_canvas([LINE]))
+    scene = scene_of(still.fitted_canvas([LINE]))
     answer = scene.reading.inspection.answer
     scene.bars = np.full(10, 0.4)
     scene.bars[answer] = 0.75
@@ -271,7 +271,7 @@ def test_a_bar_is_as_long_as_its_probability_says():
 
 @pytest.mark.parametrize("size", [SIZE, (500, 1200), (1280, 800)])
 def test_bars_are_not_thick_and_small_shares_look_small(size):
-    scene = scene_of(app.fitted_canvas([LINE]))
+    scene = scene_of(still.fitted_canvas([LINE]))
     scene.bars = np.array([0, 0.01, 0.048, 0.1, 0.2, 0.5, 1, 0, 0, 0])
     surface, places, _ = draw(scene, size)
     colors = {pygame.Color(color)[:3] for color in (LIGHT.accent, LIGHT.other)}
@@ -352,7 +352,7 @@ def test_the_inside_goes_from_the_picture_to_ten_probabilities(model, size):
 
 def test_the_inside_shows_the_maps_the_network_has():
     network = small(seed=3)
-    scene = scene_of(app.fitted_canvas([LINE]), network, inside=True)
+    scene = scene_of(still.fitted_canvas([LINE]), network, inside=True)
     surface, places, _ = draw(scene, (1280, 800))
     inspection = scene.reading.inspection
     band = bands(inspection.stages, places.inside, places.text)[1]
