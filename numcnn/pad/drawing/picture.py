@@ -1,5 +1,6 @@
 """A dropped or pasted picture on the sheet, with boxes and labels on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ PALE = 0.62  # of the paper's colour in the picture below a saliency
 LARGEST_ENLARGEMENT = 8  # screen pixels for a pixel of a small picture, at most
 CRISP = 3  # from this enlargement on pixels are shown as squares
 LEAST_LABEL, LARGEST_LABEL = 12, 28  # pixels
+LEAST_FRAME = 28  # pixels: height of a frame whose label may be in its corner
+COVERED = 6  # pixels of a neighbour's frame that a label may cover
 ON_PICTURE = THEMES["light"]  # most pictures are of light paper
 
 
@@ -61,17 +64,38 @@ class PictureLayer:
             self._colours, self._scaled, self._pale = picture.colours, _scaled(picture.colours, rect.size, pale), pale
         surface.blit(self._scaled, rect)
 
-    def draw_box(self, surface: pygame.Surface, rect: pygame.Rect, reading: Reading, top: int, in_focus: bool) -> None:
-        """Draw a frame around a digit and its label above, or below where above is no room.  top: of the sheet."""
+    def draw_boxes(
+        self,
+        surface: pygame.Surface,
+        sheet: pygame.Rect,
+        marks: list[pygame.Rect],
+        readings: Sequence[Reading],
+        focus: int,
+    ) -> None:
+        """Draw a frame around each digit with its label: above it, or in its corner if frames stand close.
+
+        marks: the frames.  In frames too small for that, only the digit in focus has a label.
+        """
+        heights = [min(max(LEAST_LABEL, round(0.4 * rect.height)), LARGEST_LABEL) for rect in marks]
+        tags = [pygame.Rect(r.left, r.top - h, round(0.8 * h), h) for r, h in zip(marks, heights, strict=True)]
+        above = not any(
+            tag.inflate(-COVERED, -COVERED).collidelist(marks[:i] + marks[i + 1 :]) >= 0 for i, tag in enumerate(tags)
+        )
+        for i in sorted(range(len(marks)), key=lambda i: i == focus):
+            color = ON_PICTURE.accent if readings[i].sure else ON_PICTURE.against
+            pygame.draw.rect(surface, color, marks[i], 3 if i == focus else 1, border_radius=2)
+            if above and tags[i].top >= sheet.top:
+                self._label(surface, tags[i].topleft, heights[i], readings[i], i == focus)
+            elif i == focus or marks[i].height >= LEAST_FRAME:
+                self._label(surface, marks[i].topleft, LEAST_LABEL, readings[i], i == focus)
+
+    def _label(
+        self, surface: pygame.Surface, corner: tuple[int, int], height: int, reading: Reading, in_focus: bool
+    ) -> None:
         color = ON_PICTURE.accent if reading.sure else ON_PICTURE.against
-        pygame.draw.rect(surface, color, rect, 3 if in_focus else 1, border_radius=2)
         words = f"{reading.inspection.answer}{'' if reading.sure else '?'}"
-        height = min(max(LEAST_LABEL, round(0.4 * rect.height)), LARGEST_LABEL)
         image = self._type.image(words, height, ON_PICTURE.card if in_focus else color, True)
-        tag = image.get_rect().inflate(6, 0)
-        tag.bottomleft = rect.topleft
-        if tag.top < top:
-            tag.topleft = rect.bottomleft
+        tag = pygame.Rect(*corner, image.get_width() + 4, height)
         rounded(surface, tag, color if in_focus else ON_PICTURE.card, 3)
         surface.blit(image, image.get_rect(center=tag.center))
 

@@ -225,8 +225,9 @@ class View:
     def _boxes(self, scene: Scene, place: Place, marks: list[pygame.Rect]) -> list[Part]:
         """Return the frames around the digits, if there are several; in a picture with labels."""
         if scene.picture is not None:
-            sheet = place.sheet.inflate(2, 2)
-            return [Part("boxes", sheet, (scene.readings, scene.focus), lambda s: self._labels(s, scene, sheet, marks))]
+            sheet, shown, focus = place.sheet.inflate(2, 2), scene.readings, scene.focus or 0
+            return [Part("boxes", sheet, (shown, focus, place.scale),
+                         lambda s: self._picture.draw_boxes(s, sheet, marks, shown, focus))]  # fmt: skip
         if len(marks) < 2:
             return []
         parts: list[Part] = []
@@ -236,11 +237,6 @@ class View:
             parts.append(Part(f"box {i}", rect, (color,), lambda surface, rect=rect, color=color: pygame.draw.rect(
                 surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
         return parts
-
-    def _labels(self, surface: pygame.Surface, scene: Scene, sheet: pygame.Rect, marks: list[pygame.Rect]) -> None:
-        """Draw the boxes on a picture, that of the digit in focus above all others."""
-        for i in sorted(range(len(marks)), key=lambda i: i == scene.focus):
-            self._picture.draw_box(surface, marks[i], scene.readings[i], sheet.top, i == scene.focus)
 
     def _hint(self, surface: pygame.Surface, sheet: pygame.Rect) -> None:
         x, y, text = *sheet.center, self._text
@@ -269,8 +265,10 @@ class View:
         low = rect.bottom - self.type.font(SURE * text).get_height()  # with descenders: y, g
         number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
         line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
-        strong = len(letters) == 1
+        strong, lines = len(letters) == 1, _by_line(scene.readings)
         words = _in_words(scene.reading, strong) if scene.reading else _without_answer(scene.picture)
+        if scene.reading and len(lines) > number.height // (LEAST_ANSWER * text):
+            words += f", line {scene.reading.line + 1} of {len(lines)}"
         parts = [Part("words", line, (words, strong), lambda surface: self._line(surface, line, words, strong))]
         if letters:
             # The line below a digit extends into the Rect of the words.
