@@ -16,6 +16,7 @@ from numcnn.kernels.arrays import Bools, Float64s, Ints
 # In heights of the tallest stroke of all.
 DOT, BAR = 0.15, 0.4  # a lower stroke is a dot; lower than this, and flat, it is a bar
 PAPER = 0.06  # between two strokes of which one stands above the other
+ASIDE = 0.25  # a stroke stands above another that is no further to its left or right
 WHOLE = 1.2  # strokes that reach no further together may be one digit, as the two arcs of a 3
 TOUCHING, OVER = 0.06, 0.1  # strokes that are nearer, and share this height, are on one line, as the two of a 4
 
@@ -62,7 +63,7 @@ def _pairs(boxes: Float64s, distances: Float64s) -> _Pairs:
 def _stacked(pairs: _Pairs, height: float) -> Bools:
     """Say for each two strokes whether one stands above the other, with paper between them -> (n,n)."""
     apart = (pairs.beside < -PAPER * height) & (pairs.distances > PAPER * height)
-    return apart & (pairs.overlap > 0) & (pairs.together > WHOLE * height)
+    return apart & (pairs.overlap > -ASIDE * height) & (pairs.together > WHOLE * height)
 
 
 def _lines(boxes: Float64s, pairs: _Pairs, stacked: Bools, height: float) -> Ints:
