@@ -179,7 +179,7 @@ class OwnSet:
         return sum(self.counts())
 
     def _text(self) -> bytes:
-        if not self.path.exists():
+        if not self.path.exists() or self.path.is_char_device():  # such a one, as /dev/full, may never end
             return b""
         with named_errors(self.path), _locked(self.path, "rb") as file:
             return file.readall()

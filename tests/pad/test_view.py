@@ -25,7 +25,7 @@ from numcnn.pad.drawing.layout import BUTTONS, layout, place
 from numcnn.pad.drawing.overlays import KEYS, TIPS, Toast
 from numcnn.pad.drawing.painter import Painter, Part
 from numcnn.pad.drawing.theme import THEMES, Type, grey_surface
-from numcnn.pad.drawing.view import WORDS, Scene, View, _apart
+from numcnn.pad.drawing.view import WORDS, Scene, View, _apart, _around_focus
 from numcnn.recognition.reading import Recognizer, square_of
 
 LIGHT = THEMES["light"]
@@ -108,7 +108,7 @@ def test_every_button_has_a_word_a_tip_and_a_picture_and_the_keys_are_listed():
     names = {name for name in BUTTONS if name}
     assert names == set(WORDS) == set(TIPS) == set(STROKES)
     listed = " ".join(key for key, _ in KEYS)
-    for key in ("E", "C", "S", "F", "W", "U", "T", "B", "D", "H", "Esc", "Ctrl Z", "[", "0 to 9"):
+    for key in ("E", "C", "S", "F", "W", "U", "T", "B", "D", "H", "Esc", "Ctrl Z", "Ctrl C", "Ctrl V", "[", "0 to 9"):
         assert key in listed
 
 
@@ -129,6 +129,43 @@ def contrast(one, other):
         linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
         lights.append(linear @ (0.2126, 0.7152, 0.0722) + 0.05)
     return max(lights) / min(lights)
+
+
+def lines_of_ones(*counts):
+    """Return a canvas with so many ones in each line."""
+    return still.fitted_canvas(
+        [[(60 * i, 160 * n), (60 * i, 100 + 160 * n)] for n, k in enumerate(counts) for i in range(k)]
+    )
+
+
+@pytest.mark.parametrize("size", [(480, 480), (640, 480), (1280, 800)])
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("counts", [(5, 5), (2, 7, 1), (3,) * 12])
+def test_several_lines_are_answered_one_below_the_other_in_their_place(size, inside, counts):
+    scene = scene_of(lines_of_ones(*counts), inside=inside)
+    assert [reading.line for reading in scene.readings] == [n for n, k in enumerate(counts) for _ in range(k)]
+    surface, places, _ = draw(scene, size)
+    blank, _, _ = draw(replace(scene, readings=(), focus=None, bars=np.zeros(10)), size)
+    window = pygame.Rect(0, 0, *size)
+    room = [places.sheet.inflate(4, 4), places.answer.inflate(2, 2), places.seen.inflate(10, 10)]
+    room.append(places.inside if inside else places.bars)
+    differ = (region(surface, window) != region(blank, window)).any(axis=-1)
+    assert differ[tuple(slice(*span) for span in ((room[1].left, room[1].right), (room[1].top, room[1].bottom)))].any()
+    for rect in room:
+        differ[rect.left : rect.right, rect.top : rect.bottom] = False
+    assert not differ.any()  # nothing sticks out
+
+
+def test_of_more_lines_than_fit_those_around_the_focus_are_shown():
+    scene = scene_of(lines_of_ones(*(3,) * 12))
+    lines = [[1, 2], [3], [4, 5], [6]]
+    assert _around_focus(lines, 4, 2) == lines[1:3] and _around_focus(lines, 6, 3) == lines[1:]
+    assert _around_focus(lines, None, 2) == lines[:2] and _around_focus(lines, 1, 0) == lines[:1]
+    first, places, _ = draw(replace(scene, focus=0))
+    last, _, _ = draw(scene)
+    assert (region(first, places.answer) != region(last, places.answer)).any()
+    tiles = region(last, places.seen)
+    assert count(tiles, "white") > 0 and places.seen.height >= 28  # one picture, that of the digit in focus
 
 
 # What is drawn anew
