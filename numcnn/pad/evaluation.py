@@ -16,6 +16,7 @@ from numcnn.errors import DataError
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import refused
 from numcnn.imaging import misuse, scanners
+from numcnn.imaging.raster import Strokes
 from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.nn.network import Network
 from numcnn.pad.canvas import Canvas
@@ -77,7 +78,7 @@ def rows(network: Network, people: PenDigits, count: int, seed: int = 0, lines: 
     return Score(total, right, count, whole)
 
 
-def _some(people: PenDigits, own: Ints, rng: np.random.Generator) -> list[tuple[Sequence[npt.ArrayLike], int]]:
+def _some(people: PenDigits, own: Ints, rng: np.random.Generator) -> list[tuple[Strokes, int]]:
     """Return strokes and label of 2 to 6 digits of a writer, chosen at random from their rows ``own``."""
     chosen = rng.choice(own, min(len(own), rng.integers(2, MOST_IN_A_ROW + 1)), replace=False)
     return [(people.strokes[i], int(people.labels[i])) for i in chosen]

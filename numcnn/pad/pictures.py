@@ -3,6 +3,7 @@
 A drop or a paste is a `Source`.  What becomes of it comes back as a ``Picture``, twice: decoded, then with its digits.
 """
 
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,9 +34,9 @@ class Source(NamedTuple):
     get: Callable[[], PictureLike]
 
 
-def from_file(path: str | Path) -> Source:
+def from_file(path: str | os.PathLike[str]) -> Source:
     """Return a picture file as a source."""
-    return Source(Path(path).name, lambda: str(path))
+    return Source(Path(path).name, lambda: path)
 
 
 def from_text(text: str) -> Source | None:

@@ -137,9 +137,16 @@ def test_of_labels_for_the_same_strokes_the_last_one_holds(tasks):
     assert reported(9, one) == ("was 4, now 9  (1 of yours)", [9])
     assert reported(9, other) == ("kept: this is a 9  (2 of yours)", [9, 9])
     assert reported(0, other) == ("was 9, now 0  (2 of yours)", [9, 0])
+    assert reported(5, one) == ("was 9, now 5  (2 of yours)", [0, 5])  # not the last one
     tasks.take_back()
-    assert [result.words for result in ended(tasks)] == ["taken back: the 0"]
-    assert [digit.label for digit in store.OwnSet().read()[0]] == [9]
+    assert [result.words for result in ended(tasks)] == ["taken back: the 5"]
+    assert [digit.label for digit in store.OwnSet().read()[0]] == [0]
+    again = BackgroundTasks(store.OwnSet())  # after a restart
+    again.keep(9, other)
+    assert [result.words for result in ended(again)] == ["was 0, now 9  (1 of yours)"]
+    again.keep(9, other)
+    assert [result.words for result in ended(again)] == ["kept already: this is a 9  (1 of yours)"]
+    again.close([])
 
 
 class Lesson:
