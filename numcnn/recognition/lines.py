@@ -15,7 +15,7 @@ from numcnn.kernels.arrays import Bools, Float64s, Ints
 
 # In heights of the tallest stroke of all.
 DOT, BAR = 0.15, 0.4  # a lower stroke is a dot; lower than this, and flat, it is a bar
-PAPER = 0.06  # between two strokes of which one stands above the other
+PAPER, CLEAR = 0.06, 0.12  # between two strokes of which one is above the other; somewhere between lines, as much
 ASIDE = 0.25  # a stroke stands above another that is no further to its left or right
 WHOLE = 1.2  # strokes that reach no further together may be one digit, as the two arcs of a 3
 TOUCHING, OVER = 0.06, 0.1  # strokes that are nearer, and share this height, are on one line, as the two of a 4
@@ -34,9 +34,9 @@ def split(boxes: Float64s, distances: Float64s, height: float) -> list[Ints]:
     marks = (high < DOT * height) | ((high < BAR * height) & (high < FLAT * wide))
     body = np.flatnonzero(~marks)
     pairs = _pairs(boxes[body], distances[np.ix_(body, body)])
-    stacked = _stacked(pairs, height)
-    if not stacked.any():
+    if not _stacked(pairs, height, CLEAR).any():
         return [np.arange(len(boxes))]
+    stacked = _stacked(pairs, height, PAPER)
     line_of = np.empty(len(boxes), int)
     line_of[body] = _lines(boxes[body], pairs, stacked, height)
     if marks.any():
@@ -60,9 +60,9 @@ def _pairs(boxes: Float64s, distances: Float64s) -> _Pairs:
     return _Pairs(overlap, beside, high[..., 3] - low[..., 1], distances)
 
 
-def _stacked(pairs: _Pairs, height: float) -> Bools:
-    """Say for each two strokes whether one stands above the other, with paper between them -> (n,n)."""
-    apart = (pairs.beside < -PAPER * height) & (pairs.distances > PAPER * height)
+def _stacked(pairs: _Pairs, height: float, paper: float) -> Bools:
+    """Say for each two strokes whether one stands above the other, with so much paper between them -> (n,n)."""
+    apart = (pairs.beside < -paper * height) & (pairs.distances > paper * height)
     return apart & (pairs.overlap > -ASIDE * height) & (pairs.together > WHOLE * height)
 
 

@@ -76,7 +76,10 @@ def test_one_row_stays_one_line():
     for far in (85, 400):  # however wide the spaces
         row = [stroke for i, digit in enumerate((FIVE, ONE, EIGHT, FOUR)) for stroke in shifted(digit, far * i, 20 * i)]
         assert [len(line) for line in grouping.group_lines(row)] == [4]
-    for digit in (FIVE, FOUR, EIGHT, SEVEN):
+    open_eight = [EIGHT[0], [(x, y + 5) for x, y in EIGHT[1]]]  # of two circles that don't touch
+    two = [*open_eight, *shifted(open_eight, 90, 3)]
+    assert grouping.group_lines(two) == [[(0, 1), (2, 3)]]
+    for digit in (FIVE, FOUR, EIGHT, SEVEN, open_eight):
         assert grouping.group_lines(digit) == [[tuple(range(len(digit)))]]
 
 
