@@ -15,7 +15,7 @@ from numcnn.kernels.arrays import Bools, Float64s, Ints
 
 # In heights of the tallest stroke of all.
 DOT, BAR = 0.15, 0.4  # a lower stroke is a dot; lower than this, and flat, it is a bar
-PAPER, CLEAR = 0.06, 0.12  # between two strokes of which one is above the other; somewhere between lines, as much
+PAPER, CLEAR = 0.06, 0.16  # between two strokes of which one is above the other; somewhere between lines, as much
 ASIDE = 0.25  # a stroke stands above another that is no further to its left or right
 WHOLE = 1.2  # strokes that reach no further together may be one digit, as the two arcs of a 3
 TOUCHING, OVER = 0.06, 0.1  # strokes that are nearer, and share this height, are on one line, as the two of a 4
