@@ -364,9 +364,9 @@ def as_python(network: Network, name: str = "mynet") -> str:
 
 
 def _without_gaps(functions: dict[str, str]) -> dict[str, str]:
-    """Return functions of which each backward one follows its forward one at once; if it does already, all follow so.
+    """Return functions without blank lines between forward and backward; if there are none, without any between them.
 
-    What is left of blank lines is the first thing to go that makes the file harder to read, so it goes last.
+    Blank lines make the file easier to read, so they are the last thing to go.
     """
     pairs = {name: f"{name.removesuffix('_forward')}_backward" for name in functions}
     pairs = {name: other for name, other in pairs.items() if name.endswith("_forward") and other in functions}
