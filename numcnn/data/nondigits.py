@@ -14,7 +14,7 @@ from numcnn.data import generated
 from numcnn.data.generated import Glyph
 from numcnn.errors import ConfigError
 from numcnn.imaging import painting, preprocess, raster
-from numcnn.kernels.arrays import Bytes, Float64s
+from numcnn.kernels.arrays import Bytes, Float64s, Ints
 
 STREAM = 1001  # which of a seed's streams of random numbers chooses the kinds; the next one draws them
 NO_DIGIT = 10  # the label of non-digits
@@ -29,8 +29,8 @@ Make = Callable[[int, Rng, str], Bytes]  # makes n pictures of one kind: count, 
 # Characters that many would read as a digit, in some hand or font.  Neither part has them: refusing them would be as
 # wrong as accepting them.  The same goes for a bare line, which is a 1.
 LOOKALIKES = {
-    0: "OoDQCcUuaΘθΦφ°",  # C, U and a: an oval that isn't closed
-    1: "IiLlJj|!/\\()[]{}'.,;:-_~t†",  # L and t: a 1 with a foot or a bar
+    0: "OoDQcuaΘθΦφ°",  # c, u and a: an oval that isn't closed; C and U are wide open
+    1: "IilJj|!/\\()[]{}'.,;:-_~t†",  # t: a 1 with a bar
     2: "Zz",
     3: "ЗЭ∃",
     4: "YyЧ",  # with a straight stem, an open 4
@@ -47,7 +47,7 @@ FONTS = (
     *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
 )
 SIGN_FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono")
-LETTERS = "AEFHMNRTWXefmnrwx"
+LETTERS = "ACEFHLMNRTUWXefmnrwx"
 SIGNS = "#@%+*=^√ΔΩπ♥→↓☎☀☂✂⌂♫☺ЖШЫЯДЩЮЙЛМИ↗↘∇÷✗✘✚✿❀❄☯☮⚑⌘✉✈☕⚓⚡♞♜♘"
 HELD_OUT_FONTS = ("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmti10", "cmb10")
 HELD_OUT_SIGN_FONTS = ("STIXGeneral",)
@@ -62,16 +62,20 @@ def _glyphs(**paths: str) -> tuple[Glyph, ...]:
 WRITTEN_LETTERS = _glyphs(
     A="50,0 28,50 4,100 / 50,0 74,50 96,100 / 20,62 80,60",
     A_in_one="4,100 50,0! 96,100 / 22,62 78,62",
+    C="92,12 70,0 30,4 4,36 6,72 34,98 72,98 96,84",
+    C_angular="96,6 40,0 4,30 4,70 40,100 96,94",
     E="88,2 10,2! 10,98! 90,98 / 12,50 78,50",
     E_in_strokes="10,0 10,100 / 10,2 86,2 / 10,50 74,50 / 10,98 88,98",
     E_round="86,10 50,0 20,14 26,40 52,46! 14,60 12,90 50,100 90,88",
     F="10,0 10,100 / 10,2 86,2 / 10,48 70,48",
     F_in_one="88,2 12,4! 10,50 10,100 / 12,48 70,46",
     H="8,0 8,100 / 92,0 92,100 / 8,50 92,50",
+    L="8,0 8,98! 86,98",
     M="4,100 10,0! 50,60! 90,0! 96,100",
     N="8,100 10,0! 88,100! 92,0",
     R="10,0 10,100 / 10,2 60,2 84,24 60,48 12,50! 90,100",
     T="2,4 98,4 / 50,4 50,100",
+    U="4,0 6,60 22,94 50,100 78,94 94,60 96,0",
     W="0,0 24,100! 50,30! 76,100! 100,0",
     W_round="0,0 14,80 28,96 50,20! 60,84 78,96 100,0",
     X="6,0 94,100 / 94,0 6,100",
@@ -294,6 +298,42 @@ def _pair(rng: Rng) -> list[Float64s]:
     return [*first, *(stroke + offset for stroke in second)]
 
 
+def _rune(rng: Rng) -> list[Float64s]:
+    """Invent a character: three or four strokes, straight or bent, between most of the places of a lattice."""
+    places = np.array([(x, y) for x in (-0.4, 0, 0.4) for y in (-0.5, 0, 0.5)]) + rng.normal(0, 0.05, (9, 2))
+    joints: list[Ints] = []
+    while len(set(np.concatenate([[], *joints]))) < 7:  # fewer might be a 4 or a 7
+        joints = [rng.choice(9, rng.integers(3, 5), replace=False) for _ in range(rng.integers(3, 5))]
+    return [_smooth(places[stroke]) if rng.random() < 0.4 else places[stroke] for stroke in joints]
+
+
+def _sketch(rng: Rng) -> list[Float64s]:
+    """Draw a thing: an outline, and three or more smaller outlines and lines inside it and around it."""
+    strokes = [_ring(np.zeros(2), rng.uniform(0.3, 0.5), rng)]
+    for _ in range(rng.integers(3, 7)):
+        place = rng.uniform(-0.5, 0.5, 2)
+        if rng.random() < 0.5:
+            strokes.append(_ring(place, rng.uniform(0.06, 0.25), rng))
+        else:
+            strokes.append(_line(place, place + rng.uniform(-0.4, 0.4, 2), rng))
+    return strokes
+
+
+def _ring(middle: Float64s, size: float, rng: Rng) -> Float64s:
+    """Return a closed outline around ``middle``: an ellipse, or a polygon of three to six corners."""
+    corners = rng.integers(3, 7) if rng.random() < 0.5 else 24
+    angle = np.linspace(0, 2 * np.pi, corners, endpoint=False) + rng.uniform(0, 2 * np.pi)
+    flat = size * np.array([1, rng.uniform(0.5, 1)])[:: rng.choice([-1, 1])]
+    return _outline(middle + flat * np.column_stack([np.cos(angle), np.sin(angle)]), rng)
+
+
+def _rules(rng: Rng) -> list[Float64s]:
+    """Draw what is left of a frame or a table: lines that meet at right angles, three or more."""
+    across = [_line((-0.5, y), (0.5, y), rng) for y in rng.uniform(-0.5, 0.5, rng.integers(1, 3))]
+    down = [_line((x, -0.5), (x, 0.5), rng) for x in rng.uniform(-0.5, 0.5, rng.integers(2, 4))]
+    return _turned([*across, *down], rng, most=0.1)
+
+
 def _hatching(rng: Rng) -> list[Float64s]:
     lines = [_line((x, -0.5), (x, 0.5), rng) for x in np.linspace(-0.5, 0.5, rng.integers(7, 11))]
     return _turned(lines, rng)
@@ -326,6 +366,9 @@ KINDS: dict[str, tuple[float, Make]] = {
     "scribbles": (3, _drawn(_scribble, _zigzag, _spiral, _loops)),
     "lines": (2, _drawn(_parallels, _cross, _grid)),
     "figures": (1.5, _drawn(_boxes, _crossed_box, _triangle)),
+    "sketches": (3, _drawn(_sketch)),
+    "invented letters": (3, _drawn(_rune)),
+    "rules": (1, _drawn(_rules)),
     "two digits": (2.5, _drawn(_pair, most_pen=2.0)),
     "blots": (1.5, _painted(painting.blot, painting.slabs, painting.texture)),
 }

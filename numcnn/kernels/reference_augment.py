@@ -17,8 +17,11 @@ Strengths: TypeAlias = Any
 # The layout of a picture's random numbers: one for each single change, three for each point of the lattice (the
 # elastic's rows, its columns, the light), and one for each pixel's noise.
 ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST = range(8)
-LIGHT, NOISE, CUT, CUT_X, CUT_Y, TURN = range(8, 14)
-LATTICE = 14
+LIGHT, NOISE, CUT, CUT_X, CUT_Y, CUT_ASPECT, TURN = range(8, 15)
+LINE, LINE_ANGLE, LINE_PLACE, LINE_GREY = range(15, 19)
+LATTICE = 19
+
+SLIMMEST = 3  # how many times a patch may be higher than a square of the same area, or wider
 
 # Pixels between the points of the lattice that smooth fields are made from.  A cubic B-spline between them smooths like
 # Simard's Gaussian of 4 pixels (Simard, Steinkraus & Platt 2003).
@@ -100,12 +103,24 @@ def change(image: AnyArray, number: int, key: np.uint64, augmentation: Strengths
         level = 255 * a.noise * every_other[NOISE]
         changed = np.clip(changed + level * either_way[-H * W :].reshape(H, W) ** 3, 0, 255)
     if a.cutout and every_other[CUT]:
-        side = a.cutout * every_other[CUT]
-        top, left = u[CUT_Y] * H - side / 2, u[CUT_X] * W - side / 2
+        side, slimness = a.cutout * every_other[CUT], np.float32(SLIMMEST) ** either_way[CUT_ASPECT]
+        high, wide = side * slimness, side / slimness
+        top, left = u[CUT_Y] * H - high / 2, u[CUT_X] * W - wide / 2
         y, x = np.arange(H)[:, None], np.arange(W)
-        patch = (y >= top) & (y < top + side) & (x >= left) & (x < left + side)
+        patch = (y >= top) & (y < top + high) & (x >= left) & (x < left + wide)
         changed = np.where(patch, 255 - changed if u[TURN] < 0.5 else 0, changed)
+    if a.line and every_other[LINE]:
+        changed = np.maximum(changed, 255 * u[LINE_GREY] * straight_line((H, W), u, a.line * every_other[LINE]))
     return changed.astype(np.float32)
+
+
+def straight_line(shape: Pair, u: Floats, width: float | np.floating[Any]) -> Floats:
+    """Return how much of each pixel a straight line covers, (H,W) 0..1: ``width`` pixels wide, at a random place."""
+    H, W = shape
+    angle, place = np.float32(np.pi) * u[LINE_ANGLE], (u[LINE_PLACE] - np.float32(0.5)) * H
+    y, x = np.arange(H)[:, None] - (H - 1) / 2, np.arange(W) - (W - 1) / 2
+    distance = np.abs(np.cos(angle) * y - np.sin(angle) * x - place)
+    return np.clip((width + 1) / 2 - distance, 0, min(width, 1))
 
 
 def thicken(ink: Floats, pixels: float | np.floating[Any]) -> Floats:

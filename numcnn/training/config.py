@@ -91,11 +91,14 @@ class TrainConfig:
         0.0, "how strongly pictures vary from epoch to epoch; 0: not at all, 1: fully", least=0, below=2.5
     )
     pen: float | None = _option(
-        None, "most pixels by which the pen grows or shrinks on each side (default: set by --augment)", least=0, most=1
+        None,
+        "most pixels by which the pen grows or, up to 1, shrinks on each side (default: set by --augment)",
+        least=0,
+        most=2,
     )
     disturb: float = _option(
         0.0,
-        "how strongly light, noise and patches disturb every other picture; 0: not at all, 1: fully",
+        "how strongly light, noise, patches and lines disturb every other picture; 0: not at all, 1: fully",
         least=0,
         most=1,
     )
@@ -188,7 +191,7 @@ class TrainConfig:
         """What ``augment``, ``pen`` and ``disturb`` ask for together; None for no augmentation."""
         together: Augmentation = FULL.times(self.augment).plus(DISTURBED.times(self.disturb))
         if self.pen is not None:
-            together = dataclasses.replace(together, thicken=self.pen, thin=self.pen)
+            together = dataclasses.replace(together, thicken=self.pen, thin=min(self.pen, 1.0))
         return together if any(dataclasses.astuple(together)) else None
 
     @property

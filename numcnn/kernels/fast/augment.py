@@ -12,17 +12,23 @@ from numcnn.kernels.fast.jit import kernel
 from numcnn.kernels.reference_augment import (
     CONTRAST,
     CUT,
+    CUT_ASPECT,
     CUT_X,
     CUT_Y,
     LATTICE,
     LATTICE_RMS,
     LIGHT,
+    LINE,
+    LINE_ANGLE,
+    LINE_GREY,
+    LINE_PLACE,
     NOISE,
     ROTATION,
     SCALE,
     SHEAR,
     SHIFT_X,
     SHIFT_Y,
+    SLIMMEST,
     STRETCH,
     THICKNESS,
     TURN,
@@ -156,7 +162,7 @@ def _change_pen(image: AnyArray, width: Scalar, W: int, H: int, ink: Floats) -> 
 @kernel
 def _find_places(strengths: Floats, grid: Grid, u: Floats, along: Floats, rows: Floats, columns: Floats) -> None:
     """Fill rows and columns (H*W,) with the places to sample from, as ``reference_augment.source_places``."""
-    rotation, scaling, stretch, shearing, shifting, elastic, _, _, _, _, _, _ = strengths
+    rotation, scaling, stretch, shearing, shifting, elastic, _, _, _, _, _, _, _ = strengths
     H, W, weights_y, weights_x = grid
     points = weights_y.size // H * (weights_x.size // W)
     one, two = np.float32(1), np.float32(2)
@@ -189,6 +195,20 @@ def _find_places(strengths: Floats, grid: Grid, u: Floats, along: Floats, rows: 
 
 
 @kernel
+def _draw_line(u: Floats, width: Scalar, H: int, W: int, target: Floats) -> None:
+    """Draw a straight line over target (H*W,), as ``reference_augment.straight_line`` describes it."""
+    one, two = np.float32(1), np.float32(2)
+    angle, place = np.float32(np.pi) * u[LINE_ANGLE], (u[LINE_PLACE] - np.float32(0.5)) * H
+    cos, sin, white = np.cos(angle), np.sin(angle), np.float32(255) * u[LINE_GREY]
+    middle_y, middle_x, most = np.float32(H - 1) / two, np.float32(W - 1) / two, min(width, one)
+    for y in range(H):
+        for x in range(W):
+            distance = abs(cos * (y - middle_y) - sin * (x - middle_x) - place)
+            covered = min(max((width + one) / two - distance, np.float32(0)), most)
+            target[y * W + x] = max(target[y * W + x], white * covered)
+
+
+@kernel
 def _augment(
     images: AnyArray,
     index: Ints,
@@ -200,7 +220,7 @@ def _augment(
     out: Floats,
 ) -> None:
     """See ``reference_augment.augment_images``.  strengths: ``_strengths``; affine: scale and shift."""
-    _, _, _, _, _, _, thick, thin, contrast, light, noise, cutout = strengths
+    _, _, _, _, _, _, thick, thin, contrast, light, noise, cutout, line = strengths
     (numbers, key), (H, W, weights_y, weights_x), (scale, shift) = random, grid, affine
     u, ink, along, rows, columns = work
     points = weights_y.size // H * (weights_x.size // W)
@@ -227,11 +247,16 @@ def _augment(
                 target[i] = min(max(target[i] + level * off * off * off, np.float32(0)), white)
         side = cutout * (two * u[CUT] - one)
         if side > 0:
-            top_edge, left_edge = u[CUT_Y] * H - side / two, u[CUT_X] * W - side / two
+            slimness = np.float32(SLIMMEST) ** (two * u[CUT_ASPECT] - one)
+            high, wide = side * slimness, side / slimness
+            top_edge, left_edge = u[CUT_Y] * H - high / two, u[CUT_X] * W - wide / two
             for y in range(H):
                 for x in range(W):
-                    if top_edge <= y < top_edge + side and left_edge <= x < left_edge + side:
+                    if top_edge <= y < top_edge + high and left_edge <= x < left_edge + wide:
                         target[y * W + x] = white - target[y * W + x] if u[TURN] < 0.5 else np.float32(0)
+        width = line * (two * u[LINE] - one)
+        if width > 0:
+            _draw_line(u, width, H, W, target)
         for i in range(H * W):
             target[i] = target[i] * scale + shift
 
@@ -243,7 +268,7 @@ def _weights(size: int) -> Floats:
 
 @functools.cache
 def _strengths(augmentation: Strengths) -> Floats:
-    """Return the strengths in the order of the fields, (12,) float32."""
+    """Return the strengths in the order of the fields, (13,) float32."""
     return np.array(dataclasses.astuple(augmentation), np.float32)
 
 
