@@ -1,9 +1,9 @@
 """Augmentation: training pictures change a little each time they are used, as if another person had written them.
 
 The pen's width changes first.  Then the picture is resampled, once, through an affine map and an elastic distortion.
-Contrast and disturbances come last: light on the paper, noise, a patch that is cut out or inverted, a line across, each
-on every other picture.  This file defines how strong the changes are and how they are drawn; the arithmetic is in
-``kernels/reference_augment.py``.
+Contrast comes next, and disturbances last.  Every other picture is disturbed: by light on the paper, noise, a patch
+that is cut out or inverted, a line across, each with a probability of one half.  This file defines how strong the
+changes are and how they are drawn; the arithmetic is in ``kernels/reference_augment.py``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Augmentation:
 
     rotation: degrees.  scale, stretch (higher or wider), shear: fractions.  shift, elastic (root mean square of each
     pixel's displacement), thicken, thin (of the pen, on each side): pixels.  contrast: fraction of the grey range.
-    For every other picture: light (a smooth field), noise (the most a pixel may be off; most are off far less):
+    For one picture in four, each: light (a smooth field), noise (the most a pixel may be off; most are off far less):
     fractions of the grey range; cutout (side of a patch that becomes paper or, as often, its own negative; of a square
     patch, others are up to three times higher or wider), line (width of a straight grey line): pixels.
     Raises ConfigError for values out of range.
@@ -68,7 +68,7 @@ FULL = Augmentation(
     rotation=12, scale=0.12, stretch=0.1, shear=0.15, shift=1.5, elastic=1, thicken=0.7, thin=0.4, contrast=0.2
 )
 # Disturbances between paper and picture, at strength 1.
-DISTURBED = Augmentation(shift=2, light=1, noise=1, cutout=10, line=3)
+DISTURBED = Augmentation(shift=1, light=1, noise=1, cutout=10, line=2)
 EVERYTHING = FULL.plus(DISTURBED)
 
 

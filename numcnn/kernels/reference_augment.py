@@ -19,7 +19,8 @@ Strengths: TypeAlias = Any
 ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST = range(8)
 LIGHT, NOISE, CUT, CUT_X, CUT_Y, CUT_ASPECT, TURN = range(8, 15)
 LINE, LINE_ANGLE, LINE_PLACE, LINE_GREY = range(15, 19)
-LATTICE = 19
+DISTURB = 19
+LATTICE = 20
 
 SLIMMEST = 3  # how many times a patch may be higher than a square of the same area, or wider
 
@@ -93,8 +94,17 @@ def change(image: AnyArray, number: int, key: np.uint64, augmentation: Strengths
     rows, columns = source_places((H, W), u, a)
     changed = sample(ink, rows, columns)
     either_way = 2 * u - 1
-    every_other = np.maximum(either_way, 0)
     changed = np.minimum(changed * (1 + a.contrast * either_way[CONTRAST]), 255)
+    if u[DISTURB] < 0.5:
+        changed = disturb(changed, u, a)
+    return changed.astype(np.float32)
+
+
+def disturb(changed: Floats, u: Floats, a: Strengths) -> Floats:
+    """Return a picture (H,W), 0..255, under light, noise, a patch and a line, each with a probability of one half."""
+    H, W = changed.shape
+    either_way = 2 * u - 1
+    every_other = np.maximum(either_way, 0)
     if a.light and every_other[LIGHT]:
         light = smooth_fields((H, W), u)[2]  # 0 to 1
         changed = changed + (255 - changed) * (a.light * every_other[LIGHT] * light)
@@ -111,7 +121,7 @@ def change(image: AnyArray, number: int, key: np.uint64, augmentation: Strengths
         changed = np.where(patch, 255 - changed if u[TURN] < 0.5 else 0, changed)
     if a.line and every_other[LINE]:
         changed = np.maximum(changed, 255 * u[LINE_GREY] * straight_line((H, W), u, a.line * every_other[LINE]))
-    return changed.astype(np.float32)
+    return changed
 
 
 def straight_line(shape: Pair, u: Floats, width: float | np.floating[Any]) -> Floats:
