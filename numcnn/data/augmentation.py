@@ -70,6 +70,7 @@ FULL = Augmentation(
 # Disturbances between paper and picture, at strength 1.
 DISTURBED = Augmentation(shift=1, light=1, noise=1, cutout=10, line=2)
 EVERYTHING = FULL.plus(DISTURBED)
+TRY_NEXT = 10  # numbers ahead, when `growing` passes one over
 
 
 def make_key(seed: int) -> np.uint64:
@@ -91,9 +92,11 @@ class Changes:
 def growing(image: Bytes, name: str | None, steps: int, number: int = 0) -> Bytes:
     """Return one picture (H,W) under one change of ``EVERYTHING`` at rising strength; under all if ``name`` is None.
 
+    number: picks random numbers; those that leave the picture undisturbed are passed over when name is a disturbance.
     -> (steps, H, W), from no change to full strength, always in the same direction.
     """
     whole = EVERYTHING if name is None else Augmentation(**{name: getattr(EVERYTHING, name)})
-    strengths = np.linspace(0, 1, steps)
-    pictures = [change(image, number, make_key(0), whole.times(strength)) for strength in strengths]
+    key, tries = make_key(0), (number + TRY_NEXT * attempt for attempt in range(100))
+    number = next((n for n in tries if (change(image, n, key, whole) != image).any()), number)
+    pictures = [change(image, number, key, whole.times(strength)) for strength in np.linspace(0, 1, steps)]
     return np.rint(np.array(pictures)).astype(np.uint8)
