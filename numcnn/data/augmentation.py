@@ -2,7 +2,7 @@
 
 The pen's width changes first.  Then the picture is resampled, once, through an affine map and an elastic distortion.
 Contrast comes next, and disturbances last.  Every other picture is disturbed: by light on the paper, noise, a patch
-that is cut out or inverted, a line across, each with a probability of one half.  This file defines how strong the
+that is cut out or inverted, each with a probability of one half.  This file defines how strong the
 changes are and how they are drawn; the arithmetic is in ``kernels/reference_augment.py``.
 """
 
@@ -27,7 +27,7 @@ class Augmentation:
     pixel's displacement), thicken, thin (of the pen, on each side): pixels.  contrast: fraction of the grey range.
     For one picture in four, each: light (a smooth field), noise (the most a pixel may be off; most are off far less):
     fractions of the grey range; cutout (side of a patch that becomes paper or, as often, its own negative; of a square
-    patch, others are up to three times higher or wider), line (width of a straight grey line): pixels.
+    patch, others are up to three times higher or wider): pixels.
     Raises ConfigError for values out of range.
     """
 
@@ -43,7 +43,6 @@ class Augmentation:
     light: float = 0.0
     noise: float = 0.0
     cutout: float = 0.0
-    line: float = 0.0
 
     def __post_init__(self) -> None:
         most = {"rotation": 180, "scale": 0.9, "stretch": 0.9, "shear": 2, "thicken": 2, "thin": 1}
@@ -68,7 +67,7 @@ FULL = Augmentation(
     rotation=12, scale=0.12, stretch=0.1, shear=0.15, shift=1.5, elastic=1, thicken=0.7, thin=0.4, contrast=0.2
 )
 # Disturbances between paper and picture, at strength 1.
-DISTURBED = Augmentation(shift=1, light=1, noise=1, cutout=10, line=2)
+DISTURBED = Augmentation(shift=1, light=1, noise=1, cutout=10)
 EVERYTHING = FULL.plus(DISTURBED)
 TRY_NEXT = 10  # numbers ahead, when `growing` passes one over
 

@@ -18,9 +18,8 @@ Strengths: TypeAlias = Any
 # elastic's rows, its columns, the light), and one for each pixel's noise.
 ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST = range(8)
 LIGHT, NOISE, CUT, CUT_X, CUT_Y, CUT_ASPECT, TURN = range(8, 15)
-LINE, LINE_ANGLE, LINE_PLACE, LINE_GREY = range(15, 19)
-DISTURB = 19
-LATTICE = 20
+DISTURB = 15
+LATTICE = 16
 
 SLIMMEST = 3  # how many times a patch may be higher than a square of the same area, or wider
 
@@ -101,7 +100,7 @@ def change(image: AnyArray, number: int, key: np.uint64, augmentation: Strengths
 
 
 def disturb(changed: Floats, u: Floats, a: Strengths) -> Floats:
-    """Return a picture (H,W), 0..255, under light, noise, a patch and a line, each with a probability of one half."""
+    """Return a picture (H,W), 0..255, under light, noise and a patch, each with a probability of one half."""
     H, W = changed.shape
     either_way = 2 * u - 1
     every_other = np.maximum(either_way, 0)
@@ -119,18 +118,7 @@ def disturb(changed: Floats, u: Floats, a: Strengths) -> Floats:
         y, x = np.arange(H)[:, None], np.arange(W)
         patch = (y >= top) & (y < top + high) & (x >= left) & (x < left + wide)
         changed = np.where(patch, 255 - changed if u[TURN] < 0.5 else 0, changed)
-    if a.line and every_other[LINE]:
-        changed = np.maximum(changed, 255 * u[LINE_GREY] * straight_line((H, W), u, a.line * every_other[LINE]))
     return changed
-
-
-def straight_line(shape: Pair, u: Floats, width: float | np.floating[Any]) -> Floats:
-    """Return how much of each pixel a straight line covers, (H,W) 0..1: ``width`` pixels wide, at a random place."""
-    H, W = shape
-    angle, place = np.float32(np.pi) * u[LINE_ANGLE], (u[LINE_PLACE] - np.float32(0.5)) * H
-    y, x = np.arange(H)[:, None] - (H - 1) / 2, np.arange(W) - (W - 1) / 2
-    distance = np.abs(np.cos(angle) * y - np.sin(angle) * x - place)
-    return np.clip((width + 1) / 2 - distance, 0, min(width, 1))
 
 
 def thicken(ink: Floats, pixels: float | np.floating[Any]) -> Floats:

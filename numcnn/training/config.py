@@ -98,7 +98,7 @@ class TrainConfig:
     )
     disturb: float = _option(
         0.0,
-        "how strongly light, noise, patches and lines disturb every other picture; 0: not at all, 1: fully",
+        "how strongly light, noise and patches disturb every other picture; 0: not at all, 1: fully",
         least=0,
         most=1,
     )

@@ -177,21 +177,6 @@ def test_a_patch_becomes_paper_or_its_own_negative():
     assert slimness.min() < -0.8 and slimness.max() > 0.8  # some patches are high, some wide
 
 
-def test_a_line_crosses_one_picture_in_four_in_any_direction_and_leaves_darker_ink():
-    n = 400
-    lined = changed(Augmentation(line=3), np.zeros((n, 28, 28), np.uint8))
-    crossed = lined.max(axis=(1, 2)) > 0
-    assert 0.15 < crossed.mean() < 0.35
-    strongest = lined.max(axis=(1, 2))[crossed]
-    assert strongest.max() > 240 and (strongest < 128).mean() > 0.2
-    level, upright = (np.array([line.any(axis=axis).all() for line in lined[crossed]]) for axis in (0, 1))
-    assert 0.25 < level.mean() < 0.65 and 0.25 < upright.mean() < 0.65
-    thickest = max((line > 0.9 * line.max()).sum() / 28 for line in lined[crossed])
-    assert 2 < thickest < 5
-    ink = changed(Augmentation(line=3), np.full((n, 28, 28), 255, np.uint8))
-    np.testing.assert_allclose(ink, 255)
-
-
 def test_batches_are_changed_alike_on_any_number_of_threads_and_otherwise_in_each_epoch(set_threads):
     images, labels = draw_digits(600, 11)
     n = 200 if COMPILED else 4

@@ -19,10 +19,6 @@ from numcnn.kernels.reference_augment import (
     LATTICE,
     LATTICE_RMS,
     LIGHT,
-    LINE,
-    LINE_ANGLE,
-    LINE_GREY,
-    LINE_PLACE,
     NOISE,
     ROTATION,
     SCALE,
@@ -163,7 +159,7 @@ def _change_pen(image: AnyArray, width: Scalar, W: int, H: int, ink: Floats) -> 
 @kernel
 def _find_places(strengths: Floats, grid: Grid, u: Floats, along: Floats, rows: Floats, columns: Floats) -> None:
     """Fill rows and columns (H*W,) with the places to sample from, as ``reference_augment.source_places``."""
-    rotation, scaling, stretch, shearing, shifting, elastic, _, _, _, _, _, _, _ = strengths
+    rotation, scaling, stretch, shearing, shifting, elastic, _, _, _, _, _, _ = strengths
     H, W, weights_y, weights_x = grid
     points = weights_y.size // H * (weights_x.size // W)
     one, two = np.float32(1), np.float32(2)
@@ -196,31 +192,17 @@ def _find_places(strengths: Floats, grid: Grid, u: Floats, along: Floats, rows: 
 
 
 @kernel
-def _draw_line(u: Floats, width: Scalar, H: int, W: int, target: Floats) -> None:
-    """Draw a straight line over target (H*W,), as ``reference_augment.straight_line`` describes it."""
-    one, two = np.float32(1), np.float32(2)
-    angle, place = np.float32(np.pi) * u[LINE_ANGLE], (u[LINE_PLACE] - np.float32(0.5)) * H
-    cos, sin, white = np.cos(angle), np.sin(angle), np.float32(255) * u[LINE_GREY]
-    middle_y, middle_x, most = np.float32(H - 1) / two, np.float32(W - 1) / two, min(width, one)
-    for y in range(H):
-        for x in range(W):
-            distance = abs(cos * (y - middle_y) - sin * (x - middle_x) - place)
-            covered = min(max((width + one) / two - distance, np.float32(0)), most)
-            target[y * W + x] = max(target[y * W + x], white * covered)
-
-
-@kernel
 def _disturb(
     random: Random,
     number: Scalar,
-    strengths: tuple[Scalar, Scalar, Scalar, Scalar],
+    strengths: tuple[Scalar, Scalar, Scalar],
     grid: Grid,
     work: Work,
     target: Floats,
 ) -> None:
-    """Disturb target (H*W,), as ``reference_augment.disturb``; strengths: of light, noise, cutout and line."""
+    """Disturb target (H*W,), as ``reference_augment.disturb``; strengths: of light, noise and cutout."""
     (_, key), (H, W, weights_y, weights_x) = random, grid
-    light, noise, cutout, line = strengths
+    light, noise, cutout = strengths
     u, _, along, rows, _ = work
     points = weights_y.size // H * (weights_x.size // W)
     one, two, white = np.float32(1), np.float32(2), np.float32(255)
@@ -246,9 +228,6 @@ def _disturb(
             for x in range(W):
                 if top_edge <= y < top_edge + high and left_edge <= x < left_edge + wide:
                     target[y * W + x] = white - target[y * W + x] if u[TURN] < 0.5 else np.float32(0)
-    width = line * (two * u[LINE] - one)
-    if width > 0:
-        _draw_line(u, width, H, W, target)
 
 
 @kernel
@@ -263,7 +242,7 @@ def _augment(
     out: Floats,
 ) -> None:
     """See ``reference_augment.augment_images``.  strengths: ``_strengths``; affine: scale and shift."""
-    _, _, _, _, _, _, thick, thin, contrast, light, noise, cutout, line = strengths
+    _, _, _, _, _, _, thick, thin, contrast, light, noise, cutout = strengths
     (numbers, key), (H, W, weights_y, weights_x), (scale, shift) = random, grid, affine
     u, ink, along, rows, columns = work
     points = weights_y.size // H * (weights_x.size // W)
@@ -278,7 +257,7 @@ def _augment(
         gain = one + contrast * (two * u[CONTRAST] - one)
         _sample(ink[plane], rows, columns, np.float32(H), np.float32(W), W + 4, gain, target)
         if u[DISTURB] < 0.5:
-            _disturb(random, numbers[n], (light, noise, cutout, line), grid, work, target)
+            _disturb(random, numbers[n], (light, noise, cutout), grid, work, target)
         for i in range(H * W):
             target[i] = target[i] * scale + shift
 
@@ -290,7 +269,7 @@ def _weights(size: int) -> Floats:
 
 @functools.cache
 def _strengths(augmentation: Strengths) -> Floats:
-    """Return the strengths in the order of the fields, (13,) float32."""
+    """Return the strengths in the order of the fields, (12,) float32."""
     return np.array(dataclasses.astuple(augmentation), np.float32)
 
 
