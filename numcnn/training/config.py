@@ -36,10 +36,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {"epochs": 30, "augment": 0.6, "label_smoothing": 0.05},
     "everyone": {
         "model": "wide",
-        "epochs": 16,
+        "epochs": 14,
         "augment": 0.6,
-        "pen": 0.8,
-        "disturb": 0.5,
+        "pen": 0.9,
+        "disturb": 0.7,
         "label_smoothing": 0.05,
         "outliers": True,
         "keep": "last",
