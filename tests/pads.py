@@ -1,11 +1,14 @@
 """What the tests of the pad's window share: a small network, posted events, and looks at the screen."""
 
+import contextlib
+
 import numpy as np
 import pygame
 from PIL import Image
 from processes import wait_for
 
 from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU
+from numcnn.pad import app
 
 SIZE = (900, 600)
 
@@ -14,6 +17,21 @@ def small(classes=10, seed=0):
     """Return a small network that hasn't learned anything."""
     layers = [Conv2D(4, 3), ReLU(), MaxPool2D(4), Flatten(), Dense(12), ReLU(), Dense(classes)]
     return Network(layers, backend="reference", seed=seed)
+
+
+@contextlib.contextmanager
+def opened_pads():
+    """Give a function that opens a pad; close all that it has opened."""
+    pads = []
+
+    def opened(size=SIZE, network=None, **settings):
+        pads.append(app.Pad(network or small(), size, **settings))
+        assert pads[-1].step()
+        return pads[-1]
+
+    yield opened
+    for pad in pads:
+        pad.close()
 
 
 def mouse(kind, position, button=1, **more):
@@ -38,6 +56,11 @@ def drag(pad, *positions, button=1, **more):
     ):
         mouse(kind, position, button, **more)
         assert pad.step()
+
+
+def words(pad):
+    """Return what the message in the window says."""
+    return pad.scene.toast.words if pad.scene.toast else ""
 
 
 def click(pad, rect):

@@ -6,6 +6,7 @@ EXAMPLES = """examples:
   numcnn draw --strokes four.json                         start with a drawing
   numcnn draw --strokes four.json --screenshot four.png   no window: a picture
   numcnn draw --strokes four.json --screenshot in.png --inside
+  numcnn draw --picture photo.jpg                         read a picture of digits
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
 downwards, in any unit: the drawing is scaled to fit the sheet, with a margin.
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     add_weights_argument(parser)
     parser.add_argument("--strokes", metavar="FILE", help="strokes to start with (JSON)")
+    parser.add_argument("--picture", metavar="FILE", help="a picture of digits to read, as if it was dropped")
     parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="window size (default: 1100x700)")
     parser.add_argument(
         "--theme",
@@ -66,12 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
     network = load(weights, backend="reference")
     warn_if_generated(network)
 
-    from numcnn.pad import app, background  # noqa: PLC0415 - they load pygame: after everything that can fail
+    from numcnn.pad import app, background, still  # noqa: PLC0415 - they load pygame: after everything that can fail
 
     if arguments.screenshot:
         panels = {"inside": arguments.inside, "why": arguments.saliency}
         theme = arguments.theme or "light"
-        app.screenshot(network, arguments.screenshot, arguments.size, strokes, theme=theme, **panels)
+        picture = arguments.picture
+        still.screenshot(network, arguments.screenshot, arguments.size, strokes, theme=theme, picture=picture, **panels)
         say(f"wrote {arguments.screenshot}")
     else:
         autosave = None if arguments.strokes else store.Autosave()  # a given drawing doesn't replace the saved one
@@ -82,7 +85,14 @@ def run(arguments: argparse.Namespace) -> int:
         network = (None if arguments.weights else tasks.own_network()) or network
         try:
             with terminated_cleanly("draw"):
-                app.run(network, arguments.size, strokes, theme=arguments.theme, tasks=tasks)
+                app.run(
+                    network,
+                    arguments.size,
+                    strokes,
+                    theme=arguments.theme,
+                    tasks=tasks,
+                    picture=arguments.picture,
+                )
         finally:
             for problem in tasks.lost:
                 say(f"numcnn draw: {problem}")

@@ -50,7 +50,7 @@ from numcnn.commands import (
     read_own,
     say,
 )
-from numcnn.data import Dataset, hands, handwriting, pages, pendigits
+from numcnn.data import Dataset, hands, pages, pendigits
 from numcnn.errors import ConfigError, DataError
 from numcnn.evaluation import html_report, metrics, plots
 from numcnn.evaluation.comparison import compare
@@ -69,7 +69,7 @@ from numcnn.recognition import page_evaluation
 from numcnn.recognition.labelled import labelled_pictures, read_labelled
 from numcnn.recognition.page import read
 from numcnn.recognition.page_evaluation import HandedIn
-from numcnn.training.personal import as_people
+from numcnn.training.personal import as_people, pictures_of
 
 if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
@@ -378,7 +378,7 @@ def _own(arguments: argparse.Namespace) -> Dataset:
     if arguments.dataset != "auto" or arguments.data_dir:
         raise ConfigError("--own is a test set by itself; leave out --dataset and --data-dir")
     path = None if arguments.own is True else arguments.own
-    images, labels = handwriting.render_plain(as_people(read_own(path)), arguments.backend)
+    images, labels = pictures_of(as_people(read_own(path)), arguments.backend)
     return Dataset("your own digits", images[:0], labels[:0], images, labels, str(OwnSet(path).path))
 
 

@@ -27,7 +27,10 @@ A file of own digits has one line of JSON per digit:
   {"label": 4, "strokes": [[[x, y], ...], ...], "time": ...}
 
 The pad keeps them in own.jsonl and the new weights in personal.npz, in your
-data folder: on Linux ~/.local/share/numcnn; NUMCNN_HOME names another.
+data folder: on Linux ~/.local/share/numcnn; NUMCNN_HOME names another. With
+--pictures but without --out, the new weights replace those in personal.npz,
+which are kept as personal-before.npz. A digit that you labelled in a picture
+in the pad has "image", 28x28 bytes in base64, in place of "strokes".
 """
 
 import argparse
@@ -128,6 +131,8 @@ def _learn(arguments: argparse.Namespace, network: Network) -> int:
         backend=arguments.backend,
         progress=_ProgressLines() if arguments.progress else None,
     )
+    if arguments.pictures and not arguments.out and (kept := store.back_up()):
+        say(f"note: these weights replace your earlier ones in {out}, which are kept as {kept}")
     learner.save(out)
     report |= {"seconds": time.perf_counter() - began, "weights": out}
     if arguments.json:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -31,6 +31,35 @@ class Label(NamedTuple):
     box: tuple[int, int, int, int]
     text: str
     sure: bool
+
+
+class Boxed(Protocol):
+    """What a label is made of; ``recognition.page.Digit`` has it."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]: ...  # noqa: D102
+
+    @property
+    def label(self) -> int: ...  # noqa: D102
+
+    @property
+    def sure(self) -> bool: ...  # noqa: D102
+
+
+def labels_of(digits: Iterable[Boxed], scale: float = 1.0) -> list[Label]:
+    """Return what to write at each digit's box: its label, with a question mark if it isn't sure.
+
+    scale: pixels of the picture that is shown for one of the picture that the boxes are in.
+    """
+    return [
+        Label(_scaled_box(digit.box, scale), f"{digit.label}{'' if digit.sure else '?'}", digit.sure)
+        for digit in digits
+    ]
+
+
+def _scaled_box(box: tuple[int, int, int, int], scale: float) -> tuple[int, int, int, int]:
+    x, y, width, height = (round(scale * value) for value in box)
+    return x, y, width, height
 
 
 def annotated(pixels: AnyArray, labels: Iterable[Label]) -> Image.Image:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,28 +11,26 @@ import numpy.typing as npt
 import pygame
 
 from numcnn.errors import DataError, NumcnnError
-from numcnn.imaging import raster
-from numcnn.imaging.preprocess import BOX
-from numcnn.kernels.arrays import Float64s
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.network import Network
-from numcnn.pad.background import BackgroundTasks, TaskResult, write_png
-from numcnn.pad.canvas import Canvas
-from numcnn.pad.drawing.layout import Layout, Place, layout, place
+from numcnn.pad import pictures
+from numcnn.pad.background import BackgroundTasks, TaskResult
+from numcnn.pad.drawing.layout import Layout, Place, layout
 from numcnn.pad.drawing.overlays import Toast
-from numcnn.pad.drawing.theme import THEMES
+from numcnn.pad.drawing.picture import Picture
 from numcnn.pad.drawing.view import Scene, View
-from numcnn.recognition.reading import Reading, Recognizer
+from numcnn.pad.selection import digit_at, neighbour
+from numcnn.pad.still import PEN, PENS, SHEET, complete, fitted_canvas, lengths, place_of, suited_pen
+from numcnn.pad.window import checked_settings, open_window, screen
+from numcnn.recognition.reading import Reading, Recognizer, text_of
 
 SIZE = (1100, 700)  # of a new window
-SHEET = 560  # width and height of the canvas; a window that isn't square shows more than that
 FRAME = 1 / 160  # seconds: least time from one frame to the next
 PANELS = 1 / 25  # seconds: least time between updates of feature maps and saliency while the user draws
 WAIT = 0.5  # seconds: longest wait for events, so that Ctrl-C in the terminal takes effect
 EASE = 0.04  # seconds: time constant of the bars
 CLOSE_ENOUGH = 0.002  # of the full length: the bar has arrived
 TOAST_SECONDS, LETTERS_A_SECOND = 3.0, 12  # a message stays until it can have been read
-PEN, PENS = 0.032, (0.012, 0.15)  # width of the brush, its smallest and largest, in sides of the sheet
 THICKER = 1.15  # factor for one step of the wheel
 ERASER = 0.9  # radius, in widths of the brush
 
@@ -42,7 +39,12 @@ KEYS = {
     pygame.K_c: "clear", pygame.K_SPACE: "clear", pygame.K_e: "erase", pygame.K_f: "inside", pygame.K_TAB: "inside",
     pygame.K_w: "why", pygame.K_t: "learn", pygame.K_b: "swap", pygame.K_s: "save", pygame.K_d: "theme",
     pygame.K_h: "help", pygame.K_F1: "help", pygame.K_u: "unlabel", pygame.K_LEFTBRACKET: "thinner",
-    pygame.K_RIGHTBRACKET: "thicker",
+    pygame.K_RIGHTBRACKET: "thicker", pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up",
+    pygame.K_DOWN: "down",
+}  # fmt: skip
+# The same for keys pressed with Ctrl.
+CONTROL_KEYS = {
+    pygame.K_z: "undo", pygame.K_y: "redo", pygame.K_s: "save", pygame.K_c: "copy", pygame.K_v: "paste",
 }  # fmt: skip
 CHARACTERS = {"?": "help", "[": "thinner", "]": "thicker"}  # for keyboard layouts that have them on other keys
 DIGITS = {key: digit for digit in range(10) for key in (pygame.K_0 + digit, getattr(pygame, f"K_KP{digit}"))}
@@ -63,9 +65,11 @@ class Pad:
         *,
         theme: str | None = None,
         tasks: BackgroundTasks | None = None,
+        picture: str | os.PathLike[str] | None = None,
     ) -> None:
         """Open a window.  strokes, in any unit, are scaled to the sheet.  Raises NumcnnError without a display.
 
+        picture: the path of one to read at once, as if it was dropped.
         theme: None takes the one that was chosen last, at first "light".
         tasks: what reads and writes files; None: nothing is saved.
         """
@@ -95,11 +99,19 @@ class Pad:
             "learn": self.tasks.learn,
             "swap": self.tasks.swap,
             "unlabel": self.tasks.take_back,
+            "copy": self._copy,
+            "paste": lambda: self._open(pictures.from_clipboard()),
+            "left": lambda: self._select(-1, 0),
+            "right": lambda: self._select(1, 0),
+            "up": lambda: self._select(0, -1),
+            "down": lambda: self._select(0, 1),
         }
         open_window(size)
         self.view = View()
         if not self.canvas.strokes:
             self._restore_drawing()
+        if picture is not None:
+            self._open(pictures.from_file(picture))
 
     def step(self) -> bool:
         """Wait for events, at most 0.5 s, handle them, and show what has changed.  Return False to quit."""
@@ -172,9 +184,9 @@ class Pad:
             if kind == pygame.WINDOWFOCUSLOST:
                 self._lift()
         elif kind == pygame.DROPFILE:
-            self.tasks.open_picture(event.file)
+            self._open(pictures.from_file(event.file))
         elif kind == pygame.DROPTEXT:
-            self.say("that is a text; drop a picture file of a digit", "bad")
+            self._open(pictures.from_text(event.text))
         elif kind in (pygame.WINDOWEXPOSED, pygame.VIDEOEXPOSE):
             self.view.forget()
         return True
@@ -210,8 +222,10 @@ class Pad:
         """Begin a stroke or an erasure, if the position is on the sheet."""
         if not self.places().sheet.collidepoint(position) or self.scene.help:
             return
-        self._drop_picture()
         self._dismiss_hint()
+        if self.scene.picture is not None:
+            self._click_picture(position)
+            return
         x, y = self.where().to_canvas(position)
         if erase:
             self.canvas.begin_erase(x, y, self._eraser_radius())
@@ -224,15 +238,14 @@ class Pad:
             self.canvas.extend(*self.where().to_canvas(position))
         else:
             scene.hovered = None if touch else places.button_at(position)
-            for i, reading in enumerate(scene.readings):
-                around = reading.box and self.where().rect(reading.box).inflate(places.text, places.text)
-                if around and around.collidepoint(position):
-                    scene.focus = i
+            under = digit_at(scene.readings, self.where(), position, places.text / 2)
+            if scene.picture is None and under is not None:
+                scene.focus = under
         self._show_ring(None if touch else position)
 
     def _show_ring(self, position: tuple[int, int] | None) -> None:
         """Show the eraser as a ring around the mouse, while it is chosen or down."""
-        erasing = self.scene.erasing or self.canvas.erasing
+        erasing = (self.scene.erasing or self.canvas.erasing) and self.scene.picture is None
         if erasing and position and self.places().sheet.collidepoint(position):
             self.scene.pointer = *position, round(self._eraser_radius() * self.where().scale)
         else:
@@ -250,12 +263,9 @@ class Pad:
         if event.key == pygame.K_ESCAPE:
             return self._escape()
         if control:
-            if event.key == pygame.K_y or (event.key == pygame.K_z and shift):
-                self.act("redo")
-            elif event.key == pygame.K_z:
-                self.act("undo")
-            elif event.key == pygame.K_s:
-                self.act("save")
+            name = CONTROL_KEYS.get(event.key)
+            if name:
+                self.act("redo" if name == "undo" and shift else name)
         elif not event.mod & pygame.KMOD_ALT:
             character = getattr(event, "unicode", "")
             name = CHARACTERS.get(character) or KEYS.get(event.key)
@@ -270,10 +280,10 @@ class Pad:
         scene = self.scene
         if scene.help:
             scene.help = False
-        elif scene.picture is not None:
-            self._drop_picture()
         elif scene.why is not None:
             scene.why = None
+        elif scene.picture is not None:
+            self._take_off()
         elif scene.inside:
             scene.inside = False
         else:
@@ -297,16 +307,16 @@ class Pad:
             self.scene.toast = None
 
     def _undo(self) -> None:
-        if not self._drop_picture():
+        if not self._take_off():
             self.canvas.undo()
 
     def _redo(self) -> None:
-        if not self._drop_picture():
+        if not self._take_off():
             self.canvas.redo()
 
     def _clear(self) -> None:
         self._dismiss_hint()
-        if not self._drop_picture():
+        if not self._take_off():
             self.canvas.clear()
 
     def _toggle_eraser(self) -> None:
@@ -321,10 +331,8 @@ class Pad:
         self._read_canvas()
         if scene.why is not None:
             scene.why = None
-        elif scene.picture is not None:
-            self.say("a picture can't be explained, only strokes: draw the digit")
         elif scene.reading is None:
-            self.say("draw a digit first: then its ink is coloured by what it speaks for")
+            self.say(f"{self._first()}: then its ink is coloured by what it speaks for")
         else:
             scene.why = self.recognizer.explain(scene.reading, self.canvas)
 
@@ -359,31 +367,87 @@ class Pad:
         """Save the digit in focus as one of the user's own."""
         self._read_canvas()  # it may have changed since the last frame
         reading = self.scene.reading
-        if self.scene.picture is not None:
-            self.say("a picture can't be labelled, only strokes are kept: draw the digit")
-        elif reading is None:
-            self.say(f"draw a digit first: then {digit} says what it should be")
+        if reading is None:
+            self.say(f"{self._first()}: then {digit} says what it should be")
         else:
-            self.tasks.keep(digit, [list(self.canvas.strokes[i]) for i in reading.strokes])
+            strokes = [list(self.canvas.strokes[i]) for i in reading.strokes]
+            self.tasks.keep(digit, strokes, None if strokes else reading.image)
 
-    def _drop_picture(self) -> bool:
-        """Remove the picture from the sheet, with its reading.  Return whether there was one."""
+    def _first(self) -> str:
+        """Return what is to be done before a digit can be explained or labelled."""
+        return "draw a digit first" if self.scene.picture is None else "there is no digit here yet"
+
+    def _select(self, right: int, down: int) -> None:
+        """Move the focus by an arrow key."""
+        self._read_canvas()
+        self.scene.focus = neighbour(self.scene.readings, self.scene.focus, right, down)
+
+    def _copy(self) -> None:
+        """Copy what was read to the clipboard, as text."""
+        self._read_canvas()
+        text = text_of(self.scene.readings)
+        if not text:
+            self.say("there is nothing to copy yet")
+            return
+        try:
+            pygame.scrap.put_text(text)
+        except pygame.error as error:
+            raise NumcnnError(f"nothing was copied ({error}); try again") from error
+        lines = text.split("\n")
+        self.say(f"copied: {lines[0]}" + (f" and {len(lines) - 1} more lines" if lines[1:] else ""), "good")
+
+    # Pictures
+
+    def _open(self, source: pictures.Source | None) -> None:
+        """Decode and read a picture in the background, in place of what is on the sheet."""
+        if source is None:
+            raise DataError("that text names no file that is here; drop or paste a picture")
+        self._lift()
+        self.scene.toast = None
+        self._set_picture(self.tasks.pictures.open(source))
+
+    def _set_picture(self, picture: Picture | None) -> None:
+        """Show a picture, with its readings if it has some; None: the drawing."""
+        self.scene.picture, self.scene.pointer, self._read = picture, None, None
+        self._set_readings((picture and picture.readings) or ())
+
+    def _take_off(self) -> bool:
+        """Take the picture off the sheet, with its readings, and don't wait for it.  Return whether there was one."""
         if self.scene.picture is None:
             return False
-        self.scene.picture = self._read = None
-        self._set_readings(())
+        self.tasks.pictures.cancel()
+        self._set_picture(None)
         return True
+
+    def _click_picture(self, position: tuple[int, int]) -> None:
+        """Select the digit at a position: pen and eraser leave a picture as it is."""
+        found = digit_at(self.scene.readings, self.where(), position, self.places().text)
+        if found is None:
+            self.say("C takes the picture off; then you can draw")
+        else:
+            self.scene.focus = found
+
+    def _on_picture(self, picture: Picture) -> None:
+        """Show a picture that is decoded, and have it read; or show its digits."""
+        if picture.problem:
+            self._set_picture(None)
+            self.say(picture.problem, "bad")
+        elif picture.readings is None:
+            self._set_picture(self.tasks.pictures.read(picture, self.recognizer.network))
+        else:
+            self._set_picture(picture)
+            count = len(picture.readings)
+            found = f"{count} {'digit' if count == 1 else 'digits'}" if count else "no digits found"
+            self.say(f"{found} in {picture.name}; C takes the picture off")
 
     def _on_task_done(self, result: TaskResult) -> None:
         """Show the result of a background task."""
         if result.picture is not None:
-            surface, image = result.picture
-            self.scene.picture = surface
-            self._set_readings(self.recognizer.read_picture(image))
+            self._on_picture(result.picture)
         if result.network is not None:
             self.recognizer, self._read = Recognizer(result.network), None
-            if self.scene.picture is not None and self.scene.reading is not None:
-                self._set_readings(self.recognizer.read_picture(self.scene.reading.image))
+            if self.scene.picture is not None and self.scene.picture.colours is not None:
+                self._set_picture(self.tasks.pictures.read(self.scene.picture, result.network))
         if result.words:
             self.say(result.words, result.kind, result.button)
 
@@ -394,14 +458,19 @@ class Pad:
         return layout(screen().get_size(), self.scene.inside)
 
     def where(self) -> Place:
-        """Return how the canvas is mapped to the sheet; that doesn't change during a stroke or an erasure."""
+        """Return how the canvas, or the picture on it, is mapped to the sheet.
+
+        That doesn't change during a stroke or an erasure.
+        """
+        if self.scene.picture is not None:
+            return place_of(self.scene, self.places())
         sheet, revision = self.places().sheet, self.canvas.revision
         if self._placed is not None:
             placed_sheet, placed_revision, placed = self._placed
             busy = self.canvas.drawing or self.canvas.erasing
             if placed_sheet == sheet and (busy or placed_revision == revision):
                 return placed
-        self._placed = sheet, revision, place(self.canvas, sheet)
+        self._placed = sheet, revision, place_of(self.scene, self.places())
         return self._placed[2]
 
     def _eraser_radius(self) -> float:
@@ -457,21 +526,6 @@ class Pad:
         self.scene.bars = bars if self.moving else target
 
 
-def complete(scene: Scene, recognizer: Recognizer) -> None:
-    """Fill in what the open panels show."""
-    if scene.why is not None:
-        reading = scene.reading
-        scene.why = recognizer.explain(reading, scene.canvas) if reading and scene.picture is None else None
-    if scene.inside:
-        scene.blank = recognizer.blank()
-        scene.maps = scene.reading.inspection if scene.reading else scene.blank
-
-
-def lengths(scene: Scene) -> Float64s:
-    """Return the final lengths of the bars: the probabilities of the reading in focus, or zeros."""
-    return np.zeros(10) if scene.reading is None else scene.reading.inspection.probabilities.astype(np.float64)
-
-
 def run(
     network: Network,
     size: tuple[int, int] = SIZE,
@@ -479,96 +533,16 @@ def run(
     *,
     theme: str | None = None,
     tasks: BackgroundTasks | None = None,
+    picture: str | os.PathLike[str] | None = None,
 ) -> None:
     """Open the pad and return when it is closed.  Raises NumcnnError without a display, or for an unfit network.
 
-    strokes, theme, tasks: see ``Pad``.
+    strokes, theme, tasks, picture: see ``Pad``.
     """
     with one_blas_thread:
-        pad = Pad(network, size, strokes, theme=theme, tasks=tasks)
+        pad = Pad(network, size, strokes, theme=theme, tasks=tasks, picture=picture)
         try:
             while pad.step():
                 pass
         finally:
             pad.close()
-
-
-def screenshot(
-    network: Network,
-    path: str | os.PathLike[str],
-    size: tuple[int, int] = SIZE,
-    strokes: Sequence[npt.ArrayLike] = (),
-    *,
-    theme: str = "light",
-    inside: bool = False,
-    why: bool = False,
-    keys: bool = False,
-) -> None:
-    """Write what the pad would show to ``path``, as PNG, without opening a window.  Raises NumcnnError.
-
-    inside, why, keys: open these panels.
-    """
-    recognizer, canvas = Recognizer(network), fitted_canvas(strokes)
-    scene = Scene(canvas, recognizer.read(canvas), theme=theme, pen=suited_pen(canvas), inside=inside, help=keys)
-    if scene.readings:
-        scene.focus = len(scene.readings) - 1
-    if scene.reading and why:
-        scene.why = recognizer.explain(scene.reading, canvas)
-    complete(scene, recognizer)
-    scene.bars = lengths(scene)
-    surface, places = pygame.Surface(size), layout(size, inside)
-    pygame.font.init()
-    View().draw(surface, scene, places, place(canvas, places.sheet))
-    write_png(surface, path)
-
-
-def fitted_canvas(strokes: Sequence[npt.ArrayLike]) -> Canvas:
-    """Return a canvas with strokes, in any unit, scaled to fit and centred."""
-    canvas = Canvas(SHEET, SHEET)
-    box = round(0.7 * SHEET)
-    for points in raster.fit(strokes, box=box):
-        canvas.stroke(points + (SHEET - box) / 2)
-    return canvas
-
-
-def suited_pen(canvas: Canvas) -> float:
-    """Return the brush for a drawing: the usual one, finer for digits so small that it would fill them in."""
-    heights = [bottom - top for _, top, _, bottom in canvas.boxes()] or [SHEET]
-    return min(PEN, max(PENS[0], raster.PEN_WIDTH / BOX * max(heights) / SHEET))
-
-
-def checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the valid ones of the settings from a file."""
-    checks: dict[str, Callable[[Any], bool]] = {
-        "theme": lambda theme: isinstance(theme, str) and theme in THEMES,
-        "pen": lambda pen: type(pen) is float and PENS[0] <= pen <= PENS[1],
-    }
-    return {name: settings[name] for name, fits in checks.items() if name in settings and fits(settings[name])}
-
-
-def screen() -> pygame.Surface:
-    """Return the surface of the open window."""
-    surface = pygame.display.get_surface()
-    assert surface is not None, "the window is closed"
-    return surface
-
-
-def open_window(size: tuple[int, int]) -> None:
-    """Open a resizable window.  Only the display and fonts are started: sound fails on headless machines."""
-    wanted = os.environ.get("SDL_VIDEODRIVER", "")
-    os.environ.setdefault("SDL_TOUCH_MOUSE_EVENTS", "1")  # report fingers as a mouse, on every system
-    try:
-        if sys.platform == "linux" and not any(map(os.environ.get, ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"))):
-            raise pygame.error("neither DISPLAY nor WAYLAND_DISPLAY is set")
-        pygame.display.init()
-        driver = pygame.display.get_driver()
-        if driver in ("offscreen", "dummy") and driver not in wanted:  # SDL's silent fallbacks
-            raise pygame.error("SDL found none")
-        pygame.display.set_mode(size, pygame.RESIZABLE)
-        pygame.display.set_caption("numcnn: draw a digit")
-        pygame.font.init()
-    except pygame.error as error:
-        pygame.display.quit()
-        raise NumcnnError(
-            f"no display to open a window on ({error}); --screenshot FILE --strokes FILE draws without one"
-        ) from error

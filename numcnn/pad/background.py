@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pygame
 
 from numcnn.errors import DataError, NumcnnError
 from numcnn.files import atomic_write, named_errors
-from numcnn.imaging.preprocess import load_picture, prepare_file
 from numcnn.kernels.arrays import Bytes, Float64s
 from numcnn.nn.network import Network, load
 from numcnn.pad import store
-from numcnn.pad.drawing.theme import grey_surface
+from numcnn.pad.drawing.picture import Picture
 from numcnn.pad.eraser import Stroke
 from numcnn.pad.learner import Learner, in_words
+from numcnn.pad.pictures import PictureReader
 from numcnn.recognition.reading import check_network
 
 MOST_NAMES, REFERENCE = 100_000, "reference"
@@ -34,12 +33,14 @@ class TaskResult:
     words: str = ""
     kind: str = "good"
     button: str = ""
-    picture: tuple[pygame.Surface, Bytes] | None = None  # as it is shown, and (28,28)
+    picture: Picture | None = None
     network: Network | None = None
 
 
 class BackgroundTasks:
     """Runs tasks one after the other on a thread, and keeps their results until ``results`` is called.
+
+    pictures: reads dropped and pasted pictures, on a thread of its own.
 
     own, autosave, settings: where digits, drawing and settings are kept; None: they are not kept.
     shipped: the network that learning starts from and that ``swap`` returns to; weights: its name or path.  Without
@@ -62,6 +63,7 @@ class BackgroundTasks:
         self._lesson: Future[str | None] | None = None  # runs on the teacher's thread
         self._learner: Learner | None = None  # the process for which the lesson waits
         self._worker, self._teacher = ThreadPoolExecutor(1, "numcnn-pad"), ThreadPoolExecutor(1, "numcnn-learn")
+        self.pictures = PictureReader()
         self._running: list[Future[TaskResult | None]] = []
         self._finished: list[TaskResult] = []
         self._watched: Sequence[Stroke] = ()
@@ -71,7 +73,7 @@ class BackgroundTasks:
     @property
     def busy(self) -> bool:
         """Whether a task is running or waiting."""
-        return bool(self._running or self._lesson)
+        return bool(self._running or self._lesson or self.pictures.busy)
 
     @property
     def progress(self) -> tuple[str, float] | None:
@@ -88,6 +90,8 @@ class BackgroundTasks:
         self._running = [task for task in self._running if task not in ended]
         finished, self._finished = self._finished, []
         finished += [result for task in ended if (result := _outcome(task))]
+        if picture := self.pictures.result():
+            finished.append(TaskResult(picture=picture))
         for result in finished:
             if result.network is not None:
                 self.note = "" if result.network is self.shipped else PERSONAL
@@ -100,6 +104,7 @@ class BackgroundTasks:
             if learner := self._learner:  # read once: the teacher's thread sets it to None
                 learner.stop()
             time.sleep(0.01)
+        self.pictures.close()
         self._worker.shutdown()
         problem = None
         if self.autosave:
@@ -144,17 +149,13 @@ class BackgroundTasks:
             self._watched = strokes
             self._submit(self._save_drawing, self.autosave, strokes)
 
-    def open_picture(self, path: str) -> None:
-        """Read a picture file."""
-        self._submit(_open_picture, path)
-
     def export(self, surface: pygame.Surface) -> None:
         """Write a picture of the drawing into ``save_dir``, under a free name."""
         self._submit(self._export, surface)
 
-    def keep(self, label: int, strokes: Sequence[Stroke]) -> None:
-        """Add a digit to the own set; it replaces the digit added last if that has the same strokes."""
-        self._submit(self._keep, label, strokes)
+    def keep(self, label: int, strokes: Sequence[Stroke], image: Bytes | None = None) -> None:
+        """Add a digit to the own set; it replaces one with the same strokes, or in a picture the same image (28,28)."""
+        self._submit(self._keep, label, strokes, image)
 
     def take_back(self) -> None:
         """Remove the digit that was added to the own set last."""
@@ -186,16 +187,16 @@ class BackgroundTasks:
         write_png(surface, path)
         return TaskResult(f"saved as {path}")
 
-    def _keep(self, label: int, strokes: Sequence[Stroke]) -> TaskResult:
+    def _keep(self, label: int, strokes: Sequence[Stroke], image: Bytes | None) -> TaskResult:
         if self.own is None:
             return TaskResult("this pad keeps no digits", "note")
-        before = self.own.last_label(strokes)
+        before = self.own.label_of(strokes, image)
         if before == label:
             words = f"kept already: this is a {label}"
         else:
             if before is not None:  # first, so that a full disk has room for the new one
-                self.own.remove_last()
-            self.own.add(label, strokes)
+                self.own.remove(strokes, image)
+            self.own.add(label, strokes, image)
             words = f"kept: this is a {label}" if before is None else f"was {before}, now {label}"
         return TaskResult(f"{words}  ({len(self.own)} of yours)", button="Undo")
 
@@ -255,14 +256,6 @@ def _outcome(task: Future[TaskResult | None]) -> TaskResult | None:
         return task.result()
     except (NumcnnError, OSError) as error:
         return TaskResult(str(error), "bad")
-
-
-def _open_picture(path: str) -> TaskResult:
-    image = prepare_file(path)
-    picture = load_picture(path)
-    grey = (picture if picture.dtype == np.uint8 else np.rint(255 * picture)).astype(np.uint8)
-    words = f"read from {Path(path).name}; draw or clear to continue"
-    return TaskResult(words, "note", picture=(grey_surface(grey), image))
 
 
 def _free_name(folder: Path) -> Path:

@@ -34,8 +34,9 @@ class Canvas:
     """A sheet of width x height pixels, y downwards.
 
     ``strokes`` is a tuple of lists of (x, y) in the order of writing; a stroke of one point is a dot.  ``revision``
-    changes with every change.  Points beyond the edges of the sheet are kept.  `prepared`, `groups`, `digits` and
-    `boxes` compute their results once a revision: don't modify them.
+    changes with every change.  Points beyond the edges of the sheet are kept.  `prepared`, `groups`, `lines`, `digits`
+    and `boxes` compute their results once a revision: don't modify them.  Digits are in the order of reading: lines
+    from top to bottom, in each from left to right.
     """
 
     def __init__(self, width: float, height: float) -> None:
@@ -140,16 +141,23 @@ class Canvas:
         return self._cached("prepared", lambda: raster.mnist_image(self._points()) if self.strokes else None)
 
     def groups(self) -> list[tuple[int, ...]]:
-        """Return the indices of each digit's strokes, from left to right."""
-        return self._cached("groups", lambda: grouping.group(self._points()))
+        """Return the indices of each digit's strokes."""
+        return [digit for line in self._grouped() for digit in line]
+
+    def lines(self) -> list[int]:
+        """Return for each digit on which line it is: 0, 1, ..."""
+        return [number for number, line in enumerate(self._grouped()) for _ in line]
 
     def digits(self) -> list[Bytes]:
-        """Return each digit as the network sees it, (28,28), from left to right."""
+        """Return each digit as the network sees it, (28,28)."""
         return self._cached("digits", self._digits)
 
     def boxes(self) -> list[Box]:
-        """Return the bounding box of each digit's points, from left to right."""
+        """Return the bounding box of each digit's points."""
         return self._cached("boxes", lambda: [grouping.box(strokes) for strokes in self._digit_strokes()])
+
+    def _grouped(self) -> list[list[tuple[int, ...]]]:
+        return self._cached("groups", lambda: grouping.group_lines(self._points()))
 
     def _digit_strokes(self) -> list[list[Float64s]]:
         points = self._points()

@@ -4,24 +4,26 @@ Digits are drawn stroke by stroke on the pad's own canvas.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from numcnn.data import mixture, nondigits
 from numcnn.data.pendigits import PenDigits
-from numcnn.data.rows import make_row
+from numcnn.data.rows import make_lines, make_row
 from numcnn.errors import DataError
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import refused
 from numcnn.imaging import misuse, scanners
+from numcnn.imaging.raster import Strokes
 from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.nn.network import Network
 from numcnn.pad.canvas import Canvas
 
 SHEET = 500
 MOST_IN_A_ROW = 6
+ROWS = {"in_rows": 1, "in_two_lines": 2, "in_three_lines": 3}
 LATE = 0.1  # fraction of barred digits whose bar is drawn after the next digit
 
 
@@ -45,23 +47,41 @@ def _prepared_digit(i: int, strokes: Sequence[npt.ArrayLike]) -> Bytes:
     return image
 
 
-def rows(network: Network, people: PenDigits, count: int, seed: int = 0) -> tuple[int, int]:
-    """Read ``count`` rows of 2 to 6 digits, each row by one writer -> (correct digits, digits).
+class Score(NamedTuple):
+    """digits: how many; right: of them; drawings: how many; whole: those in which every digit is right and in order."""
+
+    digits: int
+    right: int
+    drawings: int
+    whole: int
+
+
+def rows(network: Network, people: PenDigits, count: int, seed: int = 0, lines: int = 1) -> Score:
+    """Read ``count`` drawings of so many lines, each of 2 to 6 digits, each drawing by one writer.
 
     A digit is correct if exactly its strokes were grouped, and read as its label.
     """
-    rng, right, total = np.random.default_rng([seed, 6]), 0, 0
+    rng, right, total, whole = np.random.default_rng([seed, 6]), 0, 0, 0
     for _ in range(count):
         own = np.flatnonzero(people.writers == rng.choice(people.writers))
-        chosen = rng.choice(own, min(len(own), rng.integers(2, MOST_IN_A_ROW + 1)), replace=False)
-        digits = [(people.strokes[i], int(people.labels[i])) for i in chosen]
-        strokes, labels, owners = make_row(digits, rng, LATE)
+        digits = [_some(people, own, rng) for _ in range(lines)]
+        strokes, labels, owners = make_row(digits[0], rng, LATE) if lines == 1 else make_lines(digits, rng, LATE)
         canvas = drawn(strokes)
-        read = dict(zip(map(frozenset, canvas.groups()), network.predict(np.stack(canvas.digits())), strict=True))
-        for k, label in enumerate(labels):
-            right += read.get(frozenset(np.flatnonzero(np.array(owners) == k).tolist())) == label
-        total += len(labels)
-    return right, total
+        answers = network.predict(np.stack(canvas.digits())).tolist()
+        found = list(zip(canvas.groups(), answers, canvas.lines(), strict=True))
+        line_of = [number for number, line in enumerate(digits) for _ in line]
+        strokes_of = [tuple(np.flatnonzero(np.array(owners) == k).tolist()) for k in range(len(labels))]
+        wanted = list(zip(strokes_of, labels, line_of, strict=True))
+        right += len({digit[:2] for digit in wanted} & {digit[:2] for digit in found})
+        total += len(wanted)
+        whole += found == wanted
+    return Score(total, right, count, whole)
+
+
+def _some(people: PenDigits, own: Ints, rng: np.random.Generator) -> list[tuple[Strokes, int]]:
+    """Return strokes and label of 2 to 6 digits of a writer, chosen at random from their rows ``own``."""
+    chosen = rng.choice(own, min(len(own), rng.integers(2, MOST_IN_A_ROW + 1)), replace=False)
+    return [(people.strokes[i], int(people.labels[i])) for i in chosen]
 
 
 def refusals(network: Network, digits: Bytes, count: int, least: float, seed: int = 7) -> dict[str, float]:
@@ -100,17 +120,17 @@ def measure(
 
     people: the writers' digits; who: how the report names them.  scans: images (N,28,28) and labels (N,) of MNIST's,
     also read as other scanners would show them, and as misused input.  least: the probability of a sure answer.
-    row_count: rows to read; no_digits: non-digits of each kind.
+    row_count: drawings to read with one row, and as many with two and three; no_digits: non-digits of each kind.
     """
     (images, labels), pictures = scans, prepared(people)
     alone = network.evaluate(pictures, people.labels)
-    right, total = rows(network, people, row_count, seed)
+    in_rows = {name: rows(network, people, row_count, seed, lines) for name, lines in ROWS.items()}
     plain, lost = misuse.accuracy_drop(network, images, labels, seed)
     return {
         "people": len(np.unique(people.writers)),
         "who": who,
         "alone": {"accuracy": alone.accuracy, "interval": list(alone.interval), "n": alone.n},
-        "in_rows": {"accuracy": right / total, "interval": list(metrics.accuracy_interval(right, total)), "n": total},
+        **{name: _share(score) for name, score in in_rows.items()},
         "refuse_below": least,
         "refused": refusals(network, pictures, no_digits, least),
         "rescanned": network.evaluate(scanners.rescanned(images, seed), labels).accuracy,
@@ -118,13 +138,21 @@ def measure(
     }
 
 
+def _share(score: Score) -> dict[str, Any]:
+    interval = list(metrics.accuracy_interval(score.right, score.digits))
+    accuracy, whole = score.right / score.digits, score.whole / score.drawings
+    return {"accuracy": accuracy, "interval": interval, "n": score.digits, "drawings": score.drawings, "whole": whole}
+
+
 def to_text(found: dict[str, Any]) -> str:
     """Return the result of `measure` as a table of at most 80 columns."""
     lines = [f"drawn with a pen by {found['people']} {found['who']}"]
-    for name, key in (("digits alone", "alone"), ("digits in rows", "in_rows")):
+    for name, key in (("digits alone", "alone"), *((key.replace("_", " "), key) for key in ROWS)):
         low, high = found[key]["interval"]
         interval = f"(95% interval {low:.2%} to {high:.2%}; {found[key]['n']:,} digits)"
         lines.append(f"{name:<25}{found[key]['accuracy']:>7.2%}  {interval}")
+    whole = ", ".join(f"{found[key]['whole']:.1%}" for key in ROWS)
+    lines.append(f"drawings without any mistake, in one row, two and three: {whole}")
     lines += ["", f'answered with "not sure", for less than {metrics.percent(found["refuse_below"])} sure']
     lines += [f"{name:<25}{share:>7.2%}" for name, share in found["refused"].items()]
     handed_in = found["handed_in"]

@@ -1,14 +1,17 @@
 """The user's data: labelled digits, the last drawing, settings, personal weights.
 
-own.jsonl      the own set: a line of JSON for each digit, {"label": 4, "strokes": [[[x, y], ...], ...], "time": ...}
+own.jsonl      the own set: a line of JSON for each digit, {"label": 4, "strokes": [[[x, y], ...], ...], "time": ...};
+               a digit of a picture has instead of strokes "image": what the network read, 28x28 bytes in base64
 settings.json  theme and brush, {"theme": "dark", "pen": 0.04}; settings.lock: locked while the settings change
 drawing.json   the last drawing, in the form that ``numcnn draw --strokes`` reads;
                drawing.json.damaged: the last one that could not be read, set aside
-personal.npz   the network's weights after learning from the own set; personal-forgotten.npz: set aside
+personal.npz   the network's weights after learning from the own set; personal-forgotten.npz: set aside;
+               personal-before.npz: those that `numcnn learn --pictures` replaced
 
 No file is ever half-written and no digit lost when a program is killed, the disk is full or two pads run at once.
 """
 
+import base64
 import contextlib
 import datetime
 import errno
@@ -24,10 +27,11 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from numcnn.errors import DataError, NumcnnError
+from numcnn.errors import DataError, NumcnnError, ShapeError
 from numcnn.files import atomic_write, named_errors
 from numcnn.imaging import raster
-from numcnn.kernels.arrays import Float64s
+from numcnn.imaging.preprocess import SIDE
+from numcnn.kernels.arrays import Bytes, Float64s
 from numcnn.pad.canvas import read_strokes, strokes_from_json
 
 try:
@@ -57,11 +61,12 @@ def make_home() -> None:
 
 @dataclass(frozen=True, eq=False)
 class OwnDigit:
-    """A digit that the user drew and labelled."""
+    """A digit that the user labelled: drawn, or found in a picture."""
 
     label: int  # 0..9
-    strokes: list[Float64s]  # (n,2) each
+    strokes: list[Float64s]  # (n,2) each; none if it was found in a picture
     time: str  # ISO 8601
+    image: Bytes | None = None  # (28,28): what the network read in a picture; None if it was drawn
 
 
 class OwnSet:
@@ -71,9 +76,12 @@ class OwnSet:
         self.path = Path(path or home() / "own.jsonl")
         self._added: list[tuple[int, bytes]] = []  # offset and content of each line that this object has added
 
-    def add(self, label: int | np.integer[Any], strokes: Strokes) -> None:
-        """Append a digit, on disk when this returns.  Raises DataError; then the file is unchanged."""
-        line = _line(label, strokes)
+    def add(self, label: int | np.integer[Any], strokes: Strokes, image: Bytes | None = None) -> None:
+        """Append a digit, on disk when this returns.  Raises DataError; then the file is unchanged.
+
+        strokes: none for a digit of a picture, which has an image (28,28) uint8 instead.
+        """
+        line = _line(label, strokes, image)
         with named_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         with named_errors(self.path), _locked(self.path, "a+b") as file:
@@ -98,7 +106,38 @@ class OwnSet:
         """
         if not self._added:
             return None
-        offset, line = self._added.pop()
+        return self._remove(*self._added.pop())
+
+    def label_of(self, strokes: Strokes, image: Bytes | None = None) -> int | None:
+        """Return the label of the last digit with exactly these strokes, or this image; None if there is none.
+
+        Raises DataError.
+        """
+        found = self._find(strokes, image)
+        return _parse(found[1]).label if found else None
+
+    def remove(self, strokes: Strokes, image: Bytes | None = None) -> None:
+        """Remove the last digit with exactly these strokes, or this image, if there is one.  Raises DataError."""
+        if found := self._find(strokes, image):
+            self._added = [added for added in self._added if added != found]
+            self._remove(*found)
+
+    def _find(self, strokes: Strokes, image: Bytes | None) -> tuple[int, bytes] | None:
+        """Return offset and content of the last line with this ink."""
+        text, ink = self._text(), _ink(strokes, image)
+        at = text.rfind(ink)
+        if at < 0:
+            return None
+        start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at) + 1
+        line = text[start : end or len(text)]
+        try:
+            _parse(line)
+        except DataError:
+            return None
+        return start, line
+
+    def _remove(self, offset: int, line: bytes) -> int | None:
+        """Remove a line and return its label; None if the file no longer holds it there."""
         with named_errors(self.path), _locked(self.path, "r+b") as file:
             file.seek(offset)
             if file.read(len(line)) != line:
@@ -110,21 +149,6 @@ class OwnSet:
                 file.write(b" " * (len(line) - 1))
             os.fsync(file.fileno())
         return _parse(line).label
-
-    def last_label(self, strokes: Strokes) -> int | None:
-        """Return the label of the last digit that this object added, if these are its strokes; else None.
-
-        None as well if the file no longer holds it.  Raises DataError.
-        """
-        if not self._added or not self.path.exists():
-            return None
-        offset, line = self._added[-1]
-        with named_errors(self.path), _locked(self.path, "rb") as file:
-            file.seek(offset)
-            if file.read(len(line)) != line:
-                return None
-        last = _parse(line)
-        return last.label if _as_text(last.strokes) == _as_text(strokes) else None
 
     def read(self) -> tuple[list[OwnDigit], list[str]]:
         """Return the digits, and a message for each line that was left out.
@@ -155,19 +179,29 @@ class OwnSet:
         return sum(self.counts())
 
     def _text(self) -> bytes:
-        if not self.path.exists():
+        if not self.path.exists() or self.path.is_char_device():  # such a one, as /dev/full, may never end
             return b""
         with named_errors(self.path), _locked(self.path, "rb") as file:
             return file.readall()
 
 
-def _line(label: int | np.integer[Any], strokes: Strokes) -> bytes:
+def _line(label: int | np.integer[Any], strokes: Strokes, image: Bytes | None) -> bytes:
     """Return a digit as a line of JSON.  Raises DataError for a digit that ``read`` would leave out."""
-    points = [stroke.tolist() for stroke in raster.check_strokes(strokes)]
     label = int(label) if isinstance(label, np.integer) else label
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    _checked(label, points, now)
-    return json.dumps({"label": label, "strokes": points, "time": now}, separators=(",", ":")).encode() + b"\n"
+    line = b'{"label":%s,%s,"time":"%s"}\n' % (json.dumps(label).encode(), _ink(strokes, image), now.encode())
+    _parse(line)
+    return line
+
+
+def _ink(strokes: Strokes, image: Bytes | None) -> bytes:
+    """Return the part of a line that says what the digit looks like.  Raises DataError, ShapeError."""
+    if image is None:
+        points = [stroke.tolist() for stroke in raster.check_strokes(strokes)]
+        return b'"strokes":' + json.dumps(points, separators=(",", ":")).encode()
+    if image.shape != (SIDE, SIDE) or image.dtype != np.uint8:
+        raise ShapeError(f"own digit: got shape {image.shape} of {image.dtype}; wants ({SIDE}, {SIDE}) of uint8")
+    return b'"image":"%s"' % base64.b64encode(image.tobytes())
 
 
 def _parse(line: bytes) -> OwnDigit:
@@ -178,7 +212,31 @@ def _parse(line: bytes) -> OwnDigit:
         raise DataError(f"is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise DataError(f"expected an object like {LINE}")
-    return _checked(value.get("label"), value.get("strokes"), value.get("time", ""))
+    label, when = value.get("label"), value.get("time", "")
+    if type(label) is not int or not 0 <= label < CLASSES:
+        raise DataError(f"the label is {label!r}; it must be a digit from 0 to 9")
+    if not isinstance(when, str):
+        raise DataError(f"the time is {when!r}; it must be a string")
+    if "image" in value:
+        return OwnDigit(label, [], when, _image(value["image"]))
+    try:
+        strokes = strokes_from_json(value.get("strokes"))
+    except DataError as error:
+        raise DataError(f"its strokes can't be used: {error}") from error
+    if not any(map(len, strokes)):
+        raise DataError("nothing is drawn")
+    return OwnDigit(label, strokes, when)
+
+
+def _image(value: object) -> Bytes:
+    """Return the image (28,28) in a line.  Raises DataError."""
+    try:
+        pixels = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except ValueError:
+        pixels = b""
+    if len(pixels) != SIDE * SIDE or not any(pixels):
+        raise DataError(f"its image can't be used: wants {SIDE} x {SIDE} bytes in base64, not all 0")
+    return np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE)
 
 
 def _is_cut_off(line: bytes) -> bool:
@@ -188,21 +246,6 @@ def _is_cut_off(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return line.startswith(b"{")
     return False
-
-
-def _checked(label: object, strokes: object, when: object) -> OwnDigit:
-    """Return an ``OwnDigit`` of a line's values.  Raises DataError."""
-    if type(label) is not int or not 0 <= label < CLASSES:
-        raise DataError(f"the label is {label!r}; it must be a digit from 0 to 9")
-    if not isinstance(when, str):
-        raise DataError(f"the time is {when!r}; it must be a string")
-    try:
-        points = strokes_from_json(strokes)
-    except DataError as error:
-        raise DataError(f"its strokes can't be used: {error}") from error
-    if not any(map(len, points)):
-        raise DataError("nothing is drawn")
-    return OwnDigit(label, points, when)
 
 
 @contextlib.contextmanager
@@ -303,6 +346,11 @@ def forgotten_weights() -> Path:
     return home() / "personal-forgotten.npz"
 
 
+def replaced_weights() -> Path:
+    """Return where ``numcnn learn --pictures`` keeps the personal weights that it replaces."""
+    return home() / "personal-before.npz"
+
+
 def kept_weights() -> Path:
     """Return where the personal weights are, in use or set aside; ``personal_weights()`` if there are none."""
     used, aside = personal_weights(), forgotten_weights()
@@ -317,6 +365,18 @@ def forget() -> bool:
 def restore() -> bool:
     """Undo ``forget``, unless there are newer personal weights.  Return whether a file was moved."""
     return not personal_weights().exists() and _move(forgotten_weights(), personal_weights())
+
+
+def back_up() -> Path | None:
+    """Copy the personal weights to ``replaced_weights``.  Return that path, or None if there are none to copy."""
+    source, target = personal_weights(), replaced_weights()
+    if not source.exists():
+        return None
+    with named_errors(source):
+        weights = source.read_bytes()
+    with named_errors(target), atomic_write(target) as file:
+        file.write(weights)
+    return target
 
 
 def _move(source: Path, target: Path) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from numcnn.evaluation.metrics import percent
-from numcnn.imaging.annotate import Label
 from numcnn.imaging.picture_files import PicturePage
 from numcnn.recognition.page import Page
 
@@ -42,11 +41,6 @@ def document(name: str, page: Page, picture: PicturePage | None = None) -> Docum
     if len(digits) == 1:
         found |= {key: digits[0][key] for key in ("label", "probability", "sure", "probabilities")}
     return found
-
-
-def labels_of(page: Page) -> list[Label]:
-    """Return what to write at each digit's box: its label, with a question mark if it isn't sure."""
-    return [Label(digit.box, f"{digit.label}{'' if digit.sure else '?'}", digit.sure) for digit in page]
 
 
 def json_line(found: Document) -> str:

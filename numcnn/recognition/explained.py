@@ -1,28 +1,53 @@
 """Every step from a picture to its text, as pictures: what ``page.read`` kept, and what the network made of it."""
 
+from collections.abc import Sequence
+from typing import Protocol, overload
+
 import numpy as np
 
-from numcnn.imaging.annotate import annotated
-from numcnn.kernels.arrays import AnyArray, Bytes
+from numcnn.imaging.annotate import Boxed, annotated, labels_of
+from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.inspection import saliency
 from numcnn.nn.network import Network
-from numcnn.recognition.documents import labels_of
-from numcnn.recognition.page import Page
 from numcnn.recognition.reading import smooth
 
 MOST_DIGITS = 64  # whose saliency is shown: a millisecond each
 
 
-def all_steps(page: Page, pixels: AnyArray, network: Network) -> dict[str, AnyArray]:
+class ReadDigit(Boxed, Protocol):
+    """What is explained of a digit; ``page.Digit`` has it."""
+
+    @property
+    def image(self) -> Bytes: ...  # noqa: D102
+
+    @property
+    def probabilities(self) -> Floats: ...  # noqa: D102
+
+
+class ReadPage(Protocol):
+    """What is explained of a page; ``page.Page`` has it."""
+
+    steps: dict[str, AnyArray] | None
+
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, index: int) -> ReadDigit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ReadDigit]: ...
+
+
+def all_steps(page: ReadPage, pixels: AnyArray, network: Network, scale: float = 1.0) -> dict[str, AnyArray]:
     """Return the steps of a page that was read with ``explain``, and those that follow: name -> array, in order.
 
-    pixels: the picture that was read.  Added are the boxes on it, (H,W,3); each layer's maps of the first digit,
-    (C,h,w); and the saliency of each answer, (N,28,28) uint8: light
-    where ink spoke for it, dark where it spoke for the runner-up, grey where it made no difference.
+    pixels: the picture that was read; scale: its pixels for one of those that the digits' boxes are in.  Added are the
+    boxes on it, (H,W,3); each layer's maps of the first digit, (C,h,w); and the saliency of each answer, (N,28,28)
+    uint8: light where ink spoke for it, dark where it spoke for the runner-up, grey where it made no difference.
     """
     steps = dict(page.steps or {})
-    steps["boxes"] = np.asarray(annotated(pixels, labels_of(page)))
+    steps["boxes"] = np.asarray(annotated(pixels, labels_of(page[:], scale)))
     if not len(page):
         return steps
     with one_blas_thread:
@@ -33,7 +58,7 @@ def all_steps(page: Page, pixels: AnyArray, network: Network) -> dict[str, AnyAr
     return steps
 
 
-def _answers(page: Page) -> list[tuple[Bytes, int, int]]:
+def _answers(page: ReadPage) -> list[tuple[Bytes, int, int]]:
     """Return the picture, the answer and the runner-up of each digit."""
     found = [(digit.image, np.argsort(-digit.probabilities, kind="stable")) for digit in page[:MOST_DIGITS]]
     return [(image, int(order[0]), int(order[1])) for image, order in found]

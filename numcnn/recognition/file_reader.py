@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Self
 
 from numcnn.errors import DataError, NumcnnError
 from numcnn.files import named_errors
-from numcnn.imaging.annotate import annotated, save_png, save_steps
+from numcnn.imaging.annotate import annotated, labels_of, save_png, save_steps
 from numcnn.imaging.picture_files import PictureFile, PicturePage
 from numcnn.nn.network import Network, load
 from numcnn.recognition import page
-from numcnn.recognition.documents import csv_line, document, json_line, labels_of, plain, text_lines
+from numcnn.recognition.documents import csv_line, document, json_line, plain, text_lines
 from numcnn.recognition.explained import all_steps
 
 JSON, CSV, TEXT = "json", "csv", "text"

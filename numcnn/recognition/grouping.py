@@ -2,7 +2,8 @@
 
 The two shapes that most probably belong together are joined, then the next two, until no pair is more likely one digit
 than two.  The order of writing doesn't matter, so a bar added later finds its digit.  All lengths are relative to the
-height of a digit, so size and place don't matter either.
+height of a digit, so size and place don't matter either.  Strokes on different lines are
+told apart before that, by ``lines``.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from numcnn.imaging.raster import TINY
 from numcnn.kernels.arrays import Float64s
+from numcnn.recognition import lines
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -29,21 +31,35 @@ WEIGHTS = np.array([5.5, 12, -1, 2.5, -6, -1, -7])
 
 
 def group(strokes: Sequence[npt.ArrayLike]) -> list[tuple[int, ...]]:
-    """Return a tuple of stroke indices for each digit, from left to right.  strokes: list of (n,2).
+    """Return a tuple of stroke indices for each digit, in the order of reading.  See ``group_lines``."""
+    return [digit for line in group_lines(strokes) for digit in line]
 
-    Strokes without points belong to no digit.  More than 200 strokes are one digit.
+
+def group_lines(strokes: Sequence[npt.ArrayLike]) -> list[list[tuple[int, ...]]]:
+    """Return for each line, from top to bottom, a tuple of stroke indices for each digit, from left to right.
+
+    strokes: list of (n,2).  Strokes without points belong to no digit.  More than 200 strokes are one digit.
     """
     points = [np.asarray(stroke, np.float64) for stroke in strokes]
     indices = [i for i, stroke in enumerate(points) if len(stroke)]
     if not indices or len(indices) > MOST_STROKES:
-        return [tuple(indices)] if indices else []
+        return [[tuple(indices)]] if indices else []
     points = [points[i] for i in indices]
     boxes = np.array([box([stroke]) for stroke in points])
+    distances = _distances(points, STEP * _height(boxes))
+    found: list[list[tuple[int, ...]]] = []
+    for line in lines.split(boxes, distances, _height(boxes)):
+        own = boxes[line]
+        groups, joined = _join(own, distances[np.ix_(line, line)], LEAST_HEIGHT * _height(own))
+        order = np.argsort([joined[g[0], 0] + joined[g[0], 2] for g in groups], kind="stable")
+        found.append([tuple(sorted(indices[line[i]] for i in groups[k])) for k in order])
+    return found
+
+
+def _height(boxes: Float64s) -> float:
+    """Return the height of the tallest stroke; horizontal bars alone have no height.  boxes (n,4)."""
     width, height = (boxes[:, 2:] - boxes[:, :2]).max(axis=0)
-    height = max(height, width / 2, TINY)  # horizontal bars alone have no height
-    groups, boxes = _join(boxes, _distances(points, STEP * height), LEAST_HEIGHT * height)
-    order = np.argsort([boxes[g[0], 0] + boxes[g[0], 2] for g in groups], kind="stable")
-    return [tuple(sorted(indices[i] for i in groups[k])) for k in order]
+    return max(height, width / 2, TINY)
 
 
 def box(strokes: Sequence[npt.ArrayLike]) -> Box:

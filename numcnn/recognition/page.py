@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, Self, overload
 
 import numpy as np
 
 from numcnn.errors import DataError
+from numcnn.evaluation import plots
 from numcnn.imaging import paper
+from numcnn.imaging.annotate import annotated, labels_of, sheet
 from numcnn.imaging.preprocess import Picture
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.answers import answers, least_probability
 from numcnn.nn.network import Network, load
 from numcnn.recognition import find, glance
+from numcnn.recognition.explained import all_steps
 from numcnn.recognition.reading import check_network
+
+if TYPE_CHECKING:
+    from numcnn.evaluation.plots.style import Figure
 
 LEAST = 0.5  # the probability from which a digit counts as one while digits are looked for, for networks without any
 BATCH = 128  # pictures that the network reads at a time: more would load the compiled kernels
@@ -42,7 +49,8 @@ class Digit(NamedTuple):
 class Page(Sequence[Digit]):
     """The digits of a picture: lines from top to bottom, digits from left to right.
 
-    size: width and height of the picture.  steps: with ``explain``, name -> picture, in order; else None.
+    size: width and height of the picture.  steps: with ``explain``, name -> picture, in order; else None.  A notebook
+    shows a page as its picture with boxes and labels.
     """
 
     def __init__(
@@ -51,6 +59,7 @@ class Page(Sequence[Digit]):
         self.digits = tuple(digits)
         self.size = size
         self.steps = steps
+        self._read_from: tuple[Picture, Network] | None = None  # the picture as it was given, and who read it
 
     @overload
     def __getitem__(self, index: int) -> Digit: ...
@@ -71,6 +80,36 @@ class Page(Sequence[Digit]):
         for digit in self.digits:
             lines[digit.line] = lines.get(digit.line, "") + (str(digit.label) if digit.sure else "?")
         return "\n".join(lines.values())
+
+    def plot(self) -> Figure:
+        """Draw the picture with boxes and labels; with ``explain``, every step from the picture to the answers.
+
+        A file is read again.  Raises DataError if it is gone, and for a page that no picture was read for.
+        """
+        colours, network, scale = self._seen()
+        if self.steps is None:
+            return plots.page_plot(colours, labels_of(self, scale), self.text)
+        steps = sheet(all_steps(self, colours, network, scale))
+        return plots.page_plot(np.asarray(steps), [], "")
+
+    def _repr_png_(self) -> bytes:
+        """Return the picture with boxes and labels as PNG, for notebooks."""
+        colours, _, scale = self._seen()
+        file = io.BytesIO()
+        annotated(colours, labels_of(self, scale)).save(file, "PNG")
+        return file.getvalue()
+
+    def _seen(self) -> tuple[Bytes, Network, float]:
+        """Return the picture as it was read, the network, and how many of its pixels make one of the boxes'."""
+        if self._read_from is None:
+            raise DataError("this page was made without a picture; numcnn.read makes one that can show itself")
+        picture, network = self._read_from
+        colours, size = paper.load_colours(picture)
+        return colours, network, colours.shape[1] / size[0]
+
+    def _with(self, picture: Picture, network: Network) -> Self:
+        self._read_from = picture, network
+        return self
 
     def __repr__(self) -> str:
         return f"<Page {self.size[0]} x {self.size[1]}: {self.text!r}>"
@@ -117,8 +156,10 @@ def read_many(
     found: list[Page | DataError | None] = []
     plain: list[tuple[int, glance.Plain, tuple[int, int]]] = []
     others: list[tuple[int, Bytes, tuple[int, int]]] = []
+    given: list[Picture] = []
     for i, picture in enumerate(pictures):
         found.append(None)
+        given.append(picture)
         try:
             colours, size = paper.load_colours(picture)
         except DataError as error:
@@ -137,7 +178,8 @@ def read_many(
                 found[i] = _found_page(colours, size, network, least, single=single, explain=explain)
             except DataError as error:
                 found[i] = error
-    return [one for one in found if one is not None]
+    both = zip(found, given, strict=True)
+    return [one._with(picture, network) if isinstance(one, Page) else one for one, picture in both if one is not None]
 
 
 def _plain_page(plain: glance.Plain, probabilities: Floats, size: tuple[int, int], least: float) -> Page | None:

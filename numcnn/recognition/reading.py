@@ -1,4 +1,4 @@
-"""Read the digits of a drawing or a picture: the network's answer, whether it is sure, and the pixels behind it.
+"""Read the digits of a drawing, or found in a picture: the answers, whether they are sure, the pixels behind them.
 
 The pad reads with the reference kernels on one BLAS thread.  A digit takes 1 to 2 ms, a tenth of a frame, so there is
 nothing to compile or warm up; on more threads BLAS waits for whatever else is running.
@@ -23,7 +23,7 @@ from numcnn.recognition.grouping import Box
 
 
 class Drawing(Protocol):
-    """Strokes that are grouped into digits, from left to right; ``pad.Canvas`` is one."""
+    """Strokes that are grouped into digits, in the order of reading; ``pad.Canvas`` is one."""
 
     @property
     def strokes(self) -> Sequence[npt.ArrayLike]:
@@ -32,6 +32,10 @@ class Drawing(Protocol):
 
     def groups(self) -> list[tuple[int, ...]]:
         """Return the indices of each digit's strokes."""
+        ...
+
+    def lines(self) -> list[int]:
+        """Return the line of each digit: 0, 1, ..."""
         ...
 
     def digits(self) -> list[Bytes]:
@@ -43,6 +47,22 @@ class Drawing(Protocol):
         ...
 
 
+class Found(Protocol):
+    """A digit in a picture; ``page.Digit`` is one, where its parts are explained."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]: ...  # noqa: D102
+
+    @property
+    def image(self) -> Bytes: ...  # noqa: D102
+
+    @property
+    def line(self) -> int: ...  # noqa: D102
+
+    @property
+    def sure(self) -> bool: ...  # noqa: D102
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
     """One digit of a drawing, or of a picture."""
@@ -50,8 +70,9 @@ class Reading:
     image: Bytes  # (28,28)
     inspection: Inspection
     sure: bool  # False: the probability is below the network's threshold
-    box: Box | None  # of its points on the canvas; None for a picture
-    strokes: tuple[int, ...]  # indices in the drawing's strokes
+    box: Box  # of its points on the canvas, or of its ink in the picture
+    line: int = 0  # of text: 0, 1, ...
+    strokes: tuple[int, ...] = ()  # indices in the drawing's strokes; none in a picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +80,7 @@ class Explanation:
     """Why a digit was read as ``answer`` and not as ``runner_up``.
 
     saliency (28,28), -1..1: positive where ink speaks for the answer, in fractions of the largest magnitude.
-    square: the position of these 28x28 pixels on the canvas; None for a dot.
+    square: the position of these 28x28 pixels on the canvas or the picture; None for a dot.
     """
 
     answer: int
@@ -83,14 +104,24 @@ class Recognizer:
         self._explained: tuple[Bytes, Explanation] | None = None  # the last picture, and its explanation
 
     def read(self, drawing: Drawing) -> tuple[Reading, ...]:
-        """Return a ``Reading`` for each digit of a drawing, from left to right."""
-        digits = zip(drawing.digits(), drawing.boxes(), drawing.groups(), strict=True)
+        """Return a ``Reading`` for each digit of a drawing, in the order of reading."""
+        digits = zip(drawing.digits(), drawing.boxes(), drawing.lines(), drawing.groups(), strict=True)
         earlier, self._inspections = self._inspections, {}
-        return tuple(self._reading(image, box, strokes, earlier) for image, box, strokes in digits)
+        for image in drawing.digits():
+            key = image.tobytes()
+            self._inspections[key] = earlier.get(key) or self._inspections.get(key) or self._inspect(image)
+        return tuple(self._reading(self._inspections[digit[0].tobytes()], *digit) for digit in digits)
 
-    def read_picture(self, image: Bytes) -> tuple[Reading, ...]:
-        """Return the ``Reading`` of a picture, (28,28) uint8, as a tuple of one."""
-        return (self._reading(image, None, (), {}),)
+    def read_page(self, page: Sequence[Found]) -> tuple[Reading, ...]:
+        """Return a ``Reading`` for each digit of a picture; see ``page.read``."""
+        found: list[Reading] = []
+        for digit in page:
+            x, y, width, height = digit.box
+            reading = self._reading(
+                self._inspect(digit.image), digit.image, (x, y, x + width, y + height), digit.line, ()
+            )
+            found.append(replace(reading, sure=digit.sure))
+        return tuple(found)
 
     def blank(self) -> Inspection:
         """Return an ``Inspection`` whose maps, logits and probabilities are all zero."""
@@ -102,26 +133,27 @@ class Recognizer:
         return self._blank
 
     def explain(self, reading: Reading, drawing: Drawing) -> Explanation:
-        """Return the smoothed saliency of a reading's answer, scaled to a largest magnitude of 1."""
+        """Return the smoothed saliency of a reading's answer, scaled to a largest magnitude of 1.
+
+        drawing: where the reading's strokes are; a digit in a picture has none.
+        """
         if self._explained is None or self._explained[0] is not reading.image:
             answer, runner_up = reading.inspection.answer, reading.inspection.runner_up
             with one_blas_thread:
                 slopes = smooth(saliency(self.network, reading.image, answer, runner_up))
-            square = square_of([drawing.strokes[i] for i in reading.strokes], reading.image)
+            strokes = [drawing.strokes[i] for i in reading.strokes]
+            square = square_of(strokes, reading.image) if strokes else square_around(reading.box, reading.image)
             scaled = slopes / (np.abs(slopes).max() or 1)
             self._explained = reading.image, Explanation(answer, runner_up, scaled, square)
         return self._explained[1]
 
-    def _reading(
-        self, image: Bytes, box: Box | None, strokes: tuple[int, ...], earlier: dict[bytes, Inspection]
-    ) -> Reading:
-        key = image.tobytes()
-        if key not in earlier:
-            with one_blas_thread:
-                earlier[key] = inspect_picture(self.network, image)
-        inspection = self._inspections[key] = earlier[key]
+    def _inspect(self, image: Bytes) -> Inspection:
+        with one_blas_thread:
+            return inspect_picture(self.network, image)
+
+    def _reading(self, inspection: Inspection, image: Bytes, box: Box, line: int, strokes: tuple[int, ...]) -> Reading:
         (answer,) = answers(inspection.probabilities[None], self.least)
-        return Reading(image, inspection, answer.sure, box, strokes)
+        return Reading(image, inspection, answer.sure, box, line, strokes)
 
 
 def check_network(network: Network) -> Network:
@@ -151,6 +183,26 @@ def square_of(strokes: Sequence[npt.ArrayLike], image: Bytes) -> Box | None:
     left, top = points[0] - (fitted[0][0] + moved) / scale
     side = SIDE / scale
     return left, top, left + side, top + side
+
+
+def square_around(box: Box, image: Bytes) -> Box | None:
+    """Return the position in a picture of a digit's 28x28 picture; None for a dot.  box: of the digit's ink."""
+    left, top, right, bottom = box
+    rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    side = SIDE * max(right - left, bottom - top) / BOX  # the longer side of the ink is 20 pixels
+    if side <= 0:
+        return None
+    x = (left + right) / 2 - side * (columns[0] + columns[-1] + 1) / 2 / SIDE
+    y = (top + bottom) / 2 - side * (rows[0] + rows[-1] + 1) / 2 / SIDE
+    return x, y, x + side, y + side
+
+
+def text_of(readings: Sequence[Reading]) -> str:
+    """Return the digits as text, as ``Page.text`` does: lines separated by a newline, "?" for one that is not sure."""
+    lines: dict[int, str] = {}
+    for reading in readings:
+        lines[reading.line] = lines.get(reading.line, "") + (str(reading.inspection.answer) if reading.sure else "?")
+    return "\n".join(lines.values())
 
 
 def smooth(values: Floats) -> Floats:

@@ -18,6 +18,7 @@ import numpy as np
 from numcnn.data import generated, handwriting, mnist, nondigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
+from numcnn.imaging.preprocess import SIDE
 from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.nn.network import Network
 from numcnn.training.config import TrainConfig
@@ -78,17 +79,46 @@ class Crops:
         return Crops(self.images[rows], self.labels[rows])
 
 
-People: TypeAlias = PenDigits | Crops  # what to learn
+@dataclass(frozen=True, eq=False)
+class DrawnAndCrops:
+    """Digits of which some were drawn and some are pictures; in this order."""
+
+    drawn: PenDigits
+    crops: Crops
+
+    @property
+    def labels(self) -> Bytes:
+        """The label of each digit (n,)."""
+        return np.concatenate([self.drawn.labels, self.crops.labels])
+
+    def __len__(self) -> int:
+        return len(self.drawn) + len(self.crops)
+
+    def at(self, rows: Ints) -> "People":
+        """Return the digits in these rows (n,)."""
+        drawn, crops = rows[rows < len(self.drawn)], rows[rows >= len(self.drawn)] - len(self.drawn)
+        return joined(self.drawn.at(drawn), self.crops.at(crops))
 
 
-class Stroked(Protocol):
-    """A labelled drawing, such as ``pad.store.OwnDigit``."""
+People: TypeAlias = PenDigits | Crops | DrawnAndCrops  # what to learn
+
+
+def joined(drawn: PenDigits, crops: Crops) -> People:
+    """Return drawn digits and pictures as one; either may be none."""
+    return DrawnAndCrops(drawn, crops) if len(drawn) and len(crops) else crops if len(crops) else drawn
+
+
+class Labelled(Protocol):
+    """A labelled drawing, or a picture instead of strokes, such as ``pad.store.OwnDigit``."""
 
     @property
     def label(self) -> int: ...  # noqa: D102
 
     @property
     def strokes(self) -> Sequence[Any]: ...  # noqa: D102
+
+    @property
+    def image(self) -> Bytes | None: ...  # noqa: D102
 
 
 class Fraction(Monitor):
@@ -106,13 +136,29 @@ class Fraction(Monitor):
         self._report((state.epoch + state.seen / self._images) / self._epochs)
 
 
-def as_people(digits: Sequence[Stroked]) -> PenDigits:
-    """Return own digits as the ``PenDigits`` of one writer.  Raises DataError if there are none."""
-    drawn = [[np.asarray(stroke, np.float64) for stroke in digit.strokes if len(stroke)] for digit in digits]
-    if not drawn:
+def as_people(digits: Sequence[Labelled]) -> People:
+    """Return own digits: those drawn as the ``PenDigits`` of one writer.  Raises DataError if there are none."""
+    if not digits:
         raise DataError("there are no digits to learn from; label some in the pad: numcnn draw")
-    labels = np.array([digit.label for digit in digits], np.uint8)
-    return PenDigits(drawn, labels, np.zeros(len(drawn), np.uint8))
+    drawn = [digit for digit in digits if digit.image is None]
+    strokes = [[np.asarray(stroke, np.float64) for stroke in digit.strokes if len(stroke)] for digit in drawn]
+    people = PenDigits(strokes, _labels(drawn), np.zeros(len(drawn), np.uint8))
+    found = [digit for digit in digits if digit.image is not None]
+    images = np.array([digit.image for digit in found], np.uint8).reshape(-1, SIDE, SIDE)
+    return joined(people, Crops(images, _labels(found)))
+
+
+def _labels(digits: Sequence[Labelled]) -> Bytes:
+    return np.array([digit.label for digit in digits], np.uint8)
+
+
+def pictures_of(people: People, backend: str = "fast") -> Pictures:
+    """Return a picture of each digit -> images (N,28,28), labels (N,)."""
+    if isinstance(people, DrawnAndCrops):
+        return _one_after_other(pictures_of(people.drawn, backend), pictures_of(people.crops, backend))
+    return (
+        handwriting.render_plain(people, backend) if isinstance(people, PenDigits) else (people.images, people.labels)
+    )
 
 
 def fine_tune(
@@ -205,7 +251,7 @@ def _non_digits(count: int, seed: int, backend: str) -> Bytes:
 
 def learn(
     network: Network,
-    digits: Sequence[Stroked] | Crops,
+    digits: Sequence[Labelled] | Crops,
     *,
     seed: int = 0,
     data_dir: str | Path | None = None,
@@ -235,9 +281,9 @@ def learn(
     if len(people) >= LEAST_TO_HOLD_OUT:
         some, rest = _hold_out(people, seed)
         judge = tune(some, progress=_span(report_progress, PREPARED, middle))
-        report["held_out"] = _before_and_after(reader, judge, _pictures(rest, backend))
+        report["held_out"] = _before_and_after(reader, judge, pictures_of(rest, backend))
     learner = tune(people, progress=_span(report_progress, middle, 1.0))
-    report["own"] = _before_and_after(reader, learner, _pictures(people, backend))
+    report["own"] = _before_and_after(reader, learner, pictures_of(people, backend))
     real = check[1] != nondigits.NO_DIGIT
     report["known"] = _before_and_after(reader, learner, (check[0][real], check[1][real])) | {"source": source}
     known = {key: value for key, value in network.info.items() if key != "risks"}  # nobody has measured the learner
@@ -252,16 +298,16 @@ def accuracy(network: Network, images: Bytes, labels: Bytes) -> float:
 
 def _copies(people: People, times: int, seed: int, backend: str) -> Pictures:
     """Return what the network trains on: ``times`` pictures of each digit."""
+    if isinstance(people, DrawnAndCrops):
+        parts = (_copies(part, times, seed, backend) for part in (people.drawn, people.crops))
+        return _one_after_other(*parts)
     if isinstance(people, PenDigits):
         return handwriting.rewritten(people, times, seed, backend=backend)
     return np.tile(people.images, (times, 1, 1)), np.tile(people.labels, times)
 
 
-def _pictures(people: People, backend: str) -> Pictures:
-    """Return a picture of each digit."""
-    if isinstance(people, PenDigits):
-        return handwriting.render_plain(people, backend)
-    return people.images, people.labels
+def _one_after_other(one: Pictures, other: Pictures) -> Pictures:
+    return np.concatenate([one[0], other[0]]), np.concatenate([one[1], other[1]])
 
 
 def _span(progress: Progress, start: float, end: float) -> Progress:

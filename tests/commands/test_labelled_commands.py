@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 import numcnn
 from numcnn.cli import main
+from numcnn.pad import store
 
 KERNELS = ["--backend", BACKEND]
 
@@ -56,13 +57,18 @@ def errors_on(folder, weights, capsys):
 
 
 @pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
-def test_ten_of_each_digit_at_least_halve_a_meters_errors(tmp_path, capsys):
+def test_ten_of_each_digit_at_least_halve_a_meters_errors(tmp_path, home, capsys):
     learned, test = save_meter(tmp_path / "learn", 10, 0), save_meter(tmp_path / "test", 12, 1)
     before = errors_on(test, "everyone", capsys)
     assert before >= 4
-    out = tmp_path / "meter.npz"
-    assert main(["learn", "--pictures", str(learned), "--out", str(out), "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    out, replaced = store.personal_weights(), home / "personal-before.npz"
+    store.make_home()
+    out.write_bytes(b"earlier weights")
+    assert main(["learn", "--pictures", str(learned), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert f"replace your earlier ones in {out}, which are kept as {replaced}" in captured.err
+    assert replaced.read_bytes() == b"earlier weights"
+    report = json.loads(captured.out)
     assert report["digits"] == 100 and report["labels"] == [10] * 10 and report["weights"] == str(out)
     assert report["held_out"]["n"] == 25 and report["held_out"]["after"] > report["held_out"]["before"]
     assert report["known"]["after"] > report["known"]["before"] - 0.02

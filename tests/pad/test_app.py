@@ -11,7 +11,7 @@ import numpy as np
 import pygame
 import pytest
 from conftest import COMPILED
-from pads import SIZE, click, count, drag, mouse, press, region, settle, small
+from pads import SIZE, click, count, drag, mouse, opened_pads, press, region, settle, small, words
 from PIL import Image
 from processes import ROOT, wait_for
 
@@ -20,8 +20,7 @@ from numcnn.cli import main
 from numcnn.data.generated import digit_strokes
 from numcnn.errors import ConfigError
 from numcnn.imaging import raster
-from numcnn.nn import inspection
-from numcnn.pad import app, store
+from numcnn.pad import app, still, store
 from numcnn.pad.background import BackgroundTasks
 from numcnn.pad.drawing.layout import BUTTONS
 from numcnn.pad.drawing.theme import THEMES
@@ -35,16 +34,8 @@ pytestmark = pytest.mark.usefixtures("no_display")
 @pytest.fixture
 def open_pad():
     """Give a function that opens a pad; close it in the end."""
-    pads = []
-
-    def opened(size=SIZE, network=None, **settings):
-        pads.append(app.Pad(network or small(), size, **settings))
-        assert pads[-1].step()
-        return pads[-1]
-
-    yield opened
-    for pad in pads:
-        pad.close()
+    with opened_pads() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -65,11 +56,6 @@ def screen():
 
 def sheet_of(pad):
     return pad.places().sheet
-
-
-def words(pad):
-    """Return what the message in the window says."""
-    return pad.scene.toast.words if pad.scene.toast else ""
 
 
 # Drawing
@@ -150,7 +136,8 @@ def test_nothing_of_the_words_before_is_left_under_the_answer(open_pad, size):
 
 
 def test_every_key_and_button_has_an_action_and_every_action_a_key_or_button(pad):
-    names = {*app.KEYS.values(), *app.CHARACTERS.values(), *filter(None, BUTTONS)}
+    keys = {**app.KEYS, **app.CONTROL_KEYS, **app.CHARACTERS}
+    names = {*keys.values(), *app.KEYS.values(), *filter(None, BUTTONS)}
     assert names == set(pad.actions) and all(map(callable, pad.actions.values()))
 
 
@@ -169,7 +156,7 @@ def test_keys_and_buttons_undo_redo_and_clear(pad):
         (pygame.K_z, ctrl, blank),
         (pygame.K_y, ctrl, one),
         (pygame.K_z, ctrl | shift, two),
-        (pygame.K_c, ctrl, two),  # Ctrl+C is no C
+        (pygame.K_e, ctrl, two),  # Ctrl+E is no E
         (pygame.K_c, 0, blank),
         (pygame.K_z, ctrl, two),
         (pygame.K_SPACE, 0, blank),
@@ -226,7 +213,7 @@ def test_wheel_and_brackets_set_the_brush_on_the_screen_alone(pad):
     for _ in range(100):
         pad.act("thicker")
     pad.step()
-    assert pad.scene.pen == app.PENS[1]
+    assert pad.scene.pen == still.PENS[1]
     np.testing.assert_array_equal(pad.scene.reading.image, image)
     assert not pad.scene.toast  # the 8 labelled nothing
 
@@ -466,140 +453,6 @@ def test_a_full_disk_is_a_message_and_the_drawing_stays(open_pad, tmp_path, home
     assert len(pad.canvas.strokes) == 1
 
 
-def test_a_picture_that_is_dropped_is_shown_and_read(pad, tmp_path):
-    drag(pad, (200, 200), (300, 300))
-    picture = np.full((60, 90), 250, np.uint8)
-    picture[10:50, 40:46] = 20
-    Image.fromarray(picture).save(tmp_path / "one.png")
-    pygame.event.post(pygame.event.Event(pygame.DROPFILE, file=str(tmp_path / "one.png")))
-    settle(pad)
-    (reading,) = pad.scene.readings
-    np.testing.assert_array_equal(reading.image, numcnn.imaging.preprocess.prepare(picture))
-    assert "one.png" in words(pad)
-    middle = region(screen(), sheet_of(pad).inflate(-200, -300))
-    assert count(middle, (20, 20, 20)) > 100 and count(middle, (250, 250, 250)) > 100
-    press(pad, pygame.K_w)
-    assert "a picture can't be explained" in words(pad) and pad.scene.why is None
-    press(pad, pygame.K_3)
-    assert "a picture can't be labelled" in words(pad) and store.OwnSet().read()[0] == []
-    press(pad, pygame.K_c)  # the drawing comes back
-    assert pad.scene.picture is None and len(pad.canvas.strokes) == 1 and pad.scene.reading.box
-
-
-def drop(pad, path):
-    """Drop a picture of a 1 onto the pad."""
-    picture = np.full((60, 46), 255, np.uint8)
-    picture[20:40, 20:26] = 0
-    Image.fromarray(picture).save(path)
-    pygame.event.post(pygame.event.Event(pygame.DROPFILE, file=str(path)))
-    settle(pad)
-    assert pad.scene.picture is not None and pad.scene.reading.box is None
-
-
-TAKEN_OFF = {
-    "undo": lambda pad: press(pad, pygame.K_z, mod=pygame.KMOD_CTRL),
-    "redo": lambda pad: press(pad, pygame.K_y, mod=pygame.KMOD_CTRL),
-    "erase": lambda pad: drag(pad, (300, 300), (310, 310), button=3),
-    "clear": lambda pad: press(pad, pygame.K_c),
-    "escape": lambda pad: press(pad, pygame.K_ESCAPE),
-}
-
-
-@pytest.mark.parametrize("take_off", TAKEN_OFF.values(), ids=TAKEN_OFF)
-def test_a_picture_taken_off_a_canvas_that_stays_as_it_is_leaves_nothing_behind(pad, tmp_path, take_off):
-    drop(pad, tmp_path / "one.png")
-    mouse(pygame.MOUSEBUTTONDOWN, (300, 300), button=3)  # all before the next frame
-    mouse(pygame.MOUSEBUTTONUP, (300, 300), button=3)
-    mouse(pygame.MOUSEMOTION, (305, 305))
-    settle(pad)
-    assert pad.scene.picture is None and not pad.scene.readings
-    drop(pad, tmp_path / "one.png")
-    take_off(pad)
-    settle(pad)
-    assert pad.scene.picture is None and pad.scene.reading is None
-    assert not pad.scene.bars.any()
-
-
-def test_undo_and_redo_take_a_picture_off_and_leave_the_drawing_below_it(pad, tmp_path):
-    drag(pad, (200, 200), (300, 300))
-    drag(pad, (200, 250), (300, 350))
-    press(pad, pygame.K_z, mod=pygame.KMOD_CTRL)
-    strokes = pad.canvas.strokes
-    assert len(strokes) == 1
-    for name in ("undo", "redo"):
-        drop(pad, tmp_path / "one.png")
-        click(pad, pad.places().buttons[name])
-        assert pad.scene.picture is None and pad.canvas.strokes == strokes
-    press(pad, pygame.K_y, mod=pygame.KMOD_CTRL)
-    assert len(pad.canvas.strokes) == 2  # what was undone before can still be done again
-
-
-def test_a_dropped_picture_is_not_saved_nor_the_drawing_below_it(pad, tmp_path):
-    drag(pad, (200, 200), (300, 300))
-    drop(pad, tmp_path / "one.png")
-    press(pad, pygame.K_s)
-    settle(pad)
-    assert "that is a picture already" in words(pad) and not list(tmp_path.glob("drawing-*.png"))
-    press(pad, pygame.K_c, pygame.K_s)
-    settle(pad)
-    assert len(list(tmp_path.glob("drawing-*.png"))) == 1
-
-
-GO_ON = {
-    "stroke": lambda pad: drag(pad, (200, 200), (300, 300)),
-    "eraser": lambda pad: drag(pad, (200, 200), (300, 300), button=3),
-    "clear": lambda pad: press(pad, pygame.K_c),
-}
-
-
-@pytest.mark.parametrize("go_on", GO_ON.values(), ids=GO_ON)
-def test_what_to_do_next_is_shown_until_it_is_done_but_what_went_wrong_for_longer(pad, tmp_path, go_on):
-    drop(pad, tmp_path / "one.png")
-    assert "draw or clear to continue" in words(pad)
-    go_on(pad)
-    assert pad.scene.toast is None
-    press(pad, pygame.K_t)
-    settle(pad)
-    assert words(pad)
-    go_on(pad)
-    assert pad.scene.toast is None
-    for kind in ("bad", "good"):
-        pad.say("something happened", kind)
-        go_on(pad)
-        assert words(pad) == "something happened"
-
-
-def test_a_dropped_picture_is_read_anew_by_the_network_that_is_swapped_in(open_pad, tmp_path):
-    store.make_home()
-    small(seed=5).save(store.personal_weights())
-    pad = open_pad(tasks=BackgroundTasks(shipped=small(), weights="everyone"))
-    drop(pad, tmp_path / "one.png")
-    before = pad.scene.reading
-    press(pad, pygame.K_b)
-    settle(pad)
-    now = pad.scene.reading
-    np.testing.assert_array_equal(now.image, before.image)
-    np.testing.assert_array_equal(
-        now.inspection.probabilities, inspection.inspect_picture(small(seed=5), now.image).probabilities
-    )
-    assert (now.inspection.probabilities != before.inspection.probabilities).any()
-
-
-@pytest.mark.parametrize("content", [b"just some text", b"\x89PNG\r\n\x1a\n broken", b"", None])
-def test_a_dropped_file_that_is_no_picture_is_a_message(pad, tmp_path, content):
-    path = tmp_path / "dropped.png"
-    if content is not None:
-        path.write_bytes(content)
-    drag(pad, (200, 200), (300, 300))
-    pygame.event.post(pygame.event.Event(pygame.DROPFILE, file=str(path)))
-    settle(pad)
-    assert str(path) in words(pad) and pad.scene.toast.kind == "bad"
-    assert len(pad.canvas.strokes) == 1 and pad.scene.picture is None
-    pygame.event.post(pygame.event.Event(pygame.DROPTEXT, text="hello"))
-    pad.step()
-    assert "drop a picture file" in words(pad)
-
-
 def test_a_digit_key_keeps_the_drawing_as_one_s_own_and_u_or_the_button_takes_it_back(pad, home):
     press(pad, pygame.K_7)
     assert "draw a digit first" in words(pad)
@@ -789,4 +642,4 @@ def test_strokes_to_begin_with_fill_the_sheet_and_leave_the_last_drawing_alone(o
     strokes = [np.array([(0, 0), (1, 2)])]
     pad = open_pad(strokes=strokes)
     np.testing.assert_allclose(raster.fit(pad.canvas.strokes), raster.fit(strokes))
-    assert np.ptp(pad.canvas.strokes[0], axis=0).max() > 0.6 * app.SHEET
+    assert np.ptp(pad.canvas.strokes[0], axis=0).max() > 0.6 * still.SHEET

@@ -13,7 +13,7 @@ from processes import PATIENCE_SECONDS, read_until, running, wait_for
 
 import numcnn
 from numcnn.cli import main
-from numcnn.pad import app, store
+from numcnn.pad import app, store, window
 from numcnn.pad.background import PERSONAL, BackgroundTasks
 from numcnn.pad.learner import Learner
 
@@ -137,9 +137,16 @@ def test_of_labels_for_the_same_strokes_the_last_one_holds(tasks):
     assert reported(9, one) == ("was 4, now 9  (1 of yours)", [9])
     assert reported(9, other) == ("kept: this is a 9  (2 of yours)", [9, 9])
     assert reported(0, other) == ("was 9, now 0  (2 of yours)", [9, 0])
+    assert reported(5, one) == ("was 9, now 5  (2 of yours)", [0, 5])  # not the last one
     tasks.take_back()
-    assert [result.words for result in ended(tasks)] == ["taken back: the 0"]
-    assert [digit.label for digit in store.OwnSet().read()[0]] == [9]
+    assert [result.words for result in ended(tasks)] == ["taken back: the 5"]
+    assert [digit.label for digit in store.OwnSet().read()[0]] == [0]
+    again = BackgroundTasks(store.OwnSet())  # after a restart
+    again.keep(9, other)
+    assert [result.words for result in ended(again)] == ["was 0, now 9  (1 of yours)"]
+    again.keep(9, other)
+    assert [result.words for result in ended(again)] == ["kept already: this is a 9  (1 of yours)"]
+    again.close([])
 
 
 class Lesson:
@@ -252,7 +259,7 @@ def test_a_drawing_that_cannot_be_kept_is_reported_once_until_it_could(tasks, ho
 def draw_and_quit(tmp_path, no_display, monkeypatch):
     """Give a function that runs ``numcnn draw``, does something as soon as the window is open, and quits."""
     SHIPPED.save(tmp_path / "small.npz")
-    opened = app.open_window
+    opened = window.open_window
 
     def run(do):
         def open_and_quit(size):

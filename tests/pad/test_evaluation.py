@@ -35,12 +35,14 @@ def test_strokes_go_through_the_canvas_one_by_one(people):
 
 
 def test_digits_in_rows_count_when_they_are_separated_and_read(people, network):
-    right, total = evaluation.rows(network, people, count=12)
-    assert 24 <= total <= 72 and right >= 0.8 * total
-    assert (right, total) == evaluation.rows(network, people, count=12)
+    score = evaluation.rows(network, people, count=12)
+    assert 24 <= score.digits <= 72 and score.right >= 0.8 * score.digits and score.drawings == 12
+    assert score == evaluation.rows(network, people, count=12)
+    three = evaluation.rows(network, people, count=6, lines=3)
+    assert 36 <= three.digits <= 108 and three.right >= 0.8 * three.digits and 0 <= three.whole <= 6
     network.params[...] = 0  # everything is read as a 0
-    of_zeros, again = evaluation.rows(network, people, count=12)
-    assert again == total and of_zeros < 0.3 * total
+    of_zeros = evaluation.rows(network, people, count=12)
+    assert of_zeros.digits == score.digits and of_zeros.right < 0.3 * score.digits and of_zeros.whole <= 1
 
 
 def test_what_is_refused_hangs_on_the_threshold(people, network):
@@ -60,7 +62,14 @@ def test_the_report_fits_80_columns(people, network):
     assert found["people"] == 2 and found["alone"]["n"] == len(people) and found["alone"]["accuracy"] > 0.8
     text = evaluation.to_text(found)
     assert max(map(len, text.splitlines())) <= 80
-    for words in ("drawn with a pen by 2 generated hands", "digits in rows", "other kinds", "dark on light", "60.0%"):
+    for words in (
+        "drawn with a pen by 2 generated hands",
+        "in rows",
+        "in three lines",
+        "other kinds",
+        "dark on light",
+        "60.0%",
+    ):
         assert words in text, words
 
 

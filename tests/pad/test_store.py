@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from processes import read_until, running
 
-from numcnn.errors import DataError
+from numcnn.errors import DataError, ShapeError
 from numcnn.pad import store
 from numcnn.pad.canvas import read_strokes
 
@@ -98,19 +98,48 @@ def test_taking_back_leaves_what_another_pad_has_added_since(own):
     assert own.remove_last() is None and own.path.read_bytes() == before
 
 
-def test_the_last_label_is_reported_for_the_same_strokes_only(own):
-    assert own.last_label(FOUR) is None
+def test_the_label_of_the_same_strokes_is_found_whoever_added_it_and_removed(own):
+    assert own.label_of(FOUR) is None
     own.add(4, FOUR)
-    assert own.last_label(FOUR) == 4 and own.last_label([np.array(stroke) for stroke in FOUR]) == 4
-    assert own.last_label(FOUR[:1]) is None and own.last_label(DOT) is None
-    store.OwnSet(own.path).add(8, DOT)
-    assert own.last_label(FOUR) == 4 and store.OwnSet(own.path).last_label(DOT) is None
+    assert own.label_of(FOUR) == 4 and own.label_of([np.array(stroke) for stroke in FOUR]) == 4
+    assert own.label_of(FOUR[:1]) is None and own.label_of(DOT) is None
+    later = store.OwnSet(own.path)  # as after a restart
+    later.add(8, DOT)
+    assert own.label_of(FOUR) == later.label_of(FOUR) == 4 and own.label_of(DOT) == 8
+    later.remove(FOUR)
+    assert labels(own) == [8] and own.label_of(FOUR) is None and own.remove_last() is None
+    later.remove(DOT)
+    later.remove(DOT)
+    assert labels(own) == [] and later.remove_last() is None
+    own.add(4, FOUR)
     own.path.write_bytes(own.path.read_bytes().replace(b'"label":4', b'"label":9'))  # edited by hand
-    assert own.last_label(FOUR) is None
+    assert own.label_of(FOUR) == 9
+    own.path.write_bytes(own.path.read_bytes().replace(b'"label":9', b'"label":"9"'))
+    assert own.label_of(FOUR) is None
     own.path.unlink()
-    assert own.last_label(FOUR) is None
-    own.add(5, DOT)
-    assert own.last_label(DOT) == 5 and labels(own) == [5]
+    assert own.label_of(FOUR) is None
+
+
+def test_a_digit_of_a_picture_is_kept_as_what_the_network_read(own):
+    image = np.zeros((28, 28), np.uint8)
+    image[4:24, 12:16] = np.arange(80).reshape(20, 4)
+    own.add(1, [], image)
+    own.add(4, FOUR)
+    (one, four), problems = own.read()
+    assert (one.label, one.strokes, four.image, problems) == (1, [], None, [])
+    np.testing.assert_array_equal(one.image, image)
+    assert own.label_of([], image) == 1 and own.label_of([], image.T.copy()) is None
+    store.OwnSet(own.path).remove([], image)
+    assert labels(own) == [4]
+    for wrong in (image[:27], image.astype(np.float32)):
+        with pytest.raises(ShapeError, match=r"wants \(28, 28\) of uint8"):
+            own.add(1, [], wrong)
+    with pytest.raises(DataError, match="not all 0"):
+        own.add(1, [], np.zeros_like(image))
+    for text in ("[1, 2]", "null", '"AAAA"', '"?"'):
+        own.path.write_text(f'{{"label": 1, "image": {text}}}\n')
+        digits, (problem,) = own.read()
+        assert not digits and "its image can't be used" in problem
 
 
 def test_a_half_line_at_the_end_costs_only_itself(own):

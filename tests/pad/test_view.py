@@ -17,7 +17,7 @@ from numcnn.nn.inspection import inspect_picture
 from numcnn.nn.losses import softmax
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network
-from numcnn.pad import Canvas, app
+from numcnn.pad import Canvas, still
 from numcnn.pad.drawing.icons import STROKES
 from numcnn.pad.drawing.ink import Ink
 from numcnn.pad.drawing.inside import SCORE, Inside, bands
@@ -25,7 +25,7 @@ from numcnn.pad.drawing.layout import BUTTONS, layout, place
 from numcnn.pad.drawing.overlays import KEYS, TIPS, Toast
 from numcnn.pad.drawing.painter import Painter, Part
 from numcnn.pad.drawing.theme import THEMES, Type, grey_surface
-from numcnn.pad.drawing.view import WORDS, Scene, View, _apart
+from numcnn.pad.drawing.view import WORDS, Scene, View, _apart, _around_focus
 from numcnn.recognition.reading import Recognizer, square_of
 
 LIGHT = THEMES["light"]
@@ -50,7 +50,7 @@ def scene_of(canvas, network=None, *, recognizer=None, **settings):
     recognizer = recognizer or Recognizer(network or small())
     scene = Scene(canvas, recognizer.read(canvas), blank=recognizer.blank(), **settings)
     scene.focus = len(scene.readings) - 1 if scene.readings else None
-    scene.bars = app.lengths(scene)
+    scene.bars = still.lengths(scene)
     return scene
 
 
@@ -86,7 +86,7 @@ def test_everything_has_its_own_place_in_the_window(size, inside):
 @pytest.mark.parametrize("size", [(1, 1), (200, 3000), (3000, 120), (300, 300)])
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_window_too_small_for_the_pad_is_drawn_all_the_same(size, inside):
-    scene = scene_of(app.fitted_canvas([LINE]), inside=inside, toast=Toast("words " * 20, "bad", "Undo"))
+    scene = scene_of(still.fitted_canvas([LINE]), inside=inside, toast=Toast("words " * 20, "bad", "Undo"))
     surface, _, changed = draw(scene, size)
     assert surface.get_at((0, 0)) == pygame.Color(LIGHT.background) and changed == [surface.get_rect()]
     scene.help = True
@@ -108,7 +108,7 @@ def test_every_button_has_a_word_a_tip_and_a_picture_and_the_keys_are_listed():
     names = {name for name in BUTTONS if name}
     assert names == set(WORDS) == set(TIPS) == set(STROKES)
     listed = " ".join(key for key, _ in KEYS)
-    for key in ("E", "C", "S", "F", "W", "U", "T", "B", "D", "H", "Esc", "Ctrl Z", "[", "0 to 9"):
+    for key in ("E", "C", "S", "F", "W", "U", "T", "B", "D", "H", "Esc", "Ctrl Z", "Ctrl C", "Ctrl V", "[", "0 to 9"):
         assert key in listed
 
 
@@ -129,6 +129,43 @@ def contrast(one, other):
         linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
         lights.append(linear @ (0.2126, 0.7152, 0.0722) + 0.05)
     return max(lights) / min(lights)
+
+
+def lines_of_ones(*counts):
+    """Return a canvas with so many ones in each line."""
+    return still.fitted_canvas(
+        [[(60 * i, 160 * n), (60 * i, 100 + 160 * n)] for n, k in enumerate(counts) for i in range(k)]
+    )
+
+
+@pytest.mark.parametrize("size", [(480, 480), (640, 480), (1280, 800)])
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("counts", [(5, 5), (2, 7, 1), (3,) * 12])
+def test_several_lines_are_answered_one_below_the_other_in_their_place(size, inside, counts):
+    scene = scene_of(lines_of_ones(*counts), inside=inside)
+    assert [reading.line for reading in scene.readings] == [n for n, k in enumerate(counts) for _ in range(k)]
+    surface, places, _ = draw(scene, size)
+    blank, _, _ = draw(replace(scene, readings=(), focus=None, bars=np.zeros(10)), size)
+    window = pygame.Rect(0, 0, *size)
+    room = [places.sheet.inflate(4, 4), places.answer.inflate(2, 2), places.seen.inflate(10, 10)]
+    room.append(places.inside if inside else places.bars)
+    differ = (region(surface, window) != region(blank, window)).any(axis=-1)
+    assert differ[tuple(slice(*span) for span in ((room[1].left, room[1].right), (room[1].top, room[1].bottom)))].any()
+    for rect in room:
+        differ[rect.left : rect.right, rect.top : rect.bottom] = False
+    assert not differ.any()  # nothing sticks out
+
+
+def test_of_more_lines_than_fit_those_around_the_focus_are_shown():
+    scene = scene_of(lines_of_ones(*(3,) * 12))
+    lines = [[1, 2], [3], [4, 5], [6]]
+    assert _around_focus(lines, 4, 2) == lines[1:3] and _around_focus(lines, 6, 3) == lines[1:]
+    assert _around_focus(lines, None, 2) == lines[:2] and _around_focus(lines, 1, 0) == lines[:1]
+    first, places, _ = draw(replace(scene, focus=0))
+    last, _, _ = draw(scene)
+    assert (region(first, places.answer) != region(last, places.answer)).any()
+    tiles = region(last, places.seen)
+    assert count(tiles, "white") > 0 and places.seen.height >= 28  # one picture, that of the digit in focus
 
 
 # What is drawn anew
@@ -163,7 +200,7 @@ def test_only_what_differs_is_drawn_again_and_that_completely():
 
 
 def test_a_scene_drawn_after_others_looks_like_one_drawn_afresh():
-    canvas = app.fitted_canvas([LINE])
+    canvas = still.fitted_canvas([LINE])
     recognizer = Recognizer(small())  # one for all: what it has read stays the same object
     view, surface = View(), pygame.Surface(SIZE)
     rng, explained = np.random.default_rng(0), False
@@ -206,7 +243,7 @@ def test_the_glow_follows_when_only_the_digit_beside_changes():
 
 
 def test_captions_follow_when_another_network_makes_maps_of_another_size():
-    canvas, view, surface = app.fitted_canvas([LINE]), View(), pygame.Surface((1280, 800))
+    canvas, view, surface = still.fitted_canvas([LINE]), View(), pygame.Surface((1280, 800))
     for padding in ("valid", "same"):
         layers = [Conv2D(4, 3, padding=padding), ReLU(), MaxPool2D(2), Flatten(), Dense(10)]
         scene = scene_of(canvas, Network(layers, backend="reference", seed=0), inside=True)
@@ -257,7 +294,7 @@ def test_no_probability_is_rounded_to_certainty(share, text):
 
 
 def test_a_bar_is_as_long_as_its_probability_says():
-    scene = scene_of(app.fitted_canvas([LINE]))
+    scene = scene_of(still.fitted_canvas([LINE]))
     answer = scene.reading.inspection.answer
     scene.bars = np.full(10, 0.4)
     scene.bars[answer] = 0.75
@@ -271,7 +308,7 @@ def test_a_bar_is_as_long_as_its_probability_says():
 
 @pytest.mark.parametrize("size", [SIZE, (500, 1200), (1280, 800)])
 def test_bars_are_not_thick_and_small_shares_look_small(size):
-    scene = scene_of(app.fitted_canvas([LINE]))
+    scene = scene_of(still.fitted_canvas([LINE]))
     scene.bars = np.array([0, 0.01, 0.048, 0.1, 0.2, 0.5, 1, 0, 0, 0])
     surface, places, _ = draw(scene, size)
     colors = {pygame.Color(color)[:3] for color in (LIGHT.accent, LIGHT.other)}
@@ -352,7 +389,7 @@ def test_the_inside_goes_from_the_picture_to_ten_probabilities(model, size):
 
 def test_the_inside_shows_the_maps_the_network_has():
     network = small(seed=3)
-    scene = scene_of(app.fitted_canvas([LINE]), network, inside=True)
+    scene = scene_of(still.fitted_canvas([LINE]), network, inside=True)
     surface, places, _ = draw(scene, (1280, 800))
     inspection = scene.reading.inspection
     band = bands(inspection.stages, places.inside, places.text)[1]

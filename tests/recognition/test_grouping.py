@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numcnn.data.generated import GLYPHS, digit_strokes
-from numcnn.data.rows import make_row
+from numcnn.data.rows import make_lines, make_row
 from numcnn.recognition import grouping
 
 
@@ -24,6 +24,75 @@ def right_groups(groups, owners):
 def test_rows_of_digits_are_taken_apart(late):
     right = np.concatenate([right_groups(grouping.group(strokes), owners) for strokes, _, owners in rows(120, 3, late)])
     assert len(right) > 400 and right.mean() >= 0.98
+
+
+def pages(n, seed, lines):
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        labels = [rng.integers(0, 10, rng.integers(1, 8)).tolist() for _ in range(lines)]
+        drawn = [[(digit_strokes(label, rng), label) for label in line] for line in labels]
+        yield *make_lines(drawn, rng, late=0.1), [len(line) for line in labels]
+
+
+@pytest.mark.parametrize("lines", [2, 3, 5])
+def test_lines_of_digits_are_taken_apart_and_read_in_order(lines):
+    right, whole = [], []
+    for strokes, _, owners, lengths in pages(40, 3, lines):
+        found = grouping.group_lines(strokes)
+        right += right_groups([digit for line in found for digit in line], owners)
+        whole.append([len(line) for line in found] == lengths)
+    assert np.mean(right) >= 0.98 and np.mean(whole) >= 0.9
+
+
+def shifted(strokes, x, y, scale=1.0):
+    return [[(x + scale * a, y + scale * b) for a, b in stroke] for stroke in strokes]
+
+
+ONE = [[(20, 0), (20, 100)]]
+SEVEN = [[(0, 0), (60, 0), (20, 100)], [(15, 45), (60, 45)]]
+FIVE = [[(10, 12), (5, 45), (50, 60), (40, 95), (0, 95)], [(12, 2), (60, 0)]]  # its bar does not touch it
+FOUR = [[(20, 0), (0, 60), (60, 60)], [(45, 30), (45, 110)]]
+EIGHT = [[(30, 0), (10, 25), (30, 48), (50, 25), (30, 0)], [(30, 50), (5, 75), (30, 100), (55, 75), (30, 50)]]
+
+
+@pytest.mark.parametrize("gap", [120, 160, 300])
+@pytest.mark.parametrize("slope", [-0.15, 0, 0.15])
+@pytest.mark.parametrize("second", [0.6, 1, 1.5])
+def test_bars_and_dots_go_to_their_own_line(gap, slope, second):
+    rows = [FIVE, ONE, FIVE, FOUR], [FIVE, SEVEN]
+    strokes, owners = [], []
+    for row, digits in enumerate(rows):
+        for i, digit in enumerate(digits):
+            x, y = 85.0 * i * second**row, gap * row
+            strokes += shifted(digit, x, y + slope * x, second**row)
+            owners += [(row, i)] * len(digit)
+    found = grouping.group_lines(strokes)
+    expected = [[tuple(k for k, owner in enumerate(owners) if owner == (row, i)) for i in range(len(rows[row]))]
+                for row in (0, 1)]  # fmt: skip
+    assert found == expected
+
+
+def test_one_row_stays_one_line():
+    for far in (85, 400):  # however wide the spaces
+        row = [stroke for i, digit in enumerate((FIVE, ONE, EIGHT, FOUR)) for stroke in shifted(digit, far * i, 20 * i)]
+        assert [len(line) for line in grouping.group_lines(row)] == [4]
+    open_eight = [EIGHT[0], [(x, y + 5) for x, y in EIGHT[1]]]  # of two circles that don't touch
+    two = [*open_eight, *shifted(open_eight, 90, 3)]
+    assert grouping.group_lines(two) == [[(0, 1), (2, 3)]]
+    for digit in (FIVE, FOUR, EIGHT, SEVEN, open_eight):
+        assert grouping.group_lines(digit) == [[tuple(range(len(digit)))]]
+
+
+def test_a_tall_stroke_that_reaches_into_the_next_line_stays_in_its_own():
+    above = [*shifted(SEVEN, 0, 0), *shifted([[(20, 0), (20, 150)]], 90, 0), *shifted(SEVEN, 160, 0)]
+    below = [*shifted(FOUR, 0, 140), *shifted(ONE, 130, 140), *shifted(SEVEN, 200, 140)]
+    assert grouping.group_lines(above + below) == [[(0, 1), (2,), (3, 4)], [(5, 6), (7,), (8, 9)]]
+
+
+def test_two_digits_one_above_the_other_are_two_lines():
+    for upper in (ONE, FOUR, SEVEN):
+        n = len(upper)
+        assert grouping.group_lines([*upper, *shifted(ONE, 5, 130)]) == [[tuple(range(n))], [(n,)]]
 
 
 def test_a_single_digit_stays_whole():

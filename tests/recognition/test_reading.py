@@ -9,7 +9,8 @@ from numcnn.errors import ConfigError
 from numcnn.imaging import raster
 from numcnn.nn.inspection import saliency
 from numcnn.recognition import grouping
-from numcnn.recognition.reading import Recognizer, smooth, square_of
+from numcnn.recognition.page import Digit
+from numcnn.recognition.reading import Recognizer, smooth, square_of, text_of
 
 LINE = [(100.0, 100.0), (120.0, 300.0), (300.0, 320.0)]
 
@@ -22,6 +23,9 @@ class Drawing:
 
     def groups(self):
         return grouping.group(self.strokes)
+
+    def lines(self):
+        return [number for number, line in enumerate(grouping.group_lines(self.strokes)) for _ in line]
 
     def digits(self):
         return [raster.mnist_image([self.strokes[i] for i in group]) for group in self.groups()]
@@ -69,7 +73,18 @@ def test_below_its_threshold_a_network_is_not_sure(network):
         network.info["refuse_below"] = float(threshold)
         recognizer = Recognizer(network)
         assert recognizer.read(row(3))[0].sure is sure
-        assert recognizer.read_picture(row(3).digits()[0])[0].sure is sure
+
+
+def test_a_page_is_read_again_digit_by_digit_and_says_itself_what_is_sure(network):
+    image = row(3).digits()[0]
+    probabilities = network.predict_proba(image)[0]
+    page = [Digit((10, 20, 30, 40), 3, 0.9, sure, line, probabilities, image) for sure, line in ((True, 0), (False, 1))]
+    readings = Recognizer(network).read_page(page)
+    assert [(r.box, r.line, r.sure, r.strokes) for r in readings] == [
+        ((10, 20, 40, 60), 0, True, ()), ((10, 20, 40, 60), 1, False, ())
+    ]  # fmt: skip
+    np.testing.assert_allclose(readings[0].inspection.probabilities, probabilities, atol=1e-6)
+    assert text_of(readings) == f"{probabilities.argmax()}\n?" and text_of(()) == ""
 
 
 def test_an_explanation_is_the_smoothed_saliency_scaled_to_one(network):

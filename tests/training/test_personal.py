@@ -87,6 +87,26 @@ def test_nothing_to_learn_from_is_named():
         personal.as_people([])
 
 
+def test_drawn_digits_and_those_of_pictures_are_learned_together():
+    images, labels = draw_digits(600, 12)
+    drawn = [OwnDigit(4, strokes, "") for strokes in crosses(12, 0)]
+    found = [OwnDigit(int(label), [], "", image) for image, label in zip(images[:12], labels, strict=False)]
+    both = [digit for pair in zip(drawn, found, strict=True) for digit in pair]
+    people = personal.as_people(both)
+    assert len(people) == 24 and people.labels.tolist() == [4] * 12 + labels[:12].tolist()
+    np.testing.assert_array_equal(personal.pictures_of(people)[0][12:], images[:12])
+    for rows, kind in ((np.arange(3), PenDigits), (np.arange(12, 15), personal.Crops)):
+        assert isinstance(people.at(rows), kind) and len(people.at(rows)) == 3
+    mixed = people.at(np.array([13, 0]))
+    assert mixed.labels.tolist() == [4, labels[1]]
+    recipe = personal.Recipe(replay=200, own_images=200, epochs=1)
+    learner, report = personal.learn(numcnn.load("canonical"), both, recipe=recipe)
+    assert report["digits"] == 24 and report["held_out"]["n"] == 6 and report["own"]["n"] == 24
+    assert report["own"]["after"] > report["own"]["before"] and learner.info["personal"]["digits"] == 24
+    only = personal.as_people(found)
+    assert isinstance(only, personal.Crops) and isinstance(personal.as_people(drawn), PenDigits)
+
+
 @pytest.mark.parametrize("known", ["generated", "real"])
 def test_the_command_learns_and_tells_what_came_of_it(known, own_file, tmp_path, request):
     if known == "real":

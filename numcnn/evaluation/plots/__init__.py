@@ -10,6 +10,7 @@ from numcnn.evaluation.plots.contact_sheet import (
     digit_grid,
     gallery,
     mistakes_gallery,
+    page_plot,
     picture_sheet,
 )
 from numcnn.evaluation.plots.curves import HEALTHY_UPDATE, gradient_watch, learning_curves
@@ -36,6 +37,7 @@ __all__ = [
     "gradient_watch",
     "learning_curves",
     "mistakes_gallery",
+    "page_plot",
     "per_class_plot",
     "picture_sheet",
     "reliability_plot",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from numcnn.errors import DataError, ShapeError
 from numcnn.evaluation import metrics
-from numcnn.evaluation.plots.style import INK, add_picture, frame, new_figure
+from numcnn.evaluation.plots.style import BLUE, INK, WARNING, add_picture, frame, new_figure
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
 
 if TYPE_CHECKING:
@@ -99,6 +99,37 @@ def picture_sheet(
         words.set_in_layout(False)  # long ones would leave no room for the pictures
     axes.set_xlim(0, columns * 1.06)
     axes.set_ylim(lines * height, 0)
+    axes.set_axis_off()
+    return figure
+
+
+class BoxLabel(Protocol):
+    """A box (x, y, width, height) in pixels of a picture, and what to write at it, as in ``imaging.annotate.Label``."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]: ...  # noqa: D102
+
+    @property
+    def text(self) -> str: ...  # noqa: D102
+
+    @property
+    def sure(self) -> bool: ...  # noqa: D102
+
+
+def page_plot(picture: Bytes, labels: Iterable[BoxLabel], title: str) -> Figure:
+    """Draw a picture, (H,W) or (H,W,3) uint8, with boxes and labels: blue where the answer is sure, else orange."""
+    H, W = picture.shape[:2]
+    wide = min(8.0, 8.0 * W / H)
+    figure = new_figure(
+        max(wide, 2.0), max(wide * H / W, 0.5) + 0.25 * title.count("\n") + (0.5 if title else 0), title
+    )
+    axes = figure.add_subplot()
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+    for label in labels:
+        (x, y, width, height), color = label.box, BLUE if label.sure else WARNING
+        axes.add_patch(frame(x - 0.5, y - 0.5, width, height, color, 1.2))
+        size = min(max(6.0, 0.35 * height / W * wide * 72), 14.0)
+        axes.text(x, y, label.text, ha="left", va="bottom", size=size, color=color, weight="bold", clip_on=False)
     axes.set_axis_off()
     return figure
 

@@ -15,6 +15,7 @@ from numcnn.pad.drawing.ink import Ink
 from numcnn.pad.drawing.inside import TIMES, Inside
 from numcnn.pad.drawing.layout import SEEN, Layout, Place
 from numcnn.pad.drawing.painter import Painter, Part
+from numcnn.pad.drawing.picture import Picture, PictureLayer, ink_opacity
 from numcnn.pad.drawing.theme import THEMES, Color, Theme, Type, grey_surface, mix, rgb, rounded
 from numcnn.pad.eraser import Stroke
 from numcnn.recognition.reading import Explanation, Reading, smooth
@@ -34,6 +35,9 @@ WORDS = {
 PALE = 0.3  # opacity of the ink below a saliency
 SURE = 1.1  # height of the line with the answer's probability, in small texts
 HALO = 0.16  # opacity of the saliency where there is no ink
+LEADING = 0.4  # between lines of the answer, in heights of its digits
+LEAST_ANSWER = 1.1  # height of a line of the answer, in small texts; of more lines than fit, those around the focus
+LEAST_TILE = 14  # pixels: sides of what the network sees
 STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
 
 
@@ -45,7 +49,7 @@ class Scene:
     readings: tuple[Reading, ...] = ()
     focus: int | None = None  # index of the reading whose bars are shown
     bars: Float64s = field(default_factory=lambda: np.zeros(10))  # their lengths now, 0..1; they follow gently
-    picture: pygame.Surface | None = None  # a dropped picture, shown on the sheet instead of the drawing
+    picture: Picture | None = None  # a dropped picture, shown on the sheet instead of the drawing
     theme: str = "light"
     pen: float = 0.032  # the pen's width on the screen, in shorter sides of the sheet
     erasing: bool = False  # whether the eraser is chosen
@@ -71,22 +75,24 @@ class View:
 
     def __init__(self) -> None:
         self.type = Type()
-        self._ink, self._inside = Ink(), Inside(self.type)
+        self._ink, self._inside, self._picture = Ink(), Inside(self.type), PictureLayer(self.type)
         self._painter = Painter()
         self._colored: tuple[tuple[object, ...], pygame.Surface] | None = None  # the last saliency, as colours
         self.toast_button: pygame.Rect | None = None  # the button of the message, once it is drawn
         self._theme, self._text, self._pen = THEMES["light"], 0, 0.0  # of the scene; sizes in pixels
 
     def draw(self, surface: pygame.Surface, scene: Scene, places: Layout, place: Place) -> list[pygame.Rect]:
-        """Draw a scene with a given layout and place of the canvas.  Return the Rects that changed."""
+        """Draw a scene with a given layout, and place of the canvas or picture.  Return the Rects that changed."""
         self._theme, self._text = THEMES[scene.theme], places.text
         self._pen = scene.pen * place.scale * min(scene.canvas.width, scene.canvas.height)
-        # Pale where a saliency is painted on it.
-        color = mix(self._theme.paper, self._theme.ink, 1.0 if scene.why is None else PALE)
-        inked = self._ink.update(scene.canvas.strokes, place, self._pen, color)
+        inked = []
+        if scene.picture is None:
+            # Pale where a saliency is painted on it.
+            color = mix(self._theme.paper, self._theme.ink, 1.0 if scene.why is None else PALE)
+            inked = [self._ink.update(scene.canvas.strokes, place, self._pen, color)]
         parts = self._all_parts(scene, places, place)
         frame = surface.get_size(), places, self._theme
-        return self._painter.paint(surface, self._theme.background, parts, frame, [inked])
+        return self._painter.paint(surface, self._theme.background, parts, frame, inked)
 
     def forget(self) -> None:
         """Draw everything in the next call: the window may have been covered."""
@@ -107,9 +113,10 @@ class View:
         progress = scene.progress and round(40 * scene.progress[1])
         marks = self._marks(scene, place)
         parts = [
-            Part("sheet", sheet.inflate(2, 2), (scene.picture,), lambda surface: self._sheet(surface, scene, place)),
+            Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.picture and scene.why is not None),
+                 lambda surface: self._sheet(surface, scene, place)),
             *self._saliency(scene, place, marks),
-            *self._boxes(scene, marks),
+            *self._boxes(scene, place, marks),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
             *self._answer(places.answer, scene),
             *self._seen(places.seen, scene),
@@ -145,9 +152,12 @@ class View:
         if scene.hovered and not scene.help:
             rect, draw = overlays.tooltip(self.type, theme, places, scene.hovered)
             parts.append(Part("tooltip", rect, (scene.hovered,), draw))
-        if scene.toast:
-            rect, draw, self.toast_button = overlays.toast(self.type, theme, places, scene.toast)
-            parts.append(Part("toast", rect, (scene.toast,), draw))
+        toast = scene.toast
+        if scene.picture is not None and scene.picture.readings is None:
+            toast = overlays.Toast(f"reading {scene.picture.name} …")
+        if toast:
+            rect, draw, self.toast_button = overlays.toast(self.type, theme, places, toast)
+            parts.append(Part("toast", rect, (toast,), draw))
         if scene.help:
             rect, draw = overlays.help_card(self.type, theme, places)
             parts.append(Part("help", rect, (), draw))
@@ -159,8 +169,7 @@ class View:
         theme, sheet = self._theme, place.sheet
         surface.fill(theme.paper, sheet)
         if scene.picture is not None:
-            picture = _fitted(scene.picture, sheet.inflate(-2 * self._text, -2 * self._text).size)
-            surface.blit(picture, picture.get_rect(center=sheet.center))
+            self._picture.draw(surface, scene.picture, place, None if scene.why is None else theme.paper)
         else:
             surface.blit(self._ink.layer, sheet)
         pygame.draw.rect(surface, theme.line, sheet.inflate(2, 2), 1)
@@ -168,18 +177,23 @@ class View:
     def _saliency(self, scene: Scene, place: Place, marks: list[pygame.Rect]) -> list[Part]:
         """Return the part that paints the saliency on the digit in focus."""
         why, reading, focus, sheet = scene.why, scene.reading, scene.focus, place.sheet
-        if why is None or why.square is None or reading is None or focus is None or scene.picture is not None:
+        if why is None or why.square is None or reading is None or focus is None:
             return []
         square = place.rect(why.square)
+        if not square.width:
+            return []
         whole = halo = square.clip(sheet)
-        if len(marks) > 1:  # not on the neighbours
+        if len(marks) > 1 and scene.picture is None:  # not on the neighbours
             whole, halo = whole.clip(marks[focus]), whole.clip(_apart(marks, focus))
         strokes = [scene.canvas.strokes[i] for i in reading.strokes]
 
         def draw(surface: pygame.Surface) -> None:
             part = whole.clip(surface.get_clip())
             if part.width and part.height:
-                opacity = self._saliency_opacity(strokes, part, halo, sheet)
+                if scene.picture is None:
+                    opacity = self._saliency_opacity(strokes, part, halo, sheet)
+                else:
+                    opacity = ink_opacity(reading, square, part, round(255 * HALO))
                 _blit_with(surface, self._saliency_colors(why, square), square, part, opacity)
 
         return [Part("saliency", whole, (why, square, tuple(halo)), draw)]
@@ -203,16 +217,17 @@ class View:
         return self._colored[1]
 
     def _marks(self, scene: Scene, place: Place) -> list[pygame.Rect]:
-        """Return the Rect around the ink of each digit; none for a picture."""
-        if scene.picture is not None:
-            return []
-        around = self._pen + 0.6 * self._text
+        """Return the Rect around the ink of each digit."""
+        around = 6 if scene.picture is not None else self._pen + 0.6 * self._text
         edges = place.sheet.inflate(-4, -4)
-        boxes = [reading.box for reading in scene.readings if reading.box]
-        return [place.rect(box).inflate(around, around).clip(edges) for box in boxes]
+        return [place.rect(reading.box).inflate(around, around).clip(edges) for reading in scene.readings]
 
-    def _boxes(self, scene: Scene, marks: list[pygame.Rect]) -> list[Part]:
-        """Return the frames around the digits, if there are several."""
+    def _boxes(self, scene: Scene, place: Place, marks: list[pygame.Rect]) -> list[Part]:
+        """Return the frames around the digits, if there are several; in a picture with labels."""
+        if scene.picture is not None:
+            sheet, shown, focus = place.sheet.inflate(2, 2), scene.readings, scene.focus or 0
+            return [Part("boxes", sheet, (shown, focus, place.scale),
+                         lambda s: self._picture.draw_boxes(s, sheet, marks, shown, focus))]  # fmt: skip
         if len(marks) < 2:
             return []
         parts: list[Part] = []
@@ -250,8 +265,10 @@ class View:
         low = rect.bottom - self.type.font(SURE * text).get_height()  # with descenders: y, g
         number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
         line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
-        strong = len(letters) == 1
-        words = _in_words(scene.reading, strong) if scene.reading else "no answer yet"
+        strong, lines = len(letters) == 1, _by_line(scene.readings)
+        words = _in_words(scene.reading, strong) if scene.reading else _without_answer(scene.picture)
+        if scene.reading and len(lines) > number.height // (LEAST_ANSWER * text):
+            words += f", line {scene.reading.line + 1} of {len(lines)}"
         parts = [Part("words", line, (words, strong), lambda surface: self._line(surface, line, words, strong))]
         if letters:
             # The line below a digit extends into the Rect of the words.
@@ -270,35 +287,47 @@ class View:
             place = rect.left, rect.bottom + round(0.5 * self._text)
             self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=place)
             return
-        letters = [(str(r.inspection.answer), True) if r.sure else ("?", False) for r in scene.readings]
-        size = min(1.3 * rect.height, 1.4 * rect.width / len(letters))
-        images = [self.type.cropped(word, size, theme.accent if sure else theme.muted, True) for word, sure in letters]
-        gap = round(0.08 * size)
-        x = rect.left
-        for i, image in enumerate(images):
-            surface.blit(image, image.get_rect(bottomleft=(x, rect.bottom)))
-            if len(images) > 1 and i == scene.focus:
-                line = max(2, round(0.03 * size))
-                surface.fill(theme.accent, (x, rect.bottom + line, image.get_width(), line))
-            x += image.get_width() + gap
+        lines = _around_focus(_by_line(scene.readings), scene.focus, int(rect.height / (LEAST_ANSWER * self._text)))
+        high = rect.height / (len(lines) + LEADING * (len(lines) - 1))
+        size = min(1.3 * high, 1.4 * rect.width / max(map(len, lines)))
+        gap, mark, bottom = round(0.08 * size), max(2, round(0.03 * size)), float(rect.bottom)
+        for line in reversed(lines):
+            x = rect.left
+            for i in line:
+                reading = scene.readings[i]
+                word, color = (str(reading.inspection.answer), theme.accent) if reading.sure else ("?", theme.muted)
+                image = self.type.cropped(word, size, color, True)
+                surface.blit(image, image.get_rect(bottomleft=(x, round(bottom))))
+                if len(scene.readings) > 1 and i == scene.focus:
+                    surface.fill(theme.accent, (x, round(bottom) + mark, image.get_width(), mark))
+                x += image.get_width() + gap
+            bottom -= (1 + LEADING) * size / 1.3
 
     def _seen(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
-        """Return the parts that show what the network sees: a picture per digit, with words beside a single one."""
-        count, text = max(1, len(scene.readings)), self._text
+        """Return the parts that show what the network sees: a picture per digit, with words beside a single one.
+
+        Of more digits than there is room for, only the one in focus is shown.
+        """
+        text = self._text
+        lines = _by_line(scene.readings) or [[0]]
         gap = round(0.5 * text)
-        side = min(rect.height, (rect.width - (count - 1) * gap) // count)
-        side = max(SEEN * (side // SEEN), min(side, SEEN), 4)
+        side = _tile_side(rect, lines, gap)
+        if side < LEAST_TILE and scene.focus is not None:
+            lines = [[scene.focus]]
+            side = _tile_side(rect, lines, gap)
         parts: list[Part] = []
-        for i in range(count):
-            tile = pygame.Rect(rect.left + i * (side + gap), rect.top, side, side)
-            inspection, marked = (
-                scene.readings[i].inspection if scene.readings else None,
-                count > 1 and i == scene.focus,
-            )
-            parts.append(Part(f"seen {i}", tile.inflate(8, 8), (inspection, marked),
-                              lambda s, t=tile, i=inspection, m=marked: self._tile(s, t, i, m)))  # fmt: skip
+        several = sum(map(len, lines)) > 1
+        for row, line in enumerate(lines):
+            for column, i in enumerate(line):
+                tile = pygame.Rect(rect.left + column * (side + gap), rect.top + row * (side + gap), side, side)
+                inspection, marked = (
+                    scene.readings[i].inspection if scene.readings else None,
+                    several and i == scene.focus,
+                )
+                parts.append(Part(f"seen {i}", tile.inflate(8, 8), (inspection, marked),
+                                  lambda s, t=tile, i=inspection, m=marked: self._tile(s, t, i, m)))  # fmt: skip
         room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
-        if count == 1 and room.width > 5 * text:
+        if not several and room.width > 5 * text:
             parts.append(Part("seen", room, (), lambda surface: self._seen_words(surface, room)))
         return parts
 
@@ -404,6 +433,29 @@ class View:
             x += round(1.3 * text)
 
 
+def _by_line(readings: tuple[Reading, ...]) -> list[list[int]]:
+    """Return the indices of the digits of each line."""
+    lines: dict[int, list[int]] = {}
+    for i, reading in enumerate(readings):
+        lines.setdefault(reading.line, []).append(i)
+    return list(lines.values())
+
+
+def _around_focus(lines: list[list[int]], focus: int | None, most: int) -> list[list[int]]:
+    """Return at most so many lines, 1 or more, with the one in focus in the middle if possible."""
+    most = max(1, most)
+    at = next((number for number, line in enumerate(lines) if focus in line), 0)
+    start = max(0, min(at - most // 2, len(lines) - most))
+    return lines[start : start + most]
+
+
+def _tile_side(rect: pygame.Rect, lines: list[list[int]], gap: int) -> int:
+    """Return the side of a tile if each digit has one, with whole pixels of the network's if possible."""
+    count, rows = max(map(len, lines)), len(lines)
+    side = min((rect.height - (rows - 1) * gap) // rows, (rect.width - (count - 1) * gap) // count)
+    return max(SEEN * (side // SEEN), min(side, SEEN), 4)
+
+
 def _apart(rects: list[pygame.Rect], i: int) -> pygame.Rect:
     """Return one of the Rects, cut in the middle of its overlaps with others."""
     rect = rects[i].copy()
@@ -430,12 +482,10 @@ def _in_words(reading: Reading, alone: bool) -> str:
     return maybe if alone else f"not sure: {maybe}"
 
 
-def _fitted(picture: pygame.Surface, size: tuple[int, int]) -> pygame.Surface:
-    """Return a surface scaled to fit a size, with its aspect ratio."""
-    width, height = picture.get_size()
-    scale = min(size[0] / width, size[1] / height)
-    resize = pygame.transform.smoothscale if scale < 4 else pygame.transform.scale
-    return resize(picture, (max(1, round(scale * width)), max(1, round(scale * height))))
+def _without_answer(picture: Picture | None) -> str:
+    if picture is None:
+        return "no answer yet"
+    return "reading …" if picture.readings is None else "no digits found"
 
 
 def _saliency_surface(saliency: Floats, theme: Theme) -> pygame.Surface:
