@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         choices=("reference", "fast"),
-        help=f"the kernels (default: reference; in several processes fast from {VERY_MANY:,} pictures on)",
+        help=f"the kernels (default: reference; fast from {VERY_MANY:,} pictures on)",
     )
 
 
@@ -109,6 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         items = [Item(path, copy) for path, copy in zip(found.paths, copies(places), strict=True)]
     if arguments.backend is None and len(items) >= VERY_MANY:
         settings = replace(settings, backend="fast")
+        network.backend = settings.backend
     settings = replace(settings, width=min(WIDEST, max((len(plain(path)) for path in found.paths), default=0)))
     with _sink(arguments) as sink:
         code = _read_all(items, sink, settings, network, arguments.workers)
