@@ -325,8 +325,8 @@ def _check_memory(image: Image.Image, name: str, size: tuple[int, int]) -> None:
     if needed > MAX_MEMORY:
         most = int(width * height * (MAX_MEMORY / needed) / 1e6)
         raise DataError(
-            f"{name}: decoding {width} x {height} pixels of this kind of {image.format} takes {needed / 1e6:.0f} MB; the "
-            f"limit is {MAX_MEMORY / 1e6:.0f} MB, {most} million pixels; save it as JPEG or PNG, or make it smaller"
+            f"{name}: decoding {width} x {height} pixels of this kind of {image.format} takes {needed / 1e6:.0f} MB; "
+            f"the limit is {MAX_MEMORY / 1e6:.0f} MB, {most} million pixels; save it as JPEG or PNG, or make it smaller"
         )
 
 
