@@ -67,4 +67,4 @@ def glance(colours: Bytes) -> Plain | None:
 def _is_frame(clear: Bools) -> bool:
     """Return whether three sides of a box are filled with ink, as those of a frame, or of a dense blot."""
     sides = clear[0], clear[-1], clear[:, 0], clear[:, -1]
-    return sum(np.count_nonzero(side) > FILLED * len(side) for side in sides) >= 3
+    return sum(int(np.count_nonzero(side)) > FILLED * len(side) for side in sides) >= 3

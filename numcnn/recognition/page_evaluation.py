@@ -20,7 +20,7 @@ Read = Callable[[Bytes], Sequence[ReadDigit]]  # reads the digits of a picture, 
 
 DEFAULT_COUNT = 50
 FEWEST_PAGES, PAGE_SHARE = 5, 4  # pages hold many digits: a quarter as many of them as of other pictures
-MOST_SIGNS = 30  # of a text that is told of a misread picture
+MOST_SIGNS = 26  # of a text that is told of a misread picture
 MOST_MISREAD = 12  # misread pictures that are kept of each row of the table
 
 # What is measured: the title, the kind of pages, the conditions.
