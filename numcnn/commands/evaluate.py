@@ -24,6 +24,8 @@ EXAMPLES = """examples:
   numcnn evaluate --pages 100 --out plots/
                                           pictures of handwriting: shadows,
                                           ruled paper, forms, whole pages ...
+  numcnn evaluate --rescaled 300          the test images as pictures: sizes,
+                                          dark on light, pale, on colours
   numcnn evaluate --compare everyone runs/mine/best.npz
                                           which is better, or is it chance?
   numcnn evaluate --own                   on digits that you drew in the pad,
@@ -38,6 +40,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from numcnn import data
 from numcnn.commands import (
@@ -68,15 +72,14 @@ from numcnn.pad.store import OwnSet, personal_weights
 from numcnn.recognition import page_evaluation
 from numcnn.recognition.labelled import labelled_pictures, read_labelled
 from numcnn.recognition.page import read
-from numcnn.recognition.page_evaluation import HandedIn
 from numcnn.training.personal import as_people, pictures_of
 
 if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
 
 EXAMPLES_EACH = 10  # pictures under each corruption in corruptions.png
-HANDED_IN_SHARE = 10  # test images read as picture files, per picture of --pages
-ALONE = ("weights", "pages", "pad", "corruptions", "at_most", "out")  # what --compare can't go with
+DEFAULT_RESCALED = 300  # test images that --rescaled reads as pictures: a minute or two
+ALONE = ("weights", "pages", "rescaled", "pad", "corruptions", "at_most", "out")  # what --compare can't go with
 MOST_MISUSED = 2000  # images that are misused in each way: preparing one takes milliseconds
 
 
@@ -122,12 +125,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read synthetic pictures of people's handwriting instead: digits, rows, pages, forms and sheets without "
         f"digits, N of each kind and condition (default: {page_evaluation.DEFAULT_COUNT})",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which pictures --pages draws (default: 0)")
+    parser.add_argument(
+        "--rescaled",
+        nargs="?",
+        type=int,
+        const=DEFAULT_RESCALED,
+        metavar="N",
+        help="read N of the test images, spread over all, as pictures instead: at five sizes, dark on light, pale, on "
+        f"coloured and textured ground (default: {DEFAULT_RESCALED})",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="which pictures --pages and --rescaled draw (default: 0)"
+    )
     parser.add_argument(
         "--out",
         metavar="DIR",
         help="write report.html, one page with all figures, and draw the confusion matrix, per-class figures and the "
-        "most confident mistakes into this folder; with --pages the misread pictures",
+        "most confident mistakes into this folder; with --pages and --rescaled the misread pictures",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
 
@@ -141,8 +155,9 @@ def run(arguments: argparse.Namespace) -> int:
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
     least = least_probability(network.info, arguments.at_most)  # now: a bad share fails before the evaluation
-    if arguments.pages:
-        return _read_pages(network, weights, arguments)
+    if arguments.pages or arguments.rescaled:
+        _check_alone(arguments)
+        return (_read_pages if arguments.pages else _read_rescaled)(network, weights, arguments)
     dataset, problems = _test_set(arguments, network)
     title = f"{weights.name} on {data.title_of(dataset.name)}"
     found = _measure(network, dataset, title, arguments, least)
@@ -168,7 +183,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raise ConfigError for options that make no sense; make the folder --out."""
-    for name in ("limit", "pages"):
+    for name in ("limit", "pages", "rescaled"):
         if (value := getattr(arguments, name)) is not None and value < 1:
             raise ConfigError(f"--{name} is {value}; wants 1 or more")
     for name in ALONE if arguments.compare else ():
@@ -212,10 +227,6 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) -> int:
     """Read synthetic pages, print what was right.  Return the exit code."""
-    if arguments.seed < 0:
-        raise ConfigError(f"--seed is {arguments.seed}; wants 0 or more")
-    if arguments.own or arguments.pad or arguments.corruptions:
-        raise ConfigError("--pages is a measurement by itself; leave out --own, --pad and --corruptions")
     writers, who = pad_evaluation.people_for(network)
     hand = hands.People(pendigits.load().of(writers))
     read_any = partial(read, network=network, at_most=arguments.at_most)
@@ -236,12 +247,8 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
         if arguments.out and misread:
             pictures, titles = zip(*misread, strict=True)
             _save_pages(pictures, titles, f"misread {title}", arguments.out)
-    scans = _handed_in(network, read_one, arguments)
-    found["handed_in"] = scans.to_json()
     if arguments.json:
         print_json(found)
-    else:
-        print(f"\n{scans.to_text()}")
     return 0
 
 
@@ -251,13 +258,37 @@ def _save_pages(pictures: Sequence[Bytes], titles: Sequence[str], title: str, fo
     say(f"wrote {path}")
 
 
-def _handed_in(network: Network, read_one: page_evaluation.Read, arguments: argparse.Namespace) -> HandedIn:
-    """Read a data set's test images as pictures."""
+def _read_rescaled(network: Network, weights: Path, arguments: argparse.Namespace) -> int:
+    """Read a data set's test images as pictures of many kinds, print what that costs.  Return the exit code."""
     dataset = _load(arguments)
-    _check_are_like_mnist(dataset, "--pages")
-    count = arguments.limit or HANDED_IN_SHARE * arguments.pages
-    images, labels = dataset.test_images[:count], dataset.test_labels[:count]
-    return page_evaluation.measure_handed_in(read_one, network.predict(images), images, labels)
+    _check_are_like_mnist(dataset, "--rescaled")
+    images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
+    chosen = np.linspace(0, len(images) - 1, min(arguments.rescaled, len(images))).round().astype(int)
+    images, labels = images[chosen], labels[chosen]
+    read_any = partial(read, network=network, at_most=arguments.at_most)
+    found = page_evaluation.measure_handed_in(
+        read_any, partial(read_any, single=True), network.predict(images), images, labels, seed=arguments.seed
+    )
+    if arguments.json:
+        print_json({**found.to_json(), "seed": arguments.seed, "dataset": dataset.name, "weights": str(weights)})
+    else:
+        print(f"{weights.name} on {data.title_of(dataset.name)}\n{found.to_text()}")
+    misread = [(one.picture, f"{name}\n{one}") for name, some in found.misread.items() for one in some]
+    if arguments.out and misread:
+        pictures, titles = zip(*misread, strict=True)
+        _save_pages(pictures, titles, "misread rescaled", arguments.out)
+    return 0
+
+
+def _check_alone(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for options that don't go with --pages or --rescaled."""
+    if arguments.seed < 0:
+        raise ConfigError(f"--seed is {arguments.seed}; wants 0 or more")
+    option = "--pages" if arguments.pages else "--rescaled"
+    others = [f"--{name}" for name in ("rescaled", "own", "pad", "corruptions") if getattr(arguments, name)]
+    others = [other for other in others if other != option] + ["FOLDER"] * bool(arguments.pictures)
+    if others:
+        raise ConfigError(f"{option} is a measurement by itself; leave out {' and '.join(others)}")
 
 
 def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse.Namespace, least: float) -> Findings:

@@ -20,7 +20,8 @@ EXAMPLES = """examples:
   numcnn predict a.jpg --explain steps  steps/a/sheet.png: every step
   numcnn predict scans/ --out all.jsonl many pictures, in several processes;
                                         run it again to continue after it was
-                                        interrupted, even by kill -9
+                                        interrupted, even by kill -9, with the
+                                        same weights, --single and --at-most
   curl -s URL | numcnn predict -        a picture on stdin
 
 Pictures should hold digits only: letters that look like digits are read as
@@ -28,10 +29,12 @@ such. Lines count from 1 in -v, from 0 in JSON and in Python.
 
 A picture that can't be read is reported on stderr, in a line; the others are
 still read, and the exit code is 2. Those are read again when --out continues.
+A picture that is named twice is read once.
 """
 
 import argparse
 import contextlib
+import hashlib
 import os
 import sys
 import time
@@ -44,6 +47,7 @@ from numcnn.commands import add_at_most_argument, add_weights_argument, say, war
 from numcnn.errors import ConfigError
 from numcnn.imaging.picture_paths import copies, find_pictures
 from numcnn.nn.answers import least_probability
+from numcnn.nn.checkpoint import find_weights
 from numcnn.nn.network import Network, load
 from numcnn.recognition.answer_log import AnswerLog, form_of
 from numcnn.recognition.bulk import Workers, chunks
@@ -88,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         choices=("reference", "fast"),
-        help=f"the kernels (default: reference; in several processes fast from {VERY_MANY:,} pictures on)",
+        help=f"the kernels (default: reference; fast from {VERY_MANY:,} pictures on)",
     )
 
 
@@ -109,8 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
         items = [Item(path, copy) for path, copy in zip(found.paths, copies(places), strict=True)]
     if arguments.backend is None and len(items) >= VERY_MANY:
         settings = replace(settings, backend="fast")
+        network.backend = settings.backend
     settings = replace(settings, width=min(WIDEST, max((len(plain(path)) for path in found.paths), default=0)))
-    with _sink(arguments) as sink:
+    with _sink(arguments, network) as sink:
         code = _read_all(items, sink, settings, network, arguments.workers)
     return 2 if found.problems else code
 
@@ -190,11 +195,22 @@ def _progress(total: int, done: int, wanted: bool) -> Iterator[tuple[Callable[[s
         yield lambda line: tqdm.write(line, file=sys.stderr), lambda: bar.update()
 
 
+def _what_answers_depend_on(arguments: argparse.Namespace, network: Network) -> dict[str, str]:
+    """Return in words the settings that must not change within a file of answers."""
+    digest = hashlib.sha256(network.params.tobytes() + network.state.tobytes())
+    digest.update(repr((network.temperature, least_probability(network.info))).encode())
+    return {
+        "weights": f"{find_weights(arguments.weights).name}, sha256 {digest.hexdigest()[:16]}",
+        "--single": "yes" if arguments.single else "no",
+        "--at-most": "none" if arguments.at_most is None else f"{100 * arguments.at_most:g}%",
+    }
+
+
 @contextlib.contextmanager
-def _sink(arguments: argparse.Namespace) -> Iterator[Sink]:
+def _sink(arguments: argparse.Namespace, network: Network) -> Iterator[Sink]:
     """Open where the answers go."""
     if arguments.out:
-        with AnswerLog(arguments.out) as log:
+        with AnswerLog(arguments.out, _what_answers_depend_on(arguments, network)) as log:
             yield log
         return
     _let_stdout_take_any_name()

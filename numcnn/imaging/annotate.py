@@ -122,19 +122,20 @@ def _in_rows(pictures: AnyArray) -> AnyArray:
     return sheet
 
 
-def sheet(steps: Mapping[str, AnyArray]) -> Image.Image:
-    """Return all steps of a reading on one picture, numbered, four in a row.  steps: name -> array, in order."""
+def sheet(steps: Mapping[str, AnyArray], columns: int = TILES_IN_A_ROW, side: int = TILE) -> Image.Image:
+    """Return all steps of a reading on one picture, numbered.  steps: name -> array, in order; side: in pixels."""
     from PIL import Image, ImageDraw  # noqa: PLC0415  (loads slowly)
 
-    tiles = [(f"{number}  {name}", _tile(as_image(array))) for number, (name, array) in enumerate(steps.items(), 1)]
-    rows = [tiles[i : i + TILES_IN_A_ROW] for i in range(0, len(tiles), TILES_IN_A_ROW)]
+    numbered = enumerate(steps.items(), 1)
+    tiles = [(f"{number}  {name}", _tile(as_image(array), side)) for number, (name, array) in numbered]
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     heights = [CAPTION + GAP + max(tile.height for _, tile in row) for row in rows]
-    image = Image.new("RGB", (GAP + TILES_IN_A_ROW * (TILE + GAP), GAP + sum(heights)), PAPER)
+    image = Image.new("RGB", (GAP + columns * (side + GAP), GAP + sum(heights)), PAPER)
     draw = ImageDraw.Draw(image)
     top = GAP
     for row, height in zip(rows, heights, strict=True):
         for column, (caption, tile) in enumerate(row):
-            left = GAP + column * (TILE + GAP)
+            left = GAP + column * (side + GAP)
             draw.text((left, top), caption, fill=INK, font=_font(12))
             image.paste(tile, (left, top + CAPTION))
         top += height
@@ -157,17 +158,30 @@ def save_png(image: Image.Image, path: str | os.PathLike[str]) -> None:
         image.save(file, "PNG")
 
 
-def _tile(image: Image.Image) -> Image.Image:
-    """Return a picture whose larger side is 320: enlarged by a whole number of pixels, or averaged down."""
+def save_small_png(
+    image: Image.Image, path: str | os.PathLike[str], colours: int, notes: Mapping[str, str] | None = None
+) -> None:
+    """Save a picture as PNG with a palette of so many colours, whole or not at all.  notes: text that goes with it."""
+    from PIL import Image, PngImagePlugin  # noqa: PLC0415  (loads slowly)
+
+    text = PngImagePlugin.PngInfo()
+    for name, value in (notes or {}).items():
+        text.add_text(name, value)
+    with atomic_write(path) as file:
+        image.quantize(colours, dither=Image.Dither.NONE).save(file, "PNG", pnginfo=text, optimize=True)
+
+
+def _tile(image: Image.Image, side: int) -> Image.Image:
+    """Return a picture whose larger side is at most ``side``: enlarged by a whole number, or averaged down."""
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
     largest = max(image.size)
-    if largest > TILE:
+    if largest > side:
         image = image.convert("RGB") if image.mode not in ("L", "RGB") else image
-        scale = TILE / largest
+        scale = side / largest
         size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
         return image.resize(size, Image.Resampling.BOX)
-    factor = TILE // largest
+    factor = side // largest
     return image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
 
 

@@ -89,10 +89,10 @@ def on_ground(picture: Bytes, rng: np.random.Generator, *, textured: bool) -> By
     ink = np.asarray(resized(picture, 2), np.float32)[..., None] / 255
     while True:
         paper, pen = rng.uniform(0.3, 1, 3), rng.uniform(0, 0.7, 3)
+        if textured:
+            paper, pen = paper[[0, 0, 0]], pen[[0, 0, 0]]
         if (paper - pen) @ photo.LUMINANCE > LEAST_CONTRAST:
             break
-    if textured:
-        paper, pen = paper[[0, 0, 0]], pen[[0, 0, 0]]
     sheet = (paper + (pen - paper) * ink).astype(np.float32)
     return photo.to_bytes(photo.uneven_paper(sheet, TEXTURE, rng) if textured else sheet)
 

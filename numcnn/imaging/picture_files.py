@@ -1,7 +1,8 @@
 """Read picture files: each page upright, in grey or RGB, with sides of at most 2048 pixels, in bounded memory.
 
 Large pictures are averaged down by a whole number while they are decoded (JPEG) or converted (all others, band by
-band), so that beside Pillow's decoded picture there is never a second one of its size.
+band), so that beside Pillow's decoded picture there is never a second one of its size.  What decoders take beside it is
+reckoned before; a picture of which that is too much is refused.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ _SUFFIXES_OF = {
 FORMATS = tuple(_SUFFIXES_OF)
 SUFFIXES = frozenset(suffix for some in _SUFFIXES_OF.values() for suffix in some)
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 million; RGB of this size takes 256 MB in Pillow
+MAX_MEMORY = 320_000_000  # bytes that decoding a picture may take, beside the 60 MB of Python, NumPy and Pillow
 WORKING_SIDE = 2048  # larger pictures are averaged down by a whole number: 20 of these pixels make a digit
 BAND = 64  # rows of the result that are made at a time
 MIN_CONTRAST = 10  # of 255 levels; less is the shade of a blank sheet
 
-ORIENTATION, KIND_OF_PAGE = 0x0112, 254  # tags of EXIF and TIFF
+ORIENTATION, KIND_OF_PAGE, ROWS_IN_STRIP, TILE_HEIGHT = 0x0112, 254, 278, 323  # tags of EXIF and TIFF
 PREVIEW = 1  # bit of KIND_OF_PAGE: a smaller copy of another page
 
 _STARTS = (
@@ -60,6 +62,10 @@ _STARTS = (
     (b"Pf", "PPM"),
 )
 _PLUGINS = {"PNG": "Png", "JPEG": "Jpeg", "GIF": "Gif", "BMP": "Bmp", "TIFF": "Tiff", "WEBP": "WebP", "PPM": "Ppm"}
+# Bytes a pixel of Pillow's picture; 4 in all other modes.  And what decoders take, this included: WebP's two canvases
+# and a copy, AVIF's colours at full resolution in two forms and a copy.
+_BYTES_IN_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
+_BYTES_IN_DECODER = {"WEBP": 16, "AVIF": 12}
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _HEAD = 64  # bytes that tell the format
 
@@ -293,6 +299,8 @@ def _page(image: Image.Image, name: str, grey: bool, own: bool) -> PicturePage:
     size = image.size
     factor = max(1, math.ceil(max(size) / WORKING_SIDE))
     done = _decode_smaller(image, factor) if own and factor > 1 else 1
+    if own:
+        _check_memory(image, name, size)
     image.load()
     small = _turned(_smaller(image, factor // done, grey), orientation := image.getexif().get(ORIENTATION, 1))
     pixels = _on_paper(small, grey) if small.mode == "RGBA" else np.asarray(small)
@@ -308,6 +316,37 @@ def _decode_smaller(image: Image.Image, factor: int) -> int:
     width, height = image.size
     image.draft(None, (max(1, width // times), max(1, height // times)))
     return max(1, round(width / image.width)) if width >= height else max(1, round(height / image.height))
+
+
+def _check_memory(image: Image.Image, name: str, size: tuple[int, int]) -> None:
+    """Raise DataError if decoding an opened picture would take more than MAX_MEMORY.  size: of the whole picture."""
+    width, height = size
+    needed = _memory_to_decode(image, width * height)
+    if needed > MAX_MEMORY:
+        most = int(width * height * (MAX_MEMORY / needed) / 1e6)
+        raise DataError(
+            f"{name}: decoding {width} x {height} pixels of this kind of {image.format} takes {needed / 1e6:.0f} MB; "
+            f"the limit is {MAX_MEMORY / 1e6:.0f} MB, {most} million pixels; save it as JPEG or PNG, or make it smaller"
+        )
+
+
+def _memory_to_decode(image: Image.Image, pixels: int) -> int:
+    """Return about how many bytes an opened picture takes while it is decoded.  pixels: of the whole picture.
+
+    Beside Pillow's picture, which of a JPEG may be smaller: a progressive JPEG's coefficients, 16 bits each, and a
+    compressed TIFF's largest strip or row of tiles.
+    """
+    if image.format in _BYTES_IN_DECODER:
+        return pixels * _BYTES_IN_DECODER[image.format]
+    own = image.width * image.height * _BYTES_IN_MODE.get(image.mode, 4)
+    if image.info.get("progressive"):
+        samples = [across * down for _, across, down, _ in getattr(image, "layer", [])]
+        return own + 2 * pixels * sum(samples) // max(samples, default=1)
+    if image.format == "TIFF" and image.info.get("compression") != "raw":
+        tags = getattr(image, "tag_v2", {})
+        rows = tags.get(TILE_HEIGHT) or tags.get(ROWS_IN_STRIP) or image.height
+        return own + own * min(int(rows), image.height) // image.height
+    return own
 
 
 def _smaller(image: Image.Image, factor: int, grey: bool) -> Image.Image:

@@ -24,9 +24,9 @@ def find_pictures(names: Iterable[str | os.PathLike[str]]) -> Found:
 
     Of a folder and the folders in it, files whose suffix is a picture's and whose name doesn't begin with a dot count;
     links to folders are not followed.  What is named, also by a pattern, counts whatever its suffix.  A path that
-    exists is never taken for a pattern.
+    exists is never taken for a pattern.  A file that is named twice, also as a.png and ./a.png, counts once.
     """
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}  # by the shortest form of the path: the path, and its place
     problems: list[str] = []
     for name in [os.fspath(name) for name in names]:
         matches = [name]
@@ -36,16 +36,20 @@ def find_pictures(names: Iterable[str | os.PathLike[str]]) -> Found:
                 problems.append(f"{name}: no file matches; check the pattern")
         for path in matches:
             if not os.path.isdir(path):
-                found.setdefault(path, os.path.basename(path))
+                found.setdefault(_shortest(path), (path, os.path.basename(path)))
                 continue
-            before = len(found)
             seen = 0
             for inside in _pictures_in(path, problems):
                 seen += 1
-                found.setdefault(inside, os.path.relpath(inside, path))
-            if not seen and len(found) == before:
+                found.setdefault(_shortest(inside), (inside, os.path.relpath(inside, path)))
+            if not seen:
                 problems.append(f"{path}: no pictures in this folder; they end in {', '.join(sorted(SUFFIXES))}")
-    return Found(list(found), list(found.values()), problems)
+    return Found([path for path, _ in found.values()], [place for _, place in found.values()], problems)
+
+
+def _shortest(path: str) -> str:
+    """Return a path without "." and double separators; as it is with "..", for a link may come before that."""
+    return path if os.pardir in path else os.path.normpath(path)
 
 
 def _pictures_in(folder: str, problems: list[str]) -> Iterator[str]:

@@ -40,6 +40,7 @@ LEAST_SHADE = 5  # times the border's unevenness that ink must exceed; an even s
 QUARTILE = 0.25  # of the border's values, nearest to paper: they are paper even if a tight crop cuts through ink
 CACHED_SIZE = 200  # pixels of a side up to which weights of means are kept, 3 MB for all sizes
 MAX_FAINT = 0.45  # faint per clear ink pixel: at most 0.38 in 99.9% of MNIST, at least 0.53 in 99% of JPEG copies
+_LEVELS = np.arange(256)
 
 
 def centre_in_28(box20: AnyArray) -> AnyArray:
@@ -202,19 +203,17 @@ def noise_sigma(grey: Floats) -> float:
 
 def median(values: Floats) -> np.floating[Any]:
     """Return ``np.median`` of finite values (N,), to the bit, in a fraction of its time for a few."""
+    ordered = np.sort(values)  # NumPy sorts with vector instructions, and takes five times as long to partition
     middle = len(values) // 2
-    if len(values) % 2:
-        return np.partition(values, middle)[middle]
-    below, above = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
-    return (below + above) / 2
+    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def lower_quartile(values: Floats) -> np.floating[Any]:
     """Return ``np.quantile(values, 0.25)`` of finite values (N,), to the bit, in a fraction of its time for a few."""
+    ordered = np.sort(values)
     place = (len(values) - 1) * values.dtype.type(QUARTILE)
     first = min(int(place), len(values) - 1)
-    second = min(first + 1, len(values) - 1)
-    below, above = np.partition(values, (first, second))[[first, second]]
+    below, above = ordered[first], ordered[min(first + 1, len(values) - 1)]
     share, gap = place - values.dtype.type(first), above - below
     return above - gap * (1 - share) if share >= 0.5 else below + gap * share
 
@@ -245,12 +244,12 @@ def otsu_threshold(values: Floats) -> float:
     Where a range of levels splits equally well, as between the two tones of a clean scan, it is the middle of it.
     """
     peak = float(values.max())
-    levels = np.arange(256)
     counts = np.bincount((values / peak * 255).astype(np.uint8).ravel(), minlength=256)
     below = np.cumsum(counts)[:-1]
     above = values.size - below  # never 0: the peak alone has level 255
-    sum_below = np.cumsum(counts * levels)[:-1]
-    gap = (counts @ levels - sum_below) / above - sum_below / np.maximum(below, 1)
+    sums = np.cumsum(counts * _LEVELS)
+    sum_below = sums[:-1]
+    gap = (sums[-1] - sum_below) / above - sum_below / np.maximum(below, 1)
     between = below * above * gap**2
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
     return float(1 + best.mean()) / 255 * peak

@@ -73,7 +73,8 @@ class Reader:
     """A snapshot of a network for one picture at a time.  Later changes of the network don't affect it.
 
     ``Network.logits`` is made for many pictures; for a single one, checks and bookkeeping take longer than the
-    arithmetic.  Here they are done once.  Any number of threads may use it at a time.
+    arithmetic.  Here they are done once.  Any number of threads may use it at a time; processes
+    get copies by pickle.
     """
 
     def __init__(self, network: ReadsPictures) -> None:
@@ -91,6 +92,10 @@ class Reader:
         self._plan = self._planned() if usual else None
         if self._plan is not None:
             self._idle.append(self._make_stages())
+
+    def __reduce__(self) -> tuple[type[Reader], tuple[ReadsPictures]]:
+        """Pickle and copy the network alone: stages are compiled code and buffers, which each process makes anew."""
+        return type(self), (self._network,)
 
     def _planned(self) -> list[tuple[tuple[int, ...], MakeStage | None]] | None:
         """Return each stage's output shape and its maker (None: a view); None if a layer has no stage.

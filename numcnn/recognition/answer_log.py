@@ -1,7 +1,8 @@
 """Answers to many pictures in one file, a line each, continued after an interruption.
 
 A line is written whole, or the next start cuts off what there is of it; so whenever the process is killed, each picture
-has been answered once or not at all.
+has been answered once or not at all.  Beside the file, FILE.settings says how its pictures were read; nobody continues
+it with other weights or thresholds unawares.
 """
 
 import csv
@@ -9,12 +10,12 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self, cast
 
 from numcnn.errors import ConfigError
-from numcnn.files import named_errors
+from numcnn.files import atomic_write, named_errors
 from numcnn.recognition.documents import COLUMNS, csv_row
 from numcnn.recognition.file_reader import CSV, JSON
 
@@ -50,11 +51,12 @@ class AnswerLog:
     Nobody else can open it meanwhile.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, str] | None = None) -> None:
         """Open the file, or make it; cut off an unfinished last line.
 
-        Raises ConfigError if it is another kind of file, which is then unchanged, or if another process writes to it;
-        DataError if it can't be used.
+        settings: how pictures are read, by name, for people; None: as before, whatever that is.
+        Raises ConfigError if it is another kind of file or was begun with other settings, and is then unchanged, or if
+        another process writes to it; DataError if it can't be used.
         """
         self.path, self._form = Path(path), form_of(path)
         self.answered: set[str] = set()
@@ -66,7 +68,11 @@ class AnswerLog:
         try:
             self._lock()
             with named_errors(self.path, action="continue"):
+                known = settings is None or self._is_noted(settings)
                 self._continue()
+            if settings is not None and not known:
+                with named_errors(self._beside, action="write"), atomic_write(self._beside) as file:
+                    file.write(json.dumps(dict(settings), indent=1).encode() + b"\n")
         except BaseException:
             self._file.close()
             raise
@@ -95,6 +101,26 @@ class AnswerLog:
                 ) from None
             except OSError:  # some network file systems have no locks
                 pass
+
+    @property
+    def _beside(self) -> Path:
+        return Path(f"{self.path}.settings")
+
+    def _is_noted(self, settings: Mapping[str, str]) -> bool:
+        """Return whether the settings stand beside the file; False if none do.  Raises ConfigError if others do."""
+        if not self._beside.exists() or not os.fstat(self._file.fileno()).st_size:
+            return False
+        try:
+            before: dict[str, str] = dict(json.loads(self._beside.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise ConfigError(f"{self._beside} is no list of settings; name another file for --out") from None
+        names = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+        if names:
+            changes = "; ".join(f"{name}: {before.get(name)}, now {settings.get(name)}" for name in names)
+            raise ConfigError(
+                f"--out is {self.path}, which was begun with other settings ({changes}); use the same, or name another"
+            )
+        return True
 
     def _continue(self) -> None:
         """Note what is answered, cut off what is unfinished, and go to the end."""

@@ -47,6 +47,9 @@ def all_steps(page: ReadPage, pixels: AnyArray, network: Network, scale: float =
     uint8: light where ink spoke for it, dark where it spoke for the runner-up, grey where it made no difference.
     """
     steps = dict(page.steps or {})
+    paper = steps.get("paper")
+    if paper is not None and paper.ndim == 3 and paper.shape[2] == 2:  # of three colours, ink darkened two
+        steps["paper"] = np.moveaxis(paper, 2, 0)
     steps["boxes"] = np.asarray(annotated(pixels, labels_of(page[:], scale)))
     if not len(page):
         return steps

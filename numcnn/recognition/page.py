@@ -184,7 +184,7 @@ def read_many(
 
 def _plain_page(plain: glance.Plain, probabilities: Floats, size: tuple[int, int], least: float) -> Page | None:
     """Return the page of a plain picture, or None if the network is not sure enough of it."""
-    (answer,) = answers(probabilities[None], max(least, glance.SURE))
+    (answer,) = answers(probabilities[None], max(least, plain.least))
     if not answer.sure:
         return None
     return Page([Digit(plain.box, answer.label, answer.probability, True, 0, answer.probabilities, plain.image)], size)

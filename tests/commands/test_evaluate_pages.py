@@ -1,4 +1,4 @@
-"""`numcnn evaluate --pages` reads people's pages and prints what was right; as JSON too; misread pictures as files."""
+"""`numcnn evaluate --pages` and `--rescaled` read pictures and print what was right; misread ones as files."""
 
 import json
 
@@ -12,7 +12,7 @@ from numcnn.recognition import page_evaluation
 
 @pytest.fixture
 def few(monkeypatch):
-    """Measure few conditions and subjects, and hand in few images."""
+    """Measure few conditions and subjects."""
     monkeypatch.setattr(pages, "conditions_for", lambda kind: ["clean"])
     for name in ("ON_PAGES", "ON_SHORT_PAGES"):
         monkeypatch.setattr(page_evaluation, name, ("ruled",))
@@ -21,21 +21,25 @@ def few(monkeypatch):
 
 
 def evaluate(*options):
-    return main(["evaluate", "--pages", *options, "--limit", "3", "--backend", BACKEND])
+    return main(["evaluate", "--pages", *options, "--backend", BACKEND])
 
 
-def test_tables_and_files(few, real_pens, write_few, tmp_path, capsys):
-    assert evaluate("3", "--dataset", str(write_few), "--out", str(tmp_path / "plots")) == 0
+def rescaled(*options):
+    return main(["evaluate", "--rescaled", *options, "--backend", BACKEND])
+
+
+def test_tables_and_files(few, real_pens, tmp_path, capsys):
+    assert evaluate("3", "--out", str(tmp_path / "plots")) == 0
     printed = capsys.readouterr().out
     titles = ["single digits", "single digits, known to be one", "rows of 2 to 6", "pages of 2 to 4 lines"]
     assert [line for line in printed.splitlines() if line in titles] == titles
     assert printed.startswith("everyone.npz on synthetic pictures, pen strokes of ")
-    assert max(map(len, printed.splitlines())) <= 120 and "points lost" in printed
+    assert max(map(len, printed.splitlines())) <= 120
     assert (tmp_path / "plots" / "pages_examples.png").stat().st_size > 10_000
 
 
-def test_json(few, real_pens, write_few, capsys):
-    assert evaluate("2", "--dataset", str(write_few), "--json") == 0
+def test_json(few, real_pens, capsys):
+    assert evaluate("2", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["hands"].startswith("pen strokes of ")
     assert list(found["tables"])[-1] == "no digits" and len(found["tables"]) == 6
@@ -45,7 +49,6 @@ def test_json(few, real_pens, write_few, capsys):
         and row["pictures"] == 2
         and row["right"] + row["wrong"] + row["missed"] == row["written"]
     )
-    assert found["handed_in"]["n"] == 3 and len(found["handed_in"]["points_lost"]) == 9
 
 
 @pytest.mark.parametrize(
@@ -53,12 +56,40 @@ def test_json(few, real_pens, write_few, capsys):
     [
         (["0"], "--pages is 0; wants 1 or more"),
         (["5", "--seed", "-1"], "--seed is -1; wants 0 or more"),
-        (["5", "--pad"], "--pages is a measurement by itself; leave out --own, --pad and --corruptions"),
+        (["5", "--pad", "--own"], "--pages is a measurement by itself; leave out --own and --pad"),
+        (["5", "--rescaled"], "--pages is a measurement by itself; leave out --rescaled"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, text, capsys):
     assert evaluate(*options) == 2
     assert text in capsys.readouterr().err
+
+
+def test_images_as_pictures_lose_as_much_as_is_misread(write_few, tmp_path, capsys):
+    """The lines are those of JSON, and the pictures that are misread can be looked at."""
+    options = ["4", "--dataset", str(write_few)]
+    assert rescaled(*options, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 4 and len(found["points_lost"]) == 9 and found["dataset"] == "digits"
+    assert rescaled(*options, "--out", str(tmp_path / "plots")) == 0
+    printed = capsys.readouterr().out
+    assert "points lost as pictures" in printed and max(map(len, printed.splitlines())) <= 80
+    lost = []
+    for name, points in found["points_lost"].items():
+        one, looked_for = points["known to be one"], points["looked for"]
+        assert f"{name:<27}{one:>16.2f}{looked_for:>12.2f}" in printed
+        assert 25 * round(one / 25) == one and 25 * round(looked_for / 25) == looked_for  # of four pictures
+        lost.append(looked_for)
+    assert (tmp_path / "plots" / "pages_misread_rescaled.png").exists() == (max(lost) > 0)
+
+
+def test_what_makes_no_sense_with_rescaled_is_refused(write_few, capsys):
+    for options, text in (
+        (["0"], "--rescaled is 0; wants 1 or more"),
+        (["5", "--corruptions"], "--rescaled is a measurement by itself; leave out --corruptions"),
+    ):
+        assert rescaled(*options, "--dataset", str(write_few)) == 2
+        assert text in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -350,6 +350,25 @@ def test_killed_at_any_moment_it_answers_each_picture_once(scans, tmp_path, suff
     assert again.stderr.decode().splitlines()[-1].startswith("0 read in ")
 
 
+def test_continued_with_other_weights_or_settings_it_is_refused(scans, tmp_path, capsys, small_network):
+    out = tmp_path / "out.csv"
+    command = [scans / "part 0", "--out", out, "--weights", small_network]
+    predicted(capsys, *command)
+    whole = out.read_bytes()
+    other = numcnn.Network([numcnn.Flatten(), numcnn.Dense(10)], seed=5)
+    (tmp_path / "other").mkdir()
+    other.save(tmp_path / "other" / small_network.name)  # the name is the same, the content is not
+    for options, text in (
+        (["--single"], r"\(--single: no, now yes\)"),
+        (["--weights", tmp_path / "other" / small_network.name], r"\(weights: small\.npz, .*, now small\.npz, [^;]*\)"),
+    ):
+        found = predicted(capsys, *command, *options, code=2)
+        assert re.search(f"--out is .*out.csv, which was begun with other settings {text}", found.err)
+        assert len(found.err.splitlines()) == 1 and out.read_bytes() == whole
+    assert predicted(capsys, *command, "--backend", "reference", "--workers", "1").err.startswith("0 read in ")
+    assert out.read_bytes() == whole
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
 def test_interrupted_it_leaves_no_worker_and_a_file_to_continue(scans, tmp_path, small_network):
     out = tmp_path / "out.jsonl"

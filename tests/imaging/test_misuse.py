@@ -5,7 +5,7 @@ import pytest
 from conftest import draw_digits
 
 import numcnn
-from numcnn.imaging import misuse, preprocess
+from numcnn.imaging import misuse, photo, preprocess
 
 
 @pytest.fixture
@@ -73,3 +73,13 @@ def test_handed_in_sizes_contrast_and_ground(picture):
     assert (
         np.ptp(textured.astype(int), axis=2).max() == 0 and textured[:10].std() > 2 and coloured[:10, :, 0].std() == 0
     )
+
+
+def test_on_any_ground_the_digit_can_be_seen(picture):
+    """Ink takes at least about a fifth of the light of white."""
+    for name in ("on coloured ground", "on textured ground"):
+        for seed in range(40):
+            grey = misuse.HANDED_IN[name](picture, np.random.default_rng(seed)).astype(float) @ photo.LUMINANCE
+            middle = grey[28:-28, 28:-28]
+            ink = misuse.resized(picture, 2)[28:-28, 28:-28]
+            assert middle[ink == 0].mean() - middle[ink > 250].mean() > 0.15 * 255, (name, seed)

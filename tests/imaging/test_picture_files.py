@@ -269,6 +269,41 @@ def test_a_large_picture_is_in_memory_once(name, mode, most, tmp_path):
     assert peak_megabytes(tmp_path / name) < most
 
 
+LARGEST = [  # what takes the most memory: the name, the mode, its size, options of Pillow's save
+    ("alpha.png", "RGBA", (8000, 8000), {"compress_level": 1}),
+    ("strips.tif", "CMYK", (8000, 8000), {"compression": "tiff_lzw"}),
+    ("whole.tif", "RGB", (6300, 6300), {"compression": "tiff_lzw", "tiffinfo": {278: 6300}}),
+    ("progressive.jpg", "RGB", (7100, 7100), {"progressive": True, "subsampling": 0}),
+    ("a.webp", "RGB", (5000, 4000), {"method": 0}),
+    ("a.avif", "RGB", (5200, 5100), {"speed": 10, "subsampling": "4:4:4"}),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no getrusage")
+@pytest.mark.parametrize(("name", "mode", "size", "options"), LARGEST, ids=[case[0] for case in LARGEST])
+def test_the_largest_pictures_of_every_kind_take_less_than_400_megabytes(name, mode, size, options, tmp_path):
+    image = Image.new(mode, size, "white")
+    image.paste("black", (100, 100, 900, 300))
+    image.save(tmp_path / name, **options)
+    assert peak_megabytes(tmp_path / name) < 330  # Python, NumPy and Pillow take 60
+
+
+@pytest.mark.parametrize(("name", "mode", "size", "options"), LARGEST[2:], ids=[case[0] for case in LARGEST[2:]])
+def test_what_cannot_be_decoded_in_bounded_memory_is_refused(name, mode, size, options, tmp_path, monkeypatch):
+    """Here with a tenth of the limit, so that pictures a tenth as large show it."""
+    monkeypatch.setattr(picture_files, "MAX_MEMORY", picture_files.MAX_MEMORY // 10)
+    for part, refused in ((0.3, False), (0.36, True)):  # of each side
+        small = round(part * size[0]), round(part * size[1])
+        more = {"tiffinfo": {278: small[1]}} if name == "whole.tif" else {}
+        path = tmp_path / f"{part}-{name}"
+        Image.new(mode, small, "white").save(path, **(options | more))
+        if not refused:
+            assert only(path).size == small
+            continue
+        with pytest.raises(DataError, match=r"pixels of this kind of \w+ takes \d+ MB; the limit is 32 MB, \d million"):
+            only(path)
+
+
 def test_a_huge_page_is_refused_before_decoding(tmp_path):
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -46,6 +46,16 @@ def test_each_picture_counts_once(folder):
     assert find_pictures(["scans", "scans"]).problems == []
 
 
+def test_a_file_that_is_named_in_two_ways_counts_once(folder):
+    ways = ["7.png", os.path.join(".", "7.png"), os.path.join(".", "scans"), os.path.join("scans", ".", "b.png")]
+    found = find_pictures([*ways, "scans"])
+    inside = [os.path.join(".", "scans", name) for name in ("a.JPG", "b.png", os.path.join("more", "c.tiff"))]
+    assert found.paths == ["7.png", *inside]
+    assert found.places == ["7.png", "a.JPG", "b.png", os.path.join("more", "c.tiff")] and not found.problems
+    (folder / "scans" / "more" / "up").symlink_to(folder)  # so that up/.. is not where it seems to be
+    assert len(find_pictures(["7.png", os.path.join("scans", "more", "up", "..", "7.png")]).paths) == 2
+
+
 def test_what_is_named_is_read_whatever_its_name(folder):
     assert find_pictures(["missing.png", os.path.join("scans", "notes.txt")]).paths == [
         "missing.png",

@@ -1,5 +1,10 @@
 """The reader says what the network says, of one picture at a time, and is a snapshot."""
 
+import copy
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
@@ -62,6 +67,21 @@ def test_it_says_what_the_network_says(name, fuse):
         want = network.logits(image)[0]
         np.testing.assert_allclose(reader.logits(image), want, rtol=0, atol=1e-5 * np.abs(want).max())
         np.testing.assert_allclose(reader.predict_proba(image), network.predict_proba(image)[0], atol=1e-5)
+
+
+def test_it_can_be_pickled_and_read_in_another_process():
+    reader = network_of("canonical", backend="reference").reader()
+    images, _ = draw_digits(600, 11)
+    again = pickle.loads(pickle.dumps(reader))
+    for image in images[:3]:
+        np.testing.assert_array_equal(again.logits(image), reader.logits(image))
+    code = "import pickle, sys\nreader, images = pickle.load(sys.stdin.buffer)\n"
+    code += "pickle.dump([reader.logits(image) for image in images], sys.stdout.buffer)"
+    sent = pickle.dumps((reader, images[:3]))
+    done = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
+    for logits, image in zip(pickle.loads(done.stdout), images[:3], strict=True):
+        np.testing.assert_allclose(logits, reader.logits(image), rtol=1e-5, atol=1e-6)
+    assert copy.copy(reader)._idle is not reader._idle  # no two share buffers
 
 
 def test_the_canonical_network_goes_by_stages():

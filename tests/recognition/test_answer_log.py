@@ -122,6 +122,36 @@ def test_files_that_cannot_be_written_are_named(tmp_path):
         AnswerLog(tmp_path / "folder.csv")
 
 
+def test_other_settings_are_refused_with_the_difference_and_the_file_stays_as_it_is(tmp_path):
+    path = tmp_path / "a.jsonl"
+    with AnswerLog(path, {"weights": "a.npz", "--single": "no"}) as log:
+        log.add(lines(".jsonl", "a.png"))
+    with open(path, "ab") as file:
+        file.write(b'{"path": "b')  # unfinished
+    content = path.read_bytes()
+    with pytest.raises(
+        ConfigError, match=r"other settings \(weights: a\.npz, now b\.npz; --single: no, now yes\); use"
+    ):
+        AnswerLog(path, {"weights": "b.npz", "--single": "yes"})
+    assert path.read_bytes() == content
+    with AnswerLog(path, {"weights": "a.npz", "--single": "no"}) as log:
+        assert log.answered == {"a.png"}
+    (tmp_path / "a.jsonl.settings").write_text("not JSON")
+    with pytest.raises(ConfigError, match=r"a\.jsonl\.settings is no list of settings"):
+        AnswerLog(path, {"weights": "a.npz", "--single": "no"})
+    path.unlink()  # begun anew, with what it is begun with
+    with AnswerLog(path, {"weights": "b.npz"}):
+        pass
+    assert json.loads((tmp_path / "a.jsonl.settings").read_text()) == {"weights": "b.npz"}
+
+
+def test_a_foreign_file_gets_no_settings_beside_it(tmp_path):
+    (tmp_path / "a.csv").write_text("name,price\n1,2\n")
+    with pytest.raises(ConfigError, match="is no answer"):
+        AnswerLog(tmp_path / "a.csv", {"weights": "a.npz"})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
 def test_two_cannot_write_to_one_file(tmp_path):
     with AnswerLog(tmp_path / "a.csv"), pytest.raises(ConfigError, match="another process writes to"):

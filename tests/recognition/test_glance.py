@@ -8,7 +8,7 @@ from PIL import Image
 import numcnn
 from numcnn.nn.answers import least_probability
 from numcnn.recognition import page
-from numcnn.recognition.glance import SURE, glance
+from numcnn.recognition.glance import SURE, WIDE, WIDE_SURE, glance
 
 
 def crop(digit, side=84, dark=True):
@@ -41,6 +41,27 @@ def test_most_crops_are_plain_and_read_as_find_reads_them(network):
         elif len(picture) > 28:  # find takes all of a picture of 28 x 28 for the digit
             np.testing.assert_allclose(digit.box, full[0].box, atol=4)
     assert at_once >= 50 and right >= 0.95 * at_once and differ <= 0.05 * at_once
+
+
+def test_wide_digits_are_plain_if_the_network_is_surer_of_them(network):
+    """From there on ``find``, which may cut wide ink in two, leaves it whole."""
+    images, labels = draw_digits(200, 12)
+    least = least_probability(network.info)
+    at_once = 0
+    for i in range(60):
+        picture = np.asarray(Image.fromarray(crop(images[i], side=112)).resize((112, 60), Image.Resampling.BICUBIC))
+        plain = glance(picture)
+        if plain is None or plain.box[2] <= WIDE * plain.box[3]:
+            continue
+        assert plain.least == WIDE_SURE
+        if network.predict_proba(plain.image).max() < WIDE_SURE:
+            continue
+        at_once += 1
+        (digit,) = page.read(picture, network=network)
+        assert digit.label == labels[i]
+        full = page._found_page(picture, picture.shape[::-1], network, least)
+        assert full.text in (str(digit.label), "")  # "": where find takes it for a blot
+    assert at_once >= 10
 
 
 def two(picture):

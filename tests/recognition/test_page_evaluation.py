@@ -106,5 +106,18 @@ def test_a_picture_in_which_nothing_is_found_counts_as_misread():
         raise DataError("no ink found")
 
     images, labels = np.full((2, 28, 28), 9, np.uint8), np.array([1, 2])
-    found = page_evaluation.measure_handed_in(blind, labels, images, labels)
-    assert set(found.to_json()["points_lost"].values()) == {100.0}
+    found = page_evaluation.measure_handed_in(blind, blind, labels, images, labels)
+    assert set(found.points_lost.values()) == {(100.0, 100.0)}
+    assert [str(one) for one in found.misread["dark on light"]] == ["1\nread nothing", "2\nread nothing"]
+
+
+def test_two_digits_where_one_is_handed_in_are_wrong_unless_it_is_known_to_be_one():
+    def two(picture):
+        return [Digit((0, 0, 5, 5), 7, 0), Digit((9, 0, 5, 5), 7, 0)]
+
+    images, labels = np.full((4, 28, 28), 9, np.uint8), np.array([7, 7, 7, 1])
+    found = page_evaluation.measure_handed_in(two, reading_seven, np.array([7, 7, 7, 7]), images, labels)
+    assert found.accuracy == 0.75
+    assert set(found.points_lost.values()) == {(0.0, 75.0)}
+    assert all(len(some) == 3 for some in found.misread.values())  # not the one that the network misreads anyway
+    assert found.to_text().splitlines()[-1].split() == ["mean", "0.00", "75.00"]

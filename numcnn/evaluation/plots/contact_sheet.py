@@ -95,6 +95,7 @@ def picture_sheet(
         wide, high = (side / max(picture.shape[:2]) for side in picture.shape[1::-1])
         box = (left + (1 - wide) / 2, left + (1 + wide) / 2, top + high, top)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=box, interpolation="antialiased")
+        axes.add_patch(frame(box[0], top, wide, high))  # white paper would have no end
         words = axes.text(left + 0.5, top + high + 0.02, text, ha="center", va="top", size=7, color=INK)
         words.set_in_layout(False)  # long ones would leave no room for the pictures
     axes.set_xlim(0, columns * 1.06)
