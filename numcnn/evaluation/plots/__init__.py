@@ -22,6 +22,7 @@ from numcnn.evaluation.plots.scores import (
     reliability_plot,
 )
 from numcnn.evaluation.plots.style import save
+from numcnn.evaluation.plots.trace_sheets import layer_sheet, trace_overview
 
 __all__ = [
     "HEALTHY_UPDATE",
@@ -34,10 +35,12 @@ __all__ = [
     "gallery",
     "gradcheck_plot",
     "gradient_watch",
+    "layer_sheet",
     "learning_curves",
     "mistakes_gallery",
     "per_class_plot",
     "picture_sheet",
     "reliability_plot",
     "save",
+    "trace_overview",
 ]
