@@ -134,7 +134,8 @@ class Explanation:
         order = np.argsort(-np.abs(self.products), kind="stable")[:FEW_TERMS]
         if self.products.any():
             order = order[self.products[order] != 0]  # zeros only where there is nothing else
-        for i in order.tolist():
+        largest: list[int] = order.tolist()
+        for i in largest:
             numbers = " * ".join(f"{factor.value:.6g}" for factor in self.terms[i].factors)
             yield str(self.terms[i]), numbers, f"{self.terms[i].product:+.6g}"
 
