@@ -72,9 +72,13 @@ def layer_sheet(stop: _Stop) -> Figure:
     gradients = {f"d{name}": name for name in names if f"d{name}" in names}
     pairs = [(name, f"d{name}" if f"d{name}" in names else None) for name in names if name not in gradients]
     heights = [_height(_mosaic(stop.arrays[name])) for name, _ in pairs]
+    close = _strongest(stop)
+    heights += [HIGHEST] * bool(close)
     histograms = [pair for pair in pairs if stop.arrays[pair[0]].size >= FEWEST]
     heights += [1.2] * len(histograms)
-    title = "\n".join([f"{stop.name}: {stop.kind}", *(textwrap.fill(lesson, LETTERS) for lesson in stop.lessons)])
+    lessons = zip(("Forward", "Backward"), stop.lessons, strict=True)
+    words = [textwrap.fill(f"{way}: {lesson[0].lower()}{lesson[1:]}", LETTERS) for way, lesson in lessons]
+    title = "\n".join([f"{stop.name}: {stop.kind}", *words])
     figure = new_figure(2 * MAPS + 0.6, sum(heights) + 0.5 * len(heights) + 0.25 * title.count("\n") + 0.7)
     figure.suptitle(title, color=INK, size=10)
     figure.supxlabel(COLOURS, color=MUTED, size=8)
@@ -85,10 +89,19 @@ def layer_sheet(stop: _Stop) -> Figure:
                 _draw(place, stop.arrays[name], f"{stop.name}.{name}")
             else:
                 place.set_axis_off()
-    for row, pair in zip(axes[len(pairs) :], histograms, strict=True):
+    if close:
+        for place, name in zip(axes[len(pairs)], ("x", "dx"), strict=True):
+            _draw(place, stop.arrays[name][:, :, close[0], None], f"{stop.name}.{name}, map {close[0]}")
+    for row, pair in zip(axes[len(axes) - len(histograms) :], histograms, strict=True):
         for place, name in zip(row, pair, strict=True):
             _histogram(place, stop.arrays[name] if name else np.zeros(0), f"{stop.name}.{name}")
     return figure
+
+
+def _strongest(stop: _Stop) -> tuple[int] | None:
+    """Return which of a stop's input maps has the strongest gradient, to be drawn large; None where it has no maps."""
+    dx = stop.arrays["dx"]
+    return (int(np.abs(dx).sum(axis=(0, 1)).argmax()),) if dx.ndim == 3 and dx.shape[2] > 1 else None
 
 
 def _pair(stop: _Stop) -> tuple[str, str]:
@@ -180,4 +193,6 @@ def _histogram(axes: Axes, array: Float64s, name: str) -> None:
     clean(axes, "")
     axes.tick_params(labelsize=7)
     axes.yaxis.set_minor_locator(library().ticker.NullLocator())
-    axes.set_title(f"{name}: values but for {(array == 0).mean():.0%} zeros", loc="left", size=8, color=INK, pad=3)
+    axes.set_title(
+        f"{name}: the values, without the {(array == 0).mean():.0%} that are 0", loc="left", size=8, color=INK, pad=3
+    )
