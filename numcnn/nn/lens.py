@@ -11,7 +11,7 @@ import html
 import json
 import os
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,19 +22,42 @@ from numcnn.nn import terms
 from numcnn.nn.batchnorm import BatchNorm
 from numcnn.nn.layer import Layer
 from numcnn.nn.layers import Conv2D, Dense, Flatten, Pool2D
-from numcnn.nn.trace import LOSS, PICTURE, Stop, Trace, statistics
+from numcnn.nn.network import Network
+from numcnn.nn.terms import Index, Jacobian, Made
+from numcnn.nn.traced import LOSS, PICTURE, Stop, statistics
 
 MOST_SLOPES = 60_000  # of a layer of the user's own: 16 bytes each
 MOST_WEIGHTS = 300_000  # of a dense layer; of a larger one only those that meet a number which isn't 0
 
 
-def save(trace: Trace, path: str | os.PathLike[str]) -> None:
+class Traced(Protocol):
+    """What the page shows of a ``trace.Trace``."""
+
+    network: Network
+    stops: list[Stop]
+    label: int
+
+    @property
+    def title(self) -> str:
+        """A line about the trace."""
+        ...
+
+    def make(self, stop: Stop, array: str, index: Index) -> Made:
+        """Return how an entry is made."""
+        ...
+
+    def slopes(self, stop: Stop) -> dict[str, Jacobian]:
+        """Return the slopes of a layer of the user's own."""
+        ...
+
+
+def save(trace: Traced, path: str | os.PathLike[str]) -> None:
     """Write the page, completely or not at all."""
     with atomic_write(path) as file:
         file.write(page(trace).encode())
 
 
-def page(trace: Trace) -> str:
+def page(trace: Traced) -> str:
     """Return the page as text."""
     template = resources.files("numcnn.nn").joinpath("lens.html").read_text(encoding="utf-8")
     data = {
@@ -47,7 +70,7 @@ def page(trace: Trace) -> str:
     return template.replace("@TITLE@", html.escape(trace.title)).replace("@DATA@", text)
 
 
-def _stop(trace: Trace, stop: Stop) -> dict[str, Any]:
+def _stop(trace: Traced, stop: Stop) -> dict[str, Any]:
     """Return one layer as the page reads it: arrays, settings, words, and a formula for each array that is a sum."""
     kind, settings = _settings(trace, stop)
     formulas: dict[str, str] = {}
@@ -79,7 +102,7 @@ def _stop(trace: Trace, stop: Stop) -> dict[str, Any]:
     }
 
 
-def _settings(trace: Trace, stop: Stop) -> tuple[str, dict[str, Any]]:
+def _settings(trace: Traced, stop: Stop) -> tuple[str, dict[str, Any]]:
     """Return how the page makes a layer's terms, and what it needs to know for it."""
     layer = stop.layer
     if layer is None:
@@ -98,7 +121,7 @@ def _settings(trace: Trace, stop: Stop) -> tuple[str, dict[str, Any]]:
     return type(layer).__name__, settings
 
 
-def _own(trace: Trace, stop: Stop, layer: Layer) -> tuple[str, dict[str, Any]]:
+def _own(trace: Traced, stop: Stop, layer: Layer) -> tuple[str, dict[str, Any]]:
     """Return the slopes of a layer of the user's own, or "opaque" if there are too many for a page."""
     try:
         slopes = trace.slopes(stop)

@@ -377,8 +377,7 @@ LESSONS: dict[type[Layer], tuple[str, str]] = {
     LeakyReLU: ("Negative values become small.", "dout passes where x is positive, and a small part of it elsewhere."),
     MaxPool2D: (
         "The largest value of each window is kept, the others are dropped.",
-        "Each window gives its dout to its largest value. The others get 0: a small change of them changes no output. "
-        "So with windows of 2 x 2 three of four are 0, at least.",
+        "Each window gives its dout to its largest value. The others get 0: a small change of them changes no output.",
     ),
     ReLU: (
         "Negative values become 0.",

@@ -16,8 +16,7 @@ import html
 import io
 import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,144 +31,14 @@ from numcnn.nn.losses import SoftmaxCrossEntropy
 from numcnn.nn.network import Network
 from numcnn.nn.pixels import Pictures, PixelReader, readable
 from numcnn.nn.summary import shape_in_words
-from numcnn.nn.terms import Explains, Index, Jacobian, Made, Term
+from numcnn.nn.terms import Explains, Index, Jacobian, Made
+from numcnn.nn.traced import COLUMNS, LOSS, PICTURE, Explanation, Row, Stop, statistics
 
 if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
 
-PICTURE, LOSS = "picture", "loss"  # the two ends, which are no layers
-
 # A sum of terms may differ from the stored value by this much of it, or of all terms' sizes (where they cancel).
 SUM_TOLERANCE, CANCELLED = 1e-6, 1e-12
-
-FEW_TERMS = 12  # that an explanation prints, the largest first
-
-
-@dataclass(frozen=True, eq=False)
-class Stop:
-    """One station of the trace, a layer or an end: its arrays by name, for one picture (shapes without N).
-
-    "x" and "out", the parameters ("w", "b" ...), the state; and of each the gradient, "dout", "dx", "dw" ...
-    """
-
-    name: str  # "conv1"; PICTURE or LOSS at the ends
-    kind: str  # "Conv2D(32, 3)"
-    arrays: Mapping[str, Float64s]
-    layer: Layer | None
-
-    @property
-    def lessons(self) -> tuple[str, str]:
-        """What happens here, in words: forward, and to the gradient that comes back."""
-        if self.layer is None:
-            return terms.PICTURE_LESSON if self.name == PICTURE else terms.LOSS_LESSON
-        return terms.LESSONS.get(type(self.layer), terms.OWN_LESSON)
-
-    def given(self, array: str) -> str:
-        """Say why an array is no sum of others, such as a weight; "" if it is one."""
-        if self.layer is None:
-            given = {"x": "a pixel of the picture"} if self.name == PICTURE else {"target": "1 at the label, else 0"}
-            return given.get(array, "")
-        if array in ("out", "dx", *(f"d{name}" for name in self.layer.params)):
-            return ""
-        if array == "keep":
-            return "what a value is multiplied by: drawn at random in training, 1 in inference"
-        return "stored in the network"
-
-    def __getitem__(self, array: str) -> Float64s:
-        if array not in self.arrays:
-            raise ConfigError(f"{self.name} has no array {array!r}; it has {', '.join(self.arrays)}")
-        return self.arrays[array]
-
-
-@dataclass(frozen=True)
-class Row:
-    """What the table says of one array."""
-
-    layer: str
-    array: str
-    shape: tuple[int, ...]
-    norm: float  # the root of the sum of squares
-    zeros: float  # share of entries that are exactly 0, 0..1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the row as a dict that JSON can hold."""
-        return {**vars(self), "shape": list(self.shape)}
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """One entry of one array, and the terms whose sum it is."""
-
-    layer: str
-    array: str
-    index: Index
-    value: float  # as stored
-    formula: str  # for any entry of the array
-    terms: list[Term]
-    note: str  # in words: what decided, such as who won a max-pool's window
-
-    @property
-    def products(self) -> Float64s:
-        """Each term's value (T,)."""
-        return np.array([term.product for term in self.terms], np.float64)
-
-    @property
-    def sum(self) -> float:
-        """The sum of the terms, rounded once."""
-        return math.fsum(self.products)
-
-    @property
-    def entry(self) -> str:
-        """The entry's name: "conv2.dw[1,2,3,4]"."""
-        return f"{self.layer}.{self.array}" + (f"[{','.join(map(str, self.index))}]" if self.index else "")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the explanation as a dict that JSON can hold: each term as its factors [name, index, value]."""
-        products = [[list(factor) for factor in term.factors] for term in self.terms]
-        about = {"entry": self.entry, "value": self.value, "sum": self.sum, "formula": self.formula, "note": self.note}
-        return {**about, "terms": products}
-
-    def _lines(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (names, numbers, product) of the largest terms, as text."""
-        order = np.argsort(-np.abs(self.products), kind="stable")[:FEW_TERMS]
-        if self.products.any():
-            order = order[self.products[order] != 0]  # zeros only where there is nothing else
-        largest: list[int] = order.tolist()
-        for i in largest:
-            numbers = " * ".join(f"{factor.value:.6g}" for factor in self.terms[i].factors)
-            yield str(self.terms[i]), numbers, f"{self.terms[i].product:+.6g}"
-
-    @property
-    def _count(self) -> str:
-        return f"{len(self.terms):,} term{'' if len(self.terms) == 1 else 's'}"
-
-    def _rest(self) -> list[str]:
-        """Say how many terms aren't shown, and how many of all are zero."""
-        zeros = int((self.products == 0).sum())
-        left = len(self.terms) - len(list(self._lines())) - (zeros if self.products.any() else 0)
-        more = [f"and {left:,} smaller terms: see .terms"] if left > 0 else []
-        return more + ([f"{zeros:,} of {self._count} {'is' if zeros == 1 else 'are'} 0"] if zeros else [])
-
-    def __str__(self) -> str:
-        lines = list(self._lines())
-        widths = [max((len(line[i]) for line in lines), default=0) for i in range(3)]
-        table = [f"  {a:<{widths[0]}}  = {b:<{widths[1]}} = {c:>{widths[2]}}" for a, b, c in lines]
-        rest = [f"  {line}" for line in self._rest()]
-        total = f"  sum of {self._count} = {self.sum:.9g}; stored: {self.value:.9g}"
-        head = [f"{self.entry} = {self.value:.6g}", f"  {self.formula}", *([f"  {self.note}"] if self.note else [])]
-        return "\n".join([*head, *table, *rest, total])
-
-    def _repr_html_(self) -> str:
-        """Return the explanation as HTML, which notebooks show."""
-        rows = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in self._lines()
-        )
-        rest = "".join(f"<br>{html.escape(line)}" for line in self._rest())
-        return (
-            f"<p><b>{html.escape(self.entry)} = {self.value:.6g}</b><br><code>{html.escape(self.formula)}</code>"
-            f"<br>{html.escape(self.note)}</p><table>{rows}</table><p>sum of {self._count} = {self.sum:.9g}"
-            f"; stored: {self.value:.9g}{rest}</p>"
-        )
 
 
 class Trace:
@@ -294,7 +163,7 @@ class Trace:
     # Showing
 
     def __str__(self) -> str:
-        table = [("layer", "array", "shape", "norm", "zeros"), *map(_cells, self.rows())]
+        table = [COLUMNS, *(row.cells() for row in self.rows())]
         widths = [max(len(line[i]) for line in table) for i in range(5)]
         lines = ["  ".join(f"{c:{'<' if i < 2 else '>'}{widths[i]}}" for i, c in enumerate(line)) for line in table]
         return "\n".join([self.title, *lines])
@@ -315,8 +184,8 @@ class Trace:
         file = io.BytesIO()
         plots.save(self.plot(), file)
         picture = base64.b64encode(file.getvalue()).decode()
-        cells = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in _cells(row))}</tr>" for row in self.rows())
-        head = "".join(f"<th>{name}</th>" for name in ("layer", "array", "shape", "norm", "zeros"))
+        cells = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row.cells())}</tr>" for row in self.rows())
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
         return (
             f'<img alt="{html.escape(self.title)}" style="max-width: 100%" src="data:image/png;base64,{picture}">'
             f"<table><tr>{head}</tr>{cells}</table>"
@@ -330,7 +199,7 @@ class Trace:
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """Write the trace as one HTML file, to click through in any browser, without a network.  See ``nn/lens.py``."""
-        from numcnn.nn import lens  # noqa: PLC0415  (lens takes a Trace)
+        from numcnn.nn import lens  # noqa: PLC0415  (few want a page)
 
         lens.save(self, path)
 
@@ -367,11 +236,6 @@ def trace(network: Network, picture: Pictures, label: int | None = None, *, trai
     ends = {"x": pixels[0], "out": x[0], "dout": douts[0][0], "dx": douts[0][0] / twin.normalisation[1]}
     first = Stop(PICTURE, "the pixels, normalised", _read_only(ends), None)
     return Trace([first, *stops, last], label, twin)
-
-
-def statistics(array: AnyArray) -> tuple[float, float, float]:
-    """Return an array's norm, the root of the sum of squares; its share of zeros, 0..1; and its largest size."""
-    return float(np.sqrt((array**2).sum())), float((array == 0).mean()), float(np.abs(array).max(initial=0))
 
 
 def _stop(layer: Layer, x: Float64s, out: Float64s, dx: Float64s, dout: Float64s) -> Stop:
@@ -432,7 +296,3 @@ def _checked_index(stop: Stop, array: str, values: AnyArray, index: int | Index)
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int | np.integer)
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    return row.layer, row.array, shape_in_words(row.shape) or "1", f"{row.norm:.4g}", f"{row.zeros:.1%}"

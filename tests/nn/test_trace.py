@@ -183,6 +183,14 @@ def test_a_max_pool_says_who_won():
     assert outside.terms == [] and outside.sum == 0 and "in no window" in outside.note
 
 
+def test_a_max_pool_s_lesson_counts_its_windows():
+    found = numcnn.trace(small(), picture(), 1)
+    assert "169 windows choose among the 676 pixels of a map: at least 75% of dx are 0" in found["pool1"].lessons[1]
+    overlapping = numcnn.trace(every_kind(), picture(), 1)["pool1"]
+    (share,) = re.findall(r"at least (\d+)% of dx", overlapping.lessons[1])
+    assert (overlapping["dx"] == 0).mean() >= (int(share) - 0.5) / 100
+
+
 def test_x_and_dout_are_explained_where_they_are_made():
     found = numcnn.trace(small(), picture(), 1)
     assert found.explain("relu1", "x", (3, 4, 1)).entry == "conv1.out[3,4,1]"
