@@ -32,7 +32,7 @@ from numcnn.nn.network import Network
 from numcnn.nn.pixels import Pictures, PixelReader, readable
 from numcnn.nn.summary import shape_in_words
 from numcnn.nn.terms import Explains, Index, Jacobian, Made
-from numcnn.nn.traced import COLUMNS, LOSS, PICTURE, Explanation, Row, Stop, statistics
+from numcnn.nn.traced import COLUMNS, LOSS, PICTURE, Explanation, Row, Stop, finite, statistics
 
 if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
@@ -90,8 +90,8 @@ class Trace:
         return {
             "label": self.label,
             "answer": self.answer,
-            "probabilities": self.probabilities.tolist(),
-            "loss": self.loss,
+            "probabilities": [finite(float(p)) for p in self.probabilities],
+            "loss": finite(self.loss),
             "arrays": [row.to_json() for row in self.rows()],
         }
 
@@ -111,7 +111,10 @@ class Trace:
         made = self.make(stop, array, index)
         found = Explanation(stop.name, array, index, float(values[index]), made.formula, made.terms, made.note)
         size = math.fsum(np.abs(found.products))
-        if not abs(found.sum - found.value) <= max(SUM_TOLERANCE * abs(found.value), CANCELLED * size):
+        # Of a network that has diverged, a value that is no number is the sum of such.
+        if math.isfinite(found.value) and not abs(found.sum - found.value) <= max(
+            SUM_TOLERANCE * abs(found.value), CANCELLED * size
+        ):
             raise ConfigError(
                 f"{found.entry}: the terms add up to {found.sum:.9g}, but {stop.kind} computed {found.value:.9g}; "
                 + ("mend its explain" if isinstance(stop.layer, Explains) else "is its backward right?  Try gradcheck")

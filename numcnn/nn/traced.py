@@ -22,7 +22,7 @@ COLUMNS = ("layer", "array", "shape", "norm", "zeros")
 FEW_TERMS = 12  # that an explanation prints, the largest first
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Stop:
     """One station of the trace, a layer or an end: its arrays by name, for one picture (shapes without N).
 
@@ -63,6 +63,10 @@ class Stop:
             raise ConfigError(f"{self.name} has no array {array!r}; it has {', '.join(self.arrays)}")
         return self.arrays[array]
 
+    def __repr__(self) -> str:
+        shapes = [f"{name} {shape_in_words(values.shape) or '1'}" for name, values in self.arrays.items()]
+        return f"<{self.name}, {self.kind}: {', '.join(shapes)}>"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -81,10 +85,11 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as a dict that JSON can hold."""
-        return {**vars(self), "shape": list(self.shape)}
+        numbers = {"norm": finite(self.norm), "zeros": self.zeros}
+        return {"layer": self.layer, "array": self.array, "shape": list(self.shape), **numbers}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """One entry of one array, and the terms whose sum it is."""
 
@@ -113,9 +118,13 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation as a dict that JSON can hold: each term as its factors [name, index, value]."""
-        products = [[list(factor) for factor in term.factors] for term in self.terms]
-        about = {"entry": self.entry, "value": self.value, "sum": self.sum, "formula": self.formula, "note": self.note}
+        products = [[[*factor[:2], finite(factor.value)] for factor in term.factors] for term in self.terms]
+        about = {"entry": self.entry, "value": finite(self.value), "sum": finite(self.sum)}
+        about |= {"formula": self.formula, "note": self.note}
         return {**about, "terms": products}
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.entry} = {self.value:.6g}: {self._count}>"
 
     def _lines(self) -> Iterator[tuple[str, str, str]]:
         """Yield (names, numbers, product) of the largest terms, as text."""
@@ -158,6 +167,11 @@ class Explanation:
             f"<br>{html.escape(self.note)}</p><table>{rows}</table><p>sum of {self._count} = {self.sum:.9g}"
             f"; stored: {self.value:.9g}{rest}</p>"
         )
+
+
+def finite(value: float) -> float | None:
+    """Return ``value``, or None for NaN and infinity, which JSON doesn't have."""
+    return value if math.isfinite(value) else None
 
 
 def statistics(array: AnyArray) -> tuple[float, float, float]:

@@ -1,5 +1,6 @@
 """Every entry of every array is the sum of the terms that ``explain`` returns, and the arrays are the network's own."""
 
+import json
 import math
 import re
 
@@ -231,6 +232,41 @@ def test_a_trace_prints_a_table_and_shows_itself_in_a_notebook():
 
 def norm(array):
     return float(np.sqrt((array**2).sum()))
+
+
+def test_of_a_network_that_has_diverged_it_shows_where(tmp_path):
+    network = small()
+    network.named_arrays(network.params)["dense1.w"][3, 2] = np.inf
+    network.named_arrays(network.params)["dense1.w"][4, 2] = -np.inf
+    found = numcnn.trace(network, picture(), 1)
+    rows = {(row.layer, row.array): row for row in found.rows()}
+    assert math.isfinite(rows["pool1", "out"].norm) and math.isnan(rows["dense1", "out"].norm)
+    assert math.isnan(found.explain("dense1", "out", 2).sum)
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["loss"] is None
+    found.plot("dense1").savefig(tmp_path / "dense1.png")
+    found.plot().savefig(tmp_path / "all.png")
+
+
+def test_stops_and_explanations_have_a_short_name():
+    found = numcnn.trace(small(), picture(), 1)
+    assert repr(found["relu2"]) == "<relu2, ReLU(): x 6, out 6, dout 6, dx 6>"
+    assert re.fullmatch(
+        r"<Explanation of conv1.dw\[1,2,0,3\] = \S+: 676 terms>", repr(found.explain("conv1", "dw", (1, 2, 0, 3)))
+    )
+
+
+def test_a_sheet_s_titles_are_the_arrays_figures():
+    found = numcnn.trace(small(), picture(), 1)
+    dx = found["pool1"]["dx"]
+    titles = [axes.get_title(loc="left") for axes in found.plot("pool1").axes]
+    assert f"pool1.dx   norm {norm(dx):.3g}   largest {np.abs(dx).max():.3g}   {(dx == 0).mean():.0%} zeros" in titles
+    strongest = np.abs(dx).sum(axis=(0, 1)).argmax()
+    assert any(title.startswith(f"pool1.dx, map {strongest} ") for title in titles)
+    shown = next(axes for axes in found.plot("pool1").axes if axes.get_title(loc="left").startswith("pool1.dx, map "))
+    np.testing.assert_array_equal(shown.images[0].get_array() == 0, dx[:, :, strongest] == 0)
+    overview = [axes.get_title(loc="left") for axes in found.plot().axes]
+    for stop in found.stops:
+        assert any(title.startswith(f"{stop.name}.") for title in overview)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def _tiles(maps: Float64s, columns: int, gap: int = 1) -> Float64s:
 
 def _draw(axes: Axes, array: Float64s, name: str) -> None:
     """Draw an array's maps, and above them its name, norm and share of zeros."""
-    largest = float(np.abs(array).max(initial=0))
+    largest = float(np.abs(array[np.isfinite(array)]).max(initial=0))
     grid = _mosaic(array)
     shown = np.sign(grid) * np.sqrt(np.abs(grid) / (largest or 1))
     axes.imshow(shown, cmap=signed_colors(), vmin=-1, vmax=1, interpolation="nearest", aspect=_aspect(grid))
@@ -184,7 +184,7 @@ def _aspect(grid: AnyArray) -> Literal["auto", "equal"]:
 
 def _histogram(axes: Axes, array: Float64s, name: str) -> None:
     """Draw how an array's values are distributed; exact zeros would hide the others, so the title counts them."""
-    values = array[array != 0]
+    values = array[np.isfinite(array) & (array != 0)]
     if not values.size:
         axes.set_axis_off()
         return
