@@ -1,8 +1,8 @@
 """Show a network's inside for one picture of a digit: every layer's output, and
 the gradient of the loss on its way back to the pixels.
 
-Prints a table: each array's norm and share of zeros. --out draws a sheet of each
-layer: filters, activations, gradients, histograms; picture.png shows the
+Prints a table: each array's norm and share of zeros. --out draws a sheet of
+each layer: filters, activations, gradients, histograms; picture.png shows the
 saliency. --html makes one page to click through, for any browser: each pixel of
 each map with the sum that it is. --explain prints one such sum.
 """
