@@ -526,7 +526,7 @@ def test_scripts_are_the_same_commands(command, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    name = {"bench": "benchmark"}.get(command, command)
+    name = {"bench": "benchmark", "inspect": "lens"}.get(command, command)
     script = subprocess.run(
         [sys.executable, SCRIPTS / f"{name}.py", "--help"], cwd=tmp_path, capture_output=True, text=True
     )
