@@ -150,7 +150,7 @@ class RunFolder(Progress):
         """Save what couldn't be saved during training; keep trying for INSIST_SECONDS.  Raises WriteError."""
         deadline = time.perf_counter() + INSIST_SECONDS
         if self.problem:
-            self.warn(f"training is done, but not saved; trying for {INSIST_SECONDS:.0f} s more: make space, or room")
+            self.warn(f"training is done, but not saved; trying for {INSIST_SECONDS:.0f} s more")
         while self.problem:
             self._save(network, optimizer, state)
             if self.problem and (time.perf_counter() >= deadline or self.should_stop()):
@@ -192,9 +192,11 @@ class RunFolder(Progress):
         vanished = not self.folder.is_dir()
         self.folder.mkdir(exist_ok=True)
         lock = FolderLock(self.folder)
-        if not vanished and any(self.folder.iterdir()):
+        if not vanished and not is_empty(self.folder):
+            lock.release()
             raise FileExistsError(errno.EEXIST, "another folder is in the place of the run's own", str(self.folder))
-        self.lock = lock  # the old one is released by this
+        self.lock.release()
+        self.lock = lock
         self.warn(f"{self.folder} has vanished; the run makes it anew")
 
     def _write_all(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:

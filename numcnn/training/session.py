@@ -226,8 +226,9 @@ def resolved(dataset: str | Path, config: TrainConfig, options: Options) -> str:
 
 
 def draw_again(run: Run) -> None:
-    """Draw the curves of a finished run that was killed before it had drawn them."""
+    """Draw the curves of a finished run that was killed before it had drawn them all.  Raises ConfigError."""
     assert run.folder is not None
+    lock = claim(run.folder)
     files = RunFolder(
         run.folder,
         run.config,
@@ -236,6 +237,7 @@ def draw_again(run: Run) -> None:
         watch_gradients=run.watch_gradients,
     )
     files.draw_missing(run.state.history)
+    lock.release()
 
 
 def resumed_session(run: Run, options: Options) -> Session:
