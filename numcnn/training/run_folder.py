@@ -376,7 +376,9 @@ def load_run(folder: str | Path) -> Run:
         state = state_from_json(resume, network)
         run_record.check_state(state, config, GradientWatch(network).columns if resume["watch_gradients"] else [])
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise CheckpointError(f"{path}: it isn't the state of a run that can be resumed ({error!r})") from error
+        raise CheckpointError(
+            f"{path}: it isn't the state of a run that can be resumed ({run_record.reason(error)})"
+        ) from error
     return Run(
         network=network,
         config=config,
@@ -410,7 +412,9 @@ def _load_best(path: Path, network: Network) -> Network:
         if best.params.shape != network.params.shape:
             raise ValueError(f"{best.params.size} parameters, not {network.params.size}")
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: it isn't of the same run as last.npz ({error!r}); use another copy") from error
+        raise CheckpointError(
+            f"{path}: it isn't of the same run as last.npz ({run_record.reason(error)}); use another copy"
+        ) from error
     return best
 
 
@@ -424,7 +428,7 @@ def _load_card(path: Path) -> Document | None:
         return run_record.check_card(json.loads(path.read_bytes()))
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: it isn't a run card ({error!r}); delete it, and `resume` writes it again"
+            f"{path}: it isn't a run card ({run_record.reason(error)}); delete it, and `resume` writes it again"
         ) from error
 
 

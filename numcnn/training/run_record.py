@@ -55,7 +55,10 @@ def mapping(value: object, name: str) -> Document:
 
 def plain(document: Document) -> None:
     """Check that the whole document can be printed and written as JSON."""
-    json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
+    try:
+        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("it has a text that can't be printed") from error
 
 
 def check_info(info: Document) -> TrainConfig:
@@ -156,10 +159,14 @@ def check_card(card: object) -> Document:
     return card
 
 
-def _short(value: object) -> str:
-    """Return the value as text that fits a line."""
+def reason(error: Exception) -> str:
+    """Return what is wrong, as text that fits a line."""
+    return _short(error, 200)
+
+
+def _short(value: object, most: int = 40) -> str:
     try:
         found = repr(value)
     except ValueError:  # an integer of more digits than Python turns into text
         found = "a huge number"
-    return found if len(found) <= 40 else f"{found[:37]}..."
+    return found if len(found) <= most else f"{found[: most - 3]}..."

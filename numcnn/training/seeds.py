@@ -80,7 +80,7 @@ def load_series(folder: str | Path) -> Series:
         settings: dict[str, Any] = {**found, "config": run_record.config_of(found)}
         return Series(folder=path.parent, **settings)
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: it isn't the plan of a series of runs ({error!r})") from error
+        raise CheckpointError(f"{path}: it isn't the plan of a series of runs ({run_record.reason(error)})") from error
 
 
 class Readings:
