@@ -62,7 +62,6 @@ from numcnn.training.session import (
     Session,
     draw_again,
     new_session,
-    resolved,
     resumed_session,
 )
 
@@ -237,13 +236,14 @@ def _stop_after_this_batch(files: RunFolder) -> Iterator[None]:
 def _train_several(arguments: argparse.Namespace) -> int:
     """Train with one seed after another, each in its own folder; report mean and spread.  Return the exit code."""
     options = _options(arguments)
-    series, lock = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
+    series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
     cards: list[Document] = []
     diverged: list[Document] = []
     readings = seeds.Readings()
     for seed in series.seeds:
         try:
-            session, card = _seed_session(series, seed, replace(options, began=time.perf_counter()))
+            session, card = (first, None) if first else _seed_session(series, seed, options)
+            first = None
             if card is None:
                 _introduce(session)
                 files = session.open_folder(series.folder / f"seed-{seed}")
@@ -267,8 +267,8 @@ def _train_several(arguments: argparse.Namespace) -> int:
     return _report_several(arguments, summary, series.folder)
 
 
-def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock]:
-    """Return a new series, in a new folder that is locked."""
+def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock, Session | None]:
+    """Return a new series, in a new folder that is locked, and the session of its first seed."""
     count = arguments.seeds
     if count is None or count < 2:
         raise ConfigError(f"`seeds` is {count or 'not given'}; wants 2 or more, to measure a spread")
@@ -279,27 +279,30 @@ def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock
     config = _config(arguments)
     if arguments.ensemble and not config.test:
         raise ConfigError("`ensemble` reads the test set, which `test=False` leaves unread; leave out one of them")
-    options = _options(arguments)
-    dataset = resolved(_dataset(arguments), config, options)
+    if arguments.out:
+        check_out(arguments.out)  # before anything takes time
+    watch, ensemble = arguments.watch_gradients, arguments.ensemble
+    first = new_session(config, _dataset(arguments), _options(arguments), watch_gradients=watch)
     folder = new_folder(arguments.out, f"{config.model}-seeds")
     lock = claim(folder, empty=True)
-    watch, ensemble = arguments.watch_gradients, arguments.ensemble
+    dataset = first.run.dataset_argument
     series = seeds.Series(folder, config, count, dataset, watch, ensemble, arguments.command_line)
     with named_errors(folder, action="write to the folder", error_class=WriteError):
         series.save()
-    return series, lock
+    return series, lock, first
 
 
-def _resumed_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock]:
+def _resumed_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock, Session | None]:
     """Return the series to go on with, and the lock of its folder."""
     lock = claim(Path(arguments.resume))
     series = seeds.load_series(arguments.resume)
     say(f"resuming the series in {series.folder}: seeds {series.seeds[0]} to {series.seeds[-1]}")
-    return series, lock
+    return series, lock, None
 
 
 def _seed_session(series: seeds.Series, seed: int, options: Options) -> tuple[Session, Document | None]:
     """Return the session of one seed of a series, and its run card if it is finished."""
+    options = replace(options, began=time.perf_counter())
     folder, config = series.folder / f"seed-{seed}", replace(series.config, seed=seed)
     if not (folder / "last.npz").exists():
         return new_session(config, series.dataset_argument, options, watch_gradients=series.watch_gradients), None

@@ -373,6 +373,7 @@ def load_run(folder: str | Path) -> Run:
         with checkpoint.Checkpoint(path) as stored:
             moments = {name: stored.read(MOMENT + name, shape) for name, shape in moments_of(config, network).items()}
         network.backend, network.fuse = config.backend, config.fuse
+        run_record.check_complete(run_record.mapping(resume["state"], "state"))
         state = state_from_json(resume, network)
         run_record.check_state(state, config, GradientWatch(network).columns if resume["watch_gradients"] else [])
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:

@@ -3,6 +3,7 @@
 Each check raises ValueError with the name of the entry that is wrong.
 """
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -92,6 +93,13 @@ def check_result(result: object) -> Document:
     return result
 
 
+def check_complete(document: Document) -> None:
+    """Check that a state, as it is stored, leaves nothing out that would then begin at zero."""
+    missing = {field.name for field in dataclasses.fields(TrainState)} - {"labelled", *document}  # older runs lack that
+    if missing:
+        raise ValueError(f"the state has no {sorted(missing)[0]}")
+
+
 def check_state(state: TrainState, config: TrainConfig, watched: list[str]) -> None:
     """Check how far a run is.  watched: the log's columns of the gradient watch; none without it."""
     fields = vars(state)
@@ -108,7 +116,7 @@ def check_state(state: TrainState, config: TrainConfig, watched: list[str]) -> N
     if state.epoch > config.epochs or state.best_epoch > state.epoch or bool(state.best_epoch) != bool(state.epoch):
         raise ValueError(f"epoch is {state.epoch} of {config.epochs}, the best {state.best_epoch}")
     watch = mapping(state.watched, "watched")
-    if watch and sorted(watch) != sorted(watched):
+    if sorted(watch) != sorted(watched if state.batch else ()):
         raise ValueError("watched names other layers")
     for key in watch:
         number(watch, key)

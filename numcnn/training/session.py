@@ -218,13 +218,6 @@ def new_session(
     return Session(run, found, train, held_out, threads, options)
 
 
-def resolved(dataset: str | Path, config: TrainConfig, options: Options) -> str:
-    """Return the argument that loads the same data set again, from any folder; for "auto", what is available now."""
-    if str(dataset) == "auto":
-        return _load_data(dataset, config, options, report=True).name
-    return str(dataset) if str(dataset) in KEYWORDS else str(Path(dataset).resolve())
-
-
 def draw_again(run: Run) -> None:
     """Draw the curves of a finished run that was killed before it had drawn them all.  Raises ConfigError."""
     assert run.folder is not None
