@@ -13,7 +13,12 @@ Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame load 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError
+from numcnn import console
+
+if console.is_command():
+    console.leave_on_interrupt()  # before NumPy, which takes a tenth of a second
+
+from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError, WriteError
 from numcnn.nn.activations import LeakyReLU, Sigmoid, Tanh
 from numcnn.nn.batchnorm import BatchNorm
 from numcnn.nn.gradient_check import gradcheck
@@ -56,6 +61,7 @@ __all__ = [
     "StateSpec",
     "Tanh",
     "Trace",
+    "WriteError",
     "__version__",
     "gradcheck",
     "load",

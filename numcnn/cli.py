@@ -7,6 +7,7 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 
 import argparse
 import contextlib
+import errno
 import importlib
 import os
 import shlex
@@ -16,9 +17,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import numcnn
+from numcnn import console
 from numcnn.benchmark import BenchmarkError
 from numcnn.commands import announce_compilation
-from numcnn.errors import ConfigError, DivergedError, NumcnnError
+from numcnn.errors import ConfigError, DivergedError, NumcnnError, WriteError
 from numcnn.kernels import on_compilation
 
 COMMANDS = {
@@ -34,7 +36,7 @@ COMMANDS = {
     "bench": "measure speed beside the frameworks that are installed",
 }
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, console.EXIT_INTERRUPTED
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -46,6 +48,12 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; ``argv`` defaults to the process's arguments.  Return the exit code."""
+    console.open_missing_streams()
+    with console.unfailing_stderr():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv:
         _overview().print_help()
@@ -63,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
+    console.interrupt_as_usual()
     arguments.command_line = shlex.join(["numcnn", *argv])
     return _run(name, command, arguments)
 
@@ -79,7 +88,7 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
         from numcnn.training.config import in_options  # noqa: PLC0415  (slow to load, needed for errors alone)
 
         print(f"numcnn {name}: {in_options(str(error))}", file=sys.stderr)
-        return EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError)) else EXIT_USAGE
+        return EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError, WriteError)) else EXIT_USAGE
     except KeyboardInterrupt:
         print(f"numcnn {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -93,7 +102,7 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
         print(f"numcnn {name}: the system refused{place}: {error.strerror or error}", file=sys.stderr)
-        return EXIT_FAILED
+        return EXIT_USAGE if error.errno == errno.ENAMETOOLONG else EXIT_FAILED
 
 
 def _may_announce(name: str, arguments: argparse.Namespace) -> bool:

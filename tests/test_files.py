@@ -8,7 +8,7 @@ import pytest
 from processes import PATIENCE_SECONDS
 
 from numcnn.errors import CheckpointError, DataError
-from numcnn.files import atomic_write, check_writable, named_errors
+from numcnn.files import atomic_write, check_writable, is_temporary, named_errors, sweep
 
 
 def write(path, content=b"new"):
@@ -89,3 +89,17 @@ def test_an_error_without_the_system_s_words_keeps_its_own_and_others_pass_throu
     assert str(caught.value) == "cannot use a: cut off; check the folder and the space left"
     with pytest.raises(ZeroDivisionError), named_errors("a"):
         raise ZeroDivisionError
+
+
+def test_what_a_killed_writer_left_is_swept_once_it_is_old_enough(tmp_path):
+    for name in (".best.npz.abcd1234.tmp", ".own.jsonl.a_b1c2d3.tmp", ".mine.tmp", "a.tmp", ".lock"):
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.abcd1234.tmp").mkdir()
+    left = sorted(os.listdir(tmp_path))
+    os.utime(tmp_path / ".best.npz.abcd1234.tmp", (0, 0))
+    assert [name for name in left if not is_temporary(tmp_path / name)] == [".mine.tmp", "a.tmp"]
+    sweep(tmp_path, least_age=60)
+    assert sorted(os.listdir(tmp_path)) == [name for name in left if "best" not in name]
+    sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".folder.abcd1234.tmp", ".lock", ".mine.tmp", "a.tmp"]
+    sweep(tmp_path / "nowhere")

@@ -28,7 +28,7 @@ import numpy.typing as npt
 import platformdirs
 
 from numcnn.errors import DataError, NumcnnError, ShapeError
-from numcnn.files import atomic_write, named_errors
+from numcnn.files import atomic_write, named_errors, sweep
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import SIDE
 from numcnn.kernels.arrays import Bytes, Float64s
@@ -42,6 +42,7 @@ except ImportError:  # Windows, where a digit is still appended by a single writ
 Strokes: TypeAlias = Sequence[npt.ArrayLike]  # (n,2) each
 
 CLASSES = 10
+UNFINISHED_SECONDS = 60.0  # a temporary file as old as this belongs to no pad that is still writing
 LINE = '{"label": 4, "strokes": [[[0, 0], [50, 80]]]}'  # a line of the own set; it has a time, too
 
 
@@ -272,7 +273,11 @@ class Autosave:
         self._saved: str | None = None  # the strokes in the file, as JSON
 
     def restore(self) -> list[Float64s]:
-        """Return the strokes of the last drawing, (n,2) each; none if there is no drawing or it is damaged."""
+        """Return the strokes of the last drawing, (n,2) each; none if there is no drawing or it is damaged.
+
+        The pad starts with this, so it also deletes what killed pads left half-written in the folder.
+        """
+        sweep(self.path.parent, least_age=UNFINISHED_SECONDS)
         if not self.path.exists():
             return []
         try:
