@@ -25,7 +25,7 @@ import numpy.typing as npt
 import platformdirs
 
 from numcnn.errors import DataError, NumcnnError
-from numcnn.files import atomic_write, named_errors
+from numcnn.files import as_path, atomic_write, check_length, check_regular, named_errors, read_at_most
 from numcnn.imaging import raster
 from numcnn.kernels.arrays import Float64s
 from numcnn.pad.canvas import read_strokes, strokes_from_json
@@ -38,12 +38,20 @@ except ImportError:  # Windows, where a digit is still appended by a single writ
 Strokes: TypeAlias = Sequence[npt.ArrayLike]  # (n,2) each
 
 CLASSES = 10
+MAX_OWN_BYTES = 1 << 24  # of the own set: ten thousand digits or more; reading them takes 1 s
+MAX_LINES = 50_000
+MOVE = "move some of its lines to another file"
+MAX_LINE_BYTES = 1 << 16  # of one digit, which takes some hundred bytes
+MAX_SETTINGS_BYTES = 1 << 16
 LINE = '{"label": 4, "strokes": [[[0, 0], [50, 80]]]}'  # a line of the own set; it has a time, too
 
 
 def home() -> Path:
-    """Return the user's data folder, which need not exist; the variable ``NUMCNN_HOME`` overrides it."""
-    return Path(os.environ.get("NUMCNN_HOME") or platformdirs.user_data_path("numcnn")).expanduser()
+    """Return the user's data folder, which need not exist; the variable ``NUMCNN_HOME`` overrides it.
+
+    Raises DataError for a folder of a user that there isn't, ~name.
+    """
+    return as_path(os.environ.get("NUMCNN_HOME") or platformdirs.user_data_path("numcnn"))
 
 
 def make_home() -> None:
@@ -157,8 +165,13 @@ class OwnSet:
     def _text(self) -> bytes:
         if not self.path.exists():
             return b""
+        check_regular(self.path, "name a file of own digits")
         with named_errors(self.path), _locked(self.path, "rb") as file:
-            return file.readall()
+            text = file.read(MAX_OWN_BYTES + 1) or b""
+        check_length(self.path, text, MAX_OWN_BYTES, MOVE)
+        if (lines := text.count(b"\n")) > MAX_LINES:
+            raise DataError(f"{self.path} has {lines:,} lines; {MAX_LINES:,} are the most; {MOVE}")
+        return text
 
 
 def _line(label: int | np.integer[Any], strokes: Strokes) -> bytes:
@@ -172,6 +185,8 @@ def _line(label: int | np.integer[Any], strokes: Strokes) -> bytes:
 
 def _parse(line: bytes) -> OwnDigit:
     """Return the digit in a line.  Raises DataError."""
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"has {len(line):,} bytes; {MAX_LINE_BYTES:,} are the most")
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -276,8 +291,8 @@ class Settings:
     def read(self) -> dict[str, Any]:
         """Return the saved settings, unchecked; none if there is no file or it is damaged."""
         try:
-            value = json.loads(self.path.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            value = json.loads(read_at_most(self.path, MAX_SETTINGS_BYTES, "delete it"))
+        except (DataError, ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 
