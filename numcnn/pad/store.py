@@ -41,7 +41,7 @@ CLASSES = 10
 MAX_OWN_BYTES = 1 << 24  # of the own set: ten thousand digits or more; reading them takes 1 s
 MAX_LINES = 50_000
 MOVE = "move some of its lines to another file"
-MAX_LINE_BYTES = 1 << 16  # of one digit, which takes some hundred bytes
+MAX_LINE_BYTES = 1 << 20  # of one digit, which takes some thousand bytes
 MAX_SETTINGS_BYTES = 1 << 16
 LINE = '{"label": 4, "strokes": [[[0, 0], [50, 80]]]}'  # a line of the own set; it has a time, too
 
@@ -180,13 +180,19 @@ def _line(label: int | np.integer[Any], strokes: Strokes) -> bytes:
     label = int(label) if isinstance(label, np.integer) else label
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     _checked(label, points, now)
-    return json.dumps({"label": label, "strokes": points, "time": now}, separators=(",", ":")).encode() + b"\n"
+    line = json.dumps({"label": label, "strokes": points, "time": now}, separators=(",", ":")).encode()
+    _check_length(line)
+    return line + b"\n"
+
+
+def _check_length(line: bytes) -> None:
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"has {len(line):,} bytes; {MAX_LINE_BYTES:,} are the most")
 
 
 def _parse(line: bytes) -> OwnDigit:
     """Return the digit in a line.  Raises DataError."""
-    if len(line) > MAX_LINE_BYTES:
-        raise DataError(f"has {len(line):,} bytes; {MAX_LINE_BYTES:,} are the most")
+    _check_length(line)
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:

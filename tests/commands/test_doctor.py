@@ -23,7 +23,7 @@ def doctor(*options, **environment):
     """Return exit code, findings by name (the last of each), and the lines on stderr."""
     env = {**os.environ, "SDL_VIDEODRIVER": "dummy", "PYTHONPATH": str(ROOT), **environment}
     command = [sys.executable, "-m", "numcnn", "doctor", *options]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=env["PYTHONPATH"], env=env, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
 
 
