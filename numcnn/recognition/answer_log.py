@@ -157,7 +157,7 @@ class AnswerLog:
                 name, *_ = row
                 if len(row) != len(COLUMNS):
                     raise ValueError
-        except (ValueError, KeyError, TypeError, csv.Error):
+        except (ValueError, KeyError, TypeError, RecursionError, csv.Error):
             raise self._foreign(number) from None
         if not isinstance(name, str):
             raise self._foreign(number)
