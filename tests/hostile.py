@@ -5,6 +5,7 @@
 
 import contextlib
 import copy
+import functools
 import gzip
 import io
 import json
@@ -178,6 +179,12 @@ KINDS = {
 }  # fmt: skip
 
 
+@functools.cache
+def contents(name: str) -> list[bytes]:
+    """Return the valid files of a kind."""
+    return KINDS[name].contents()
+
+
 # Damage
 
 ODD = [
@@ -246,7 +253,7 @@ def damaged(content: bytes, found: list) -> bytes:
 def changed(value: object, found: list) -> object:
     """Return a copy of a JSON value, some nodes of which are replaced by others."""
     value = json.loads(json.dumps(value))
-    for where, new in copy.deepcopy(found):
+    for where, new in found:
         nodes: list[tuple[object, object]] = [(None, None)]  # container and key; the first: the whole
         ahead = [value]
         while ahead:
@@ -256,16 +263,17 @@ def changed(value: object, found: list) -> object:
             ahead += [node[key] for key in keys]
         container, key = nodes[int(where * len(nodes))]
         if container is None:
-            value = new
+            value = copy.deepcopy(new)
         else:
-            container[key] = new
+            container[key] = copy.deepcopy(new)
     return value
 
 
 @st.composite
-def damaged_file(draw: st.DrawFn, kind: Kind, contents: list[bytes]) -> bytes:
+def damaged_file(draw: st.DrawFn, name: str) -> bytes:
     """Draw a damaged file: its bytes are changed, or the values in its JSON, or, of a zip, its members."""
-    content = draw(st.sampled_from(contents))
+    kind, valid = KINDS[name], contents(name)
+    content = valid[draw(st.integers(0, len(valid) - 1))]
     way = draw(st.sampled_from(["bytes", "values", "members"]))
     if way == "bytes":
         return damaged(content, draw(edits))
@@ -275,12 +283,12 @@ def damaged_file(draw: st.DrawFn, kind: Kind, contents: list[bytes]) -> bytes:
         if way == "values":
             members["meta.json"] = as_json(changed(json.loads(members["meta.json"]), draw(changes)))
         else:
-            name = draw(st.sampled_from(sorted(members)))
-            members[name] = damaged(members[name], draw(edits))
+            member = draw(st.sampled_from(sorted(members)))
+            members[member] = damaged(members[member], draw(edits))
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
-            for name, data in members.items():
-                archive.writestr(name, data)
+            for member, data in members.items():
+                archive.writestr(member, data)
         return file.getvalue()
     if kind.name.endswith((".json", ".jsonl")):
         lines = content.splitlines()
@@ -324,7 +332,7 @@ def run(name: str, cases: int, random: bool = False) -> Report:
             phases=[Phase.generate],  # to shrink a failure takes minutes; the file that fails is kept
             suppress_health_check=list(HealthCheck),
         )
-        @given(damaged_file(kind, kind.contents()))
+        @given(damaged_file(name))
         def check(content: bytes) -> None:
             nonlocal valid, slowest, done
             path.write_bytes(content)
