@@ -202,7 +202,7 @@ class Checkpoint:
         return array
 
     @staticmethod
-    def _read_header(file: IO[bytes]) -> "tuple[tuple[int, ...], np.dtype[Any]]":
+    def _read_header(file: IO[bytes]) -> tuple[Any, Any]:
         """Return shape and dtype of the .npy member (of a dtype that isn't read here, its name); see NumPy's NEP 1.
 
         Not by ``np.lib.format``, which warns about some damage and raises ``tokenize``'s errors for some.

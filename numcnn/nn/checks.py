@@ -40,7 +40,7 @@ def pair(what: str, value: object) -> Pair:
     if isinstance(value, (tuple, list)):
         both = tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] (checked below)
     if len(both) != 2:
-        raise ConfigError(f"{what} is {reprlib.repr(value)}; wants {wants}")
+        raise ConfigError(f"{what} is {reprlib.repr(both)}; wants {wants}")
     return whole_number(what, both[0], wants=wants), whole_number(what, both[1], wants=wants)
 
 
@@ -117,7 +117,7 @@ def check_result(layer: str, method: str, array: object, shape: tuple[int, ...],
     raise ShapeError(f"{layer}: {method} returned {got}; _build promised {shape}, {dtype}, {promised}")
 
 
-def as_array(what: str, values: npt.ArrayLike) -> AnyArray:
+def as_array(what: str, values: Any) -> AnyArray:
     """Return ``values`` as an array; ShapeError for what is none, such as lists of different lengths."""
     try:
         return np.asarray(values)
