@@ -35,7 +35,7 @@ COMMANDS = {
     "eject": "write a network as one Python file that needs NumPy alone",
     "gradcheck": "compare every gradient with numeric differences",
     "bench": "measure speed beside the frameworks that are installed",
-    "doctor": "check this installation: versions, processor, cache, data, weights, speed",
+    "doctor": "check the installation: versions, cache, data, weights, speed",
 }
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
