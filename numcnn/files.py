@@ -39,6 +39,39 @@ def named_errors(
         raise error_class(f"cannot {action} {path}: {error.strerror or error}; {advice}") from error
 
 
+def check_regular(path: str | os.PathLike[str], advice: str) -> None:
+    """Raise DataError for a pipe or a device, which may never end; opening will tell of what isn't there."""
+    with named_errors(path, advice, action="read"):
+        if _is_stream(Path(path)):
+            raise DataError(f"{path} is no regular file; {advice}")
+
+
+def read_at_most(path: str | os.PathLike[str], most: int, advice: str) -> bytes:
+    """Return the content of a regular file.
+
+    Raises DataError for one of more than ``most`` bytes, for a pipe or a device, and where the system refuses.
+    """
+    check_regular(path, advice)
+    with named_errors(path, advice, action="read"), open(path, "rb") as file:
+        content = file.read(most + 1)
+    check_length(path, content, most, advice)
+    return content
+
+
+def check_length(path: str | os.PathLike[str], content: bytes, most: int, advice: str) -> None:
+    """Raise DataError if a file's first ``most`` + 1 bytes are not all ``most`` or fewer."""
+    if len(content) > most:
+        raise DataError(f"{path} has more than {most:,} bytes, the most that are read; {advice}")
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ~ replaced by the user's folder.  Raises DataError for ~name of a user that there isn't."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{path} can't be found: {error}; name a folder") from error
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Give a binary file to write to; move it to ``path`` when the block ends, or leave nothing when it raises.
