@@ -37,9 +37,9 @@ class Recipe:
     ones, validate instead.  leave_out: further writers not to train on.
     """
 
-    scanned: int = 3
+    scanned: int = 2
     generated: int = 40_000
-    renderings: int = 10
+    renderings: int = 8
     rescanned: int = 40_000
     no_digits: int = 20_000
     validation: int = 5_000
