@@ -138,7 +138,7 @@ def _environment() -> tuple[str, str, dict[str, Any]]:
 def _blas() -> tuple[str, str, dict[str, Any]]:
     from threadpoolctl import threadpool_info  # noqa: PLC0415  (slow to load)
 
-    np.ones((2, 2)) @ np.ones((2, 2))
+    np.matmul(np.ones((2, 2)), np.ones((2, 2)))  # loads it
     libraries = [library for library in threadpool_info() if library.get("user_api") == "blas"]
     text = ", ".join(
         f"{each['internal_api']} {each.get('version')} ({each.get('architecture', '')}), {each['num_threads']} threads"

@@ -44,9 +44,11 @@ def checked_info(info: object) -> dict[str, Any]:
             raise ConfigError(f"info: {key} is {reprlib.repr(checked[key])}; wants an object")
     if not _is_share(checked.get("refuse_below", 0.0)):
         raise ConfigError(f"info: refuse_below is {reprlib.repr(checked['refuse_below'])}; wants a probability, 0 to 1")
-    risks: object = checked.get("risks", [])
+    risks: object = checked.get("risks", cast(list[Any], []))
     if not (isinstance(risks, list) and all(map(_is_risk, cast(list[Any], risks)))):
-        raise ConfigError(f"info: risks is {reprlib.repr(risks)}; wants rows of {', '.join(Risk._fields)}")
+        raise ConfigError(
+            f"info: risks is {reprlib.repr(cast(object, risks))}; wants rows of {', '.join(Risk._fields)}"
+        )
     return dict(checked)
 
 
