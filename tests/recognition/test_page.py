@@ -10,7 +10,7 @@ from PIL import Image
 import numcnn
 from numcnn.data import generated
 from numcnn.errors import ConfigError, DataError, ShapeError
-from numcnn.recognition import find, page
+from numcnn.recognition import page, text_lines
 
 DIGITS = range(10)
 
@@ -411,7 +411,7 @@ def test_text_lines_follow_a_slope():
         ]
     )
     order = np.random.default_rng(0).permutation(len(boxes))
-    lines = find.text_lines(np.rint(boxes[order]).astype(int))
+    lines = text_lines.text_lines(np.rint(boxes[order]).astype(int))
     assert [order[line].tolist() for line in lines] == np.arange(len(boxes)).reshape(3, -1).tolist()
 
 

@@ -1,0 +1,89 @@
+"""Lines of text: which parts stand side by side, on a page that may lie a little askew, in reading order."""
+
+import numpy as np
+
+from numcnn.imaging.parts import Part
+from numcnn.kernels.arrays import Floats, Ints
+from numcnn.recognition.spots import SMALLER, Spot
+
+SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
+ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
+
+
+def text_lines(boxes: Ints) -> list[list[int]]:
+    """Order boxes (N,4) as people read: lines from top to bottom, each from left to right -> indices.
+
+    Neighbours side by side are linked; their links tell how the page is turned; then what stands level is one line.
+    """
+    if len(boxes) == 0:
+        return []
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    heights = (boxes[:, 3] - boxes[:, 1]).astype(np.float64)
+    y = y - _slope(boxes, x, y) * x
+    lines: list[list[int]] = []
+    for k in np.argsort(y, kind="stable").tolist():
+        near = [line for line in lines if _level(y, heights, line, k)]
+        if near:
+            min(near, key=lambda line: abs(float(np.median(y[line])) - y[k])).append(k)
+        else:
+            lines.append([k])
+    lines = [sorted(line, key=lambda k: x[k]) for line in lines]
+    return sorted(lines, key=lambda line: float(np.median(y[line])))
+
+
+def _level(y: Floats, heights: Floats, line: list[int], k: int) -> bool:
+    """Return whether box k stands on the same level as a line of boxes."""
+    return bool(abs(float(np.median(y[line])) - y[k]) < 0.5 * max(float(np.median(heights[line])), 0.8 * heights[k]))
+
+
+def _slope(boxes: Ints, x: Floats, y: Floats) -> float:
+    """Return by how many pixels lines of text fall per pixel to the right: the median over links of neighbours."""
+    slopes, weights = [], []
+    for k, (_, top, right, bottom) in enumerate(boxes):
+        others = (x > right) & (x - right < 4 * (bottom - top))
+        shared = np.minimum(boxes[:, 3], bottom) - np.maximum(boxes[:, 1], top)
+        heights = boxes[:, 3] - boxes[:, 1]
+        others &= shared > 0.4 * np.maximum(heights, bottom - top)
+        if others.any():
+            nearest = int(np.flatnonzero(others)[np.argmin(x[others])])
+            slopes.append((y[nearest] - y[k]) / (x[nearest] - x[k]))
+            weights.append(x[nearest] - x[k])
+    if len(slopes) < 3:
+        return 0.0
+    order = np.argsort(slopes)
+    total = np.cumsum(np.array(weights)[order])
+    return float(np.clip(np.array(slopes)[order][np.searchsorted(total, total[-1] / 2)], -0.25, 0.25))
+
+
+def is_core(part: Part, probability: float, height: float, sure_from: float) -> bool:
+    """Return whether a part is large enough to be a digit of its own, or sure to be one."""
+    return part.height >= SMALLER * height or (
+        probability >= sure_from and part.height >= 0.25 * height and part.width < 2 * part.height
+    )
+
+
+def is_line(line: list[Part], height: float) -> bool:
+    """Return whether some parts are a line of text: not one much smaller than the digits of the sheet."""
+    return len(line) > 1 or line[0].height >= SMALLER * height
+
+
+def attach(parts: list[Part], rest: set[int], members: list[list[int]], heights: list[float]) -> None:
+    """Give each small part to the line of the digit that it is nearest to, if it is near."""
+    boxes = np.array([part.box for part in parts])
+    cores = [list(line) for line in members]
+    for k in sorted(rest):
+        best, owner = np.inf, None
+        for number, line in enumerate(cores):
+            apart = np.maximum(boxes[line, :2] - boxes[k, 2:], boxes[k, :2] - boxes[line, 2:]).max(axis=1)
+            distance = float(np.maximum(apart, 0).min()) / heights[number]
+            near = ATTACHED if parts[k].side >= SPECK * heights[number] else TOUCHED
+            if distance < min(best, near):
+                best, owner = distance, number
+        if owner is not None:
+            members[owner].append(k)
+
+
+def in_order(spots: list[Spot]) -> list[Spot]:
+    """Number the lines of text again, and sort."""
+    lines = text_lines(np.array([spot.box for spot in spots]).reshape(-1, 4))
+    return [spots[k]._replace(line=number) for number, line in enumerate(lines) for k in line]
