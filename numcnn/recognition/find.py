@@ -21,12 +21,14 @@ from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
 from numcnn.recognition.clutter import FEW_SURE, holds_others, is_soft, stands_clear, without_doubts, without_edges
+from numcnn.recognition.evidence import is_written, ticks
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import WIDE, cut_apart
 
+HOOK = None
 ROOM = 4  # pixels of paper around digits that are looked at as one
 LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
@@ -80,38 +82,46 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     height = typical_height(parts, highest, sure_from)
     boxes = np.array([part.box for part in parts])
     core = [k for k, part in enumerate(parts) if is_core(part, float(highest[k]), height, sure_from)]
-    spots: list[Spot] = []
     lines = [[core[k] for k in line] for line in text_lines(boxes[core])]
     members = [line for line in lines if is_line([parts[k] for k in line], height)]
     rest = set(range(len(parts))) - {k for line in members for k in line}
     heights = [float(np.median([parts[k].height for k in line])) for line in members]
     attach(parts, rest, members, heights)
-    for number, line in enumerate(members):
-        own: list[Part] = []
-        sizable = [k for k in line if parts[k].height >= SMALLER * heights[number]]
-        share = float(np.mean([highest[k] >= sure_from for k in sizable]))
-        alone = share < FEW_SURE
-        for k in sorted(line, key=lambda k: parts[k].box[0] + parts[k].box[2]):
-            wide = parts[k].width > WIDE * parts[k].height
-            unsure = (wide or highest[k] < sure_from) and parts[k].height >= 0.45 * heights[number]
-            own += (
-                cut_apart(sheet, parts[k], judge, float(highest[k]), alone)
-                if unsure and not (alone and len(sizable) > 2)
-                else [parts[k]]
-            )
-        digits = [joined([own[k] for k in run]) for run in join(sheet, own, heights[number], judge)]
-        least_side = np.clip(LEAST_PART * min(sheet.clear.shape), 0, LEAST_HEIGHT)
-        digits = [digit for digit in digits if digit.side >= least_side]
-        if not digits:
-            continue
-        images = portraits(sheet, digits)
-        probabilities = judge(images)
-        hollow = [holds_others(digit, parts) for digit in digits]
-        spots += [
-            Spot(digit.box, image, chances, number, doubtful)
-            for digit, image, chances, doubtful in zip(digits, images, probabilities, hollow, strict=True)
-        ]
-    return spots
+    found = [
+        (digit, number)
+        for number, line in enumerate(members)
+        for digit in _digits_of_line(
+            sheet, [(parts[k], float(highest[k])) for k in line], heights[number], judge, sure_from
+        )
+        if is_written(sheet, digit) and not holds_others(digit, parts)
+    ]
+    digits = [digit for digit, _ in found]
+    images = portraits(sheet, digits)
+    printed = ticks(digits)
+    spots = [
+        Spot(digit.box, image, chances, number)
+        for (digit, number), image, chances in zip(found, images, judge(images), strict=True)
+    ]
+    if HOOK is not None:
+        HOOK(sheet, spots, digits, parts)
+    return [spot for k, spot in enumerate(spots) if k not in printed]
+
+
+def _digits_of_line(
+    sheet: Sheet, line: list[tuple[Part, float]], height: float, judge: Judge, sure_from: float
+) -> list[Part]:
+    """Cut and join the parts of a line of text, each with its probability of being a digit, to digits."""
+    sizable = [highest >= sure_from for part, highest in line if part.height >= SMALLER * height]
+    alone = float(np.mean(sizable)) < FEW_SURE
+    own: list[Part] = []
+    for part, highest in sorted(line, key=lambda one: one[0].box[0] + one[0].box[2]):
+        wide = part.width > WIDE * part.height
+        unsure = (wide or highest < sure_from) and part.height >= SMALLER * height
+        cut = unsure and not (alone and len(sizable) > 2)
+        own += cut_apart(sheet, part, judge, highest, alone) if cut else [part]
+    digits = [joined([own[k] for k in run]) for run in join(sheet, own, height, judge)]
+    least_side = np.clip(LEAST_PART * min(sheet.clear.shape), 0, LEAST_HEIGHT)
+    return [digit for digit in digits if digit.side >= least_side]
 
 
 def _boxes_drawn(sheet: Sheet, spots: list[Spot]) -> Bytes:

@@ -1,0 +1,93 @@
+"""Whether what looks like a digit is written ink: its width, its strength, and whether it is a piece of printed lines.
+
+A straight stroke looks like a 1 to the network, a corner of squared paper like a 7, and a frame like a 0.  What tells
+them apart lies outside the 28x28 pixels that it sees: how thin the ink is for its size, how little stronger than what
+the paper's noise leaves, and where the lines go on.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from numcnn.imaging import rules
+from numcnn.imaging.parts import Part
+from numcnn.imaging.sheet import Sheet
+from numcnn.kernels.arrays import Bools, Float64s
+
+WIDEST = 1.6  # heights: no digit is wider; also a level stroke looks like a 1 to the network
+THINNEST = 0.022  # of its longer side: a thinner line all along is a frame's or a table's
+FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: noise and JPEG's squares are fainter
+STRAIGHT = 0.95  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
+CORNER, CORNER_THIN = 0.3, 0.09  # width in heights, from which on lines are a corner; and the most that they are thick
+ALONG = 0.75  # of a side of the box: lines along it are at least this long
+GOES_ON, ON_LINES = 1.6, 0.8  # sizes of a part: a longer line goes on beyond it; the share of its ink on such lines
+LOOKED_AT = 96  # pixels of the longer side, at most, when lines are looked for in a part
+TICKS, TICK_OFF = 3, 0.04  # as many straight strokes that end at the same level, to this part of their length
+
+
+def is_written(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part has the shape and the strength of a written digit."""
+    if part.width > WIDEST * part.height:
+        return False
+    width = stroke_width(part.mask)
+    if width < THINNEST * part.side or is_faint(sheet, part):
+        return False
+    if straight_share(part.mask) < STRAIGHT:
+        return True
+    corner = part.width > CORNER * part.height and width < CORNER_THIN * part.side
+    return not (corner or on_longer_lines(sheet, part) >= ON_LINES)
+
+
+def stroke_width(mask: Bools) -> float:
+    """Return how wide the strokes of some ink are, in pixels: twice its area for each pixel of its edge."""
+    padded = np.pad(mask, 1)
+    inner = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    area = int(mask.sum())
+    return 2 * area / max(1, area - int(inner.sum()))
+
+
+def is_faint(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part is hardly stronger than the weakest that counts as ink."""
+    left, top, right, bottom = part.box
+    strength = float(np.median(sheet.ink.strength[top:bottom, left:right][part.mask]))
+    return strength < FAINT_TO and strength < FAINT * sheet.ink.least
+
+
+def straight_share(mask: Bools) -> float:
+    """Return which share of some ink lies in straight lines along the sides of its box, at most 6 degrees askew."""
+    factor = -(-max(mask.shape) // LOOKED_AT)
+    small = rules.any_of(mask, factor)
+    found = np.zeros_like(small)
+    for turned in (False, True):
+        ink = small.T if turned else small
+        lines = rules.lines_in(ink, round(ALONG * ink.shape[1]), 1) & ink
+        found |= lines.T if turned else lines
+    return float(found.sum() / small.sum())
+
+
+def on_longer_lines(sheet: Sheet, part: Part) -> float:
+    """Return which share of a part's ink lies on lines that go on beyond the part: erased ones count."""
+    H, W = sheet.clear.shape
+    left, top, right, bottom = part.box
+    x, y = max(0, left - part.side), max(0, top - part.side)
+    inside = slice(y, min(H, bottom + part.side)), slice(x, min(W, right + part.side))
+    ink = sheet.clear[inside] | sheet.erased[inside]
+    reach = 2 if part.side >= 32 else 1
+    length = round(GOES_ON * part.side)
+    lines = rules.lines_in(ink, length, reach) | rules.lines_in(ink.T, length, reach).T
+    own = lines[top - y : bottom - y, left - x : right - x] & part.mask
+    return float(own.sum() / part.mask.sum())
+
+
+def ticks(parts: Sequence[Part]) -> set[int]:
+    """Return which parts are several straight upright strokes with both ends level, as printed ones have."""
+    upright = [
+        k for k, part in enumerate(parts) if part.height > 2 * part.width and straight_share(part.mask) >= STRAIGHT
+    ]
+    ends: Float64s = np.array([(parts[k].box[1], parts[k].box[3]) for k in upright], np.float64).reshape(-1, 2)
+    found: set[int] = set()
+    for k, own in zip(upright, ends, strict=True):
+        off = max(1.0, TICK_OFF * parts[k].height)
+        if (np.abs(ends - own).max(axis=1) <= off).sum() >= TICKS:
+            found.add(k)
+    return found
