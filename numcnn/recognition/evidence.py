@@ -9,14 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numcnn.imaging import rules
+from numcnn.imaging import paper, rules
 from numcnn.imaging.parts import Part
 from numcnn.imaging.sheet import Sheet
-from numcnn.kernels.arrays import Bools, Float64s
+from numcnn.kernels.arrays import AnyArray, Bools, Float64s
 
 WIDEST = 1.6  # heights: no digit is wider; also a level stroke looks like a 1 to the network
 THINNEST = 0.022  # of its longer side: a thinner line all along is a frame's or a table's
-FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: noise and JPEG's squares are fainter
+FAINT, FAINT_TO = 2.4, 64  # times the least strength of ink, and of 255 levels: noise and JPEG's squares are fainter
+JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
+SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
 STRAIGHT = 0.95  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
 CORNER, CORNER_THIN = 0.3, 0.09  # width in heights, from which on lines are a corner; and the most that they are thick
 ALONG = 0.75  # of a side of the box: lines along it are at least this long
@@ -30,7 +32,7 @@ def is_written(sheet: Sheet, part: Part) -> bool:
     if part.width > WIDEST * part.height:
         return False
     width = stroke_width(part.mask)
-    if width < THINNEST * part.side or is_faint(sheet, part):
+    if width < THINNEST * part.side or is_faint(sheet, part) or is_edge(sheet, part):
         return False
     if straight_share(part.mask) < STRAIGHT:
         return True
@@ -47,10 +49,54 @@ def stroke_width(mask: Bools) -> float:
 
 
 def is_faint(sheet: Sheet, part: Part) -> bool:
-    """Return whether a part is hardly stronger than the weakest that counts as ink."""
+    """Return whether a part is hardly stronger than the weakest that counts as ink, or lies on no ground to write on.
+
+    A ground darker than ``paper.DARKEST`` does not show dark ink, and one as light not light ink.
+    """
     left, top, right, bottom = part.box
+    if max(float(np.median(ground[top:bottom, left:right])) for ground in sheet.ink.papers) < paper.DARKEST:
+        return True
     strength = float(np.median(sheet.ink.strength[top:bottom, left:right][part.mask]))
-    return strength < FAINT_TO and strength < FAINT * sheet.ink.least
+    squares = all(edge % JPEG == 0 for edge in part.box)
+    return strength < FAINT_TO and (squares or strength < FAINT * sheet.ink.least)
+
+
+def is_edge(sheet: Sheet, part: Part) -> bool:
+    """Return whether the ground differs from one side of a part's strokes to the other, as where two shapes meet."""
+    far = max(3, round(SIDE * part.side))
+    left, top, right, bottom = part.box
+    x, y = max(0, left - far), max(0, top - far)
+    inside = slice(y, bottom + far), slice(x, right + far)
+    ink = sheet.clear[inside] | sheet.erased[inside]
+    own = np.zeros_like(ink)
+    own[top - y : bottom - y, left - x : right - x] = part.mask
+    best, unlike = 0.0, 0.0
+    for channel in sheet.ink.channels:
+        values = channel[inside].astype(np.int16)
+        differences, grounds = _beside(values, own, ink, far)
+        if not len(differences):
+            continue
+        contrast = float(np.median(grounds)) - float(np.median(values[own]))
+        best = max(best, contrast)
+        unlike = max(unlike, float(np.median(differences)))
+    return best > 0 and unlike > UNLIKE * best
+
+
+def _beside(values: AnyArray, own: Bools, ink: Bools, far: int) -> tuple[AnyArray, AnyArray]:
+    """Return by how much the two sides of each stroke differ, and what is there, along rows and columns."""
+    differences, grounds = [], []
+    for turned in (False, True):
+        v, o, taken = (array.T if turned else array for array in (values, own, ink))
+        W = v.shape[1]
+        rows, places = np.nonzero(np.diff(np.pad(o, ((0, 0), (1, 1))).astype(np.int8), axis=1))
+        starts, stops, rows = places[::2] - far, places[1::2] + far - 1, rows[::2]
+        good = (starts >= 0) & (stops < W)
+        starts, stops, rows = starts[good], stops[good], rows[good]
+        free = ~(taken[rows, starts] | taken[rows, stops])
+        before, after = v[rows, starts][free], v[rows, stops][free]
+        differences.append(np.abs(before - after))
+        grounds += [before, after]
+    return np.concatenate(differences), np.concatenate(grounds)
 
 
 def straight_share(mask: Bools) -> float:
@@ -79,11 +125,13 @@ def on_longer_lines(sheet: Sheet, part: Part) -> float:
     return float(own.sum() / part.mask.sum())
 
 
-def ticks(parts: Sequence[Part]) -> set[int]:
-    """Return which parts are several straight upright strokes with both ends level, as printed ones have."""
+def printed_strokes(parts: Sequence[Part]) -> set[int]:
+    """Return which parts are straight strokes as only printers make them: several with both ends level, or most."""
     upright = [
         k for k, part in enumerate(parts) if part.height > 2 * part.width and straight_share(part.mask) >= STRAIGHT
     ]
+    if len(upright) >= TICKS and len(upright) >= len(parts) / 2:
+        return set(upright)
     ends: Float64s = np.array([(parts[k].box[1], parts[k].box[3]) for k in upright], np.float64).reshape(-1, 2)
     found: set[int] = set()
     for k, own in zip(upright, ends, strict=True):

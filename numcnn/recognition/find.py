@@ -21,7 +21,7 @@ from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
 from numcnn.recognition.clutter import FEW_SURE, holds_others, is_soft, stands_clear, without_doubts, without_edges
-from numcnn.recognition.evidence import is_written, ticks
+from numcnn.recognition.evidence import is_written, printed_strokes
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
@@ -97,7 +97,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     ]
     digits = [digit for digit, _ in found]
     images = portraits(sheet, digits)
-    printed = ticks(digits)
+    printed = printed_strokes(digits)
     spots = [
         Spot(digit.box, image, chances, number)
         for (digit, number), image, chances in zip(found, images, judge(images), strict=True)
