@@ -15,7 +15,8 @@ SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground aroun
 SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
 FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
-SCATTERED = 8  # as many unsure spots are texture, if none beside them is sure
+SCATTERED = 3  # as many spots of which few are sure are letters, or texture
+MAYBE = 0.6  # probability of a lone digit that is not sure; what is less likely is a sign
 
 
 def stands_clear(sheet: Sheet, part: Part) -> bool:
@@ -116,10 +117,10 @@ def holds_others(digit: Part, parts: list[Part]) -> bool:
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
-    """Mark the digits of a picture in which few are sure as doubtful; drop everything if it is texture."""
+    """Drop everything if too few are sure, as among letters; one or two that may be digits stay, doubtful."""
     sure = sum(spot.probability >= sure_from and not spot.doubtful for spot in spots)
     if sure >= FEW_SURE * len(spots) or (sure and len(spots) == 2):
         return spots
     if len(spots) >= SCATTERED:
         return []
-    return [spot._replace(doubtful=True) for spot in spots]
+    return [spot._replace(doubtful=True) for spot in spots if spot.probability >= MAYBE]
