@@ -126,15 +126,13 @@ def on_longer_lines(sheet: Sheet, part: Part) -> float:
 
 
 def printed_strokes(parts: Sequence[Part]) -> set[int]:
-    """Return which parts are straight strokes as only printers make them: several with both ends level, or most."""
-    upright = [
-        k for k, part in enumerate(parts) if part.height > 2 * part.width and straight_share(part.mask) >= STRAIGHT
-    ]
-    if len(upright) >= TICKS and len(upright) >= len(parts) / 2:
-        return set(upright)
-    ends: Float64s = np.array([(parts[k].box[1], parts[k].box[3]) for k in upright], np.float64).reshape(-1, 2)
+    """Return which parts are straight lines as only printers make them: several with both ends level, or most."""
+    straight = [k for k, part in enumerate(parts) if straight_share(part.mask) >= STRAIGHT]
+    if len(straight) >= TICKS and len(straight) >= len(parts) / 2:
+        return set(straight)
+    ends: Float64s = np.array([(parts[k].box[1], parts[k].box[3]) for k in straight], np.float64).reshape(-1, 2)
     found: set[int] = set()
-    for k, own in zip(upright, ends, strict=True):
+    for k, own in zip(straight, ends, strict=True):
         off = max(1.0, TICK_OFF * parts[k].height)
         if (np.abs(ends - own).max(axis=1) <= off).sum() >= TICKS:
             found.add(k)

@@ -15,6 +15,7 @@ JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
 JOIN_COST, GAP_COST = 0.1, 3.0  # of log probability: for each part joined, and for each height of gap beside it
 DROP_COST = 8.0  # of log probability, for dropping a part as large as a digit; less for smaller ones
+STACK_HEIGHT = 1.6  # heights of the others: what stands above each other and is higher is no digit
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 
 
@@ -84,6 +85,9 @@ def stacked(
     ]
     if not pairs:
         return parts, highest
+    pairs = [(i, j) for i, j in pairs if not _are_lines(parts, i, j)]
+    if not pairs:
+        return parts, highest
     together = [joined([parts[i], parts[j]]) for i, j in pairs]
     chances = highest_of(sheet, together, judge)
     gone: set[int] = set()
@@ -95,6 +99,13 @@ def stacked(
             new.append((together[k], float(chances[k])))
     kept = [(part, float(chance)) for k, (part, chance) in enumerate(zip(parts, highest, strict=True)) if k not in gone]
     return [part for part, _ in kept + new], np.array([chance for _, chance in kept + new], np.float32)
+
+
+def _are_lines(parts: list[Part], i: int, j: int) -> bool:
+    """Return whether two parts above each other are as high as most others, each in its own line of text."""
+    least = 0.5 * max(parts[i].height, parts[j].height)
+    others = [part.height for k, part in enumerate(parts) if k not in (i, j) and part.height >= least]
+    return len(others) > 1 and parts[j].box[3] - parts[i].box[1] > STACK_HEIGHT * float(np.median(others))
 
 
 def _is_stacked(one: Part, other: Part) -> bool:

@@ -1,11 +1,15 @@
 """Lines of text: which parts stand side by side, on a page that may lie a little askew, in reading order."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from numcnn.imaging.parts import Part
 from numcnn.kernels.arrays import Floats, Ints
 from numcnn.recognition.spots import SMALLER, Spot
 
+GAP = 2.0  # heights between two blocks of text, at least
+LEVEL = 0.35  # heights by which lines of a table differ from column to column, at most
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
 
@@ -14,14 +18,61 @@ def text_lines(boxes: Ints) -> list[list[int]]:
     """Order boxes (N,4) as people read: lines from top to bottom, each from left to right -> indices.
 
     Neighbours side by side are linked; their links tell how the page is turned; then what stands level is one line.
+    Columns whose lines stand level with each other are a table, read line by line; other blocks beside a wide gap are
+    read one after the other, from left to right.
     """
     if len(boxes) == 0:
         return []
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-    heights = (boxes[:, 3] - boxes[:, 1]).astype(np.float64)
-    y = y - _slope(boxes, x, y) * x
+    slope = _slope(boxes, x, y)
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T.astype(np.float64)
+    return _in_blocks(np.arange(len(boxes)), _Places(x + slope * y, y - slope * x, widths, heights))
+
+
+class _Places(NamedTuple):
+    """Middles and sizes of boxes on the page laid straight, (N,) each."""
+
+    x: Floats
+    y: Floats
+    widths: Floats
+    heights: Floats
+
+
+def _in_blocks(which: Ints, places: _Places) -> list[list[int]]:
+    """Return the lines of some boxes; those of a block after those of the block to its left."""
+    for left, right in _sides_of_gaps(which, places):
+        one, other = _level_lines(left, places), _level_lines(right, places)
+        if min(len(one), len(other)) > 1 and _apart(one, other, places):
+            return _in_blocks(left, places) + _in_blocks(right, places)
+    return _level_lines(which, places)
+
+
+def _sides_of_gaps(which: Ints, places: _Places) -> list[tuple[Ints, Ints]]:
+    """Return what stands on each side of each gap that is wide from top to bottom, the widest gap first."""
+    starts = places.x[which] - places.widths[which] / 2
+    order = np.argsort(starts, kind="stable")
+    reached = np.maximum.accumulate((starts + places.widths[which])[order])
+    gaps = starts[order][1:] - reached[:-1]
+    wide = np.flatnonzero(gaps >= GAP * np.median(places.heights[which]))
+    return [(which[order[: k + 1]], which[order[k + 1 :]]) for k in wide[np.argsort(-gaps[wide], kind="stable")]]
+
+
+def _apart(one: list[list[int]], other: list[list[int]], places: _Places) -> bool:
+    """Return whether two blocks stand side by side, and most of their lines are not level with each other."""
+    a, b = (np.array([np.median(places.y[line]) for line in lines]) for lines in (one, other))
+    if a[0] > b[-1] or b[0] > a[-1]:
+        return False
+    fewer, more = sorted((a, b), key=len)
+    height = float(np.median(places.heights[[k for line in one + other for k in line]]))
+    level = np.abs(fewer[:, None] - more).min(axis=1) < LEVEL * height
+    return bool(level.mean() < 0.5)
+
+
+def _level_lines(which: Ints, places: _Places) -> list[list[int]]:
+    """Return the lines of some boxes, from top to bottom: what stands level."""
+    x, y, heights = places.x, places.y, places.heights
     lines: list[list[int]] = []
-    for k in np.argsort(y, kind="stable").tolist():
+    for k in which[np.argsort(y[which], kind="stable")].tolist():
         near = [line for line in lines if _level(y, heights, line, k)]
         if near:
             min(near, key=lambda line: abs(float(np.median(y[line])) - y[k])).append(k)
