@@ -16,7 +16,7 @@ SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far 
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
 FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
 SCATTERED = 3  # as many spots of which few are sure are letters, or texture
-MAYBE = 0.6  # probability of a lone digit that is not sure; what is less likely is a sign
+MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
 
 def stands_clear(sheet: Sheet, part: Part) -> bool:

@@ -16,10 +16,12 @@ from numcnn.kernels.arrays import AnyArray, Bools, Float64s
 
 WIDEST = 1.6  # heights: no digit is wider; also a level stroke looks like a 1 to the network
 THINNEST = 0.022  # of its longer side: a thinner line all along is a frame's or a table's
-FAINT, FAINT_TO = 2.4, 64  # times the least strength of ink, and of 255 levels: noise and JPEG's squares are fainter
+FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
+FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
+WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
-STRAIGHT = 0.95  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
+STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
 CORNER, CORNER_THIN = 0.3, 0.09  # width in heights, from which on lines are a corner; and the most that they are thick
 ALONG = 0.75  # of a side of the box: lines along it are at least this long
 GOES_ON, ON_LINES = 1.6, 0.8  # sizes of a part: a longer line goes on beyond it; the share of its ink on such lines
@@ -32,7 +34,9 @@ def is_written(sheet: Sheet, part: Part) -> bool:
     if part.width > WIDEST * part.height:
         return False
     width = stroke_width(part.mask)
-    if width < THINNEST * part.side or is_faint(sheet, part) or is_edge(sheet, part):
+    if width < THINNEST * part.side or _is_jpeg(sheet, part):
+        return False
+    if not _has_ground(sheet, part) or is_edge(sheet, part):
         return False
     if straight_share(part.mask) < STRAIGHT:
         return True
@@ -48,17 +52,32 @@ def stroke_width(mask: Bools) -> float:
     return 2 * area / max(1, area - int(inner.sum()))
 
 
-def is_faint(sheet: Sheet, part: Part) -> bool:
-    """Return whether a part is hardly stronger than the weakest that counts as ink, or lies on no ground to write on.
+def _has_ground(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part lies on a ground to write on.
 
-    A ground darker than ``paper.DARKEST`` does not show dark ink, and one as light not light ink.
+    One darker than ``paper.DARKEST`` does not show dark ink, and one as light not light ink.
     """
     left, top, right, bottom = part.box
-    if max(float(np.median(ground[top:bottom, left:right])) for ground in sheet.ink.papers) < paper.DARKEST:
-        return True
-    strength = float(np.median(sheet.ink.strength[top:bottom, left:right][part.mask]))
-    squares = all(edge % JPEG == 0 for edge in part.box)
-    return strength < FAINT_TO and (squares or strength < FAINT * sheet.ink.least)
+    return max(float(np.median(ground[top:bottom, left:right])) for ground in sheet.ink.papers) >= paper.DARKEST
+
+
+def _strength(sheet: Sheet, part: Part) -> float:
+    left, top, right, bottom = part.box
+    return float(np.median(sheet.ink.strength[top:bottom, left:right][part.mask]))
+
+
+def _is_jpeg(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part is faint and made of the squares that JPEG makes of a slope of light."""
+    return all(edge % JPEG == 0 for edge in part.box) and _strength(sheet, part) < FAINT_TO
+
+
+def faint_ones(sheet: Sheet, parts: Sequence[Part]) -> set[int]:
+    """Return which parts are hardly stronger than the weakest that counts as ink, if most are or others are not."""
+    strengths = np.array([_strength(sheet, part) for part in parts])
+    weak = (strengths < FAINT_TO) & (strengths < max(FAINTEST, FAINT * sheet.ink.least))
+    if weak.mean() < 0.5:
+        weak &= strengths < WEAKER * np.median(strengths)
+    return set(np.flatnonzero(weak).tolist())
 
 
 def is_edge(sheet: Sheet, part: Part) -> bool:

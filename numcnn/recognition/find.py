@@ -21,14 +21,13 @@ from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
 from numcnn.recognition.clutter import FEW_SURE, holds_others, is_soft, stands_clear, without_doubts, without_edges
-from numcnn.recognition.evidence import is_written, printed_strokes
+from numcnn.recognition.evidence import faint_ones, is_written, printed_strokes
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import WIDE, cut_apart
 
-HOOK = None
 ROOM = 4  # pixels of paper around digits that are looked at as one
 LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
@@ -96,15 +95,15 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         if is_written(sheet, digit) and not holds_others(digit, parts)
     ]
     digits = [digit for digit, _ in found]
+    if not digits:
+        return []
     images = portraits(sheet, digits)
-    printed = printed_strokes(digits)
+    gone = printed_strokes(digits) | faint_ones(sheet, digits)
     spots = [
         Spot(digit.box, image, chances, number)
         for (digit, number), image, chances in zip(found, images, judge(images), strict=True)
     ]
-    if HOOK is not None:
-        HOOK(sheet, spots, digits, parts)
-    return [spot for k, spot in enumerate(spots) if k not in printed]
+    return [spot for k, spot in enumerate(spots) if k not in gone]
 
 
 def _digits_of_line(
