@@ -35,15 +35,16 @@ def find_rules(ink: Bools, length: int, thickest: float = THICKEST) -> Bools:
     return _thin_ink(ink, _enlarged(band, factor, ink.shape), thickest * length)
 
 
-def lines_in(ink: Bools, length: int, reach: int) -> Bools:
+def lines_in(ink: Bools, length: int, reach: int, gap: int = 0) -> Bools:
     """Return the ink on straight, nearly level lines at least ``length`` long, which may bend by ``reach`` pixels.
 
-    (H,W) -> (H,W).  What crosses the lines, or is thicker than a line of this length, does not count.
+    (H,W) -> (H,W).  gap: half of the pixels that may be missing in a place.  What crosses the lines, or is thicker than
+    a line of this length, does not count.
     """
-    if not 8 <= length <= ink.shape[1]:
+    if not 5 <= length <= ink.shape[1]:
         return np.zeros_like(ink)
-    padded = np.pad(ink, ((reach, reach), (0, 0)))
-    band = _long_lines(_thicken(padded, reach), length)[reach:-reach]
+    padded = _thicken(np.pad(ink, ((reach, reach), (0, 0))), reach)
+    band = _long_lines(_thicken(padded.T, gap).T, length)[reach:-reach]
     return _thin_ink(ink, band, LINE_THICKEST * length)
 
 

@@ -22,11 +22,17 @@ WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
 STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
+NEARLY_STRAIGHT, SAME_WIDTH = 0.6, 0.25  # where many are straight: such a share, or so similar a width, is enough
 CORNER, CORNER_THIN = 0.3, 0.09  # width in heights, from which on lines are a corner; and the most that they are thick
 ALONG = 0.75  # of a side of the box: lines along it are at least this long
-GOES_ON, ON_LINES = 1.6, 0.8  # sizes of a part: a longer line goes on beyond it; the share of its ink on such lines
+GOES_ON, ON_LINES, ALL_ON_LINES = (
+    1.6,
+    0.7,
+    0.9,
+)  # sizes of a part: a longer line goes on beyond it; shares on such lines
 LOOKED_AT = 96  # pixels of the longer side, at most, when lines are looked for in a part
-TICKS, TICK_OFF = 3, 0.04  # as many straight strokes that end at the same level, to this part of their length
+TICKS, TICK_OFF = 4, 0.04  # as many straight strokes that end at the same level, to this part of their length
+MANY, MUCH = 6, 0.4  # as many straight strokes, and such a share of all, are printed wherever they end
 
 
 def is_written(sheet: Sheet, part: Part) -> bool:
@@ -38,9 +44,10 @@ def is_written(sheet: Sheet, part: Part) -> bool:
         return False
     if not _has_ground(sheet, part) or is_edge(sheet, part):
         return False
-    if straight_share(part.mask) < STRAIGHT:
-        return True
-    corner = part.width > CORNER * part.height and width < CORNER_THIN * part.side
+    straight = straight_share(part.mask)
+    if straight < NEARLY_STRAIGHT:
+        return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
+    corner = straight >= STRAIGHT and part.width > CORNER * part.height and width < CORNER_THIN * part.side
     return not (corner or on_longer_lines(sheet, part) >= ON_LINES)
 
 
@@ -139,20 +146,27 @@ def on_longer_lines(sheet: Sheet, part: Part) -> float:
     ink = sheet.clear[inside] | sheet.erased[inside]
     reach = 2 if part.side >= 32 else 1
     length = round(GOES_ON * part.side)
-    lines = rules.lines_in(ink, length, reach) | rules.lines_in(ink.T, length, reach).T
+    lines = rules.lines_in(ink, length, reach, reach) | rules.lines_in(ink.T, length, reach, reach).T
     own = lines[top - y : bottom - y, left - x : right - x] & part.mask
     return float(own.sum() / part.mask.sum())
 
 
 def printed_strokes(parts: Sequence[Part]) -> set[int]:
-    """Return which parts are straight lines as only printers make them: several with both ends level, or most."""
-    straight = [k for k, part in enumerate(parts) if straight_share(part.mask) >= STRAIGHT]
-    if len(straight) >= TICKS and len(straight) >= len(parts) / 2:
-        return set(straight)
-    ends: Float64s = np.array([(parts[k].box[1], parts[k].box[3]) for k in straight], np.float64).reshape(-1, 2)
+    """Return which parts are straight lines as only printers make them: several with both ends level, or very many.
+
+    Where very many are, what is nearly straight or of the same width is of the same printed lines.
+    """
+    shares = np.array([straight_share(part.mask) for part in parts])
+    straight = np.flatnonzero(shares >= STRAIGHT)
+    if len(straight) >= max(MANY, MUCH * len(parts)):
+        widths = np.array([stroke_width(part.mask) for part in parts])
+        usual = float(np.median(widths[straight]))
+        alike = (shares >= NEARLY_STRAIGHT) | (np.abs(widths - usual) <= SAME_WIDTH * usual)
+        return set(np.flatnonzero(alike).tolist())
+    ends: Float64s = np.array([(part.box[1], part.box[3]) for part in parts], np.float64).reshape(-1, 2)
     found: set[int] = set()
-    for k, own in zip(straight, ends, strict=True):
+    for k in straight.tolist():
         off = max(1.0, TICK_OFF * parts[k].height)
-        if (np.abs(ends - own).max(axis=1) <= off).sum() >= TICKS:
+        if (np.abs(ends[straight] - ends[k]).max(axis=1) <= off).sum() >= TICKS:
             found.add(k)
     return found
