@@ -3,7 +3,7 @@
 import numpy as np
 
 from numcnn.imaging import pieces
-from numcnn.imaging.parts import Part, is_blot, is_frame
+from numcnn.imaging.parts import Part, is_blot, is_frame, part_of
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Floats
 from numcnn.recognition.frames import MANY_HEIGHTS, rests_of_rules
@@ -13,6 +13,7 @@ HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what 
 AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
 SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground around it is no paper in a shadow
 SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
+ALL_ALONG = 0.97  # of a picture's side
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
 FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
 SCATTERED = 3  # as many spots of which few are sure are letters, or texture
@@ -84,12 +85,17 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside
         cut = touched[k].any() and not (tight or whole) and len(parts) > 1
-        bar = bars[k] and not bars.all()
+        bar = bars[k] and not (bars.all() and (tight or not _runs_along(part, (H, W))))
         hair = thickness < HAIR * usual and part.side > 5 * thickness and len(parts) > 1
         odd = k in rests or hair or is_frame(part.mask) or is_blot(part)
         if not (rule or spans or cut or bar or odd):
             kept.append(k)
     return [parts[k] for k in kept], highest[kept]
+
+
+def _runs_along(part: Part, shape: tuple[int, int]) -> bool:
+    """Return whether a part is as long as the picture, (H, W): the dark beyond a sheet's edge."""
+    return part.height >= ALL_ALONG * shape[0] or part.width >= ALL_ALONG * shape[1]
 
 
 def _is_bar(part: Part, touched: Bools) -> bool:
@@ -104,14 +110,16 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 
 
 def holds_others(digit: Part, parts: list[Part]) -> bool:
-    """Return whether two or more parts stand inside a digit and are no parts of it: a face."""
-    left, top, right, bottom = digit.box
+    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face."""
+    found = pieces.find_pieces(digit.mask)
+    main = part_of(found, [int(np.argmax(found.areas))])
+    left, top = digit.box[0] + main.box[0], digit.box[1] + main.box[1]
     inside = 0
     for part in parts:
         x, y = part.box[0] - left, part.box[1] - top
-        within = x > 0 and y > 0 and part.box[2] < right and part.box[3] < bottom
-        if within and part.side >= HELD * digit.side:
-            own = digit.mask[y : y + part.height, x : x + part.width]
+        within = x > 0 and y > 0 and x + part.width < main.width and y + part.height < main.height
+        if within and part.side >= HELD * main.side:
+            own = main.mask[y : y + part.height, x : x + part.width]
             inside += not bool((own & part.mask).any())
     return inside >= 2
 

@@ -13,9 +13,12 @@ from numcnn.imaging import paper, rules
 from numcnn.imaging.parts import Part
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Float64s
+from numcnn.recognition.spots import Spot
 
-WIDEST = 1.6  # heights: no digit is wider; also a level stroke looks like a 1 to the network
-THINNEST = 0.022  # of its longer side: a thinner line all along is a frame's or a table's
+WIDEST, WIDEST_ONE = 1.6, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
+THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
+THICKEST, THICKEST_LARGE = 0.3, 0.24  # of its longer side: thicker ink is a shade; in a digit of LARGE pixels or more
+LARGE = 40
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
 FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
@@ -23,7 +26,7 @@ JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
 STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
 NEARLY_STRAIGHT, SAME_WIDTH = 0.6, 0.25  # where many are straight: such a share, or so similar a width, is enough
-CORNER, CORNER_THIN = 0.3, 0.09  # width in heights, from which on lines are a corner; and the most that they are thick
+CORNER, CORNER_THIN = 0.3, 0.13  # width in heights, from which on lines are a corner; and the most that they are thick
 ALONG = 0.75  # of a side of the box: lines along it are at least this long
 GOES_ON, ON_LINES, ALL_ON_LINES = (
     1.6,
@@ -40,7 +43,8 @@ def is_written(sheet: Sheet, part: Part) -> bool:
     if part.width > WIDEST * part.height:
         return False
     width = stroke_width(part.mask)
-    if width < THINNEST * part.side or _is_jpeg(sheet, part):
+    thickest = THICKEST_LARGE if part.side >= LARGE else THICKEST
+    if not THINNEST * part.side <= width <= thickest * part.side or _is_jpeg(sheet, part):
         return False
     if not _has_ground(sheet, part) or is_edge(sheet, part):
         return False
@@ -49,6 +53,12 @@ def is_written(sheet: Sheet, part: Part) -> bool:
         return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
     corner = straight >= STRAIGHT and part.width > CORNER * part.height and width < CORNER_THIN * part.side
     return not (corner or on_longer_lines(sheet, part) >= ON_LINES)
+
+
+def is_level_stroke(spot: Spot) -> bool:
+    """Return whether what the network takes for a 1 lies."""
+    left, _, right, _ = spot.box
+    return int(spot.probabilities.argmax()) == 1 and right - left > WIDEST_ONE * spot.height
 
 
 def stroke_width(mask: Bools) -> float:

@@ -21,7 +21,7 @@ from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
 from numcnn.recognition.clutter import FEW_SURE, holds_others, is_soft, stands_clear, without_doubts, without_edges
-from numcnn.recognition.evidence import faint_ones, is_written, printed_strokes
+from numcnn.recognition.evidence import faint_ones, is_level_stroke, is_written, printed_strokes
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
@@ -103,7 +103,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         Spot(digit.box, image, chances, number)
         for (digit, number), image, chances in zip(found, images, judge(images), strict=True)
     ]
-    return [spot for k, spot in enumerate(spots) if k not in gone]
+    return [spot for k, spot in enumerate(spots) if k not in gone and not is_level_stroke(spot)]
 
 
 def _digits_of_line(
