@@ -303,7 +303,7 @@ def shaded_and_packed(rng):
 
 def squared_and_packed(rng):
     picture = papers.slope(papers.grid(np.full((300, 400), 235.0), rng, 26, 0.85), rng)
-    return papers.jpeg(papers.noisy(picture, rng), 50)
+    return papers.jpeg(papers.noisy(picture, rng), 80)
 
 
 def comb(rng):
