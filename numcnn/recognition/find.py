@@ -22,7 +22,7 @@ from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
 from numcnn.recognition.clutter import FEW_SURE, holds_others, is_soft, stands_clear, without_doubts, without_edges
 from numcnn.recognition.frames import take_rules_out
-from numcnn.recognition.joining import join, stacked
+from numcnn.recognition.joining import join, nested, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import WIDE, cut_apart
@@ -75,6 +75,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     parts, highest = without_edges(sheet, parts, highest, sure_from)
     clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part) and not is_soft(sheet, part)]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
+    parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:
         return []
     height = typical_height(parts, highest, sure_from)

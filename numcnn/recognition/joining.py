@@ -15,6 +15,7 @@ JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
 JOIN_COST, GAP_COST = 0.1, 3.0  # of log probability: for each part joined, and for each height of gap beside it
 DROP_COST = 8.0  # of log probability, for dropping a part as large as a digit; less for smaller ones
+NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 
 
@@ -104,3 +105,28 @@ def _is_stacked(one: Part, other: Part) -> bool:
     high = max(one.height, other.height)
     similar = min(one.height, other.height) >= 0.3 * high
     return similar and shared >= 0.5 * min(one.width, other.width) and -0.3 * high < gap < STACK_GAP * high
+
+
+def nested(
+    sheet: Sheet, parts: list[Part], highest: Floats, judge: Judge, sure_from: float
+) -> tuple[list[Part], Floats]:
+    """Give the one part that stands inside a sure digit to it, as the slash of a zero, or drop it."""
+    held: dict[int, list[int]] = {}
+    for i, outer in enumerate(parts):
+        inside = [j for j, inner in enumerate(parts) if j != i and _is_inside(inner, outer)]
+        if len(inside) == 1 and highest[i] >= sure_from:
+            held[i] = inside
+    together = [joined([parts[i], parts[j]]) for i, (j,) in held.items()]
+    parts, highest = list(parts), highest.copy()
+    gone: set[int] = set()
+    for (i, (j,)), both, chance in zip(held.items(), together, highest_of(sheet, together, judge), strict=True):
+        if chance >= NESTED * highest[i]:
+            parts[i], highest[i] = both, chance
+        gone.add(j)
+    kept = [k for k in range(len(parts)) if k not in gone]
+    return [parts[k] for k in kept], highest[kept]
+
+
+def _is_inside(inner: Part, outer: Part) -> bool:
+    a, b = inner.box, outer.box
+    return a[0] > b[0] and a[1] > b[1] and a[2] < b[2] and a[3] < b[3]

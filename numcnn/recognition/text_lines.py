@@ -7,6 +7,7 @@ from numcnn.kernels.arrays import Floats, Ints
 from numcnn.recognition.spots import SMALLER, Spot
 
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
+ROW_REACH, SHARED_WIDTH = 0.9, 0.3  # heights between digits of one row; how much one may stand above another, in widths
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
 
 
@@ -27,8 +28,31 @@ def text_lines(boxes: Ints) -> list[list[int]]:
             min(near, key=lambda line: abs(float(np.median(y[line])) - y[k])).append(k)
         else:
             lines.append([k])
-    lines = [sorted(line, key=lambda k: x[k]) for line in lines]
-    return sorted(lines, key=lambda line: float(np.median(y[line])))
+    lines = sorted(lines, key=lambda line: float(np.median(y[line])))
+    return [sorted(line, key=lambda k: x[k]) for line in _interleaved(lines, boxes, y, heights)]
+
+
+def _interleaved(lines: list[list[int]], boxes: Ints, y: Floats, heights: Floats) -> list[list[int]]:
+    """Join lines that are nearer than lines of text can be, and fill each other's gaps: digits of one row, some higher.
+
+    lines: from top to bottom.
+    """
+    found: list[list[int]] = []
+    for line in lines:
+        if found and _is_same_row(found[-1], line, boxes, y, heights):
+            found[-1] = found[-1] + line
+        else:
+            found.append(line)
+    return found
+
+
+def _is_same_row(upper: list[int], lower: list[int], boxes: Ints, y: Floats, heights: Floats) -> bool:
+    high = float(np.median(heights[[*upper, *lower]]))
+    if float(np.median(y[lower]) - np.median(y[upper])) > ROW_REACH * high or y[lower].max() - y[upper].min() > high:
+        return False
+    shared = np.minimum(boxes[upper, None, 2], boxes[lower, 2]) - np.maximum(boxes[upper, None, 0], boxes[lower, 0])
+    widths = np.minimum.outer(boxes[upper, 2] - boxes[upper, 0], boxes[lower, 2] - boxes[lower, 0])
+    return bool((shared <= SHARED_WIDTH * widths).all())
 
 
 def _level(y: Floats, heights: Floats, line: list[int], k: int) -> bool:
