@@ -29,6 +29,7 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
     ring = np.ones(sheet.clear[outer].shape, bool)
     y, x = top - outer[0].start, left - outer[1].start
     ring[y : y + part.height, x : x + part.width] = False
+    ring &= ~pieces.dilate(sheet.erased[outer], 2)
     if not ring.any():
         return True
     shares = []
