@@ -238,11 +238,12 @@ def _held(lines: list[Line], others: list[Line], side: int) -> list[Line]:
     ticks: list[tuple[Line, Line]] = []  # with the line that each stands on
     for line in lines:
         edges = [edge for edge, end in ((0.0, line.first), (float(side), line.last)) if abs(edge - end) <= GAP + 1]
-        met = [(place, other) for other in others if (place := _meeting(line, other)) is not None]
+        firm = [other for other in others if max(line.even, other.even) >= EVEN]  # an arc is not held by an arc
+        met = [(place, other) for other in firm if (place := _meeting(line, other)) is not None]
         if not met:
             continue
         places = [place for place, _ in met]
-        places += [place for other in others if (place := _corner(line, other)) is not None]
+        places += [place for other in firm if (place := _corner(line, other)) is not None]
         ends = [min([*places, *edges]), max([*places, *edges])]
         span = ends[1] - ends[0]
         if max(HELD * line.length, SLENDER * line.thickness) <= span <= line.inked / COVERED:
@@ -259,12 +260,14 @@ def _ends_at(line: Line, column: float) -> bool:
 
 def _is_tick(line: Line, foot: Line, ticks: list[tuple[Line, Line]]) -> bool:
     """Return whether another line equals this one, or the two stand on both ends of a third, their foot."""
+    if min(line.even, foot.even) < EVEN:
+        return False
     column = line.at + line.slope * foot.at
     first, last = abs(column - foot.first) <= foot.near, abs(column - foot.last) <= foot.near
     for other, below in ticks:
         if other is line:
             continue
-        if line.even >= EVEN and _are_equal(line, other):
+        if _are_equal(line, other):
             return True
         far = foot.last if first else foot.first
         if below is foot and (first or last) and abs(other.at + other.slope * foot.at - far) <= foot.near:

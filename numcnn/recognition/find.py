@@ -20,17 +20,18 @@ from numcnn.imaging.parts import Part, joined, parts_of, portraits
 from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
-from numcnn.recognition.clutter import FEW_SURE, holds_others, is_soft, stands_clear, without_doubts, without_edges
+from numcnn.recognition.clutter import holds_others, is_soft, stands_clear, without_doubts, without_edges
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, nested, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
-from numcnn.recognition.touching import WIDE, cut_apart
+from numcnn.recognition.touching import cut_apart, may_be_several
 
 ROOM = 4  # pixels of paper around digits that are looked at as one
 LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
 DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
+FEW_BESIDE = 0.34  # of the parts of a line: fewer sure digits, and what looks like two digits may as well be a letter
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
@@ -91,15 +92,13 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         own: list[Part] = []
         sizable = [k for k in line if parts[k].height >= SMALLER * heights[number]]
         share = float(np.mean([highest[k] >= sure_from for k in sizable]))
-        alone = share < FEW_SURE
+        alone = share < FEW_BESIDE
         for k in sorted(line, key=lambda k: parts[k].box[0] + parts[k].box[2]):
-            wide = parts[k].width > WIDE * parts[k].height
-            unsure = (wide or highest[k] < sure_from) and parts[k].height >= 0.45 * heights[number]
-            own += (
-                cut_apart(sheet, parts[k], judge, float(highest[k]), alone)
-                if unsure and not (alone and len(sizable) > 2)
-                else [parts[k]]
-            )
+            chance = float(highest[k])
+            tall = parts[k].height >= SMALLER * heights[number]
+            cut = tall and may_be_several(parts[k], chance, sure_from)
+            whole = judge(portraits(sheet, [parts[k]]))[0] if cut else None
+            own += [parts[k]] if whole is None else cut_apart(sheet, parts[k], judge, whole, alone)
         digits = [joined([own[k] for k in run]) for run in join(sheet, own, heights[number], judge)]
         least_side = np.clip(LEAST_PART * min(sheet.clear.shape), 0, LEAST_HEIGHT)
         digits = [digit for digit in digits if digit.side >= least_side]

@@ -8,13 +8,14 @@ import numpy as np
 from numcnn.imaging.parts import Part, joined, portraits
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Floats, Ints
+from numcnn.recognition.arbiter import worth
 from numcnn.recognition.spots import SMALLER, Judge, highest_of
 
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
-JOIN_COST, GAP_COST = 0.1, 3.0  # of log probability: for each part joined, and for each height of gap beside it
-DROP_COST = 8.0  # of log probability, for dropping a part as large as a digit; less for smaller ones
+JOIN_COST, GAP_COST = 0.1, 3.0  # of worth: for each part joined, and for each height of gap beside it
+DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for smaller ones
 NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 
@@ -29,15 +30,16 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
     ]
     if not runs:
         return []  # nothing but dust
-    highest = judge(portraits(sheet, [joined([parts[k] for k in run]) for run in runs])).max(axis=1)
+    together = [joined([parts[k] for k in run]) for run in runs]
+    worths = worth(judge(portraits(sheet, together)), np.array([part.width / part.height for part in together]))
     best: list[tuple[float, list[list[int]]]] = [(0.0, [])]
     for j in range(1, len(parts) + 1):
         size = parts[j - 1].side / line_height
         options = [(best[j - 1][0] - DROP_COST * size**2, best[j - 1][1])]
-        for run, probability in zip(runs, highest, strict=True):
+        for run, value in zip(runs, worths.tolist(), strict=True):
             if run[-1] == j - 1:
-                value = float(np.log(max(probability, 1e-9))) - _join_cost([parts[k] for k in run], line_height)
-                options.append((best[run[0]][0] + value, [*best[run[0]][1], list(run)]))
+                total = best[run[0]][0] + value - _join_cost([parts[k] for k in run], line_height)
+                options.append((total, [*best[run[0]][1], list(run)]))
         best.append(max(options, key=lambda option: option[0]))
     return best[-1][1]
 
