@@ -77,8 +77,10 @@ def frame_lines(strength: Bytes, least: int) -> Bools:
     if not level and not upright:
         return gone
     usual = _usual_thickness(level, upright)
-    for line in [*level, *upright]:  # a stroke that runs along a line makes it look thicker
-        line.thickness = min(line.thickness, THICKER * usual + 0.5)
+    for line in level:
+        _refit(line, usual, ink, high)
+    for line in upright:
+        _refit(line, usual, ink.T, wide.T)
     across, down = np.zeros_like(ink), np.zeros_like(ink)
     tones = [_tone(ink, strength, line) for line in level] + [_tone(ink.T, strength.T, line) for line in upright]
     darkest = DARKER * float(np.median(tones))
@@ -134,12 +136,24 @@ def _line_through(rows: Ints, columns: Ints, high: Ints) -> Line | None:
         return None
     at, slope = _straightest(rows[thin], columns[thin], thickness)
     near = np.abs(rows - at - slope * columns) <= thickness / 2 + 1
+    near &= _without_ends(columns, near, 2 * thickness + 2)
     if not near.any():
         return None
     line = Line(float(columns[near].min()), float(columns[near].max() + 1), at, slope, thickness)
     line.even = _evenness(rows[near & thin], columns[near & thin], line)
     line.inked = float(len(np.unique(columns[near])))
     return line if abs(slope) <= 1.2 * rules.MOST_TURN else None
+
+
+def _without_ends(columns: Ints, near: Bools, longest: float) -> Bools:
+    """Return which columns lie between a line's ends, without short pieces beyond gaps: what it nearly reaches."""
+    own = np.unique(columns[near])
+    for _ in range(2):  # from the right, then from the left
+        gaps = np.flatnonzero(np.diff(own[::-1]) < -1) if len(own) else own
+        if len(gaps) and gaps[0] + 1 <= longest:
+            own = own[: len(own) - gaps[0] - 1]
+        own = -own[::-1]
+    return (columns >= own[0]) & (columns <= own[-1]) if len(own) else near
 
 
 def _evenness(rows: Ints, columns: Ints, line: Line) -> float:
@@ -281,11 +295,16 @@ def _cropped(line: Line, ends: list[float]) -> Line:
 
 
 def _meeting(line: Line, other: Line) -> float | None:
-    """Return the column in which a level line meets an upright one; None if it does not."""
+    """Return the column in which a level line meets an upright one; None if it does not.
+
+    Corners may be round or broken; a line that ends within another must reach it.
+    """
     column = (other.at + other.slope * line.at) / (1 - other.slope * line.slope)
     row = line.row(column)
-    meets = line.first - line.near <= column <= line.last + line.near
-    return column if meets and other.first - other.near <= row <= other.last + other.near else None
+    corner = _ends_at(other, row) and _ends_at(line, column)
+    reach = (line.near, other.near) if corner else (other.thickness / 2 + 1.5, line.thickness / 2 + 1.5)
+    meets = line.first - reach[0] <= column <= line.last + reach[0]
+    return column if meets and other.first - reach[1] <= row <= other.last + reach[1] else None
 
 
 def _corner(line: Line, other: Line) -> float | None:
@@ -318,6 +337,18 @@ def _area(line: Line, shape: tuple[int, int]) -> tuple[Ints, Ints]:
 
 def _draw(band: Bools, line: Line) -> None:
     band[_area(line, band.shape)] = True
+
+
+def _refit(line: Line, usual: float, ink: Bools, high: Ints) -> None:
+    """Lay a line that looks thicker than usual through where it is not: a stroke runs along it elsewhere."""
+    if line.thickness <= 1.2 * usual:
+        return
+    line.thickness += 2  # for the ink beside it
+    rows, columns = _area(line, ink.shape)
+    thin = ink[rows, columns] & (high[rows, columns] <= 1.3 * usual + 1)
+    if len(np.unique(columns[thin])) >= 0.1 * line.length:
+        line.at, line.slope = _straightest(rows[thin], columns[thin], usual)
+    line.thickness = min(line.thickness - 2, THICKER * usual + 0.5) if not thin.any() else usual
 
 
 def _tone(ink: Bools, strength: Bytes, line: Line) -> float:
