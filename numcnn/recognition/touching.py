@@ -24,6 +24,7 @@ MOST_CROSSED = 2.2  # widths of a stroke that a seam crosses at most
 APART = 0.025  # heights: seams that are nearer to each other, where they cross ink, are one
 MOST_SEAMS = 10  # for each height of the part's width
 CUT_COST, CROSSED_COST = 0.15, 0.1  # of worth, for every cut, and for each stroke that it crosses
+SHARED = 1.3  # widths of a stroke that two digits may share
 ONE_COST = 0.5  # of worth, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
 TOUCHING_WIDTH, ALONE_WIDTH = 0.5, 0.6  # heights: narrower parts aren't cut, beside sure digits and without
@@ -65,7 +66,7 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
     likely = probabilities.max(axis=1) >= least
     values = {place: float(worths[k]) for k, place in enumerate(found) if likely[k]}
     costs = [CUT_COST + CROSSED_COST * cut.crossed for cut in cuts]
-    total, way = _best_way(costs, values)
+    total, way = _best_way(costs, values, _shared(part, cuts))
     stems = alone and all(labels[place] == 1 for place in way)  # of an A, an H, an N
     if way and not stems and total > float(worth(whole[None], np.array([_width(part)]))[0]):
         return [found[place] for place in way]
@@ -76,14 +77,28 @@ def _width(part: Part) -> float:
     return part.width / part.height
 
 
-def _best_way(costs: list[float], values: dict[tuple[int, int], float]) -> tuple[float, list[tuple[int, int]]]:
-    """Return the best sum of values over steps (i, j) from the first cut to the last, less the costs of the others."""
+def _best_way(
+    costs: list[float], values: dict[tuple[int, int], float], shared: list[int]
+) -> tuple[float, list[tuple[int, int]]]:
+    """Return the best sum of values over steps (i, j) from the first cut to the last, less the costs of the others.
+
+    shared: for each cut, the first one from which on the next digit may begin, if the step ends here.
+    """
     best: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])] + [(-np.inf, [])] * (len(costs) - 1)
     for (i, j), value in sorted(values.items(), key=lambda item: item[0][1]):
-        total = best[i][0] + value - (costs[i] if i else 0)
-        if total > best[j][0]:
-            best[j] = total, [*best[i][1], (i, j)]
+        for before in range(i, j):
+            if shared[before] <= i and (i > 0 or before == 0):
+                total = best[before][0] + value - (costs[i] if i else 0)
+                if total > best[j][0]:
+                    best[j] = total, [*best[before][1], (i, j)]
     return best[-1] if len(costs) > 1 else (-np.inf, [])
+
+
+def _shared(part: Part, cuts: list[Seam]) -> list[int]:
+    """Return for each cut the first one that is at most a stroke's width before it: two digits may share a stroke."""
+    stroke = float(np.median(_thickness(part.mask.astype(np.float32))))
+    middles = [float(cut.columns.mean()) for cut in cuts]
+    return [min(i for i in range(k + 1) if middles[k] - middles[i] <= SHARED * stroke) for k in range(len(cuts))]
 
 
 def seams(mask: Bools) -> list[Seam]:
