@@ -27,6 +27,7 @@ THICKER = 1.5  # times the usual thickness of a frame's lines: a thicker one is 
 EVEN = 0.8  # of the columns of a line between the others' middles, that its middle must lie on
 EQUAL = 0.08  # of their length: how much the ends of a comb's ticks differ
 DARKER = 1.3  # times a line's strength: darker ink on it is a stroke's
+UNEQUAL = 2.0  # times the usual strength of a frame's lines: a stronger one has a stroke on it
 LARGE = 1_500_000  # pixels; lines in larger pictures are looked for at half the size or less
 
 
@@ -83,14 +84,15 @@ def frame_lines(strength: Bytes, least: int) -> Bools:
         _refit(line, usual, ink.T, wide.T)
     across, down = np.zeros_like(ink), np.zeros_like(ink)
     tones = [_tone(ink, strength, line) for line in level] + [_tone(ink.T, strength.T, line) for line in upright]
-    darkest = DARKER * float(np.median(tones))
-    for line in level:
-        _erase(gone, ink, high, strength <= darkest, line)
+    most = UNEQUAL * float(np.median(tones))
+    darkest = [DARKER * min(tone, most) for tone in tones]
+    for line, dark in zip(level, darkest, strict=False):
+        _erase(gone, ink, high, strength <= dark, line)
         _draw(across, line)
-    for line in upright:
-        _erase(gone.T, ink.T, wide.T, (strength <= darkest).T, line)
+    for line, dark in zip(upright, darkest[len(level) :], strict=True):
+        _erase(gone.T, ink.T, wide.T, (strength <= dark).T, line)
         _draw(down.T, line)
-    gone |= across & down & ink & (strength <= darkest)  # where lines cross, both are thick
+    gone |= across & down & ink & (strength <= max(darkest))  # where lines cross, both are thick
     reach = math.ceil(max(line.thickness for line in [*level, *upright]) / 2) + 1
     strokes = 255 * (ink & ~gone).astype(np.uint8)
     return gone & (closing(strokes, reach) == 0)  # what lies between strokes on both sides is a stroke's

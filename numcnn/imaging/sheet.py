@@ -12,6 +12,7 @@ from numcnn.kernels.arrays import Bools, Bytes, Floats, Ints
 CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rule behind it, or its blurred edge
 HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
 STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
+ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
 LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
@@ -72,7 +73,7 @@ def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
 
 
 def _without(ink: paper.Ink, gone: Bools) -> tuple[paper.Ink, Bools]:
-    if not gone.any() or gone.sum() > 0.95 * (ink.smooth >= ink.least).sum():
+    if not gone.any() or gone.sum() > ALL_INK * (ink.smooth >= ink.least).sum():
         return ink, np.zeros_like(gone)
     return ink._replace(strength=np.where(gone, 0, ink.strength), smooth=np.where(gone, 0, ink.smooth)), gone
 

@@ -7,7 +7,8 @@ from numcnn.kernels.arrays import Floats, Ints
 from numcnn.recognition.spots import SMALLER, Spot
 
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
-ROW_REACH, SHARED_WIDTH = 0.9, 0.3  # heights between digits of one row; how much one may stand above another, in widths
+ROW_REACH, ROW_SPAN = 0.9, 1.2  # heights between two halves of a row, and between its highest and its lowest digit
+SHARED_WIDTH = 0.3  # of its width, that a digit of a row may stand above another
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
 
 
@@ -47,8 +48,9 @@ def _interleaved(lines: list[list[int]], boxes: Ints, y: Floats, heights: Floats
 
 
 def _is_same_row(upper: list[int], lower: list[int], boxes: Ints, y: Floats, heights: Floats) -> bool:
-    high = float(np.median(heights[[*upper, *lower]]))
-    if float(np.median(y[lower]) - np.median(y[upper])) > ROW_REACH * high or y[lower].max() - y[upper].min() > high:
+    high = float(np.quantile(heights[[*upper, *lower]], 0.75))
+    apart = float(np.median(y[lower]) - np.median(y[upper]))
+    if apart > ROW_REACH * high or y[lower].max() - y[upper].min() > ROW_SPAN * high:
         return False
     shared = np.minimum(boxes[upper, None, 2], boxes[lower, 2]) - np.maximum(boxes[upper, None, 0], boxes[lower, 0])
     widths = np.minimum.outer(boxes[upper, 2] - boxes[upper, 0], boxes[lower, 2] - boxes[lower, 0])

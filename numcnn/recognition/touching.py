@@ -29,7 +29,8 @@ ONE_COST = 0.5  # of worth, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
 TOUCHING_WIDTH, ALONE_WIDTH = 0.5, 0.6  # heights: narrower parts aren't cut, beside sure digits and without
 BROAD, CERTAIN = 0.7, 0.97  # heights: broader parts are cut for a try unless the network is as certain as this
-LEAST_CUT, LEAST_ALONE = 0.5, 0.85  # the least probability of each digit cut out, beside sure digits and without
+BROAD_PAIR = 0.9  # heights: two digits side by side are mostly broader
+LEAST_CUT, LEAST_ALONE = (0.5, 0.9), (0.85, 0.97)  # probability of each digit cut out of a broad or a slim part
 CRUMB = 0.07  # of a digit's ink: smaller pieces, cut off by a seam, are the neighbour's
 
 
@@ -59,7 +60,7 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
     if not found:
         return [part]
     probabilities = judge(portraits(sheet, list(found.values())))
-    least = LEAST_ALONE if alone else LEAST_CUT
+    least = (LEAST_ALONE if alone else LEAST_CUT)[int(_width(part) < BROAD_PAIR)]
     labels = dict(zip(found, probabilities.argmax(axis=1).tolist(), strict=True))
     worths = worth(probabilities, np.array([_width(segment) for segment in found.values()]))
     worths -= ONE_COST * (1 + alone) * np.array([label == 1 for label in labels.values()])
