@@ -28,6 +28,7 @@ COMMANDS = {
     "draw": "open the drawing pad",
     "learn": "learn your handwriting from the digits that you labelled in the pad",
     "calibrate": "set when a network is sure of its answers, measured on strangers",
+    "eject": "write a network as one Python file that needs NumPy alone",
     "gradcheck": "compare every gradient with numeric differences",
     "bench": "measure speed beside the frameworks that are installed",
 }

@@ -133,6 +133,17 @@ def add_weights_argument(parser: "argparse._ActionsContainer", default: str = "e
     )
 
 
+def add_compare_argument(parser: "argparse._ActionsContainer") -> None:
+    """Add ``--compare``."""
+    parser.add_argument(
+        "--compare",
+        type=_weights,
+        nargs=2,
+        metavar=("A", "B"),
+        help="read the same pictures with two weights files, and say whether the difference is real (McNemar's test)",
+    )
+
+
 def _weights(name: str) -> str:
     """Return the name or path for ``network.load``; "personal" becomes the path of the personal weights."""
     if name != "personal":

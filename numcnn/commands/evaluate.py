@@ -5,6 +5,9 @@ adds what the drawing pad depends on. --pages reads synthetic pictures of
 people's handwriting under many conditions instead. A folder of pictures is
 read as numcnn predict --single does: those in folders 0 to 9, or with names
 that all begin or all end with their digit, as 3_0001.png or img_3.png.
+--out draws all that into a folder, and writes it as one page, report.html.
+--compare reads the same pictures with two networks and says whether the
+difference between them is real.
 """
 
 EXAMPLES = """examples:
@@ -21,13 +24,16 @@ EXAMPLES = """examples:
   numcnn evaluate --pages 100 --out plots/
                                           pictures of handwriting: shadows,
                                           ruled paper, forms, whole pages ...
+  numcnn evaluate --compare everyone runs/mine/best.npz
+                                          which is better, or is it chance?
   numcnn evaluate --own                   on digits that you drew in the pad,
                                           with the weights that the pad uses
 """
 
 import argparse
+import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +42,7 @@ from typing import TYPE_CHECKING, Any
 from numcnn import data
 from numcnn.commands import (
     add_at_most_argument,
+    add_compare_argument,
     add_data_arguments,
     add_threads_argument,
     add_weights_argument,
@@ -44,14 +51,17 @@ from numcnn.commands import (
     say,
 )
 from numcnn.data import Dataset, hands, handwriting, pages, pendigits
-from numcnn.errors import ConfigError
-from numcnn.evaluation import metrics, plots
+from numcnn.errors import ConfigError, DataError
+from numcnn.evaluation import html_report, metrics, plots
+from numcnn.evaluation.comparison import compare
+from numcnn.files import atomic_write
 from numcnn.imaging import corruptions
 from numcnn.imaging.preprocess import SIDE
-from numcnn.kernels.arrays import Bytes, Ints
+from numcnn.kernels.arrays import Bools, Bytes, Ints
 from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.answers import least_probability
 from numcnn.nn.checkpoint import DEFAULT_WEIGHTS, find_weights
+from numcnn.nn.layers import Conv2D
 from numcnn.nn.network import Network, load
 from numcnn.pad import evaluation as pad_evaluation
 from numcnn.pad.store import OwnSet, personal_weights
@@ -66,6 +76,7 @@ if TYPE_CHECKING:
 
 EXAMPLES_EACH = 10  # pictures under each corruption in corruptions.png
 HANDED_IN_SHARE = 10  # test images read as picture files, per picture of --pages
+ALONE = ("weights", "pages", "pad", "corruptions", "at_most", "out")  # what --compare can't go with
 MOST_MISUSED = 2000  # images that are misused in each way: preparing one takes milliseconds
 
 
@@ -87,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument("pictures", nargs="?", metavar="FOLDER", help="a folder of labelled pictures to test with")
     add_weights_argument(parser, "everyone; with --own those that the pad uses: personal if they exist")
+    add_compare_argument(parser)
     add_data_arguments(parser)
     add_at_most_argument(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N test images only")
@@ -114,32 +126,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="draw the confusion matrix, per-class figures and the most confident mistakes into this folder; with "
-        "--pages the misread pictures",
+        help="write report.html, one page with all figures, and draw the confusion matrix, per-class figures and the "
+        "most confident mistakes into this folder; with --pages the misread pictures",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, draw.  Return the exit code."""
-    for name in ("limit", "pages"):
-        if (value := getattr(arguments, name)) is not None and value < 1:
-            raise ConfigError(f"--{name} is {value}; wants 1 or more")
-    if arguments.out:
-        if Path(arguments.out).is_file():
-            raise ConfigError(f"--out {arguments.out} is a file; name a folder")
-        os.makedirs(arguments.out, exist_ok=True)  # now, so that a bad name fails before the evaluation
+    _check(arguments)
     use_threads(arguments.threads)
+    if arguments.compare:
+        return _compare(arguments)
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
     least = least_probability(network.info, arguments.at_most)  # now: a bad share fails before the evaluation
     if arguments.pages:
         return _read_pages(network, weights, arguments)
-    problems: list[str] = []
-    if arguments.pictures:
-        dataset, problems = _pictures(arguments, network)
-    else:
-        dataset = _own(arguments) if arguments.own else _load(arguments)
+    dataset, problems = _test_set(arguments, network)
     title = f"{weights.name} on {data.title_of(dataset.name)}"
     found = _measure(network, dataset, title, arguments, least)
     if arguments.json:
@@ -158,7 +162,52 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"\n{pad_evaluation.to_text(found.pad)}")
     if arguments.out:
         _draw(found, Path(arguments.out))
+        _report(found, weights, dataset, Path(arguments.out))
     return 2 if problems else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for options that make no sense; make the folder --out."""
+    for name in ("limit", "pages"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            raise ConfigError(f"--{name} is {value}; wants 1 or more")
+    for name in ALONE if arguments.compare else ():
+        if getattr(arguments, name):
+            option = name.replace("_", "-")
+            raise ConfigError(f"--compare reads the same pictures with two networks; leave out --{option}")
+    if arguments.out:
+        if Path(arguments.out).is_file():
+            raise ConfigError(f"--out {arguments.out} is a file; name a folder")
+        os.makedirs(arguments.out, exist_ok=True)  # now, so that a bad name fails before the evaluation
+
+
+def _test_set(arguments: argparse.Namespace, network: Network) -> tuple[Dataset, list[str]]:
+    """Return what to test with, and a message for each file that can't be read, reported."""
+    if arguments.pictures:
+        return _pictures(arguments, network)
+    return _own(arguments) if arguments.own else _load(arguments), []
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    """Read the same pictures with two networks, and say whether their difference is real.  Return the exit code."""
+    files = [find_weights(name) for name in arguments.compare]
+    right: list[Bools] = []
+    failed: list[list[str]] = []
+    for path in files:
+        network = load(path, backend=arguments.backend)
+        dataset, problems = _test_set(arguments, network)
+        images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
+        right.append(network.evaluate(images, labels).right)
+        failed.append(problems)
+    if failed[0] != failed[1]:
+        raise DataError("one of the networks can't read all of these pictures, so there is no comparison; remove them")
+    found = compare(*right)
+    if arguments.json:
+        print_json({**found.to_json(), "dataset": dataset.name, "weights": list(map(str, files))})
+    else:
+        print(f"A: {files[0]}\nB: {files[1]}\non {data.title_of(dataset.name)}: {dataset.source}\n")
+        print(found.to_text())
+    return 2 if failed[0] else 0
 
 
 def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) -> int:
@@ -265,6 +314,40 @@ def _draw(found: Findings, folder: Path) -> None:
     for name, figure in _figures(found):
         plots.save(figure, folder / name)
         say(f"wrote {folder / name}")
+
+
+def _report(found: Findings, weights: Path, dataset: Dataset, folder: Path) -> None:
+    """Write report.html."""
+    network = found.network
+    filters = next((layer.params["w"] for layer in network.layers if isinstance(layer, Conv2D)), None)
+    shown = html_report.Findings(
+        title=found.title,
+        facts={
+            "weights": str(weights),
+            "trained on": _trained_on(network),
+            "test images": dataset.source,
+            "network": repr(network)[1:-1],
+        },
+        images=found.images,
+        labels=found.labels,
+        result=found.result,
+        answered=found.answered,
+        robustness=found.robustness,
+        curves=_log_of(weights),
+        filters=filters,
+    )
+    with atomic_write(folder / "report.html") as file:
+        file.write(html_report.page(shown).encode())
+    say(f"wrote {folder / 'report.html'}")
+
+
+def _log_of(weights: Path) -> list[Mapping[str, str]]:
+    """Return the rows of the log beside a weights file of a run's folder; none for any other."""
+    log = weights.parent / "log.csv"
+    if not log.is_file() or not (weights.parent / "run.json").is_file():
+        return []
+    with log.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _figures(found: Findings) -> "Iterator[tuple[str, Figure]]":

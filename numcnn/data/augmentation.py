@@ -1,9 +1,9 @@
 """Augmentation: training pictures change a little each time they are used, as if another person had written them.
 
 The pen's width changes first.  Then the picture is resampled, once, through an affine map and an elastic distortion.
-Contrast and disturbances come last: light on the paper, noise, a patch that is cut out or inverted, each on every other
-picture.  This file defines how strong the changes are and how they are drawn; the arithmetic is in
-``kernels/reference_augment.py``.
+Contrast comes next, and disturbances last.  Every other picture is disturbed: by light on the paper, noise, a patch
+that is cut out or inverted, each with a probability of one half.  This file defines how strong the
+changes are and how they are drawn; the arithmetic is in ``kernels/reference_augment.py``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ class Augmentation:
 
     rotation: degrees.  scale, stretch (higher or wider), shear: fractions.  shift, elastic (root mean square of each
     pixel's displacement), thicken, thin (of the pen, on each side): pixels.  contrast: fraction of the grey range.
-    For every other picture: light (a smooth field), noise (the most a pixel may be off; most are off far less):
-    fractions of the grey range; cutout (side of a square that becomes paper or, as often, its own negative): pixels.
+    For one picture in four, each: light (a smooth field), noise (the most a pixel may be off; most are off far less):
+    fractions of the grey range; cutout (side of a patch that becomes paper or, as often, its own negative; of a square
+    patch, others are up to three times higher or wider): pixels.
     Raises ConfigError for values out of range.
     """
 
@@ -66,8 +67,9 @@ FULL = Augmentation(
     rotation=12, scale=0.12, stretch=0.1, shear=0.15, shift=1.5, elastic=1, thicken=0.7, thin=0.4, contrast=0.2
 )
 # Disturbances between paper and picture, at strength 1.
-DISTURBED = Augmentation(light=1, noise=0.6, cutout=10)
+DISTURBED = Augmentation(shift=1, light=1, noise=1, cutout=10)
 EVERYTHING = FULL.plus(DISTURBED)
+TRY_NEXT = 10  # numbers ahead, when `growing` passes one over
 
 
 def make_key(seed: int) -> np.uint64:
@@ -89,9 +91,11 @@ class Changes:
 def growing(image: Bytes, name: str | None, steps: int, number: int = 0) -> Bytes:
     """Return one picture (H,W) under one change of ``EVERYTHING`` at rising strength; under all if ``name`` is None.
 
+    number: picks random numbers; those that leave the picture undisturbed are passed over when name is a disturbance.
     -> (steps, H, W), from no change to full strength, always in the same direction.
     """
     whole = EVERYTHING if name is None else Augmentation(**{name: getattr(EVERYTHING, name)})
-    strengths = np.linspace(0, 1, steps)
-    pictures = [change(image, number, make_key(0), whole.times(strength)) for strength in strengths]
+    key, tries = make_key(0), (number + TRY_NEXT * attempt for attempt in range(100))
+    number = next((n for n in tries if (change(image, n, key, whole) != image).any()), number)
+    pictures = [change(image, number, key, whole.times(strength)) for strength in np.linspace(0, 1, steps)]
     return np.rint(np.array(pictures)).astype(np.uint8)

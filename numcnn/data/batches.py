@@ -47,13 +47,16 @@ class Examples:
 
     def normalisation(self) -> tuple[float, float]:
         """Return mean and standard deviation of the pixels in use, on the scale 0..1; MNIST's: 0.1307, 0.3081."""
-        counts = np.zeros(256, np.int64)
-        for rows in np.array_split(self.index, max(1, len(self.index) // 4096)):  # in parts, to copy little at a time
-            counts += np.bincount(self.images[rows].reshape(-1), minlength=256)
-        levels, total = np.arange(256) / 255, counts.sum()
-        mean = float((counts * levels).sum() / total)
-        std = float(np.sqrt((counts * (levels - mean) ** 2).sum() / total))
-        return mean, std or 1.0
+        return mean_and_std(self.images, self.index)
+
+
+def mean_and_std(images: AnyArray, index: Ints) -> tuple[float, float]:
+    """Return mean and standard deviation of the pixels of images[index], uint8 (N,H,W), on the scale 0..1."""
+    parts = np.array_split(index, max(1, len(index) // 4096))  # to copy little at a time
+    counts = np.sum([np.bincount(images[rows].reshape(-1), minlength=256) for rows in parts], axis=0)
+    levels, total = np.arange(256) / 255, counts.sum()
+    mean = float((counts * levels).sum() / total)
+    return mean, float(np.sqrt((counts * (levels - mean) ** 2).sum() / total)) or 1.0
 
 
 class Batch:

@@ -37,9 +37,9 @@ class Recipe:
     ones, validate instead.  leave_out: further writers not to train on.
     """
 
-    scanned: int = 2
+    scanned: int = 3
     generated: int = 40_000
-    renderings: int = 8
+    renderings: int = 10
     rescanned: int = 40_000
     no_digits: int = 20_000
     validation: int = 5_000

@@ -29,7 +29,7 @@ Make = Callable[[int, Rng, str], Bytes]  # makes n pictures of one kind: count, 
 # Characters that many would read as a digit, in some hand or font.  Neither part has them: refusing them would be as
 # wrong as accepting them.  The same goes for a bare line, which is a 1.
 LOOKALIKES = {
-    0: "OoDQCcUuaΘθΦφ°",  # C, U and a: an oval that isn't closed
+    0: "OoDQcUuaΘθΦφ°",  # c, U and a: an oval that isn't closed; C is wide open
     1: "IiLlJj|!/\\()[]{}'.,;:-_~t†",  # L and t: a 1 with a foot or a bar
     2: "Zz",
     3: "ЗЭ∃",
@@ -47,7 +47,7 @@ FONTS = (
     *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
 )
 SIGN_FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono")
-LETTERS = "AEFHMNRTWXefmnrwx"
+LETTERS = "ACEFHMNRTWXefmnrwx"
 SIGNS = "#@%+*=^√ΔΩπ♥→↓☎☀☂✂⌂♫☺ЖШЫЯДЩЮЙЛМИ↗↘∇÷✗✘✚✿❀❄☯☮⚑⌘✉✈☕⚓⚡♞♜♘"
 HELD_OUT_FONTS = ("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmti10", "cmb10")
 HELD_OUT_SIGN_FONTS = ("STIXGeneral",)
@@ -62,6 +62,8 @@ def _glyphs(**paths: str) -> tuple[Glyph, ...]:
 WRITTEN_LETTERS = _glyphs(
     A="50,0 28,50 4,100 / 50,0 74,50 96,100 / 20,62 80,60",
     A_in_one="4,100 50,0! 96,100 / 22,62 78,62",
+    C="92,12 70,0 30,4 4,36 6,72 34,98 72,98 96,84",
+    C_angular="96,6 40,0 4,30 4,70 40,100 96,94",
     E="88,2 10,2! 10,98! 90,98 / 12,50 78,50",
     E_in_strokes="10,0 10,100 / 10,2 86,2 / 10,50 74,50 / 10,98 88,98",
     E_round="86,10 50,0 20,14 26,40 52,46! 14,60 12,90 50,100 90,88",

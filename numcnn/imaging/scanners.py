@@ -1,8 +1,8 @@
 """Other scanners: digits as coarser, black-and-white or distorted scans show them, prepared like MNIST.
 
 MNIST's digits are grey, 20 pixels high, in their own proportions.  Other collections hold bitmaps of 8 to 32 pixels,
-black and white or grey, stretched to a square, enlarged, or packed as JPEG.  `rescanned` shows digits in such ways, all
-drawn at random and none taken from a data set.
+black and white or grey, stretched to a square, enlarged, or packed as JPEG; some digits are outlines, to be coloured
+in.  `rescanned` shows digits in such ways, all drawn at random and none taken from a data set.
 """
 
 import io
@@ -18,6 +18,7 @@ SIDES, FRACTIONS = (8, 10, 12, 14, 16, 20, 24, 32), (0.05, 0.08, 0.12, 0.15, 0.3
 SQUARE, STRETCHED = 0.35, 0.3  # fractions that are stretched to a square, or towards one
 WIDEST = 2.5  # how many times wider a digit may become when it is stretched to a square
 BILEVEL = 0.55  # fraction of the scans that are black and white
+HOLLOW = 0.06  # fraction of which only the outlines are left, as in digits to be coloured in
 JPEG = 0.1  # fraction that is packed as JPEG
 WORST_JPEG, BEST_JPEG = 8, 50  # JPEG's quality
 
@@ -43,6 +44,8 @@ def _rescan(image: Float64s, rng: Rng) -> Bytes:
         ink = _black_and_white(ink, rng)
     enlarge = int(rng.integers(1, 4))
     ink = resize(ink, enlarge * height, enlarge * width, smooth=bool(rng.integers(2)))
+    if rng.random() < HOLLOW:
+        ink = _outline(np.pad(ink, 1))
     if rng.random() < JPEG:
         ink = _packed(ink, rng)
     return centred(ink)
@@ -62,6 +65,14 @@ def _black_and_white(ink: Float64s, rng: Rng) -> Float64s:
     """Set ink (H,W) to 0 or 1, at a random level; to its strongest marks if nothing else would be left."""
     level = rng.uniform(0.25, 0.6) * ink.max()
     return (ink >= level).astype(np.float64)
+
+
+def _outline(ink: Float64s) -> Float64s:
+    """Return what is beside ink (H,W) 0..1 but not ink itself."""
+    around = np.pad(ink, 1)
+    height, width = ink.shape
+    widened = np.max([around[y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0)
+    return widened - ink
 
 
 def _packed(ink: Float64s, rng: Rng) -> Float64s:

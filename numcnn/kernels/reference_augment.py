@@ -17,8 +17,11 @@ Strengths: TypeAlias = Any
 # The layout of a picture's random numbers: one for each single change, three for each point of the lattice (the
 # elastic's rows, its columns, the light), and one for each pixel's noise.
 ROTATION, SCALE, STRETCH, SHEAR, SHIFT_X, SHIFT_Y, THICKNESS, CONTRAST = range(8)
-LIGHT, NOISE, CUT, CUT_X, CUT_Y, TURN = range(8, 14)
-LATTICE = 14
+LIGHT, NOISE, CUT, CUT_X, CUT_Y, CUT_ASPECT, TURN = range(8, 15)
+DISTURB = 15
+LATTICE = 16
+
+SLIMMEST = 3  # how many times a patch may be higher than a square of the same area, or wider
 
 # Pixels between the points of the lattice that smooth fields are made from.  A cubic B-spline between them smooths like
 # Simard's Gaussian of 4 pixels (Simard, Steinkraus & Platt 2003).
@@ -90,8 +93,17 @@ def change(image: AnyArray, number: int, key: np.uint64, augmentation: Strengths
     rows, columns = source_places((H, W), u, a)
     changed = sample(ink, rows, columns)
     either_way = 2 * u - 1
-    every_other = np.maximum(either_way, 0)
     changed = np.minimum(changed * (1 + a.contrast * either_way[CONTRAST]), 255)
+    if u[DISTURB] < 0.5:
+        changed = disturb(changed, u, a)
+    return changed.astype(np.float32)
+
+
+def disturb(changed: Floats, u: Floats, a: Strengths) -> Floats:
+    """Return a picture (H,W), 0..255, under light, noise and a patch, each with a probability of one half."""
+    H, W = changed.shape
+    either_way = 2 * u - 1
+    every_other = np.maximum(either_way, 0)
     if a.light and every_other[LIGHT]:
         light = smooth_fields((H, W), u)[2]  # 0 to 1
         changed = changed + (255 - changed) * (a.light * every_other[LIGHT] * light)
@@ -100,12 +112,13 @@ def change(image: AnyArray, number: int, key: np.uint64, augmentation: Strengths
         level = 255 * a.noise * every_other[NOISE]
         changed = np.clip(changed + level * either_way[-H * W :].reshape(H, W) ** 3, 0, 255)
     if a.cutout and every_other[CUT]:
-        side = a.cutout * every_other[CUT]
-        top, left = u[CUT_Y] * H - side / 2, u[CUT_X] * W - side / 2
+        side, slimness = a.cutout * every_other[CUT], np.float32(SLIMMEST) ** either_way[CUT_ASPECT]
+        high, wide = side * slimness, side / slimness
+        top, left = u[CUT_Y] * H - high / 2, u[CUT_X] * W - wide / 2
         y, x = np.arange(H)[:, None], np.arange(W)
-        patch = (y >= top) & (y < top + side) & (x >= left) & (x < left + side)
+        patch = (y >= top) & (y < top + high) & (x >= left) & (x < left + wide)
         changed = np.where(patch, 255 - changed if u[TURN] < 0.5 else 0, changed)
-    return changed.astype(np.float32)
+    return changed
 
 
 def thicken(ink: Floats, pixels: float | np.floating[Any]) -> Floats:

@@ -145,7 +145,7 @@ def test_contrast_and_noise():
     assert 0.69 < gains.min() < 0.72 and 1.28 < gains.max() < 1.31
     noisy = changed(Augmentation(noise=0.2), grey)
     levels = np.abs(noisy - 100).max(axis=(1, 2))
-    assert levels.max() <= 51 + 1e-3 and levels.max() > 49 and 0.4 < (levels == 0).mean() < 0.6
+    assert levels.max() <= 51 + 1e-3 and levels.max() > 48 and 0.65 < (levels == 0).mean() < 0.85
     assert abs(noisy.mean() - 100) < 0.2
     assert (np.abs(noisy[levels > 40] - 100) < 5).mean() > 0.4  # cubed: most are hardly off
 
@@ -154,7 +154,7 @@ def test_light_makes_paper_brighter_smoothly_and_leaves_ink():
     n = 400
     lit = changed(Augmentation(light=0.8), np.zeros((n, 28, 28), np.uint8)) / 255
     means = lit.mean(axis=(1, 2))
-    assert lit.min() >= 0 and lit.max() < 0.8 and 0.4 < (means == 0).mean() < 0.6 and means.max() > 0.3
+    assert lit.min() >= 0 and lit.max() < 0.8 and 0.65 < (means == 0).mean() < 0.85 and means.max() > 0.3
     assert np.abs(np.diff(lit, axis=2)).max() < 0.2
     ink = changed(Augmentation(light=0.8), np.full((3, 28, 28), 255, np.uint8))
     np.testing.assert_allclose(ink, 255)
@@ -167,7 +167,14 @@ def test_a_patch_becomes_paper_or_its_own_negative():
     assert (cut + turned + (patched == 100).sum(axis=(1, 2)) == 28 * 28).all()
     assert not (cut.astype(bool) & turned.astype(bool)).any()
     for size in (cut, turned):
-        assert 0.15 < (size > 0).mean() < 0.35 and 49 <= size.max() <= 81
+        assert 0.07 < (size > 0).mean() < 0.18 and 45 <= size.max() <= 100
+    sides = [
+        [np.ptp(np.nonzero(patch.any(axis=1))[0]) for patch in (flipped, flipped.T)]
+        for flipped in patched != 100
+        if flipped.sum() > 30
+    ]
+    slimness = np.log([(high + 1) / (wide + 1) for high, wide in sides])
+    assert slimness.min() < -0.8 and slimness.max() > 0.8  # some patches are high, some wide
 
 
 def test_batches_are_changed_alike_on_any_number_of_threads_and_otherwise_in_each_epoch(set_threads):

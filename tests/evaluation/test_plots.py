@@ -352,17 +352,20 @@ def test_a_benchmark_without_figures_is_refused():
 
 def test_the_sheet_of_changes_shows_a_line_of_pictures_for_each():
     images, _ = draw_digits(600, 11)
-    strengths = ("rotation", "contrast", None)
+    strengths = ("rotation", "cutout", None)
     rows = {
         name or "everything": [augmentation.growing(image, name, 5, number=k)[k] for k, image in enumerate(images[:5])]
         for name in strengths
     }
     figure = plots.augmentation_plot(rows)
     (axes,) = figure.axes
-    assert texts(axes) == ["rotation", "contrast", "everything"]
+    assert texts(axes) == ["rotation", "cutout", "everything"]
     drawn = [np.asarray(image.get_array()) for image in axes.images]
     np.testing.assert_array_equal(drawn, np.concatenate([*rows.values()]))
     np.testing.assert_array_equal(drawn[::5], [images[0]] * 3)  # strength 0
+    assert all(
+        (picture != image).any() for picture, image in zip(drawn[6:10], images[1:5], strict=True)
+    )  # a patch in each
     assert [image.get_extent()[3] for image in axes.images[::5]] == pytest.approx([0, 1.12, 2.24])  # top
     assert pixels(figure).std() > 10
     for nothing in ({}, {"rotation": []}):

@@ -144,8 +144,8 @@ def test_the_optimisers_own_rate_and_decay_hold_where_none_is_given():
     assert TrainConfig(optimizer="adam").decay_rate == 0
 
 
-@pytest.mark.parametrize(("name", "value"), [("disturb", 1.1), ("pen", 1.005)])
-def test_strengths_that_no_augmentation_takes_are_named(name, value):
-    with pytest.raises(ConfigError, match=f"`{name}` is {value}; wants 1 or less"):
+@pytest.mark.parametrize(("name", "value", "most"), [("disturb", 1.1, 1), ("pen", 2.005, 2)])
+def test_strengths_that_no_augmentation_takes_are_named(name, value, most):
+    with pytest.raises(ConfigError, match=f"`{name}` is {value}; wants {most} or less"):
         TrainConfig(**{name: value})
     assert TrainConfig(**{name: 1}).augmentation is not None

@@ -33,12 +33,12 @@ HEALTHY_UPDATE = (3e-4, 3e-3)  # update / weight ratio "around 1e-3": Karpathy, 
 
 def learning_curves(rows: Log, title: str | None = None) -> Figure:
     """Draw loss and accuracy over the epochs of a run.  rows: dicts of its CSV; empty and NaN values are left out."""
-    epochs = _column(rows, "epoch")
+    epochs = column(rows, "epoch")
     figure = new_figure(10, 4, title)
     panels = figure.subplots(1, 2)
     for axes, name, factor in zip(panels, ("loss", "accuracy"), (1, 100), strict=True):
         for part, color, marker, label in (("train", BLUE, "o", "training"), ("val", ORANGE, "s", "validation")):
-            values = factor * _column(rows, f"{part}_{name}")
+            values = factor * column(rows, f"{part}_{name}")
             if np.isfinite(values).any():
                 axes.plot(epochs, values, color=color, marker=marker, markersize=4, linewidth=1.8, label=label)
         epoch_axis(axes, epochs)
@@ -46,7 +46,7 @@ def learning_curves(rows: Log, title: str | None = None) -> Figure:
     clean(panels[0], "Loss")
     legend_below(figure, panels[0])
     heading = "Accuracy (%)"
-    validation = 100 * _column(rows, "val_accuracy")
+    validation = 100 * column(rows, "val_accuracy")
     if np.isfinite(validation).any():
         best = int(np.nanargmax(validation))
         heading += f", best in validation {validation[best]:.2f} at epoch {epochs[best]:.0f}"
@@ -62,7 +62,7 @@ def gradient_watch(rows: Log, title: str | None = None) -> Figure:
     rows: dicts of the run's CSV with ``<layer>.gradient_norm``, ``<layer>.weight_norm`` and ``<layer>.update_ratio``.
     Raises DataError if there are no such columns.
     """
-    epochs = _column(rows, "epoch")
+    epochs = column(rows, "epoch")
     layers = [key.removesuffix(".update_ratio") for key in rows[0] if key.endswith(".update_ratio")]
     if not layers:
         raise DataError("gradient_watch: the log has no gradient columns; train with --watch-gradients")
@@ -75,7 +75,7 @@ def gradient_watch(rows: Log, title: str | None = None) -> Figure:
     )
     for axes, (kind, heading) in zip(panels, kinds, strict=True):
         for number, layer in enumerate(layers):
-            values = _column(rows, f"{layer}.{kind}")
+            values = column(rows, f"{layer}.{kind}")
             values[values <= 0] = np.nan  # which a log scale can't show
             style = LINE_STYLES[number // len(PALETTE) % len(LINE_STYLES)]
             look = {"color": PALETTE[number % len(PALETTE)], "linestyle": style, "linewidth": 1.6}
@@ -89,7 +89,7 @@ def gradient_watch(rows: Log, title: str | None = None) -> Figure:
     return figure
 
 
-def _column(rows: Log, key: str) -> Float64s:
+def column(rows: Log, key: str) -> Float64s:
     """Return one column of a CSV's rows; empty, None and missing values are NaN."""
     if not rows:
         raise DataError("the log has no epochs; there is nothing to draw yet")

@@ -12,8 +12,10 @@ from numcnn.kernels.fast.jit import kernel
 from numcnn.kernels.reference_augment import (
     CONTRAST,
     CUT,
+    CUT_ASPECT,
     CUT_X,
     CUT_Y,
+    DISTURB,
     LATTICE,
     LATTICE_RMS,
     LIGHT,
@@ -23,6 +25,7 @@ from numcnn.kernels.reference_augment import (
     SHEAR,
     SHIFT_X,
     SHIFT_Y,
+    SLIMMEST,
     STRETCH,
     THICKNESS,
     TURN,
@@ -189,6 +192,45 @@ def _find_places(strengths: Floats, grid: Grid, u: Floats, along: Floats, rows: 
 
 
 @kernel
+def _disturb(
+    random: Random,
+    number: Scalar,
+    strengths: tuple[Scalar, Scalar, Scalar],
+    grid: Grid,
+    work: Work,
+    target: Floats,
+) -> None:
+    """Disturb target (H*W,), as ``reference_augment.disturb``; strengths: of light, noise and cutout."""
+    (_, key), (H, W, weights_y, weights_x) = random, grid
+    light, noise, cutout = strengths
+    u, _, along, rows, _ = work
+    points = weights_y.size // H * (weights_x.size // W)
+    one, two, white = np.float32(1), np.float32(2), np.float32(255)
+    first, count = LATTICE + 3 * points, LATTICE + 3 * points + H * W
+    counter = np.uint64(number) * np.uint64(count)
+    level = light * (two * u[LIGHT] - one)
+    if level > 0:
+        _smooth(u[first - points : first], level, weights_y, weights_x, H, W, along, rows)
+        for i in range(H * W):
+            target[i] += (white - target[i]) * rows[i]
+    level = white * noise * (two * u[NOISE] - one)
+    if level > 0:
+        _fill_random(key, counter + np.uint64(first), u[first:count])
+        for i in range(H * W):
+            off = two * u[first + i] - one
+            target[i] = min(max(target[i] + level * off * off * off, np.float32(0)), white)
+    side = cutout * (two * u[CUT] - one)
+    if side > 0:
+        slimness = np.float32(SLIMMEST) ** (two * u[CUT_ASPECT] - one)
+        high, wide = side * slimness, side / slimness
+        top_edge, left_edge = u[CUT_Y] * H - high / two, u[CUT_X] * W - wide / two
+        for y in range(H):
+            for x in range(W):
+                if top_edge <= y < top_edge + high and left_edge <= x < left_edge + wide:
+                    target[y * W + x] = white - target[y * W + x] if u[TURN] < 0.5 else np.float32(0)
+
+
+@kernel
 def _augment(
     images: AnyArray,
     index: Ints,
@@ -204,7 +246,7 @@ def _augment(
     (numbers, key), (H, W, weights_y, weights_x), (scale, shift) = random, grid, affine
     u, ink, along, rows, columns = work
     points = weights_y.size // H * (weights_x.size // W)
-    one, two, white = np.float32(1), np.float32(2), np.float32(255)
+    one, two = np.float32(1), np.float32(2)
     first, count = LATTICE + 3 * points, LATTICE + 3 * points + H * W
     for n in range(index.size):
         target = out[n]
@@ -214,24 +256,8 @@ def _augment(
         _find_places(strengths, grid, u, along, rows, columns)
         gain = one + contrast * (two * u[CONTRAST] - one)
         _sample(ink[plane], rows, columns, np.float32(H), np.float32(W), W + 4, gain, target)
-        level = light * (two * u[LIGHT] - one)
-        if level > 0:
-            _smooth(u[first - points : first], level, weights_y, weights_x, H, W, along, rows)
-            for i in range(H * W):
-                target[i] += (white - target[i]) * rows[i]
-        level = white * noise * (two * u[NOISE] - one)
-        if level > 0:
-            _fill_random(key, counter + np.uint64(first), u[first:count])
-            for i in range(H * W):
-                off = two * u[first + i] - one
-                target[i] = min(max(target[i] + level * off * off * off, np.float32(0)), white)
-        side = cutout * (two * u[CUT] - one)
-        if side > 0:
-            top_edge, left_edge = u[CUT_Y] * H - side / two, u[CUT_X] * W - side / two
-            for y in range(H):
-                for x in range(W):
-                    if top_edge <= y < top_edge + side and left_edge <= x < left_edge + side:
-                        target[y * W + x] = white - target[y * W + x] if u[TURN] < 0.5 else np.float32(0)
+        if u[DISTURB] < 0.5:
+            _disturb(random, numbers[n], (light, noise, cutout), grid, work, target)
         for i in range(H * W):
             target[i] = target[i] * scale + shift
 
