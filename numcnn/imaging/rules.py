@@ -31,7 +31,7 @@ def find_rules(ink: Bools, length: int, thickest: float = THICKEST) -> Bools:
     thickest: the most that a rule may be thick, in lengths.
     """
     factor = max(1, math.ceil(math.sqrt(ink.size / LARGE)))
-    band = _long_lines(_thicken(any_of(ink, factor), REACH), max(4, length // factor))
+    band = long_lines(thicken(any_of(ink, factor), REACH), max(4, length // factor))
     return _thin_ink(ink, _enlarged(band, factor, ink.shape), thickest * length)
 
 
@@ -43,8 +43,8 @@ def lines_in(ink: Bools, length: int, reach: int, gap: int = 0) -> Bools:
     """
     if not 5 <= length <= ink.shape[1]:
         return np.zeros_like(ink)
-    padded = _thicken(np.pad(ink, ((reach, reach), (0, 0))), reach)
-    band = _long_lines(_thicken(padded.T, gap).T, length)[reach:-reach]
+    padded = thicken(np.pad(ink, ((reach, reach), (0, 0))), reach)
+    band = long_lines(thicken(padded.T, gap).T, length)[reach:-reach]
     return _thin_ink(ink, band, LINE_THICKEST * length)
 
 
@@ -94,14 +94,14 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
     padded = np.pad(mean, ((BESIDE, BESIDE), (0, 0)), mode="edge")
     ridge = mean - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
     gap = max(1, GAP // factor)
-    small = _thicken(_thicken(any_of(ridge, factor), REACH).T, gap).T
-    inked = small & _thicken(_thicken(any_of(strength >= least, factor), REACH).T, gap).T
-    band, many = _spanning(_long_lines(small, max(4, round(PAGE_PART * W / factor))))
+    small = thicken(thicken(any_of(ridge, factor), REACH).T, gap).T
+    inked = small & thicken(thicken(any_of(strength >= least, factor), REACH).T, gap).T
+    band, many = _spanning(long_lines(small, max(4, round(PAGE_PART * W / factor))))
     if many:
-        parts = _long_lines(inked, shorter)
+        parts = long_lines(inked, shorter)
         band |= _spanning(parts, 1)[0]
     if across is not None and across.any():
-        parts = _long_lines(inked, shorter)
+        parts = long_lines(inked, shorter)
         band |= _ending_at(parts, any_of(across, factor))
     return _enlarged(band, factor, strength.shape)
 
@@ -163,7 +163,7 @@ def any_of(ink: Bools, factor: int) -> Bools:
     return np.logical_or.reduce(padded.reshape(H // factor, factor, W // factor, factor), axis=(1, 3))
 
 
-def _thicken(ink: Bools, reach: int) -> Bools:
+def thicken(ink: Bools, reach: int) -> Bools:
     """Return the pixels up to ``reach`` above and below ink."""
     out = ink.copy()
     for step in range(1, reach + 1):
@@ -179,7 +179,7 @@ def _angles(length: int) -> Float64s:
     return np.linspace(-MOST_TURN, MOST_TURN, 2 * count + 1)
 
 
-def _long_lines(ink: Bools, length: int) -> Bools:
+def long_lines(ink: Bools, length: int) -> Bools:
     """Return the pixels on straight, nearly level lines of ink of this length: an opening for each slope."""
     found = np.zeros_like(ink)
     if length > ink.shape[1]:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from numcnn.imaging import paper, pieces, rules
+from numcnn.imaging.frame_lines import frame_lines
 from numcnn.imaging.preprocess import otsu_threshold
 from numcnn.kernels.arrays import Bools, Bytes, Floats, Ints
 
 CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rule behind it, or its blurred edge
 HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
 STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
+ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
 LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
@@ -39,7 +41,7 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
     if colours.ndim == 3:
         same = [lighter == light for lighter in paper.lighter_channels(colours)]
         colours = colours[:, :, same] if any(same) else colours
-    ink, erased = without_page_rules(paper.ink_on_paper(colours, _window(colours, light), light=light))
+    ink, erased = without_printed_lines(paper.ink_on_paper(colours, _window(colours, light), light=light))
     clear = clear_ink(ink)
     found = pieces.find_pieces(clear)
     return Sheet(ink, ink.strength.copy(), clear, found, erased)
@@ -58,18 +60,21 @@ def _window(colours: Bytes, light: bool) -> int:
     return better if better < 0.6 * widest else widest
 
 
-def without_page_rules(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
-    """Return ink without the lines printed across all of a picture, unless there is nothing else; and these, (H,W)."""
-    all_ink = ink.smooth >= ink.least
-    nothing = np.zeros_like(all_ink)
-    if min(all_ink.shape) < LEAST_RULED:
-        return ink, nothing
+def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
+    """Return ink without frames, tables and rules of the page, unless there is nothing else; and these, (H,W)."""
+    ink, framed = _without(ink, frame_lines(ink.smooth, ink.least))
+    if min(ink.smooth.shape) < LEAST_RULED:
+        return ink, framed
     gone = rules.rules_of_the_page(ink.smooth, ink.least)
-    if not gone.any():
-        return ink, nothing
-    gone &= ink.smooth <= DARKER * np.quantile(ink.smooth[gone], 0.6)  # darker ink crosses the rule
-    if gone.sum() > 0.95 * all_ink.sum():
-        return ink, nothing
+    if gone.any():
+        gone &= ink.smooth <= DARKER * np.quantile(ink.smooth[gone], 0.6)  # darker ink crosses the rule
+    ink, ruled = _without(ink, gone)
+    return ink, framed | ruled
+
+
+def _without(ink: paper.Ink, gone: Bools) -> tuple[paper.Ink, Bools]:
+    if not gone.any() or gone.sum() > ALL_INK * (ink.smooth >= ink.least).sum():
+        return ink, np.zeros_like(gone)
     return ink._replace(strength=np.where(gone, 0, ink.strength), smooth=np.where(gone, 0, ink.smooth)), gone
 
 

@@ -7,7 +7,7 @@ from numcnn.imaging.parts import Part, is_blot, is_frame, part_of
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Floats
 from numcnn.recognition.frames import MANY_HEIGHTS, rests_of_rules
-from numcnn.recognition.spots import Spot, typical_height
+from numcnn.recognition.spots import SMALLER, Spot, typical_height
 
 HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
 AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
@@ -31,6 +31,7 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
     ring = np.ones(sheet.clear[outer].shape, bool)
     y, x = top - outer[0].start, left - outer[1].start
     ring[y : y + part.height, x : x + part.width] = False
+    ring &= ~pieces.dilate(sheet.erased[outer], 2)
     if not ring.any():
         return True
     shares = []
@@ -80,7 +81,8 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
     kept = []
     for k, part in enumerate(parts):
         thickness = float(part.mask.sum()) / part.side
-        rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness
+        narrow = min(part.width, part.height) < SMALLER * height
+        rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness and narrow
         spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
         beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside

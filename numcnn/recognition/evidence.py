@@ -28,11 +28,8 @@ STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the
 NEARLY_STRAIGHT, SAME_WIDTH = 0.6, 0.25  # where many are straight: such a share, or so similar a width, is enough
 CORNER, CORNER_THIN = 0.3, 0.13  # width in heights, from which on lines are a corner; and the most that they are thick
 ALONG = 0.75  # of a side of the box: lines along it are at least this long
-GOES_ON, ON_LINES, ALL_ON_LINES = (
-    1.6,
-    0.7,
-    0.9,
-)  # sizes of a part: a longer line goes on beyond it; shares on such lines
+GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
+ON_LINES, ALL_ON_LINES = 0.7, 0.9  # of a straight part's ink, and of any other's, on such lines, and it is of them
 LOOKED_AT = 96  # pixels of the longer side, at most, when lines are looked for in a part
 TICKS, TICK_OFF = 4, 0.04  # as many straight strokes that end at the same level, to this part of their length
 MANY, MUCH = 6, 0.4  # as many straight strokes, and such a share of all, are printed wherever they end

@@ -1,11 +1,13 @@
 """Find the digits in a picture, step by step: light, ink, pieces, rules, lines of text, digits.
 
-1. ``sheet.lay_out``: the light is divided out, what is left of the paper's light is ink; ink that touches is one piece.
-2. ``frames.take_rules_out``: frames, tables and ruled lines leave the pieces that hold them; strokes across them stay.
+1. ``sheet.lay_out``: the light is divided out, what is left of the paper's light is ink; frames, combs, tables and
+   lines across the page leave it; ink that touches is one piece.
+2. ``frames.take_rules_out``: what is left of frames and rules leaves the pieces that hold it; strokes across them stay.
 3. ``clutter``: what is no digit goes.
 4. ``text_lines``: pieces side by side make a line of text, on a page that may lie a little askew.
-5. ``touching.cut_apart``: a piece that the network doesn't know is cut where its ink is narrow, if that is likelier.
-6. ``joining.join``: along a line pieces are joined to digits, so that the product of their probabilities is largest.
+5. ``touching.cut_apart``: a piece that the network doesn't know is cut along seams that cross little ink.
+6. ``joining.join``: along a line pieces are joined to digits.  ``arbiter.worth`` decides both.
+7. ``evidence``: what is no written ink, though it looks like a digit, goes.
 
 Both dark ink on light paper and light ink on dark paper are tried if the first leaves doubts; the one whose digits the
 network finds likelier counts.  The network is the arbiter in all of this: it was trained to be unsure of two digits at
@@ -20,18 +22,19 @@ from numcnn.imaging.parts import Part, joined, parts_of, portraits
 from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
-from numcnn.recognition.clutter import FEW_SURE, holds_others, is_soft, stands_clear, without_doubts, without_edges
+from numcnn.recognition.clutter import holds_others, is_soft, stands_clear, without_doubts, without_edges
 from numcnn.recognition.evidence import faint_ones, is_level_stroke, is_written, printed_strokes
 from numcnn.recognition.frames import take_rules_out
-from numcnn.recognition.joining import join, stacked
+from numcnn.recognition.joining import join, nested, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
-from numcnn.recognition.touching import WIDE, cut_apart
+from numcnn.recognition.touching import cut_apart, may_be_several
 
 ROOM = 4  # pixels of paper around digits that are looked at as one
 LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
 DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
+FEW_BESIDE = 0.34  # of the parts of a line: fewer sure digits, and what looks like two digits may as well be a letter
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
@@ -76,6 +79,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     parts, highest = without_edges(sheet, parts, highest, sure_from)
     clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part) and not is_soft(sheet, part)]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
+    parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:
         return []
     height = typical_height(parts, highest, sure_from)
@@ -111,13 +115,14 @@ def _digits_of_line(
 ) -> list[Part]:
     """Cut and join the parts of a line of text, each with its probability of being a digit, to digits."""
     sizable = [highest >= sure_from for part, highest in line if part.height >= SMALLER * height]
-    alone = float(np.mean(sizable)) < FEW_SURE
+    alone = float(np.mean(sizable)) < FEW_BESIDE
     own: list[Part] = []
     for part, highest in sorted(line, key=lambda one: one[0].box[0] + one[0].box[2]):
-        wide = part.width > WIDE * part.height
-        unsure = (wide or highest < sure_from) and part.height >= SMALLER * height
-        cut = unsure and not (alone and len(sizable) > 2)
-        own += cut_apart(sheet, part, judge, highest, alone) if cut else [part]
+        if part.height >= SMALLER * height and may_be_several(part, highest, sure_from):
+            whole = judge(portraits(sheet, [part]))[0]
+            own += cut_apart(sheet, part, judge, whole, alone)
+        else:
+            own.append(part)
     digits = [joined([own[k] for k in run]) for run in join(sheet, own, height, judge)]
     least_side = np.clip(LEAST_PART * min(sheet.clear.shape), 0, LEAST_HEIGHT)
     return [digit for digit in digits if digit.side >= least_side]

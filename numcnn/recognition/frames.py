@@ -6,12 +6,13 @@ from numcnn.imaging import pieces, rules
 from numcnn.imaging.parts import FRAME_BAND, LEAST_SIDE, MARGIN, Part, is_frame, part_of
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes, Floats
-from numcnn.recognition.spots import Judge, highest_of, typical_height
+from numcnn.recognition.spots import SMALLER, Judge, highest_of, typical_height
 
 EQUAL = 0.08  # of their length: how much the ends of equal lines differ
 FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
 RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
 LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
+ROW_HEIGHT = 1.7  # heights of a digit: a row of touching digits is no higher
 MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 
 
@@ -26,7 +27,7 @@ def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: flo
     kept: list[Part] = []
     likely: list[float] = []
     for part, probability in zip(parts, highest.tolist(), strict=True):
-        large = is_frame(part.mask) or part.side >= MANY_HEIGHTS * height
+        large = is_frame(part.mask) or (part.side >= MANY_HEIGHTS * height and not _is_row(part, height))
         inside = _rules_out(part) if large or probability < sure_from else None
         if inside is None:
             kept.append(part)
@@ -43,6 +44,11 @@ def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: flo
         kept += pieces_left
         likely += chances
     return kept, np.array(likely, np.float32)
+
+
+def _is_row(part: Part, height: float) -> bool:
+    """Return whether a part is as high as digits, as a row of touching ones."""
+    return part.width > part.height >= SMALLER * height and part.height <= ROW_HEIGHT * height
 
 
 def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:

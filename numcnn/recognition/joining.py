@@ -8,13 +8,15 @@ import numpy as np
 from numcnn.imaging.parts import Part, joined, portraits
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Floats, Ints
+from numcnn.recognition.arbiter import worth
 from numcnn.recognition.spots import SMALLER, Judge, highest_of
 
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
-JOIN_COST, GAP_COST = 0.1, 3.0  # of log probability: for each part joined, and for each height of gap beside it
-DROP_COST = 8.0  # of log probability, for dropping a part as large as a digit; less for smaller ones
+JOIN_COST, GAP_COST = 0.1, 3.0  # of worth: for each part joined, and for each height of gap beside it
+DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for smaller ones
+NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
 STACK_HEIGHT = 1.6  # heights of the others: what stands above each other and is higher is no digit
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 
@@ -29,15 +31,16 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
     ]
     if not runs:
         return []  # nothing but dust
-    highest = judge(portraits(sheet, [joined([parts[k] for k in run]) for run in runs])).max(axis=1)
+    together = [joined([parts[k] for k in run]) for run in runs]
+    worths = worth(judge(portraits(sheet, together)), np.array([part.width / part.height for part in together]))
     best: list[tuple[float, list[list[int]]]] = [(0.0, [])]
     for j in range(1, len(parts) + 1):
         size = parts[j - 1].side / line_height
         options = [(best[j - 1][0] - DROP_COST * size**2, best[j - 1][1])]
-        for run, probability in zip(runs, highest, strict=True):
+        for run, value in zip(runs, worths.tolist(), strict=True):
             if run[-1] == j - 1:
-                value = float(np.log(max(probability, 1e-9))) - _join_cost([parts[k] for k in run], line_height)
-                options.append((best[run[0]][0] + value, [*best[run[0]][1], list(run)]))
+                total = best[run[0]][0] + value - _join_cost([parts[k] for k in run], line_height)
+                options.append((total, [*best[run[0]][1], list(run)]))
         best.append(max(options, key=lambda option: option[0]))
     return best[-1][1]
 
@@ -115,3 +118,28 @@ def _is_stacked(one: Part, other: Part) -> bool:
     high = max(one.height, other.height)
     similar = min(one.height, other.height) >= 0.3 * high
     return similar and shared >= 0.5 * min(one.width, other.width) and -0.3 * high < gap < STACK_GAP * high
+
+
+def nested(
+    sheet: Sheet, parts: list[Part], highest: Floats, judge: Judge, sure_from: float
+) -> tuple[list[Part], Floats]:
+    """Give the one part that stands inside a sure digit to it, as the slash of a zero, or drop it."""
+    held: dict[int, list[int]] = {}
+    for i, outer in enumerate(parts):
+        inside = [j for j, inner in enumerate(parts) if j != i and _is_inside(inner, outer)]
+        if len(inside) == 1 and highest[i] >= sure_from:
+            held[i] = inside
+    together = [joined([parts[i], parts[j]]) for i, (j,) in held.items()]
+    parts, highest = list(parts), highest.copy()
+    gone: set[int] = set()
+    for (i, (j,)), both, chance in zip(held.items(), together, highest_of(sheet, together, judge), strict=True):
+        if chance >= NESTED * highest[i]:
+            parts[i], highest[i] = both, chance
+        gone.add(j)
+    kept = [k for k in range(len(parts)) if k not in gone]
+    return [parts[k] for k in kept], highest[kept]
+
+
+def _is_inside(inner: Part, outer: Part) -> bool:
+    a, b = inner.box, outer.box
+    return a[0] > b[0] and a[1] > b[1] and a[2] < b[2] and a[3] < b[3]

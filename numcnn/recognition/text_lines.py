@@ -11,6 +11,8 @@ from numcnn.recognition.spots import SMALLER, Spot
 GAP = 2.0  # heights between two blocks of text, at least
 LEVEL = 0.35  # heights by which lines of a table differ from column to column, at most
 SPECK = 0.15  # heights: smaller parts belong to a digit only if they nearly touch it
+ROW_REACH, ROW_SPAN = 0.9, 1.2  # heights between two halves of a row, and between its highest and its lowest digit
+SHARED_WIDTH = 0.3  # of its width, that a digit of a row may stand above another
 ATTACHED, TOUCHED = 0.5, 0.05  # heights: how near a small part is to the digit that it may belong to, and a speck
 
 
@@ -78,8 +80,33 @@ def _level_lines(which: Ints, places: _Places) -> list[list[int]]:
             min(near, key=lambda line: abs(float(np.median(y[line])) - y[k])).append(k)
         else:
             lines.append([k])
-    lines = [sorted(line, key=lambda k: x[k]) for line in lines]
-    return sorted(lines, key=lambda line: float(np.median(y[line])))
+    lines = sorted(lines, key=lambda line: float(np.median(y[line])))
+    return [sorted(line, key=lambda k: x[k]) for line in _interleaved(lines, places)]
+
+
+def _interleaved(lines: list[list[int]], places: _Places) -> list[list[int]]:
+    """Join lines that are nearer than lines of text can be, and fill each other's gaps: digits of one row, some higher.
+
+    lines: from top to bottom.
+    """
+    found: list[list[int]] = []
+    for line in lines:
+        if found and _is_same_row(found[-1], line, places):
+            found[-1] = found[-1] + line
+        else:
+            found.append(line)
+    return found
+
+
+def _is_same_row(upper: list[int], lower: list[int], places: _Places) -> bool:
+    x, y, widths, heights = places
+    high = float(np.quantile(heights[[*upper, *lower]], 0.75))
+    apart = float(np.median(y[lower]) - np.median(y[upper]))
+    if apart > ROW_REACH * high or y[lower].max() - y[upper].min() > ROW_SPAN * high:
+        return False
+    lefts, rights = x - widths / 2, x + widths / 2
+    shared = np.minimum(rights[upper, None], rights[lower]) - np.maximum(lefts[upper, None], lefts[lower])
+    return bool((shared <= SHARED_WIDTH * np.minimum.outer(widths[upper], widths[lower])).all())
 
 
 def _level(y: Floats, heights: Floats, line: list[int], k: int) -> bool:
