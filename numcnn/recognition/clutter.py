@@ -14,6 +14,7 @@ AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that m
 SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground around it is no paper in a shadow
 SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
 ALL_ALONG = 0.97  # of a picture's side
+CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
 FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
 SCATTERED = 3  # as many spots of which few are sure are letters, or texture
@@ -85,8 +86,9 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness and narrow
         spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
         beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
-        whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not beside
-        cut = touched[k].any() and not (tight or whole) and len(parts) > 1
+        corner = touched[k].sum() > 1 and part.side < CORNER * min(H, W)
+        whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not (beside or corner)
+        cut = touched[k].any() and not (tight or whole) and (corner or len(parts) > 1)
         bar = bars[k] and not (bars.all() and (tight or not _runs_along(part, (H, W))))
         hair = thickness < HAIR * usual and part.side > 5 * thickness and len(parts) > 1
         odd = k in rests or hair or is_frame(part.mask) or is_blot(part)
