@@ -6,6 +6,7 @@ have the largest product of probabilities wins, if it beats the whole part as on
 """
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +29,12 @@ SHARED = 1.3  # widths of a stroke that two digits may share
 ONE_COST = 0.5  # of worth, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
 TOUCHING_WIDTH, ALONE_WIDTH = 0.5, 0.6  # heights: narrower parts aren't cut, beside sure digits and without
-BROAD, CERTAIN = 0.7, 0.97  # heights: broader parts are cut for a try unless the network is as certain as this
+BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is sure
 BROAD_PAIR = 0.9  # heights: two digits side by side are mostly broader
+ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4  # what the network is so certain of, and no wider in heights, is one digit
+ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
+LEAST_HEIGHTS = (0.45, 0.7)  # of the part's height: no digit cut out of it is lower, beside sure digits and without
+LEVEL = 0.4  # of the lower one's height, that two digits side by side share
 LEAST_CUT, LEAST_ALONE = (0.5, 0.9), (0.85, 0.97)  # probability of each digit cut out of a broad or a slim part
 CRUMB = 0.07  # of a digit's ink: smaller pieces, cut off by a seam, are the neighbour's
 
@@ -43,7 +48,10 @@ class Seam(NamedTuple):
 
 def may_be_several(part: Part, probability: float, sure_from: float) -> bool:
     """Return whether a part that is one digit with this probability is worth cutting."""
-    return probability < sure_from or _width(part) > WIDE or (_width(part) > BROAD and probability < CERTAIN)
+    width = _width(part)
+    if width > WIDE:
+        return width > ONE_WIDEST or probability < ONE_CERTAIN
+    return probability < sure_from or (width > BROAD and probability < ONE_UNCUT)
 
 
 def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool) -> list[Part]:
@@ -56,7 +64,11 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
         return [part]
     cuts = seams(part.mask)
     places = [(i, j) for i in range(len(cuts)) for j in range(i + 1, len(cuts)) if (i, j) != (0, len(cuts) - 1)]
-    found = {place: segment for place in places if (segment := _between(part, *(cuts[k] for k in place)))}
+    found = {
+        place: segment
+        for place in places
+        if (segment := _between(part, cuts[place[0]], cuts[place[1]], LEAST_HEIGHTS[int(alone)]))
+    }
     if not found:
         return [part]
     probabilities = judge(portraits(sheet, list(found.values())))
@@ -69,9 +81,16 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
     costs = [CUT_COST + CROSSED_COST * cut.crossed for cut in cuts]
     total, way = _best_way(costs, values, _shared(part, cuts))
     stems = alone and all(labels[place] == 1 for place in way)  # of an A, an H, an N
-    if way and not stems and total > float(worth(whole[None], np.array([_width(part)]))[0]):
+    level = all(_are_level(found[one], found[other]) for one, other in pairwise(way))
+    if way and level and not stems and total > float(worth(whole[None], np.array([_width(part)]))[0]):
         return [found[place] for place in way]
     return [part]
+
+
+def _are_level(one: Part, other: Part) -> bool:
+    """Return whether two parts stand side by side, and not one above the other."""
+    shared = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    return shared >= LEVEL * min(one.height, other.height)
 
 
 def _width(part: Part) -> float:
@@ -175,8 +194,11 @@ def _apart(one: Ints, other: Ints, ink: Floats) -> float:
     return float(between.sum()) / len(ink)
 
 
-def _between(part: Part, first: Seam, last: Seam) -> Part | None:
-    """Return what lies between two seams, without crumbs; None if that can't be a digit."""
+def _between(part: Part, first: Seam, last: Seam, least: float) -> Part | None:
+    """Return what lies between two seams, without crumbs; None if that can't be a digit.
+
+    least: the least height, of the part's.
+    """
     h, w = part.mask.shape
     columns = np.arange(w)
     mask = part.mask & (columns >= first.columns[:, None]) & (columns < last.columns[:, None])
@@ -186,7 +208,7 @@ def _between(part: Part, first: Seam, last: Seam) -> Part | None:
     kept = np.flatnonzero(found.areas >= CRUMB * found.areas.sum()).tolist()
     left, top = found.boxes[kept, :2].min(axis=0).tolist()
     right, bottom = found.boxes[kept, 2:].max(axis=0).tolist()
-    if bottom - top < 0.45 * h or not DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
+    if bottom - top < least * h or not DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
         return None
     x, y = part.box[0], part.box[1]
     return Part((x + left, y + top, x + right, y + bottom), found.mask(kept, (left, top, right, bottom)))
