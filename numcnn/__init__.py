@@ -5,6 +5,7 @@
     numcnn.read("page.jpg").text               # the digits of any picture, line by line
     network.predict("seven.png")               # a picture file, a PIL image, an RGB array; (N,28,28) -> labels (N,)
     print(numcnn.gradcheck(network))           # backward against numeric differences, array by array
+    print(numcnn.trace(network, "seven.png"))  # every output and gradient for one picture
 
 Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame load when they are needed.
 """
@@ -12,7 +13,12 @@ Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame load 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError
+from numcnn import console
+
+if console.is_command():
+    console.leave_on_interrupt()  # before NumPy, which takes a tenth of a second
+
+from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError, WriteError
 from numcnn.nn.activations import LeakyReLU, Sigmoid, Tanh
 from numcnn.nn.batchnorm import BatchNorm
 from numcnn.nn.gradient_check import gradcheck
@@ -24,6 +30,7 @@ from numcnn.nn.network import Network, load
 from numcnn.nn.pooling import AveragePool2D, GlobalAveragePool2D
 
 if TYPE_CHECKING:
+    from numcnn.nn.trace import Trace, trace
     from numcnn.recognition.page import Page, read
 
 __version__ = "0.1.0"
@@ -53,12 +60,15 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "StateSpec",
     "Tanh",
+    "Trace",
+    "WriteError",
     "__version__",
     "gradcheck",
     "load",
     "read",
     "register_initializer",
     "register_layer",
+    "trace",
 ]
 
 # Modules that are public under a short name, loaded on first use.
@@ -71,7 +81,12 @@ _MODULES = {
     "preprocess": "numcnn.imaging.preprocess",
     "raster": "numcnn.imaging.raster",
 }
-_MEMBERS = {"Page": "numcnn.recognition.page", "read": "numcnn.recognition.page"}
+_MEMBERS = {
+    "Page": "numcnn.recognition.page",
+    "Trace": "numcnn.nn.trace",
+    "read": "numcnn.recognition.page",
+    "trace": "numcnn.nn.trace",
+}
 
 
 def __getattr__(name: str) -> Any:

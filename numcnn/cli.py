@@ -7,18 +7,23 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 
 import argparse
 import contextlib
+import difflib
+import errno
 import importlib
 import os
 import shlex
 import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any, NoReturn
 
 import numcnn
+from numcnn import console
 from numcnn.benchmark import BenchmarkError
-from numcnn.commands import announce_compilation
-from numcnn.errors import ConfigError, DivergedError, NumcnnError
+from numcnn.commands import announce_compilation, shown
+from numcnn.errors import ConfigError, DivergedError, NumcnnError, WriteError
 from numcnn.kernels import on_compilation
 
 COMMANDS = {
@@ -28,12 +33,26 @@ COMMANDS = {
     "draw": "open the drawing pad",
     "learn": "learn your handwriting from the digits that you labelled in the pad",
     "calibrate": "set when a network is sure of its answers, measured on strangers",
+    "inspect": "show each layer's output and gradient for one picture, sum by sum",
     "eject": "write a network as one Python file that needs NumPy alone",
     "gradcheck": "compare every gradient with numeric differences",
     "bench": "measure speed beside the frameworks that are installed",
+    "doctor": "check the installation: versions, cache, data, weights, speed",
 }
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, console.EXIT_INTERRUPTED
+
+FOLDERS = ("NUMCNN_HOME", "NUMCNN_DATA", "NUMCNN_PENDIGITS")  # environment variables that name one
+BAD_PATH = (
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -43,18 +62,43 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
 
 
+class Parser(argparse.ArgumentParser):
+    """Refuses in one line, which names ``--help``, instead of printing all options first."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, and exit with 2."""
+        self.exit(EXIT_USAGE, f"{self.prog}: {shown(message.removeprefix('argument '))}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse ``--option=--``, of which argparse makes an empty list whatever the option's type."""
+        for arg in args or ():
+            if arg.startswith("--") and arg.endswith("=--"):
+                self.error(f"{arg.removesuffix('=--')}: wants a value, not --")
+        return super().parse_known_args(args, namespace)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; ``argv`` defaults to the process's arguments.  Return the exit code."""
+    console.open_missing_streams()
+    with console.unfailing_stderr():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
+    _open_streams()
     if not argv:
         _overview().print_help()
         return 0
-    if argv[0] not in COMMANDS:
-        _overview().parse_args(argv)  # handles --help and --version, rejects the rest
-        _overview().error("name a command")
     name = argv[0]
+    if name not in COMMANDS:
+        if name.startswith("-"):
+            _overview().parse_args(argv)  # handles --help and --version, rejects the rest
+        similar = difflib.get_close_matches(name, COMMANDS, 1)
+        advice = f"; did you mean {similar[0]}?" if similar else ""
+        _overview().error(f"there is no command {name!r}{advice}")
     command = importlib.import_module(f"numcnn.commands.{name}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"numcnn {name}",
         description=command.__doc__,
         epilog=getattr(command, "EXAMPLES", None),
@@ -62,14 +106,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
+    console.interrupt_as_usual()
     arguments.command_line = shlex.join(["numcnn", *argv])
     return _run(name, command, arguments)
+
+
+def _open_streams() -> None:
+    """Let a command run with closed streams (``>&-``), and print any name in any encoding.
+
+    A closed stream is opened on nothing: else Python has None there, and the next file that is opened takes its number.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+            if number == 1:
+                print("numcnn: standard output is closed, so results are not shown", file=sys.stderr)
+        elif number and hasattr(stream, "reconfigure") and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
     """Run the command; turn an error into one line on stderr and an exit code."""
     try:
         _refuse_empty(arguments)
+        _refuse_unknown_home(arguments)
         with on_compilation(announce_compilation) if _may_announce(name, arguments) else contextlib.nullcontext():
             code = command.run(arguments) or 0
         sys.stdout.flush()
@@ -77,21 +138,23 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
     except NumcnnError as error:
         from numcnn.training.config import in_options  # noqa: PLC0415  (slow to load, needed for errors alone)
 
-        print(f"numcnn {name}: {in_options(str(error))}", file=sys.stderr)
-        return EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError)) else EXIT_USAGE
+        print(f"numcnn {name}: {shown(in_options(str(error)))}", file=sys.stderr)
+        return EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError, WriteError)) else EXIT_USAGE
     except KeyboardInterrupt:
         print(f"numcnn {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of the output has exited, as in "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        advice = f"cannot use {error.filename}: {error.strerror}; check the path" if error.filename else str(error)
-        print(f"numcnn {name}: {advice}", file=sys.stderr)
-        return EXIT_USAGE
     except OSError as error:
-        place = f" {error.filename}" if error.filename else ""
-        print(f"numcnn {name}: the system refused{place}: {error.strerror or error}", file=sys.stderr)
+        bad_path = error.errno in BAD_PATH
+        place = f" {shown(str(error.filename))}" if error.filename else ""
+        refused = f"cannot use{place}" if bad_path and place else f"the system refused{place}"
+        advice = "; check the path" if bad_path and place else ""
+        print(f"numcnn {name}: {refused}: {error.strerror or error}{advice}", file=sys.stderr)
+        return EXIT_USAGE if bad_path else EXIT_FAILED
+    except MemoryError as error:
+        print(f"numcnn {name}: there is not enough memory ({error})", file=sys.stderr)
         return EXIT_FAILED
 
 
@@ -107,10 +170,21 @@ def _refuse_empty(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"--{name.replace('_', '-')} is empty; give it a value or leave it out")
 
 
+def _refuse_unknown_home(arguments: argparse.Namespace) -> None:
+    """Refuse ~name of a user that there isn't."""
+    options = {f"--{name.replace('_', '-')}": value for name, value in vars(arguments).items()}
+    for name, value in {**options, **{name: os.environ.get(name) for name in FOLDERS}}.items():
+        if isinstance(value, str) and value.startswith("~"):
+            try:
+                Path(value).expanduser()
+            except RuntimeError as error:
+                raise ConfigError(f"{name} is {value}, but {Path(value).parts[0]} is nobody's folder here") from error
+
+
 def _overview() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="numcnn",
         usage="numcnn COMMAND ...",
         description="Handwritten digits read by a convolutional network written from scratch.\n\ncommands:\n"
@@ -119,5 +193,5 @@ def _overview() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"numcnn {numcnn.__version__}")
-    parser.add_argument("command", choices=COMMANDS, help=argparse.SUPPRESS)
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     return parser

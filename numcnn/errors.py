@@ -27,3 +27,7 @@ class CheckpointError(NumcnnError):
 
 class DivergedError(NumcnnError):
     """Training stopped: the loss is not finite, or the network is useless and will stay so."""
+
+
+class WriteError(NumcnnError):
+    """Results that could not be written: the disk is full, or the folder is gone."""

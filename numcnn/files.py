@@ -3,14 +3,25 @@
 import contextlib
 import errno
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
 from numcnn.errors import DataError, NumcnnError
 
 CHECK_SPACE = "check the folder and the space left"
+
+LOCK = ".lock"  # the file that is locked where a folder itself can't be
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")  # what ``atomic_write`` writes to, until it is whole
 
 
 @contextlib.contextmanager
@@ -26,6 +37,39 @@ def named_errors(
         yield
     except OSError as error:
         raise error_class(f"cannot {action} {path}: {error.strerror or error}; {advice}") from error
+
+
+def check_regular(path: str | os.PathLike[str], advice: str) -> None:
+    """Raise DataError for a pipe or a device, which may never end; opening will tell of what isn't there."""
+    with named_errors(path, advice, action="read"):
+        if _is_stream(Path(path)):
+            raise DataError(f"{path} is no regular file; {advice}")
+
+
+def read_at_most(path: str | os.PathLike[str], most: int, advice: str) -> bytes:
+    """Return the content of a regular file.
+
+    Raises DataError for one of more than ``most`` bytes, for a pipe or a device, and where the system refuses.
+    """
+    check_regular(path, advice)
+    with named_errors(path, advice, action="read"), open(path, "rb") as file:
+        content = file.read(most + 1)
+    check_length(path, content, most, advice)
+    return content
+
+
+def check_length(path: str | os.PathLike[str], content: bytes, most: int, advice: str) -> None:
+    """Raise DataError if a file's first ``most`` + 1 bytes are not all ``most`` or fewer."""
+    if len(content) > most:
+        raise DataError(f"{path} has more than {most:,} bytes, the most that are read; {advice}")
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ~ replaced by the user's folder.  Raises DataError for ~name of a user that there isn't."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{path} can't be found: {error}; name a folder") from error
 
 
 @contextlib.contextmanager
@@ -98,3 +142,88 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a file holds no one's results: a lock's, or what a process that was killed left of a write."""
+    return path.name == LOCK or TEMPORARY.fullmatch(path.name) is not None
+
+
+def sweep(folder: str | os.PathLike[str], least_age: float = 0.0) -> None:
+    """Delete temporary files of ``atomic_write`` that are this old (s) or older.
+
+    Without an age, only when no other process can be writing there: the caller holds the folder's ``FolderLock``.
+    """
+    with contextlib.suppress(OSError):
+        for path in Path(folder).iterdir():
+            if TEMPORARY.fullmatch(path.name) and path.is_file() and time.time() - path.stat().st_mtime >= least_age:
+                path.unlink()
+
+
+class FolderLock:
+    """Keeps other processes out of a folder, as long as they ask; it ends with its process, however that ends.
+
+    The folder itself is locked, so that nothing can stay behind, and the lock goes along when the folder is moved.
+    Where the system can't lock folders (Windows, some network drives), the file ``.lock`` in it is.
+    Raises BlockingIOError if another process, or another lock of this one, holds the folder; OSError if there is none.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._descriptor = -1
+        self._place = Path(folder)
+        if fcntl is not None:
+            try:
+                self._lock(os.O_RDONLY)
+                return
+            except BlockingIOError:
+                raise
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG):
+                    raise
+        self._place /= LOCK
+        self._lock(os.O_RDWR | os.O_CREAT)
+
+    def _lock(self, flags: int) -> None:
+        descriptor = os.open(self._place, flags, 0o644)
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                try:
+                    msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # pyright: ignore[reportAttributeAccessIssue]
+                except OSError as error:
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self._place)) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        if not self.holds():  # whoever held the file has just deleted it
+            os.close(descriptor)
+            self._descriptor = -1
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self._place))
+
+    def holds(self) -> bool:
+        """Return whether the locked folder is still there, under its name: not deleted, moved or replaced."""
+        try:
+            return self._descriptor >= 0 and os.path.samestat(os.fstat(self._descriptor), os.stat(self._place))
+        except OSError:
+            return False
+
+    def release(self) -> None:
+        """Let others in."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        if fcntl is not None:
+            self._remove_file()
+        os.close(descriptor)
+        if fcntl is None:
+            self._remove_file()  # Windows deletes no open file
+
+    def _remove_file(self) -> None:
+        if self._place.name == LOCK:
+            with contextlib.suppress(OSError):
+                self._place.unlink()
+
+    def __del__(self) -> None:
+        self.release()

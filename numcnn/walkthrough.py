@@ -4,6 +4,7 @@ Read it beside ``numcnn/kernels/reference.py``, which holds the formula of every
 right under its ``*_forward``.  ``numcnn train`` trains this network (``canonical`` in ``nn/models.py``) by the same
 formulas, compiled, on several threads, with each conv, relu and pool in one function (``Network.backpropagate``), and
 with label smoothing; it also normalises pixels, (pixel - mean) / std.  Run this: ``python -m numcnn.walkthrough``.
+To see these arrays for a picture, each number with the sum that it is: ``numcnn inspect seven.png --html lens.html``.
 
 Names: ``x`` is the input; other arrays are named after the layer that computes them (``logits``: dense2).  ``dname``
 is the gradient of a batch's mean loss with respect to ``name``, of its shape: how fast the loss rises with each value.

@@ -8,7 +8,15 @@ import pytest
 from processes import PATIENCE_SECONDS
 
 from numcnn.errors import CheckpointError, DataError
-from numcnn.files import atomic_write, check_writable, named_errors
+from numcnn.files import (
+    as_path,
+    atomic_write,
+    check_writable,
+    is_temporary,
+    named_errors,
+    read_at_most,
+    sweep,
+)
 
 
 def write(path, content=b"new"):
@@ -89,3 +97,41 @@ def test_an_error_without_the_system_s_words_keeps_its_own_and_others_pass_throu
     assert str(caught.value) == "cannot use a: cut off; check the folder and the space left"
     with pytest.raises(ZeroDivisionError), named_errors("a"):
         raise ZeroDivisionError
+
+
+def test_what_a_killed_writer_left_is_swept_once_it_is_old_enough(tmp_path):
+    for name in (".best.npz.abcd1234.tmp", ".own.jsonl.a_b1c2d3.tmp", ".mine.tmp", "a.tmp", ".lock"):
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.abcd1234.tmp").mkdir()
+    left = sorted(os.listdir(tmp_path))
+    os.utime(tmp_path / ".best.npz.abcd1234.tmp", (0, 0))
+    assert [name for name in left if not is_temporary(tmp_path / name)] == [".mine.tmp", "a.tmp"]
+    sweep(tmp_path, least_age=60)
+    assert sorted(os.listdir(tmp_path)) == [name for name in left if "best" not in name]
+    sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".folder.abcd1234.tmp", ".lock", ".mine.tmp", "a.tmp"]
+    sweep(tmp_path / "nowhere")
+
+
+def test_no_more_is_read_than_was_asked_for(tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_at_most(tmp_path / "a", 5, "name another") == b"12345"
+    with pytest.raises(DataError, match=r"a has more than 4 bytes, the most that are read; name another"):
+        read_at_most(tmp_path / "a", 4, "name another")
+    with pytest.raises(DataError, match=r"cannot read .*b: No such file or directory; name another"):
+        read_at_most(tmp_path / "b", 4, "name another")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_may_never_end_is_not_begun(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "link", "/dev/zero", "/dev/full"):
+        with pytest.raises(DataError, match="is no regular file; name another"):
+            read_at_most(path, 4, "name another")
+
+
+def test_nobody_has_no_folder():
+    assert as_path("~").is_absolute() and as_path("a/~").name == "~"
+    with pytest.raises(DataError, match=r"~nobody-here/x can't be found: .*; name a folder"):
+        as_path("~nobody-here/x")

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import math
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Document: TypeAlias = dict[str, Any]  # a report, as JSON stores it
 
 LIKELY_PERCENT = 0.1  # a share from here on, written without %, is probably meant in per cent
+LONGEST_PATH = 200  # characters; a message shows the ends of a longer one
 MOST_PROBLEMS = 3  # bad lines of a file that are reported one by one
 
 
@@ -33,6 +35,12 @@ def print_json(document: object) -> None:
 def say(line: str) -> None:
     """Print a line on stderr, so that stdout holds results only."""
     print(line, file=sys.stderr, flush=True)
+
+
+def shown(text: str) -> str:
+    """Return a message in one line, without the middle of very long words."""
+    line = " ".join(text.splitlines())
+    return re.sub(rf"\S{{{LONGEST_PATH},}}", lambda word: f"{word[0][:80]}...{word[0][-80:]}", line)
 
 
 def announce_compilation() -> None:

@@ -52,6 +52,7 @@ from numcnn.pad.evaluation import people_for
 PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "time-to-99", "ocr")
 DEFAULT, QUICK = PARTS[:-2], PARTS[:2]
 ROUNDS, QUICK_ROUNDS = 15, 4
+SEEDS = 10
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"rounds; each measures all in turn (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
     )
-    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="runs for time-to-99 (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, metavar="N", help=f"runs for time-to-99 (default: {SEEDS})")
     add_data_arguments(parser)
     add_threads_argument(parser)
     parser.add_argument(
@@ -95,6 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, write.  Return the exit code."""
     parts, settings = _parts(arguments), _settings(arguments)
+    if arguments.seeds is not None and "time-to-99" not in parts:
+        raise ConfigError("--seeds is for time-to-99 only; add --parts time-to-99, or leave out --seeds")
     _check_files(arguments)
     missing = missing_peers(_concerned(parts, settings.peers))
     if arguments.peers:
@@ -146,7 +149,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise ConfigError(f"--threads is {threads}; wants 1 to {most} on this machine")
     rounds = (QUICK_ROUNDS if arguments.quick else ROUNDS) if arguments.rounds is None else arguments.rounds
     for name, value in (("rounds", rounds), ("seeds", arguments.seeds)):
-        if value < 1:
+        if value is not None and value < 1:
             raise ConfigError(f"--{name} is {value}; wants 1 or more")
     return Settings(
         threads=threads,
@@ -228,7 +231,7 @@ def _measure_whole_runs(run: Run, part: str) -> None:
     if part == "start-up":
         own, peer = whole_runs.start_up(settings, same, say)
     else:
-        own, peer = whole_runs.time_to_accuracy(settings, same, run.arguments.seeds, say)
+        own, peer = whole_runs.time_to_accuracy(settings, same, run.arguments.seeds or SEEDS, say)
     key = part.replace("-", "_")
     document[key] = own
     if peer:

@@ -101,7 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_belong_together(arguments: argparse.Namespace) -> None:
     """Refuse options that would do nothing, and set the defaults of those not given.  Raises ConfigError."""
     foreign = ("own", "pictures", "out", "progress") if arguments.simulate else SIMULATED
-    given = ", ".join(f"--{name}" for name in foreign if getattr(arguments, name) not in (None, False))
+    given = ", ".join(
+        f"--{name}" for name in foreign if (value := getattr(arguments, name)) is not None and value is not False
+    )
     if given and arguments.simulate:
         raise ConfigError(f"--simulate learns other people's digits and writes no weights; leave out {given}")
     if given:

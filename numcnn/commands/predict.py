@@ -43,8 +43,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from numcnn.commands import add_at_most_argument, add_weights_argument, say, warn_if_generated
+from numcnn.commands import add_at_most_argument, add_weights_argument, say, shown, warn_if_generated
 from numcnn.errors import ConfigError
+from numcnn.files import check_length
 from numcnn.imaging.picture_paths import copies, find_pictures
 from numcnn.nn.answers import least_probability
 from numcnn.nn.checkpoint import find_weights
@@ -57,6 +58,7 @@ from numcnn.recognition.file_reader import CSV, JSON, TEXT, FileReader, Item, Ou
 STDIN = "-"
 MANY = 200  # pictures from which on several processes read them, and a summary is printed
 VERY_MANY = 5000  # pictures from which on it pays off that each process loads the compiled kernels
+MAX_STDIN_BYTES = 1 << 27  # a picture of 64 million pixels is smaller, unless it isn't compressed
 WIDEST = 60  # characters to which shorter paths are padded
 
 
@@ -106,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before any picture
     found = find_pictures(arguments.paths)
     for problem in found.problems:
-        say(f"numcnn predict: {plain(problem)}")
+        say(f"numcnn predict: {shown(plain(problem))}")
     items = [Item(path) for path in found.paths]
     if settings.annotate or settings.explain:
         places = ("stdin" if path == STDIN else place for path, place in zip(found.paths, found.places, strict=True))
@@ -153,7 +155,7 @@ def _read_all(items: list[Item], sink: Sink, settings: Settings, network: Networ
             if outcome.lines:
                 sink.add(outcome.lines)
             for failure in outcome.failures:
-                report(f"numcnn predict: {failure}")
+                report(f"numcnn predict: {shown(failure)}")
             pages += len(outcome.lines)
             failed += len(outcome.failures)
             step()
@@ -170,7 +172,14 @@ def _outcomes(items: list[Item], settings: Settings, network: Network, workers: 
         return
     reader = FileReader(settings, network)
     for chunk in chunks(items):
-        yield from reader.read((item, sys.stdin.buffer.read()) if item.path == STDIN else item for item in chunk)
+        yield from reader.read((item, _from_stdin()) if item.path == STDIN else item for item in chunk)
+
+
+def _from_stdin() -> bytes:
+    """Return what is on standard input.  Raises DataError if it doesn't end."""
+    content = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    check_length("standard input", content, MAX_STDIN_BYTES, "name a file instead")
+    return content
 
 
 def _processors() -> int:

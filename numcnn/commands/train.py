@@ -3,9 +3,9 @@
 Without options: the canonical two-convolution network on MNIST, which is
 downloaded the first time. If MNIST is not available, it trains on generated
 digits and marks all results as such. The test set is read once, at the end,
-with the weights that were best on validation. Ctrl-C finishes the current batch
-and saves; --resume continues from there. In the epochs' lines a * marks the
-best so far on validation.
+with the weights that were best on validation. The run is saved every few
+seconds. Ctrl-C finishes the current batch and saves; --resume continues from
+there. In the epochs' lines a * marks the best so far on validation.
 """
 
 EXAMPLES = """examples:
@@ -20,7 +20,8 @@ EXAMPLES = """examples:
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
                                           and a picture of them
   numcnn train --resume runs/mnist-canonical-1
-                                          continue a run that was stopped
+                                          continue a run, or a series of
+                                          --seeds, that was stopped
 
 Equal seed, threads and batch size give equal weights, byte for byte, on one
 machine. Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130
@@ -29,9 +30,11 @@ interrupted.
 
 import argparse
 import contextlib
+import os
 import shlex
 import signal
 import textwrap
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,18 +42,28 @@ from types import FrameType
 
 from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, say
 from numcnn.data import title_of
-from numcnn.errors import ConfigError
+from numcnn.errors import CheckpointError, ConfigError, DivergedError, WriteError
+from numcnn.files import FolderLock, named_errors
 from numcnn.training import seeds
 from numcnn.training.config import (
     DATASETS,
+    TrainConfig,
     add_config_arguments,
     changed_settings,
     config_from_arguments,
     flag,
     given_settings,
+    in_options,
 )
-from numcnn.training.run_folder import Run, RunFolder, check_out, load_run, new_folder
-from numcnn.training.session import DRY_RUN_STEPS, Options, Session, new_session, resumed_session
+from numcnn.training.run_folder import RunFolder, check_out, claim, load_run, new_folder
+from numcnn.training.session import (
+    DRY_RUN_STEPS,
+    Options,
+    Session,
+    draw_again,
+    new_session,
+    resumed_session,
+)
 
 NOTHING_HELD_OUT = "no validation images: the last epoch is kept; probabilities are not calibrated"
 
@@ -73,19 +86,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train as the arguments say.  Return the exit code."""
-    if arguments.seeds is not None or arguments.ensemble:
+    if arguments.resume:
+        _refuse_other_settings(arguments)
+    if arguments.seeds is not None or arguments.ensemble or (arguments.resume and seeds.is_series(arguments.resume)):
         return _train_several(arguments)
     options = _options(arguments)
     if arguments.resume:
-        earlier = _earlier_run(arguments)
+        earlier = load_run(arguments.resume)
         if earlier.card is not None:
             say(f"the run in {arguments.resume} is finished; this is its result")
+            draw_again(earlier)
             return _report(arguments, earlier.card)
         session = resumed_session(earlier, options)
     else:
         if arguments.out:
             check_out(arguments.out)  # before anything takes time
-        config = config_from_arguments(arguments)
+        config = _config(arguments)
         session = new_session(config, _dataset(arguments), options, watch_gradients=arguments.watch_gradients)
     _introduce(session)
     if arguments.resume and not options.quiet:
@@ -98,6 +114,16 @@ def run(arguments: argparse.Namespace) -> int:
     card, _ = session.finish()
     session.draw()
     return _report(arguments, card)
+
+
+def _config(arguments: argparse.Namespace) -> TrainConfig:
+    """Return the settings.  Raises ConfigError for an option that would do nothing."""
+    config, given = config_from_arguments(arguments), given_settings(arguments)
+    if "momentum" in given and config.optimizer != "sgd":
+        raise ConfigError(f"`momentum` goes with `optimizer='sgd'`; {config.optimizer} has none that can be set")
+    if "warmup" in given and config.schedule != "cosine":
+        raise ConfigError(f"`warmup` goes with `schedule='cosine'`; the run's schedule is {config.schedule}")
+    return config
 
 
 def _dataset(arguments: argparse.Namespace) -> str:
@@ -117,17 +143,18 @@ def _options(arguments: argparse.Namespace) -> Options:
     )
 
 
-def _earlier_run(arguments: argparse.Namespace) -> Run:
-    """Load the run to resume.  Raises ConfigError for options that would change its settings."""
+def _refuse_other_settings(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for options that would change the settings of the run to resume."""
     if arguments.out:
         raise ConfigError("`out` can't be combined with `resume`: the run continues in its own folder")
+    if arguments.seeds is not None or arguments.ensemble:
+        raise ConfigError("`resume` goes on with all seeds of a series; leave out `seeds` and `ensemble`")
     changed = list(given_settings(arguments))
     changed += [name for name in ("preset", "watch_gradients", "dry_run") if getattr(arguments, name)]
     changed += ["dataset"] if arguments.dataset != "auto" else []
     if changed:
         flags = ", ".join(map(flag, changed))
         raise ConfigError(f"`resume` continues with the run's own settings; leave out {flags}")
-    return load_run(arguments.resume)
 
 
 def _introduce(session: Session) -> None:
@@ -164,63 +191,128 @@ def _dry_run(arguments: argparse.Namespace, session: Session) -> int:
     return 0
 
 
-def _train(session: Session, files: RunFolder) -> bool:
-    """Train; return whether the run finished."""
+def _train(session: Session, files: RunFolder, resume: Path | None = None) -> bool:
+    """Train; return whether the run finished.  resume: the folder to continue with, if it isn't the run's."""
+    state = session.run.state
     with _stop_after_this_batch(files):
-        state = session.train()
+        try:
+            session.train()
+        except KeyboardInterrupt:  # a second signal; what was saved last stays
+            state.interrupted = True
+            files.stop_signal = files.stop_signal or signal.SIGINT
+        except WriteError:
+            if files.stop_signal is None:  # else it was stopped while it tried to save
+                raise
+            state.interrupted = True
     if state.interrupted:
-        folder = shlex.quote(str(files.folder))
-        say(f"stopped in epoch {state.epoch + 1}; continue with: numcnn train --resume {folder}")
+        folder = shlex.quote(str(resume or files.folder))
+        missing = f"; saved: {files.saved}" if files.problem and files.saved else ""
+        say(f"stopped in epoch {state.epoch + 1}{missing}; continue with: numcnn train --resume {folder}")
     return not state.interrupted
 
 
 @contextlib.contextmanager
 def _stop_after_this_batch(files: RunFolder) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM) end the run after the current batch; the second one ends it at once."""
+    """Let Ctrl-C, SIGTERM or a closed terminal end the run after the current batch; a second one ends it at once."""
 
     def request(number: int, frame: FrameType | None) -> None:
+        if files.stop_signal is not None:
+            files.stop_signal = number
+            raise KeyboardInterrupt
         files.stop_signal = number
-        for name in earlier:
-            signal.signal(name, signal.default_int_handler)
         files.say("stopping after this batch; interrupt again to stop at once")
 
-    earlier = {name: signal.signal(name, request) for name in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it on purpose
+        numbers.append(signal.SIGHUP)
+    earlier = {number: signal.signal(number, request) for number in numbers}
     try:
         yield
     finally:
-        for name, handler in earlier.items():
-            signal.signal(name, handler)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def _train_several(arguments: argparse.Namespace) -> int:
     """Train with one seed after another, each in its own folder; report mean and spread.  Return the exit code."""
-    count = arguments.seeds
-    if count is None or count < 2:
-        raise ConfigError(f"`seeds` is {count or 'not given'}; wants 2 or more, to measure a spread")
-    if arguments.resume or arguments.dry_run:
-        raise ConfigError("`seeds` trains several networks from the start; leave out `resume` and `dry_run`")
-    config = config_from_arguments(arguments)
-    if arguments.ensemble and not config.test:
-        raise ConfigError("`ensemble` reads the test set, which `test=False` leaves unread; leave out one of them")
-    folder = new_folder(arguments.out, f"{config.model}-seeds")
+    options = _options(arguments)
+    series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
     cards: list[Document] = []
+    diverged: list[Document] = []
     readings = seeds.Readings()
-    for seed in range(config.seed, config.seed + count):
-        options, watch = _options(arguments), arguments.watch_gradients
-        session = new_session(replace(config, seed=seed), _dataset(arguments), options, watch_gradients=watch)
-        _introduce(session)
-        files = session.open_folder(folder / f"seed-{seed}")
-        if not _train(session, files):
-            return 128 + (files.stop_signal or 0)
-        card, test = session.finish()
+    for seed in series.seeds:
+        try:
+            session, card = (first, None) if first else _seed_session(series, seed, options)
+            first = None
+            if card is None:
+                _introduce(session)
+                files = session.open_folder(series.folder / f"seed-{seed}")
+                if not _train(session, files, series.folder):
+                    return 128 + (files.stop_signal or 0)
+                card, test = session.finish()
+            else:
+                test = session.read_test_set(session.best_network()) if series.config.test else None
+        except DivergedError as error:
+            say(f"seed {seed} diverged: {in_options(str(error))}")
+            diverged.append({"seed": seed, "reason": str(error)})
+            continue
         if test:
             readings.add(session.dataset, test)
         session.draw()
         cards.append(card)
         say(f"seed {seed}: {_accuracy(card)}, {card['seconds']:.0f} s")
-    summary = seeds.summarise(cards, readings, ensemble=arguments.ensemble, command=arguments.command_line)
-    seeds.write(summary, readings, folder)
-    return _report_several(arguments, summary, folder)
+    summary = seeds.summarise(series, cards, readings, diverged)
+    seeds.write(summary, readings, series.folder)
+    lock.release()
+    return _report_several(arguments, summary, series.folder)
+
+
+def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock, Session | None]:
+    """Return a new series, in a new folder that is locked, and the session of its first seed."""
+    count = arguments.seeds
+    if count is None or count < 2:
+        raise ConfigError(f"`seeds` is {count or 'not given'}; wants 2 or more, to measure a spread")
+    if count > seeds.MOST_SEEDS:
+        raise ConfigError(f"`seeds` is {count}; wants {seeds.MOST_SEEDS} or less")
+    if arguments.dry_run:
+        raise ConfigError("`seeds` trains several networks from the start; leave out `dry_run`")
+    config = _config(arguments)
+    if arguments.ensemble and not config.test:
+        raise ConfigError("`ensemble` reads the test set, which `test=False` leaves unread; leave out one of them")
+    if arguments.out:
+        check_out(arguments.out)  # before anything takes time
+    watch, ensemble = arguments.watch_gradients, arguments.ensemble
+    first = new_session(config, _dataset(arguments), _options(arguments), watch_gradients=watch)
+    folder = new_folder(arguments.out, f"{config.model}-seeds")
+    lock = claim(folder, empty=True)
+    dataset = first.run.dataset_argument
+    series = seeds.Series(folder, config, count, dataset, watch, ensemble, arguments.command_line)
+    with named_errors(folder, action="write to the folder", error_class=WriteError):
+        series.save()
+    return series, lock, first
+
+
+def _resumed_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock, Session | None]:
+    """Return the series to go on with, and the lock of its folder."""
+    lock = claim(Path(arguments.resume))
+    series = seeds.load_series(arguments.resume)
+    say(f"resuming the series in {series.folder}: seeds {series.seeds[0]} to {series.seeds[-1]}")
+    return series, lock, None
+
+
+def _seed_session(series: seeds.Series, seed: int, options: Options) -> tuple[Session, Document | None]:
+    """Return the session of one seed of a series, and its run card if it is finished."""
+    options = replace(options, began=time.perf_counter())
+    folder, config = series.folder / f"seed-{seed}", replace(series.config, seed=seed)
+    if not (folder / "last.npz").exists():
+        return new_session(config, series.dataset_argument, options, watch_gradients=series.watch_gradients), None
+    earlier = load_run(folder)
+    if earlier.config != config:
+        raise CheckpointError(f"{folder} holds a run with other settings than those in series.json")
+    session = resumed_session(earlier, options)
+    if earlier.card is None:
+        say(_where(session))
+    return session, earlier.card
 
 
 def _accuracy(card: Document, on: str = "") -> str:
@@ -233,9 +325,13 @@ def _accuracy(card: Document, on: str = "") -> str:
 
 
 def _report_several(arguments: argparse.Namespace, summary: Document, folder: Path) -> int:
+    """Print a series' summary.  Return the exit code: 1 if a seed diverged."""
+    code = 1 if "diverged" in summary else 0
     if arguments.json:
         print_json(summary)
-        return 0
+        return code
+    if len(summary["runs"]) < 2:
+        print("fewer than two of the seeds have a result, so there is no spread")
     for key, part in (("test_accuracy", "test"), ("val_accuracy", "validation")):
         if key in summary:
             found = summary[key]
@@ -258,8 +354,10 @@ def _report_several(arguments: argparse.Namespace, summary: Document, folder: Pa
         print(f"test images misread by all of them: {count:,}, drawn in wrong_by_all.png")
     else:
         print("no test image was misread by all of them: no wrong_by_all.png")
+    for seed in summary.get("diverged", []):
+        print(f"seed {seed['seed']} diverged and is left out of all figures")
     print(f"runs and seeds.json: {folder}")
-    return 0
+    return code
 
 
 def _report(arguments: argparse.Namespace, card: Document) -> int:
@@ -284,7 +382,7 @@ def _report(arguments: argparse.Namespace, card: Document) -> int:
     print(f"weights: {card['weights']}")
     folder = Path(card["weights"]).parent
     for text, name in (("curves", "curves.png"), ("gradients", "gradients.png"), ("log", "log.csv")):
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):  # never raises, whatever the card says
             print(f"{text}: {folder / name}")
     if card["dataset"] == "generated":
         print("To train on MNIST: numcnn train --data-dir DIR, with its four files in DIR.")

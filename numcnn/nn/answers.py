@@ -5,8 +5,9 @@ of a sure answer, and "risks", how many answers at each threshold were wrong, on
 the network has not seen.  The second turns "at most 0.5% of the answers wrong" into a threshold.
 """
 
+import reprlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from numcnn.errors import ConfigError
 from numcnn.evaluation.calibration import Risk, is_sure, threshold_for
@@ -25,6 +26,41 @@ class Answer(NamedTuple):
     probability: float
     sure: bool
     probabilities: Floats
+
+
+def checked_info(info: object) -> dict[str, Any]:
+    """Return a weights file's ``info`` as a dict whose entries have the types that the commands rely on.
+
+    Raises ConfigError.
+    """
+    if not isinstance(info, dict):
+        raise ConfigError(f"info is {reprlib.repr(info)}; wants an object")
+    checked = cast(dict[str, Any], info)
+    for key in ("dataset", "dataset_sha256"):
+        if not isinstance(checked.get(key, ""), str):
+            raise ConfigError(f"info: {key} is {reprlib.repr(checked[key])}; wants a text")
+    for key in ("config", "personal", "result", "resume"):
+        if not isinstance(checked.get(key, {}), dict):
+            raise ConfigError(f"info: {key} is {reprlib.repr(checked[key])}; wants an object")
+    if not _is_share(checked.get("refuse_below", 0.0)):
+        raise ConfigError(f"info: refuse_below is {reprlib.repr(checked['refuse_below'])}; wants a probability, 0 to 1")
+    risks = checked.get("risks", [])
+    if not (isinstance(risks, list) and all(map(_is_risk, cast(list[Any], risks)))):
+        raise ConfigError(f"info: risks is {reprlib.repr(risks)}; wants rows of {', '.join(Risk._fields)}")
+    return dict(checked)
+
+
+def _is_share(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= cast(float, value) <= 1
+
+
+def _is_risk(row: Any) -> bool:
+    """Say whether ``row`` is a threshold, three counts, the second and third within the first, and a bound."""
+    if not isinstance(row, list) or len(cast(list[Any], row)) != len(Risk._fields):
+        return False
+    threshold, n, answered, wrong, bound = cast(list[Any], row)
+    counts = all(type(count) is int for count in (n, answered, wrong))
+    return _is_share(threshold) and _is_share(bound) and counts and 0 <= wrong <= answered <= n and n > 0
 
 
 def answers(probabilities: Floats, least: float) -> list[Answer]:

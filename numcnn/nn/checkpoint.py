@@ -5,9 +5,11 @@ content gives equal bytes.  Name, dtype, shape and size of an array are checked 
 hostile file raises CheckpointError.
 """
 
+import ast
 import json
 import math
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -18,7 +20,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from numcnn.errors import CheckpointError
-from numcnn.files import atomic_write
+from numcnn.files import atomic_write, named_errors
 from numcnn.kernels.arrays import AnyArray, Floats
 
 FORMAT = "numcnn"
@@ -26,6 +28,8 @@ VERSION = 1
 
 MAX_META_BYTES = 1 << 20
 MAX_ARRAY_BYTES = 1 << 30
+MAX_DIRECTORY_BYTES = 1 << 20  # of the zip: ten thousand members, more than MAX_LAYERS layers have; read in 0.1 s
+MAX_HEADER_BYTES = 1000  # of an array; those that NumPy writes have 118
 
 # Zip members have a time stamp; a fixed one (the earliest possible) makes the bytes depend on the content alone.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
@@ -41,7 +45,17 @@ _DAMAGE = (
     TypeError,
     RuntimeError,
     RecursionError,
+    MemoryError,  # of Python's parser, for many signs or brackets in a row
+    SyntaxError,
 )
+
+# The parts of a zip that say how long its list of members is: signature, its bytes, and where in them the length is.
+_END, _END_BYTES, _LENGTH = b"PK\5\6", 22, slice(12, 16)
+_LOCATOR, _LOCATOR_BYTES = b"PK\6\7", 20
+_END64, _END64_BYTES, _LENGTH64 = b"PK\6\6", 56, slice(40, 48)
+
+# What .npy headers call the types of arrays that are read here.
+_DTYPES = {np.lib.format.dtype_to_descr(np.dtype(kind)): np.dtype(kind) for kind in (np.float32, np.float64)}
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], meta: Mapping[str, Any]) -> None:
@@ -79,13 +93,17 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         try:
+            if not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise self._damaged("it is no regular file")
+            self._bytes = os.path.getsize(self.path)
+            self._check_directory()
             self._archive = zipfile.ZipFile(self.path)
         except OSError as error:
             raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
         except _DAMAGE as error:
             raise self._damaged("it is no .npz file, or only a part of one") from error
         try:
-            self._refuse_compression()
+            self._check_members()
             self.meta = self._read_meta()
         except BaseException:
             self._archive.close()
@@ -102,23 +120,50 @@ class Checkpoint:
         """The most float32 values that the file can hold."""
         return sum(info.file_size for info in self._archive.infolist()) // 4
 
-    def _refuse_compression(self) -> None:
-        """Refuse compressed members, such as a zip bomb's: numcnn stores arrays uncompressed."""
-        whole = os.path.getsize(self.path)
-        for info in self._archive.infolist():
-            if info.compress_type != zipfile.ZIP_STORED or info.file_size > whole:
-                raise self._damaged(f"its member {info.filename} is compressed, which numcnn's never are")
+    def _check_directory(self) -> None:
+        """Refuse a zip whose list of members is too long, or that something follows; ``zipfile`` reads it all."""
+        with open(self.path, "rb") as file:
+            file.seek(max(0, self._bytes - _END_BYTES - _LOCATOR_BYTES - _END64_BYTES))
+            tail = file.read()
+        end, before = tail[-_END_BYTES:], tail[:-_END_BYTES]
+        if not end.startswith(_END):
+            raise self._damaged("it is no .npz file, or only a part of one, or something follows it")
+        length = int.from_bytes(end[_LENGTH], "little")
+        if before[-_LOCATOR_BYTES:].startswith(_LOCATOR):  # a large zip says it here
+            end64 = before[:-_LOCATOR_BYTES]
+            if not end64.startswith(_END64):
+                raise self._damaged("its list of members is damaged")
+            length = int.from_bytes(end64[_LENGTH64], "little")
+        if length > MAX_DIRECTORY_BYTES:
+            raise self._damaged(f"its list of members has {length:,} bytes; {MAX_DIRECTORY_BYTES:,} are the most")
+
+    def _check_members(self) -> None:
+        """Refuse what numcnn doesn't write: compressed members, which may be a bomb, two of one name, other files."""
+        members = self._archive.infolist()
+        for info in members:
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size > self._bytes:
+                raise self._damaged(f"its member {info.filename!r} is compressed, which numcnn's never are")
+            if info.filename != "meta.json" and not info.filename.endswith(".npy"):
+                raise self._damaged(f"its member {info.filename!r} is none of numcnn's")
+        self._names = {info.filename for info in members}
+        if len(self._names) < len(members):
+            raise self._damaged("two of its members have one name")
+        if members and min(info.header_offset for info in members) > 0:
+            raise self._damaged("something comes before its first member")
+        if sum(info.file_size for info in members) > self._bytes:
+            raise self._damaged("its members overlap")
 
     def _damaged(self, what: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {what}; use another copy, or train one with: numcnn train")
 
     def _read_meta(self) -> dict[str, Any]:
-        if "meta.json" not in self._archive.namelist():
+        if "meta.json" not in self._names:
             raise self._damaged("it holds no meta.json, so it isn't a numcnn weights file")
         try:
             if self._archive.getinfo("meta.json").file_size > MAX_META_BYTES:
                 raise self._damaged(f"its meta.json is larger than {MAX_META_BYTES} bytes")
-            parsed = json.loads(self._archive.read("meta.json"))
+            parsed = json.loads(self._archive.read("meta.json"), parse_constant=_refuse_constant)
+            json.dumps(parsed, ensure_ascii=False).encode()  # half a pair of surrogates could not be printed
         except (OSError, *_DAMAGE) as error:
             raise self._damaged(f"its meta.json cannot be read ({error})") from error
         meta = cast(dict[str, Any], parsed) if isinstance(parsed, dict) else {}
@@ -134,12 +179,12 @@ class Checkpoint:
     def read(self, name: str, shape: tuple[int, ...]) -> Floats:
         """Return array ``name``, which must have ``shape``, be float32 or float64, and hold finite numbers only."""
         member = f"{name}.npy"
-        if member not in self._archive.namelist():
+        if member not in self._names:
             raise self._damaged(f"array {name} is missing")
         try:
             with self._archive.open(member) as file:
                 found, dtype = self._read_header(file)
-                if found != tuple(shape) or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+                if found != tuple(shape) or dtype not in _DTYPES.values():
                     raise self._damaged(
                         f"array {name} is {dtype} {found}; its architecture wants floats {tuple(shape)}"
                     )
@@ -157,14 +202,24 @@ class Checkpoint:
         return array
 
     @staticmethod
-    def _read_header(file: IO[bytes]) -> "tuple[tuple[int, ...], np.dtype[Any]]":
-        """Return shape and dtype of the .npy member; reading them costs a hundred bytes, whatever the array claims."""
+    def _read_header(file: IO[bytes]) -> tuple[Any, Any]:
+        """Return shape and dtype of the .npy member (of a dtype that isn't read here, its name); see NumPy's NEP 1.
+
+        Not by ``np.lib.format``, which warns about some damage and raises ``tokenize``'s errors for some.
+        """
         version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(file)
+        length = int.from_bytes(file.read({(1, 0): 2, (2, 0): 4}[version]), "little")
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(f"a header of {length:,} bytes")
+        header = ast.literal_eval(file.read(length).decode("latin1").strip())
+        shape, fortran = header["shape"], header["fortran_order"]
         if fortran and len(shape) > 1:
             raise ValueError("Fortran order")
-        return shape, dtype
+        return shape, _DTYPES.get(header["descr"], header["descr"])
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 # Finding a weights file by name
@@ -186,7 +241,16 @@ def find_weights(name: str | os.PathLike[str] | None = None) -> Path:
     A name stands for ``NAME.npz`` in the weights folder, else for the one file ``NAME*.npz`` there.  None: "everyone".
     Raises CheckpointError when there is no such file, or more than one.
     """
-    given = DEFAULT_WEIGHTS if name is None else os.fspath(name)
+    try:
+        given = DEFAULT_WEIGHTS if name is None else os.fsdecode(name)
+    except TypeError:
+        raise CheckpointError(f"the weights file is {name!r}; wants a path, or the name of a shipped one") from None
+    with named_errors(given, "give a path, or the name of a shipped one", action="find", error_class=CheckpointError):
+        return _find(given, name is not None)
+
+
+def _find(given: str, by_user: bool) -> Path:
+    """Return the path of ``given``; ``by_user``: not by default, so that a file in the present folder counts."""
     if not given:
         raise CheckpointError("the weights file's name is empty; give a path, or the name of a shipped one")
     shipped = sorted(weights_folder().glob("*.npz"), key=lambda path: path.stem)
@@ -198,11 +262,11 @@ def find_weights(name: str | os.PathLike[str] | None = None) -> Path:
             raise CheckpointError(f"several weights files begin with {given}: {', '.join(p.stem for p in matches)}")
         if matches:
             return matches[0]
-    if path.is_file() and name is not None:
+    if path.is_file() and by_user:
         return path
     if path.name == given and path.stem in RENAMED:
         raise CheckpointError(f"the weights {path.stem} are no longer shipped; use {RENAMED[path.stem]} instead")
-    if path.is_dir() and name is not None:
+    if path.is_dir() and by_user:
         raise CheckpointError(f"{given} is a folder; name the .npz file in it, such as {path / 'best.npz'}")
     known = ", ".join(p.stem for p in shipped) or "none"
     raise CheckpointError(f"there is no weights file {given}; give a path, or the name of a shipped one ({known})")

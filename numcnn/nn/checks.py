@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import reprlib
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
@@ -14,11 +15,21 @@ from numcnn.nn.initializers import INITIALIZERS, Initializer
 
 # Arguments of layers
 
+LARGEST_SIZE = 2**31 - 1  # of a window, stride, padding, layer: NumPy and the kernels compute with sizes of 64 bits
 
-def whole_number(what: str, value: object, least: int = 1, wants: str = "a whole number, 1 or more") -> int:
-    """Return ``value`` as an int; ConfigError unless it is a whole number, ``least`` or more (and not a bool)."""
+
+def whole_number(
+    what: str,
+    value: object,
+    least: int = 1,
+    wants: str = "a whole number, 1 or more",
+    most: float = LARGEST_SIZE,
+) -> int:
+    """Return ``value`` as an int; ConfigError unless it is a whole number, ``least`` to ``most`` (and not a bool)."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
-        raise ConfigError(f"{what} is {value!r}; wants {wants}")
+        raise ConfigError(f"{what} is {reprlib.repr(value)}; wants {wants}")
+    if int(value) > most:
+        raise ConfigError(f"{what} is {reprlib.repr(value)}; {most:,} is the most")
     return int(value)
 
 
@@ -29,17 +40,25 @@ def pair(what: str, value: object) -> Pair:
     if isinstance(value, (tuple, list)):
         both = tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] (checked below)
     if len(both) != 2:
-        raise ConfigError(f"{what} is {value!r}; wants {wants}")
+        raise ConfigError(f"{what} is {reprlib.repr(both)}; wants {wants}")
     return whole_number(what, both[0], wants=wants), whole_number(what, both[1], wants=wants)
 
 
 def real_number(what: str, value: object, least: float, most: float, wants: str, least_too: bool = False) -> float:
     """Return ``value`` as a float; ConfigError unless least < value < most, or least <= value with ``least_too``."""
     if isinstance(value, numbers.Real):
-        number = float(value)
+        number = as_float(value)
         if least < number < most or (least_too and number == least):
             return number
-    raise ConfigError(f"{what} is {value!r}; wants {wants}")
+    raise ConfigError(f"{what} is {reprlib.repr(value)}; wants {wants}")
+
+
+def as_float(value: Any) -> float:
+    """Return a number as a float; an integer that is too large for one is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def known_init(what: str, init: str | Initializer) -> str | Initializer:
@@ -98,7 +117,18 @@ def check_result(layer: str, method: str, array: object, shape: tuple[int, ...],
     raise ShapeError(f"{layer}: {method} returned {got}; _build promised {shape}, {dtype}, {promised}")
 
 
+def as_array(what: str, values: Any) -> AnyArray:
+    """Return ``values`` as an array; ShapeError for what is none, such as lists of different lengths."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ShapeError(f"{what} can't be made an array of: {error}") from None
+
+
 # Arguments of networks
+
+# Of normalisation and temperature: far beyond any use, and far from where float32 overflows (3e38) or is 0 (1e-45).
+SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6
 
 
 def checked_dtype(dtype: npt.DTypeLike) -> "np.dtype[Any]":
@@ -125,19 +155,23 @@ def checked_input_shape(shape: Iterable[int]) -> tuple[int, ...]:
 def checked_normalisation(normalisation: tuple[float, float]) -> tuple[float, float]:
     """Return (mean, std) as floats; ConfigError unless both are finite and std is above 0."""
     try:
-        mean, std = (float(value) for value in normalisation)
+        mean, std = (as_float(value) for value in normalisation)
     except (TypeError, ValueError):
         raise ConfigError(f"normalisation is {normalisation!r}; wants a pair (mean, std)") from None
-    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-        raise ConfigError(f"normalisation is ({mean}, {std}); wants a finite mean and a standard deviation above 0")
+    if not (abs(mean) <= LARGEST_SCALE and SMALLEST_SCALE <= std <= LARGEST_SCALE):  # NaN is neither
+        raise ConfigError(
+            f"normalisation is ({mean}, {std}); wants a mean up to {LARGEST_SCALE:g} and a standard deviation above 0, "
+            f"from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}"
+        )
     return mean, std
 
 
 def checked_temperature(temperature: object) -> float:
-    """Return a temperature as a float; ConfigError unless it is finite and above 0."""
-    return real_number("temperature", temperature, 0, math.inf, "a number above 0")
+    """Return a temperature as a float; ConfigError unless it is above 0, within the scales of numbers."""
+    wants = f"a number above 0, from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}"
+    return real_number("temperature", temperature, SMALLEST_SCALE, LARGEST_SCALE, wants, least_too=True)
 
 
 def checked_seed(seed: int | None) -> int | None:
     """Return a seed, or None; ConfigError unless it is a whole number, 0 or more."""
-    return None if seed is None else whole_number("seed", seed, 0, "a whole number, 0 or more")
+    return None if seed is None else whole_number("seed", seed, 0, "a whole number, 0 or more", most=math.inf)

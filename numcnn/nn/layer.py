@@ -260,17 +260,22 @@ def layer_from(arguments: Mapping[str, Any], known: Mapping[str, Any]) -> Layer:
 
 def checked_layers(layers: Iterable[Any]) -> list[Layer]:
     """Return layers as a list; ConfigError for objects that aren't layers, or are in a network already."""
-    checked = list(layers)
+    try:
+        checked = list(layers)
+    except TypeError:
+        raise ConfigError(f"a network is made of a list of layers, not of {layers!r}") from None
+    seen: set[int] = set()
     for i, layer in enumerate(checked):
         if not isinstance(layer, Layer):
             raise ConfigError(f"layer {i} is {layer!r}; wants a Layer, such as Dense(10)")
         if not hasattr(layer, "next_state"):
             raise ConfigError(f"layer {i}: {type(layer).__name__}.__init__ doesn't call super().__init__(), as it must")
-        if any(layer is other for other in checked[:i]):
+        if id(layer) in seen:
             raise ConfigError(f"layer {i}, {layer!r}, is in the network twice; it keeps one memory: make two layers")
         if layer.in_network:
             raise ConfigError(
                 f"layer {i}, {layer!r}, is in another network already; make new layers, or copy the whole network "
                 "with network.copy()"
             )
+        seen.add(id(layer))
     return checked

@@ -90,6 +90,12 @@ class Conv2D(Layer):
         """Whether the padding adds a border."""
         return self.padded_shape != self.in_shape
 
+    @property
+    def border(self) -> Pair:
+        """How many rows and columns of zeros the padding adds above and left of the picture."""
+        (top, _), (left, _) = self._pads
+        return top, left
+
     def _forward(self, x: Floats, training: bool) -> Floats:
         if self.pads:  # buffers start as zeros, and the border is never written
             purpose = "padded x" if training else "inference padded x"

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from numcnn.errors import ShapeError
 from numcnn.kernels.arrays import AnyArray, Floats, Ints
 from numcnn.kernels.protocol import Kernels
-from numcnn.nn.checks import real_number
+from numcnn.nn.checks import as_array, real_number
 
 
 def softmax(logits: Floats) -> Floats:
@@ -20,7 +20,7 @@ def checked_labels(where: str, labels: npt.ArrayLike, n: int, classes: int, outl
 
     where: the first words of the error.
     """
-    labels = np.asarray(labels)
+    labels = as_array(f"{where}: labels", labels)
     largest = classes if outliers else classes - 1
     in_range = labels.dtype.kind in "ui" and (labels.size == 0 or 0 <= labels.min() <= labels.max() <= largest)
     if labels.shape != (n,) or not in_range:

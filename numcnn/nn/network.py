@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +28,7 @@ from numcnn.nn.checks import (
 from numcnn.nn.data_parallel import Batch, Readers, Replicas, count_shards, on_threads, with_gradients
 from numcnn.nn.flat_arrays import FlatArrays
 from numcnn.nn.layer import LAYERS, Layer, checked_layers, layer_from, unknown_types
+from numcnn.nn.limits import MAX_LAYERS, MAX_RANK, check_size, values_of
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels, softmax
 from numcnn.nn.pixels import Pictures, PixelReader, readable
 from numcnn.nn.reader import Reader
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS = 1 << 27
 
-# Images that inference runs through the layers at a time: bounds its memory.
-INFERENCE_BATCH = 128
+# Images that inference runs through the layers at a time, fewer if they need more values: bounds its memory.
+INFERENCE_BATCH, INFERENCE_VALUES = 128, 1 << 25
 
 # Which of a seed's streams of random numbers serves what.  (Stream 0 would be that of the seed alone.)
 FIRST_WEIGHTS, DROPOUT = 1, 2
@@ -249,7 +251,8 @@ class Network:
         kernels, readers = self._kernels_for(len(images)), self._readers
         pixels = PixelReader(self.normalisation, kernels)
         shards = count_shards(len(images), self.flops, kernels)
-        most = max(1, min(INFERENCE_BATCH, -(-len(images) // shards)))
+        fit = INFERENCE_VALUES // max(1, sum(map(values_of, self.layers)))
+        most = max(1, min(INFERENCE_BATCH, fit, -(-len(images) // shards)))
         firsts = iter(
             range(0, len(images), most)
         )  # a free thread takes the next part; the parts never depend on timing
@@ -307,7 +310,15 @@ class Network:
         return self.probabilities(self.logits(images))
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Return softmax(logits / temperature), the probabilities (N, classes) of logits (N, classes)."""
+        """Return softmax(logits / temperature), the probabilities (N, classes) of logits (N, classes).
+
+        Raises CheckpointError for logits that are NaN or infinite.
+        """
+        if not np.isfinite(logits).all():
+            raise CheckpointError(
+                "the network's answer is no finite number: its weights are damaged, or its training diverged; use "
+                "other weights"
+            )
         return softmax(self._tempered(logits))
 
     def _tempered(self, logits: Floats) -> Floats:
@@ -357,6 +368,20 @@ class Network:
         self.temperature = 1.0
         for key in answers.KEYS:
             self.info.pop(key, None)
+
+    def answers_are_finite(self) -> bool:
+        """Return whether the answers to an empty, a full and a striped picture are numbers, not NaN or infinite.
+
+        (Weights may be finite and their sums not.)  Layers of the user's own are not run: then it is True.
+        """
+        if not all(type(layer).__module__.startswith("numcnn.") for layer in self.layers):
+            return True
+        mean, std = self.normalisation
+        reference = kernels.get_backend("reference")
+        pictures = np.zeros((3, *self.input_shape), self.dtype)
+        pictures[1], pictures[2].flat[::2] = 1, 1
+        with reference.computing(), self._readers.borrow(reference) as reader:
+            return all(np.isfinite(reader.forward((some[None] - mean) / std)).all() for some in pictures)
 
     def reader(self) -> Reader:
         """Return a ``reader.Reader``: a snapshot of this network for single pictures, with little overhead."""
@@ -512,10 +537,12 @@ def load(
     with checkpoint.Checkpoint(path) as stored:
         try:
             known = {**LAYERS, **(layers or {})}
+            if len(stored.meta["architecture"]) > MAX_LAYERS:
+                raise ConfigError(f"it has {len(stored.meta['architecture']):,} layers; {MAX_LAYERS:,} are the most")
             unknown = unknown_types(stored.meta["architecture"], known)
             network = None if unknown else _from_meta(stored.meta, backend, known, most_parameters=stored.values)
-        except (NumcnnError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path}: its architecture is no valid network ({error})") from error
+        except (NumcnnError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise CheckpointError(f"{path}: it describes no valid network ({error})") from error
         if network is None:
             names, types = [repr(name) for name in unknown], "type" if len(unknown) == 1 else "types"
             given = ", ".join(f"{name}: {name[1:-1]}" for name in names)
@@ -525,22 +552,32 @@ def load(
             )
         for name, values in {**network.named_arrays(network.params), **network.named_state()}.items():
             values[...] = stored.read(name, values.shape)
+    if not network.answers_are_finite():
+        raise CheckpointError(
+            f"{path}: its answers are no finite numbers, so its weights are damaged or its training diverged; use "
+            "another copy, or train one with: numcnn train"
+        )
     return network
 
 
 def _from_meta(meta: dict[str, Any], backend: str | Kernels, known: Mapping[str, Any], most_parameters: int) -> Network:
     """Build the network that ``meta`` describes, of layer types in ``known`` (name -> class), all parameters zero."""
-    mean, std = (float(meta["normalisation"][key]) for key in ("mean", "std"))
+    if len(meta["input_shape"]) > MAX_RANK:
+        raise ConfigError(f"input_shape has {len(meta['input_shape'])} sizes; {MAX_RANK} are the most")
+    if meta["dtype"] not in ("float32", "float64"):
+        raise ConfigError(f"dtype is {reprlib.repr(meta['dtype'])}; wants float32 or float64")
     network = Network(
         [layer_from(arguments, known) for arguments in meta["architecture"]],
         meta["input_shape"],
         dtype=meta["dtype"],
         backend=backend,
         seed=None,
-        normalisation=(mean, std),
+        normalisation=(meta["normalisation"]["mean"], meta["normalisation"]["std"]),
         most_parameters=most_parameters,
     )
-    network.info, network.temperature = dict(meta["info"]), checked_temperature(meta.get("temperature", 1.0))
+    check_size(network.layers)
+    network.info = answers.checked_info(meta["info"])
+    network.temperature = checked_temperature(meta.get("temperature", 1.0))
     return network
 
 

@@ -11,6 +11,7 @@ from numcnn.imaging import preprocess
 from numcnn.imaging.picture_files import is_pil_image
 from numcnn.kernels.arrays import AnyArray, Floats, Ints
 from numcnn.kernels.protocol import Kernels
+from numcnn.nn.checks import as_array
 
 # What inference takes: see ``as_pictures``.
 Pictures: TypeAlias = preprocess.Picture
@@ -33,7 +34,7 @@ def as_pictures(images: Pictures, input_shape: tuple[int, ...]) -> AnyArray:
     if _is_list_of_files(images):
         return np.concatenate([as_pictures(one, input_shape) for one in images])
     if not _is_file_or_pil(images):
-        array = np.asarray(images)
+        array = as_array("pictures", images)
         if _fits(array.shape, input_shape) or array.ndim != 3 or array.shape[2] not in (3, 4):
             return check_images(array, input_shape)
     if input_shape != PREPARED:
@@ -55,7 +56,7 @@ def _is_list_of_files(images: object) -> TypeGuard[list[Any]]:
 
 def check_images(images: npt.ArrayLike, input_shape: tuple[int, ...]) -> AnyArray:
     """Return arrays of the network's input shape as (N,H,W) or (N,H,W,C).  Raises ShapeError: see ``as_pictures``."""
-    images = np.asarray(images)
+    images = as_array("pictures", images)
     if not _fits(images.shape, input_shape):
         H, W, C = input_shape
         advice = "; of any other picture numcnn.preprocess.prepare(picture) makes (28, 28)"

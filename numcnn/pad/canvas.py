@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import ConfigError, DataError, NumcnnError
-from numcnn.files import named_errors
+from numcnn.files import read_at_most
 from numcnn.imaging import raster
 from numcnn.kernels.arrays import Bytes, Float64s
 from numcnn.pad import eraser
@@ -26,6 +26,11 @@ from numcnn.recognition.grouping import Box
 
 ERASER = 0.06  # radius, in shorter sides of the sheet
 UNDO_STEPS = 1000
+
+# Of a drawing in a file.  A mouse leaves some hundred points for a digit, so this is a sheet of hundreds of digits; to
+# draw as many points as a picture takes 1 to 2 s.
+MAX_STROKES, MAX_POINTS = 5000, 50_000
+MAX_BYTES = 1 << 22  # a point takes 40 at most
 
 Result = TypeVar("Result")
 
@@ -222,9 +227,9 @@ def _checked(points: npt.ArrayLike) -> Stroke:
 
 def read_strokes(path: str | os.PathLike[str]) -> list[Float64s]:
     """Read strokes from a JSON file: a list of strokes, each a list of [x, y].  Raises DataError, with the path."""
+    text = read_at_most(path, MAX_BYTES, "name a strokes file")
     try:
-        with named_errors(path, "name a strokes file", action="read"), open(path, encoding="utf-8") as file:
-            strokes = json.load(file)
+        strokes = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: it is not a JSON file ({error})") from error
     try:
@@ -237,6 +242,8 @@ def strokes_from_json(value: object) -> list[Float64s]:
     """Return the strokes, a list of (n,2) arrays, in a value from a JSON file.  Raises DataError."""
     if not (isinstance(value, list) and all(isinstance(s, list) and all(map(_is_point, s)) for s in value)):
         raise DataError("expected a list of strokes, each a list of points [x, y], as in [[[0, 0], [50, 80]]]")
+    if len(value) > MAX_STROKES or sum(map(len, value)) > MAX_POINTS:
+        raise DataError(f"more than {MAX_STROKES:,} strokes or {MAX_POINTS:,} points are too many to draw")
     try:
         return raster.check_strokes(value)
     except (NumcnnError, OverflowError) as error:

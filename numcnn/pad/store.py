@@ -28,7 +28,7 @@ import numpy.typing as npt
 import platformdirs
 
 from numcnn.errors import DataError, NumcnnError, ShapeError
-from numcnn.files import atomic_write, named_errors
+from numcnn.files import as_path, atomic_write, check_length, check_regular, named_errors, read_at_most, sweep
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import SIDE
 from numcnn.kernels.arrays import Bytes, Float64s
@@ -42,12 +42,21 @@ except ImportError:  # Windows, where a digit is still appended by a single writ
 Strokes: TypeAlias = Sequence[npt.ArrayLike]  # (n,2) each
 
 CLASSES = 10
+UNFINISHED_SECONDS = 60.0  # a temporary file as old as this belongs to no pad that is still writing
+MAX_OWN_BYTES = 1 << 24  # of the own set: ten thousand digits or more; reading them takes 1 s
+MAX_LINES = 50_000
+MOVE = "move some of its lines to another file"
+MAX_LINE_BYTES = 1 << 20  # of one digit, which takes some thousand bytes
+MAX_SETTINGS_BYTES = 1 << 16
 LINE = '{"label": 4, "strokes": [[[0, 0], [50, 80]]]}'  # a line of the own set; it has a time, too
 
 
 def home() -> Path:
-    """Return the user's data folder, which need not exist; the variable ``NUMCNN_HOME`` overrides it."""
-    return Path(os.environ.get("NUMCNN_HOME") or platformdirs.user_data_path("numcnn")).expanduser()
+    """Return the user's data folder, which need not exist; the variable ``NUMCNN_HOME`` overrides it.
+
+    Raises DataError for a folder of a user that there isn't, ~name.
+    """
+    return as_path(os.environ.get("NUMCNN_HOME") or platformdirs.user_data_path("numcnn"))
 
 
 def make_home() -> None:
@@ -181,8 +190,13 @@ class OwnSet:
     def _text(self) -> bytes:
         if not self.path.exists() or self.path.is_char_device():  # such a one, as /dev/full, may never end
             return b""
+        check_regular(self.path, "name a file of own digits")
         with named_errors(self.path), _locked(self.path, "rb") as file:
-            return file.readall()
+            text = file.read(MAX_OWN_BYTES + 1) or b""
+        check_length(self.path, text, MAX_OWN_BYTES, MOVE)
+        if (lines := text.count(b"\n")) > MAX_LINES:
+            raise DataError(f"{self.path} has {lines:,} lines; {MAX_LINES:,} are the most; {MOVE}")
+        return text
 
 
 def _line(label: int | np.integer[Any], strokes: Strokes, image: Bytes | None) -> bytes:
@@ -190,6 +204,7 @@ def _line(label: int | np.integer[Any], strokes: Strokes, image: Bytes | None) -
     label = int(label) if isinstance(label, np.integer) else label
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     line = b'{"label":%s,%s,"time":"%s"}\n' % (json.dumps(label).encode(), _ink(strokes, image), now.encode())
+    _check_length(line)
     _parse(line)
     return line
 
@@ -204,8 +219,14 @@ def _ink(strokes: Strokes, image: Bytes | None) -> bytes:
     return b'"image":"%s"' % base64.b64encode(image.tobytes())
 
 
+def _check_length(line: bytes) -> None:
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"has {len(line):,} bytes; {MAX_LINE_BYTES:,} are the most")
+
+
 def _parse(line: bytes) -> OwnDigit:
     """Return the digit in a line.  Raises DataError."""
+    _check_length(line)
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -272,7 +293,11 @@ class Autosave:
         self._saved: str | None = None  # the strokes in the file, as JSON
 
     def restore(self) -> list[Float64s]:
-        """Return the strokes of the last drawing, (n,2) each; none if there is no drawing or it is damaged."""
+        """Return the strokes of the last drawing, (n,2) each; none if there is no drawing or it is damaged.
+
+        The pad starts with this, so it also deletes what killed pads left half-written in the folder.
+        """
+        sweep(self.path.parent, least_age=UNFINISHED_SECONDS)
         if not self.path.exists():
             return []
         try:
@@ -319,8 +344,8 @@ class Settings:
     def read(self) -> dict[str, Any]:
         """Return the saved settings, unchecked; none if there is no file or it is damaged."""
         try:
-            value = json.loads(self.path.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            value = json.loads(read_at_most(self.path, MAX_SETTINGS_BYTES, "delete it"))
+        except (DataError, ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 

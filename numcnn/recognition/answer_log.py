@@ -25,6 +25,7 @@ except ImportError:  # Windows: two commands that write to one file are not noti
     fcntl = None
 
 SUFFIXES = {".jsonl": JSON, ".csv": CSV}
+MAX_RECORD_BYTES = 1 << 24  # of a page's answer: a digit takes 400 at most, a page has some thousands
 _PAGE = re.compile(r"(.*)#[0-9]+", re.DOTALL)  # the name of a page of a file that has several
 _JSON_START = b'{"path": "'
 
@@ -157,8 +158,13 @@ class AnswerLog:
         start, record = 0, b""
         with open(self._file.fileno(), "rb", closefd=False) as file:
             file.seek(0)
-            for line in file:
+            while line := file.readline(MAX_RECORD_BYTES + 1):
                 record += line
+                if len(record) > MAX_RECORD_BYTES:
+                    raise ConfigError(
+                        f"--out is {self.path}, which has a line of more than {MAX_RECORD_BYTES:,} bytes at {start:,}, "
+                        "as no answer of numcnn predict is; name another file"
+                    )
                 if self._form == CSV and record.count(b'"') % 2:
                     continue
                 yield start, record
@@ -177,7 +183,7 @@ class AnswerLog:
                 name, *_ = row
                 if len(row) != len(COLUMNS):
                     raise ValueError
-        except (ValueError, KeyError, TypeError, csv.Error):
+        except (ValueError, KeyError, TypeError, RecursionError, csv.Error):
             raise self._foreign(number) from None
         if not isinstance(name, str):
             raise self._foreign(number)

@@ -77,7 +77,6 @@ def fit(
             while state.epoch < config.epochs and not _out_of_patience(state, config):
                 _train_epoch(run)
                 if state.interrupted:
-                    state.watched = run.watch.sums if run.watch else {}
                     monitor.on_interrupt(network, optimizer, state)
                     return state
                 _finish_epoch(run, held_out)
@@ -137,10 +136,13 @@ def _train_epoch(run: _Run) -> None:
             state.first_loss = loss
         run.watchdog.check_progress(loss, correct / max(1, labelled), lr)
         state.seconds = time.perf_counter() - started
+        state.watched = run.watch.sums if run.watch else {}
         run.monitor.on_batch(state, len(batch), state.mean_loss, state.accuracy)
         if run.monitor.should_stop():
             state.interrupted = True
             return
+        if run.monitor.wants_checkpoint():
+            run.monitor.on_checkpoint(network, optimizer, state)
 
 
 def _finish_epoch(run: _Run, held_out: Examples | None) -> None:

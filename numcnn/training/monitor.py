@@ -114,6 +114,13 @@ class Monitor:
     def on_epoch(self, network: Network, optimizer: Optimizer, state: TrainState, best: bool) -> None:
         """Called after each epoch, the last in ``state.history``; ``best``: the best so far on validation."""
 
+    def wants_checkpoint(self) -> bool:
+        """Return whether to call ``on_checkpoint`` after the step just done."""
+        return False
+
+    def on_checkpoint(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:
+        """Called after a step if ``wants_checkpoint`` returned True, to save what resuming needs."""
+
     def on_interrupt(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:
         """Called when training stops because ``should_stop`` returned True."""
 

@@ -18,6 +18,7 @@ import numpy as np
 from numcnn.data import generated, handwriting, mnist, nondigits
 from numcnn.data.pendigits import PenDigits
 from numcnn.errors import DataError
+from numcnn.files import as_path
 from numcnn.imaging.preprocess import SIDE
 from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.nn.network import Network
@@ -231,7 +232,7 @@ def local_mnist(roles: Sequence[str], data_dir: str | Path | None = None) -> dic
 
     Raises DataError when ``data_dir`` is given and doesn't hold them.
     """
-    folder = Path(data_dir or os.environ.get("NUMCNN_DATA") or mnist.cache_folder()).expanduser()
+    folder = as_path(data_dir or os.environ.get("NUMCNN_DATA") or mnist.cache_folder())
     try:
         return mnist.read_mnist(folder, roles)
     except DataError:

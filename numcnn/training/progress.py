@@ -1,8 +1,8 @@
 """Progress on the screen: a bar in a terminal or a notebook, and a line after each epoch."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
+from numcnn.console import stderr
 from numcnn.nn.network import Network
 from numcnn.training.config import TrainConfig
 from numcnn.training.monitor import Monitor, TrainState
@@ -29,6 +29,7 @@ class Progress(Monitor):
             return
         from tqdm.auto import tqdm  # noqa: PLC0415  (importing numcnn doesn't load tqdm)
 
+        in_terminal = stderr().isatty()
         self._bar = tqdm(
             total=self.config.epochs * images_per_epoch,
             initial=state.epoch * images_per_epoch + state.seen,
@@ -36,7 +37,8 @@ class Progress(Monitor):
             unit_scale=True,
             disable=None,  # outside a notebook: no bar where stderr isn't a terminal
             leave=False,
-            bar_format=BAR if sys.stderr.isatty() else NOTEBOOK_BAR,
+            bar_format=BAR if in_terminal else NOTEBOOK_BAR,
+            file=stderr() if in_terminal else None,  # a notebook draws its bar elsewhere
         )
 
     def on_batch(self, state: TrainState, images: int, loss: float, accuracy: float) -> None:
@@ -65,12 +67,15 @@ class Progress(Monitor):
 
     def say(self, line: str) -> None:
         """Print a line on stderr, above the bar."""
-        if self.quiet:
-            return
+        if not self.quiet:
+            self.warn(line)
+
+    def warn(self, line: str) -> None:
+        """Print a line on stderr, above the bar, also when ``quiet``."""
         if self._bar is not None and not self._bar.disable:
-            self._bar.write(line, file=sys.stderr)
+            self._bar.write(line, file=stderr())
         else:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=stderr(), flush=True)
 
 
 class Together(Monitor):
@@ -99,6 +104,15 @@ class Together(Monitor):
         """See ``Monitor.on_epoch``."""
         for monitor in self._monitors:
             monitor.on_epoch(network, optimizer, state, best)
+
+    def wants_checkpoint(self) -> bool:
+        """See ``Monitor.wants_checkpoint``."""
+        return any([monitor.wants_checkpoint() for monitor in self._monitors])
+
+    def on_checkpoint(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:
+        """See ``Monitor.on_checkpoint``."""
+        for monitor in self._monitors:
+            monitor.on_checkpoint(network, optimizer, state)
 
     def on_interrupt(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:
         """See ``Monitor.on_interrupt``."""

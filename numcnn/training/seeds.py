@@ -1,18 +1,86 @@
-"""Networks trained alike with several seeds: mean and spread, their ensemble, and the images that all misread."""
+"""Networks trained alike with several seeds: mean and spread, their ensemble, and the images that all misread.
+
+The folder of a series:
+  series.json       what was asked for, from which a stopped series goes on
+  seed-0/ ...       a run's folder for each seed
+  seeds.json        the result
+  wrong_by_all.png  the test images that all misread, if there are any
+"""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from numcnn.data.dataset import Dataset
+from numcnn.errors import CheckpointError
 from numcnn.evaluation import metrics, plots
 from numcnn.files import atomic_write
 from numcnn.kernels.arrays import Bytes, Floats, Ints
-from numcnn.training.run_folder import Document
+from numcnn.training import run_record
+from numcnn.training.config import TrainConfig
+from numcnn.training.run_record import Document
 
 MOST_WRONG = 100  # pictures in wrong_by_all.png
+MOST_SEEDS = 10_000
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a series of runs is to do.  config: of its first run; the others differ in their seeds alone."""
+
+    folder: Path
+    config: TrainConfig
+    count: int
+    dataset_argument: str  # loads the data again, from any folder
+    watch_gradients: bool
+    ensemble: bool
+    command: str
+
+    @property
+    def seeds(self) -> range:
+        """The seeds, in order."""
+        return range(self.config.seed, self.config.seed + self.count)
+
+    def save(self) -> None:
+        """Write series.json."""
+        document: Document = {key: value for key, value in vars(self).items() if key != "folder"}
+        document["config"] = self.config.to_json()
+        with atomic_write(self.folder / "series.json") as file:
+            file.write((json.dumps(document, indent=1) + "\n").encode())
+
+
+def is_series(folder: str | Path) -> bool:
+    """Return whether a folder is that of a series."""
+    try:
+        return (Path(folder) / "series.json").exists()
+    except OSError:  # the name is too long
+        return False
+
+
+def load_series(folder: str | Path) -> Series:
+    """Return the series in ``folder``, to go on with it.  Raises CheckpointError if its series.json is damaged."""
+    path = Path(folder) / "series.json"
+    try:
+        if not path.is_file() or path.stat().st_size > run_record.MOST_BYTES:
+            raise ValueError("it is no small file")
+        found = run_record.mapping(json.loads(path.read_bytes()), "the series")
+        run_record.plain(found)
+        run_record.count(found, "count", 2)
+        if found["count"] > MOST_SEEDS:
+            raise ValueError(f"count is {found['count']}")
+        for key in ("dataset_argument", "command"):
+            run_record.text(found, key)
+        for key in ("watch_gradients", "ensemble"):
+            if not isinstance(found[key], bool):
+                raise ValueError(f"{key} is neither true nor false")
+        settings: dict[str, Any] = {**found, "config": run_record.config_of(found)}
+        return Series(folder=path.parent, **settings)
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: it isn't the plan of a series of runs ({run_record.reason(error)})") from error
 
 
 class Readings:
@@ -49,19 +117,25 @@ class Readings:
         plots.save(plots.gallery(images, shown, self._labels[shown], answers, title), path)
 
 
-def summarise(cards: Sequence[Document], readings: Readings, *, ensemble: bool, command: str) -> Document:
-    """Return mean and spread of runs that differ in their seeds alone, from their run cards."""
-    first = cards[0]
-    judged = [key for key in ("test_accuracy", "val_accuracy", "seconds") if first[key] is not None]
-    summary = {
-        "dataset": first["dataset"],
-        "model": first["model"],
-        **{key: metrics.spread([card[key] for card in cards], np.inf if key == "seconds" else 1) for key in judged},
+def summarise(series: Series, cards: Sequence[Document], readings: Readings, diverged: Sequence[Document]) -> Document:
+    """Return mean and spread of runs that differ in their seeds alone, from their run cards.
+
+    diverged: the seeds without a result, and why.  With fewer than two results there is no mean.
+    """
+    keys = ("test_accuracy", "val_accuracy", "seconds")
+    judged = [key for key in keys if all(card[key] is not None for card in cards)]
+    measured = judged if len(cards) > 1 else []
+    summary: Document = {
+        "dataset": cards[0]["dataset"] if cards else Path(series.dataset_argument).name,
+        "model": series.config.model,
+        **{key: metrics.spread([card[key] for card in cards], np.inf if key == "seconds" else 1) for key in measured},
         "runs": [{key: card[key] for key in ("seed", *judged, "weights")} for card in cards],
-        "config": first["config"],
-        "command": command,
+        "config": series.config.to_json(),
+        "command": series.command,
     }
-    if ensemble:
+    if diverged:
+        summary["diverged"] = list(diverged)
+    if series.ensemble and readings.answers:
         summary["ensemble"] = readings.ensemble()
     if readings.answers:
         summary["wrong_by_all"] = readings.wrong.tolist()

@@ -17,7 +17,7 @@ from numcnn import data
 from numcnn.data.batches import Examples
 from numcnn.data.dataset import KEYWORDS, Dataset
 from numcnn.data.download import to_stderr
-from numcnn.errors import ConfigError, DataError, DivergedError
+from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
 from numcnn.evaluation.calibration import refusal_threshold
 from numcnn.evaluation.metrics import Evaluation
 from numcnn.kernels.thread_team import use_threads
@@ -27,7 +27,8 @@ from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
 from numcnn.training.monitor import TrainState
 from numcnn.training.optim import make_optimizer
-from numcnn.training.run_folder import Document, Run, RunFolder, new_folder, versions
+from numcnn.training.run_folder import Run, RunFolder, check_space, claim, new_folder, stamp_of, versions
+from numcnn.training.run_record import Document
 
 DRY_RUN_STEPS = 2
 
@@ -79,11 +80,14 @@ class Session:
     def open_folder(self, out: str | Path | None = None) -> RunFolder:
         """Make a folder for a new run: ``out``, or the first free one in runs/.  Return the monitor that writes there.
 
-        Raises ConfigError.
+        No other run can use the folder until this one is drawn, is stopped or fails.
+        Raises ConfigError, also if the folder's disk is too full.
         """
         run, options = self.run, self.options
         if run.folder is None:
             run.folder = new_folder(out, f"{self.dataset.name}-{run.config.model}")
+            run.lock = claim(run.folder, empty=True)
+        check_space(run.folder, run.network, run.config)
         self.files = RunFolder(
             run.folder,
             run.config,
@@ -93,14 +97,15 @@ class Session:
             quiet=options.quiet,
             earlier_seconds=time.perf_counter() - options.began + run.seconds,
         )
+        self.files.lock, self.files.kept = run.lock, run.kept
         return self.files
 
     def train(self) -> TrainState:
-        """Train to the end, or until the run folder's monitor stops.  Raises DivergedError."""
+        """Train to the end, or until the run folder's monitor stops.  Raises DivergedError, WriteError."""
         run, files = self.run, self.files or self.open_folder()
         try:
             optimizer = make_optimizer(run.network, run.config, run.moments)
-            return fit(
+            state = fit(
                 run.network,
                 self.train_set,
                 self.validation_set,
@@ -109,12 +114,37 @@ class Session:
                 state=run.state,
                 optimizer=optimizer,
             )
+            if not state.interrupted:
+                files.save_to_the_end(run.network, optimizer, state)
         except BaseException as error:
-            if isinstance(error, DivergedError):
-                files.discard_useless_best()
             with contextlib.suppress(OSError):
+                if isinstance(error, DivergedError):
+                    files.discard_useless(run.state)
                 files.folder.rmdir()  # works only if the run has written nothing
+            self.release()
             raise
+        if state.interrupted:
+            self.release()
+        return state
+
+    def release(self) -> None:
+        """Let other runs use the folder."""
+        for holder in (self.run, self.files):
+            if holder and holder.lock:
+                holder.lock.release()
+
+    def best_network(self) -> Network:
+        """Return the network in best.npz."""
+        assert self.run.folder is not None
+        network = load(self.run.folder / "best.npz", backend=self.run.config.backend)
+        network.fuse = self.run.config.fuse
+        return network
+
+    def read_test_set(self, network: Network) -> Evaluation | None:
+        """Evaluate a network on the test set; None with ``test=False``."""
+        if not self.run.config.test:
+            return None
+        return network.evaluate(self.dataset.test_images, self.dataset.test_labels)
 
     def finish(self) -> tuple[Document, Evaluation | None]:
         """Calibrate the kept weights on validation images, read the test set once with them, write the run card.
@@ -123,13 +153,12 @@ class Session:
         """
         run, dataset, files = self.run, self.dataset, self.files or self.open_folder()
         config, held_out, history = run.config, self.validation_set, run.state.history
-        network = load(files.best, backend=config.backend)
-        network.fuse = config.fuse
+        network = self.best_network()
         if len(held_out):
             probabilities = network.calibrate(held_out.images[held_out.index], held_out.labels[held_out.index])
             if config.outliers:
                 files.info["refuse_below"] = refusal_threshold(probabilities.max(axis=1))
-        test = network.evaluate(dataset.test_images, dataset.test_labels) if config.test else None
+        test = self.read_test_set(network)
         tested = {key: getattr(test, name) if test else None for key, name in TESTED.items()}
         result = {**network.info["result"], **{key: tested[key] for key in ("test_accuracy", "test_loss")}}
         files.save_best(network, result)
@@ -155,16 +184,18 @@ class Session:
             "config": config.to_json(),
             "command": self.options.command,
             "versions": versions(),
+            **{key: run.info[key] for key in ("earlier",) if key in run.info},
             "system": f"{platform.system()} {platform.machine()}",
         }
         files.write_card(card)
         return card, test
 
     def draw(self) -> None:
-        """Draw the curves.  This frees the session's data."""
+        """Draw the curves.  This ends the session: it frees the data and lets others use the folder."""
         files = self.files or self.open_folder()
         del self.dataset, self.train_set, self.validation_set  # matplotlib takes as much memory as the images
         files.draw(self.run.state.history)
+        self.release()
 
 
 def new_session(
@@ -187,11 +218,32 @@ def new_session(
     return Session(run, found, train, held_out, threads, options)
 
 
+def draw_again(run: Run) -> None:
+    """Draw the curves of a finished run that was killed before it had drawn them all.  Raises ConfigError."""
+    assert run.folder is not None
+    lock = claim(run.folder)
+    files = RunFolder(
+        run.folder,
+        run.config,
+        run.info,
+        dataset_argument=run.dataset_argument,
+        watch_gradients=run.watch_gradients,
+    )
+    files.draw_missing(run.state.history)
+    lock.release()
+
+
 def resumed_session(run: Run, options: Options) -> Session:
     """Load the data of a stopped run, which ``run_folder.load_run`` returns.
 
-    Raises DataError if the data has changed since the run started.
+    Reports threads and versions that are not those of the run so far: the weights then differ in their last digits.
+    Raises DataError if the data has changed since the run started, ConfigError if another training is in its folder.
     """
+    assert run.folder is not None
+    if run.lock is None or not run.lock.holds():
+        run.lock = claim(run.folder)
+    if stamp_of(run.folder / "last.npz") != run.stamp:
+        raise ConfigError(f"another training has just gone on in {run.folder}; try again")
     threads = use_threads(run.info["threads"] if options.threads is None else options.threads)
     found = _load_data(run.dataset_argument, run.config, options, report=not options.quiet)
     if found.sha256 != run.info["dataset_sha256"]:
@@ -199,7 +251,41 @@ def resumed_session(run: Run, options: Options) -> Session:
             f"the data set {found.name} isn't the one that the run in {run.folder} began with "
             f"({run.info['dataset']}, SHA-256 {run.info['dataset_sha256'][:12]}...); restore that one"
         )
-    return Session(run, found, *_split(found, run.config), threads, options)
+    session = Session(run, found, *_split(found, run.config), threads, options)
+    _check_progress(session)
+    _note_changes(session)
+    return session
+
+
+def _check_progress(session: Session) -> None:
+    """Raise CheckpointError if the run can't have got that far with these images, or had another validation set."""
+    run, state = session.run, session.run.state
+    images, size = len(session.train_set), run.config.batch_size
+    validated = not state.history or (state.history[-1]["val_loss"] is not None) == bool(len(session.validation_set))
+    if state.batch > -(-images // size) or state.seen != min(images, state.batch * size) or not validated:
+        raise CheckpointError(f"{run.folder}/last.npz: batch {state.batch} of {images} images makes no sense")
+
+
+def _note_changes(session: Session) -> None:
+    """If the run goes on with other threads or versions, report it; weights file and card will record both."""
+    info, state = session.run.info, session.run.state
+    now = {"threads": session.threads, **versions()}
+    before = {"threads": info["threads"], **info["versions"]}
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if not keys:
+        return
+    changed = ", ".join(f"{key} {before.get(key, 'none')} -> {now.get(key, 'none')}" for key in keys)
+    session.options.report(
+        f"warning: the run goes on with other {changed}; the weights will differ in their last digits"
+    )
+    part = {"until_epoch": state.epoch, "until_batch": state.batch, "threads": info["threads"]}
+    part["versions"] = info["versions"]
+    session.run.info = {
+        **info,
+        "threads": session.threads,
+        "versions": versions(),
+        "earlier": [*info.get("earlier", []), part],
+    }
 
 
 def _load_data(dataset: str | Path, config: TrainConfig, options: Options, *, report: bool) -> Dataset:

@@ -195,7 +195,7 @@ def test_several_seeds_without_the_test_set_are_reported_by_validation(run_folde
     assert re.search(r"^seed 1: validation accuracy \d", captured.err, re.MULTILINE)
     found = json.loads((tmp_path / "several" / "seeds.json").read_text())
     assert found["val_accuracy"]["n"] == 2 and "test_accuracy" not in found and "wrong_by_all" not in found
-    assert sorted(os.listdir(tmp_path / "several")) == ["seed-0", "seed-1", "seeds.json"]
+    assert sorted(os.listdir(tmp_path / "several")) == ["seed-0", "seed-1", "seeds.json", "series.json"]
 
 
 @pytest.mark.parametrize(
@@ -526,7 +526,7 @@ def test_scripts_are_the_same_commands(command, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    name = {"bench": "benchmark"}.get(command, command)
+    name = {"bench": "benchmark", "inspect": "lens"}.get(command, command)
     script = subprocess.run(
         [sys.executable, SCRIPTS / f"{name}.py", "--help"], cwd=tmp_path, capture_output=True, text=True
     )

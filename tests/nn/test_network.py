@@ -193,7 +193,7 @@ def test_any_memory_layout_is_read_alike_and_in_bounded_memory():
         (lambda: Network([Dense(3)], (4,), seed=-1), "seed is -1; wants a whole number, 0 or more"),
         (
             lambda: Network([Dense(3)], (4,), normalisation=(0, 0)),
-            r"normalisation is \(0.0, 0.0\); wants a finite mean",
+            r"normalisation is \(0.0, 0.0\); wants a mean",
         ),
         (lambda: Network([Flatten()], 28), "input_shape is 28; wants whole numbers, 1 or more, such as"),
         (lambda: Network([Flatten()], normalisation=None), r"normalisation is None; wants a pair \(mean, std\)"),

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import own_layers
+import pytest
 from conftest import BACKEND, COMPILED
 
 import numcnn
@@ -50,3 +51,15 @@ def test_its_table_of_gradients_is_the_one_that_gradcheck_prints(capsys):
     row = re.compile(r"^(\S+ +\S+ +\d+(?: \(-\d+\))?) +\d", re.MULTILINE)
     checked = [row.findall(some) for some in (shown, capsys.readouterr().out)]
     assert checked[0] == checked[1] and len(checked[0]) == 10
+
+
+@pytest.mark.skipif(not (FOLDER.parents[1] / ".github").exists(), reason="its picture is not beside the package")
+def test_its_trace_shows_what_the_text_says(monkeypatch, capsys):
+    monkeypatch.chdir(FOLDER.parents[1])
+    names = {}
+    exec(compile(CODE[3], "README.md", "exec"), names)
+    zeros = (names["trace"]["pool1"]["dx"] == 0).mean()
+    assert f"is {zeros:.0%} zeros" in TEXT and names["trace"]["conv2"]["dw"].shape == (3, 3, 32, 64)
+    printed = capsys.readouterr().out
+    assert "conv2.dw[1,2,3,4] = " in printed and "pool1.dx[10,11,3] = 0\n" in printed and "is larger" in printed
+    assert names["figure"].get_suptitle().startswith("pool1: MaxPool2D")

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -406,3 +407,63 @@ def test_personal_weights_are_forgotten_and_taken_back(home):
     personal.write_bytes(b"two")  # learned anew
     assert not store.restore() and personal.read_bytes() == b"two"
     assert store.forget() and store.restore() and personal.read_bytes() == b"two"
+
+
+ENDLESS = ["/dev/zero", "/dev/full", "pipe"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("place", ENDLESS)
+def test_what_never_ends_is_refused_at_once(place, tmp_path):
+    path = Path(place)
+    if place == "pipe":
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    with pytest.raises(DataError, match="is no regular file; name a file of own digits"):
+        store.OwnSet(path).read()
+    with pytest.raises(DataError, match="is no regular file; name a strokes file"):
+        read_strokes(path)
+    assert store.Settings(path).read() == {}
+    link = tmp_path / "drawing.json"
+    link.symlink_to(path)
+    drawing = store.Autosave(link)
+    assert drawing.restore() == [] and "is no regular file" in drawing.problem
+    assert path.exists() and not link.exists()
+
+
+LINE = json.dumps({"label": 4, "strokes": [[[0, 0], [50, 80]]], "time": ""})
+
+
+def test_an_own_set_is_read_in_bounded_time_and_memory(own):
+    own.path.parent.mkdir(parents=True, exist_ok=True)
+    point = "[0.5,0.5]"
+    long = json.dumps({"label": 4, "strokes": [[[i, i] for i in range(49_999)]], "time": "x" * 500_000})
+    own.path.write_text(f"{LINE}\n{long}\n{LINE}\n")
+    digits, (problem,) = own.read()
+    assert len(digits) == 2 and "line 2: has" in problem and "1,048,576 are the most; left out" in problem
+    own.path.write_text("x\n" * (store.MAX_LINES + 1))
+    with pytest.raises(DataError, match=r"has 50,001 lines; 50,000 are the most; move some"):
+        own.read()
+    own.path.write_text(f'{{"label": 4, "strokes": [[{",".join([point] * 2_000_000)}]]}}')
+    with pytest.raises(DataError, match=r"has more than 16,777,216 bytes, the most that are read; move some"):
+        own.read()
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("[[" + ",".join(["[0,0]"] * 2_000_000) + "]]", "has more than 4,194,304 bytes"),
+        ("[[" + ",".join(["[0,0]"] * 50_001) + "]]", "more than 5,000 strokes or 50,000 points are too many"),
+        ("[" + ",".join(["[[0,0]]"] * 5001) + "]", "more than 5,000 strokes or 50,000 points are too many"),
+        ("[" + ",".join(["[]"] * 1_000_000) + "]", "more than 5,000 strokes or 50,000 points are too many"),
+    ],
+)
+def test_a_drawing_of_too_many_points_is_refused(tmp_path, content, text):
+    (tmp_path / "s.json").write_text(content)
+    with pytest.raises(DataError, match=text):
+        read_strokes(tmp_path / "s.json")
+
+
+def test_huge_settings_are_none(tmp_path):
+    (tmp_path / "settings.json").write_text('{"theme": "dark"}' + " " * 100_000)
+    assert store.Settings(tmp_path / "settings.json").read() == {}

@@ -170,3 +170,15 @@ def test_a_full_disk_is_an_error(tmp_path):
         os.dup2(kept, log._file.fileno())
         os.close(full)
         os.close(kept)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_a_line_without_an_end_is_not_read_to_it(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr("numcnn.recognition.answer_log.MAX_RECORD_BYTES", 1000)
+    path = tmp_path / f"out{suffix}"
+    start = b",".join(name.encode() for name in COLUMNS) + b"\n" if suffix == ".csv" else b""
+    for content in (b"[" * 2000, b'"\n' + b"a\n" * 2000 if suffix == ".csv" else b"[" * 1001 + b"\n"):
+        path.write_bytes(start + content)
+        with pytest.raises(ConfigError, match="which has a line of more than 1,000 bytes at"):
+            AnswerLog(path)
+        assert path.read_bytes() == start + content

@@ -471,3 +471,16 @@ def test_the_last_epoch_is_kept_where_that_is_wanted():
         config = TrainConfig(**settings, keep=keep)
         state = fit(small(), (images[:50], labels[:50]), (images[:50], labels[:50]), config, monitor=monitor)
         assert monitor.epochs == epochs and monitor.best == [1] and state.best_epoch == 1
+
+
+@pytest.mark.parametrize("where", ["training", "validation"])
+def test_a_label_out_of_range_is_refused_before_the_first_step(where):
+    images, labels = draw_digits(200, 12)
+    wrong = labels.copy()
+    wrong[-1] = 77
+    network = Network([Flatten(), Dense(10)], seed=1, backend=BACKEND)
+    before = network.params.copy()
+    train, held_out = (wrong, labels) if where == "training" else (labels, wrong)
+    with pytest.raises(ShapeError, match=r"labels .* from 0 to 77; wants"):
+        network.fit(images, train, validation=(images, held_out), epochs=1)
+    np.testing.assert_array_equal(network.params, before)

@@ -14,6 +14,8 @@ from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
 from numcnn.training.progress import Progress
 
+INFO = {"model": "canonical", "dataset": "generated", "dataset_sha256": "0", "threads": 1, "versions": {}}
+
 
 @pytest.fixture
 def finished(tmp_path):
@@ -21,7 +23,7 @@ def finished(tmp_path):
     images, labels = draw_digits(600, 11)
     network = Network([Conv2D(2, 5, stride=3), MaxPool2D(2), Flatten(), Dropout(0.1), Dense(10)], backend=BACKEND)
     config = TrainConfig(epochs=2, batch_size=50, backend=BACKEND)
-    info = {"dataset": "generated", "config": config.to_json(), "threads": 1}
+    info = {**INFO, "config": config.to_json()}
     folder = run_folder.RunFolder(
         tmp_path, config, info, dataset_argument="generated", watch_gradients=True, quiet=True, earlier_seconds=5
     )
@@ -64,7 +66,7 @@ def test_a_running_average_comes_back_too_and_the_best_weights_are_the_average(t
     images, labels = draw_digits(600, 11)
     network = Network([Conv2D(2, 5, stride=3), Flatten(), Dense(10)], backend=BACKEND)
     config = TrainConfig(epochs=1, batch_size=50, backend=BACKEND, average=0.9, schedule="constant")
-    info = {"dataset": "generated", "config": config.to_json(), "threads": 1}
+    info = {**INFO, "config": config.to_json()}
     folder = run_folder.RunFolder(tmp_path, config, info, dataset_argument="generated", quiet=True)
     fit(network, (images[:200], labels[:200]), (images[200:250], labels[200:250]), config, monitor=folder)
     earlier = run_folder.load_run(tmp_path)
@@ -126,12 +128,12 @@ def test_a_missing_moment_is_refused(finished):
     ],
 )
 def test_of_a_run_that_diverged_only_a_useful_best_stays(finished, result, stays):
-    folder, network, _ = finished
+    folder, network, state = finished
     folder.save_best(network, result)
-    folder.discard_useless_best()
+    folder.discard_useless(state)
     assert folder.best.exists() == stays
     assert (folder.folder / "log.csv").exists()
-    folder.discard_useless_best()  # also where there is none
+    folder.discard_useless(state)  # also where there is none
 
 
 def test_folders(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from numcnn.evaluation.plots.scores import (
     reliability_plot,
 )
 from numcnn.evaluation.plots.style import save
+from numcnn.evaluation.plots.trace_sheets import layer_sheet, trace_overview
 
 __all__ = [
     "HEALTHY_UPDATE",
@@ -35,6 +36,7 @@ __all__ = [
     "gallery",
     "gradcheck_plot",
     "gradient_watch",
+    "layer_sheet",
     "learning_curves",
     "mistakes_gallery",
     "page_plot",
@@ -42,4 +44,5 @@ __all__ = [
     "picture_sheet",
     "reliability_plot",
     "save",
+    "trace_overview",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from numcnn.kernels.arrays import AnyArray, Float64s
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-    from matplotlib.colors import ListedColormap, PowerNorm
+    from matplotlib.colors import Colormap, ListedColormap, PowerNorm
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import FuncFormatter
@@ -35,9 +36,9 @@ def library() -> SimpleNamespace:
     return SimpleNamespace(colors=colors, figure=figure, patches=patches, ticker=ticker)
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG, completely or not at all."""
-    with atomic_write(path) as file:
+def save(figure: Figure, path: str | os.PathLike[str] | BinaryIO) -> None:
+    """Write a figure as PNG, into an open file, or by path: completely or not at all."""
+    with atomic_write(path) if isinstance(path, str | os.PathLike) else contextlib.nullcontext(path) as file:
         figure.savefig(file, format="png", dpi=DPI)
 
 
@@ -121,6 +122,12 @@ def thousands() -> FuncFormatter:
 def flat_color(color: str) -> ListedColormap:
     """Return a colour map of one colour."""
     return library().colors.ListedColormap([color])
+
+
+def signed_colors() -> Colormap:
+    """Return a colour map from orange, below 0, by white to blue; what is no number is grey."""
+    shades = (WARNING, "#F4B48A", "white", "#8CC0E0", BLUE)
+    return library().colors.LinearSegmentedColormap.from_list("signed", shades).with_extremes(bad=GRID)
 
 
 def square_root_scale(highest: float) -> PowerNorm:

@@ -3,6 +3,7 @@
 Only the files in this folder load Numba, so nothing else has to wait for it.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from numcnn.errors import ConfigError
 from numcnn.kernels.compilation import compilation_begins
 
 # "reassoc" lets LLVM sum in vector lanes, "contract" lets it use fused multiply-add.  Not in the set: "nnan" and
@@ -99,8 +101,13 @@ if "numba" not in sys.modules:
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)
 
-import numba as _numba  # noqa: E402  (after its cache folder is set)
+try:
+    import numba as _numba  # after its cache folder is set
+except ValueError as error:  # such as NUMBA_NUM_THREADS=0
+    raise ConfigError(f"Numba refuses one of the NUMBA_ environment variables: {error}; unset it") from error
 from numba.core import event  # noqa: E402
+
+from numcnn.kernels.fast import kernel_cache  # noqa: E402
 
 numba: NumbaObject = _numba
 
@@ -114,10 +121,11 @@ def kernel(function: Function) -> Function:
     Never ``parallel=True``: ``thread_team`` runs kernels in parallel, and says why.
     """
     settings: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **settings)(function)
-    except RuntimeError:  # no folder is writable: compile anew in every process
-        return numba.njit(**settings)(function)
+    compiled = numba.njit(**settings)(function)
+    if COMPILED:
+        with contextlib.suppress(RuntimeError):  # no folder is writable: compile anew in every process
+            kernel_cache.attach(compiled)
+    return compiled
 
 
 class _Compilations(event.Listener):
