@@ -22,6 +22,7 @@ LARGE = 40
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
 FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
+WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
 STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
@@ -85,11 +86,15 @@ def _is_jpeg(sheet: Sheet, part: Part) -> bool:
     return all(edge % JPEG == 0 for edge in part.box) and _strength(sheet, part) < FAINT_TO
 
 
-def faint_ones(sheet: Sheet, parts: Sequence[Part]) -> set[int]:
-    """Return which parts are hardly stronger than the weakest that counts as ink, if most are or others are not."""
+def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
+    """Return which parts are hardly stronger than the weakest that counts as ink, if most are or others are not.
+
+    sure (N,): of which the network is sure.  Noise does not make many digits, nearly all of them sure: where there are,
+    somebody writes faintly.
+    """
     strengths = np.array([_strength(sheet, part) for part in parts])
     weak = (strengths < FAINT_TO) & (strengths < max(FAINTEST, FAINT * sheet.ink.least))
-    if weak.mean() < 0.5:
+    if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
         weak &= strengths < WEAKER * np.median(strengths)
     return set(np.flatnonzero(weak).tolist())
 

@@ -102,10 +102,11 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     if not digits:
         return []
     images = portraits(sheet, digits)
-    gone = printed_strokes(digits) | faint_ones(sheet, digits)
+    probabilities = judge(images)
+    gone = printed_strokes(digits) | faint_ones(sheet, digits, probabilities.max(axis=1) >= sure_from)
     spots = [
         Spot(digit.box, image, chances, number)
-        for (digit, number), image, chances in zip(found, images, judge(images), strict=True)
+        for (digit, number), image, chances in zip(found, images, probabilities, strict=True)
     ]
     return [spot for k, spot in enumerate(spots) if k not in gone and not is_level_stroke(spot)]
 
