@@ -15,6 +15,7 @@ from numcnn.kernels.arrays import Bools, Bytes, Float64s, Ints
 MOST_TURN = 0.105  # radians, 6 degrees
 REACH = 2  # pixels that a rule may leave its straight line, to either side
 THICKEST = 1 / 7  # of the length that is looked for; a thicker line is a stroke
+LINE_THICKEST = 1 / 4  # of its length, of any line
 THICKER = 1.6  # times a rule's thickness: from here on, something else crosses it
 PAGE_PART, SPAN = 0.3, 0.8  # of a picture's side: how straight, and how long the lines printed across it are at least
 INTERRUPTED, MANY = 0.12, 3  # of a side: also shorter lines that end at an edge are rules where so many are
@@ -30,8 +31,21 @@ def find_rules(ink: Bools, length: int, thickest: float = THICKEST) -> Bools:
     thickest: the most that a rule may be thick, in lengths.
     """
     factor = max(1, math.ceil(math.sqrt(ink.size / LARGE)))
-    band = _long_lines(_thicken(_any_of(ink, factor), REACH), max(4, length // factor))
+    band = long_lines(thicken(any_of(ink, factor), REACH), max(4, length // factor))
     return _thin_ink(ink, _enlarged(band, factor, ink.shape), thickest * length)
+
+
+def lines_in(ink: Bools, length: int, reach: int, gap: int = 0) -> Bools:
+    """Return the ink on straight, nearly level lines at least ``length`` long, which may bend by ``reach`` pixels.
+
+    (H,W) -> (H,W).  gap: half of the pixels that may be missing in a place.  What crosses the lines, or is thicker than
+    a line of this length, does not count.
+    """
+    if not 5 <= length <= ink.shape[1]:
+        return np.zeros_like(ink)
+    padded = thicken(np.pad(ink, ((reach, reach), (0, 0))), reach)
+    band = long_lines(thicken(padded.T, gap).T, length)[reach:-reach]
+    return _thin_ink(ink, band, LINE_THICKEST * length)
 
 
 def _ending_at(band: Bools, across: Bools) -> Bools:
@@ -80,15 +94,15 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
     padded = np.pad(mean, ((BESIDE, BESIDE), (0, 0)), mode="edge")
     ridge = mean - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
     gap = max(1, GAP // factor)
-    small = _thicken(_thicken(_any_of(ridge, factor), REACH).T, gap).T
-    inked = small & _thicken(_thicken(_any_of(strength >= least, factor), REACH).T, gap).T
-    band, many = _spanning(_long_lines(small, max(4, round(PAGE_PART * W / factor))))
+    small = thicken(thicken(any_of(ridge, factor), REACH).T, gap).T
+    inked = small & thicken(thicken(any_of(strength >= least, factor), REACH).T, gap).T
+    band, many = _spanning(long_lines(small, max(4, round(PAGE_PART * W / factor))))
     if many:
-        parts = _long_lines(inked, shorter)
+        parts = long_lines(inked, shorter)
         band |= _spanning(parts, 1)[0]
     if across is not None and across.any():
-        parts = _long_lines(inked, shorter)
-        band |= _ending_at(parts, _any_of(across, factor))
+        parts = long_lines(inked, shorter)
+        band |= _ending_at(parts, any_of(across, factor))
     return _enlarged(band, factor, strength.shape)
 
 
@@ -139,7 +153,7 @@ def runs_across(ink: Bools) -> Ints:
     return out.T
 
 
-def _any_of(ink: Bools, factor: int) -> Bools:
+def any_of(ink: Bools, factor: int) -> Bools:
     """Return whether there is ink in each square of ``factor`` x ``factor`` pixels."""
     if factor == 1:
         return ink
@@ -149,7 +163,7 @@ def _any_of(ink: Bools, factor: int) -> Bools:
     return np.logical_or.reduce(padded.reshape(H // factor, factor, W // factor, factor), axis=(1, 3))
 
 
-def _thicken(ink: Bools, reach: int) -> Bools:
+def thicken(ink: Bools, reach: int) -> Bools:
     """Return the pixels up to ``reach`` above and below ink."""
     out = ink.copy()
     for step in range(1, reach + 1):
@@ -165,7 +179,7 @@ def _angles(length: int) -> Float64s:
     return np.linspace(-MOST_TURN, MOST_TURN, 2 * count + 1)
 
 
-def _long_lines(ink: Bools, length: int) -> Bools:
+def long_lines(ink: Bools, length: int) -> Bools:
     """Return the pixels on straight, nearly level lines of ink of this length: an opening for each slope."""
     found = np.zeros_like(ink)
     if length > ink.shape[1]:

@@ -10,7 +10,7 @@ from PIL import Image
 import numcnn
 from numcnn.data import generated
 from numcnn.errors import ConfigError, DataError, ShapeError
-from numcnn.recognition import find, page
+from numcnn.recognition import page, text_lines
 
 DIGITS = range(10)
 
@@ -180,7 +180,7 @@ def marked(kinds, hard):
     return [pytest.param(kind, id=kind.__name__, marks=NOT_YET if kind in hard else ()) for kind in kinds]
 
 
-@pytest.mark.parametrize("kind", marked(SINGLE, [frame_that_touches, small_on_a_large_sheet]))
+@pytest.mark.parametrize("kind", marked(SINGLE, [small_on_a_large_sheet]))
 def test_each_digit_is_read(kind):
     for label in DIGITS:
         reads(kind(label, rng_of(label, kind.__name__)), str(label))
@@ -236,7 +236,6 @@ def test_a_form_of_framed_cells():
     reads(papers.noisy(picture, rng), text)
 
 
-@NOT_YET
 def test_touching_digits_are_cut():
     for text in ("37", "20", "64", "853"):
         picture = papers.on_paper(papers.row(text, 110, (200, 130 * len(text) + 60), rng_of(0, text), 9, gap=-0.03))
@@ -296,14 +295,84 @@ def edge_of_a_table(rng):
     return papers.noisy(picture, rng)
 
 
-EMPTY = [blank, sloping, ruled_paper, squared_paper, empty_table, clouds, texture, edge_of_a_table]
+def shaded_and_packed(rng):
+    picture = papers.vignette(papers.slope(np.full((420, 560), 235.0), rng), 0.4)
+    return papers.jpeg(picture.astype(np.uint8), 15)
 
 
-@pytest.mark.parametrize("kind", marked(EMPTY, [sloping, clouds, texture]))
+def squared_and_packed(rng):
+    picture = papers.slope(papers.grid(np.full((300, 400), 235.0), rng, 26, 0.85), rng)
+    return papers.jpeg(papers.noisy(picture, rng), 80)
+
+
+def comb(rng):
+    """A form's comb that nobody has filled in: ticks on a line, as straight as only printers make them."""
+    picture = np.full((400, 420), 240.0)
+    for row in range(4):
+        foot = 90 + 90 * row
+        picture[foot : foot + 2, 30:390] = 70
+        for x in range(30, 391, 60):
+            picture[foot - 34 : foot, x : x + 3] = 70
+    return papers.noisy(picture, rng)
+
+
+def dark_edge(rng):
+    picture = np.full((300, 380), 250.0)
+    picture[:, 372:] = 60
+    return papers.noisy(picture, rng)
+
+
+def shapes(rng):
+    """Where three even colours meet there is no stroke, though what lies between two lighter ones looks like one."""
+    y, x = np.mgrid[:360, :480]
+    picture = np.full((360, 480, 3), (170.0, 150, 175))
+    picture[(x - 130) ** 2 + (y - 150) ** 2 < 120**2] = (190, 40, 200)
+    picture[(x - 330) ** 2 + (y - 220) ** 2 < 115**2] = (240, 240, 160)
+    picture[y - 0.6 * x > 170] = (30, 170, 50)
+    return papers.noisy(picture, rng)
+
+
+def face(rng):
+    angle = np.linspace(0, 2 * np.pi, 40)
+    oval = np.stack([np.cos(angle), 1.25 * np.sin(angle)], axis=1)
+    size = rng.uniform(80, 120)
+    middle = np.array([200, 190])
+    strokes = [middle + size * oval]
+    for side in (-0.35, 0.35):
+        strokes.append(middle + size * ((side, -0.35) + 0.14 * oval))
+    strokes.append(middle + size * np.array([(0, -0.1), (-0.1, 0.25), (0.08, 0.28)]))
+    strokes.append(middle + size * np.array([(-0.4, 0.6), (-0.1, 0.75), (0.15, 0.74), (0.4, 0.58)]))
+    return papers.noisy(papers.on_paper(papers.ink_of(strokes, (400, 400), 6)), rng)
+
+
+def dashes(rng):
+    picture = np.full((300, 400), 240.0)
+    for top, left in rng.integers((40, 40), (260, 300), (4, 2)):
+        picture[top : top + 6, left : left + int(rng.integers(12, 60))] = 50
+    return papers.noisy(picture, rng)
+
+
+EMPTY = [
+    *(blank, sloping, ruled_paper, squared_paper, empty_table, clouds, texture, edge_of_a_table, shaded_and_packed),
+    *(squared_and_packed, comb, dark_edge, shapes, face, dashes),
+]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            kind, id=kind.__name__, marks=pytest.mark.xfail(strict=True, reason="one blob of 5 pictures is a 4")
+        )
+        if kind is texture
+        else pytest.param(kind, id=kind.__name__)
+        for kind in EMPTY
+    ],
+)
 def test_no_digits_are_made_up(kind):
     for seed in range(5):
         found = numcnn.read(kind(np.random.default_rng(seed)))
-        assert not any(digit.sure for digit in found), found.text
+        assert len(found) == 0, found.text
 
 
 def test_letters_are_not_sure():
@@ -312,6 +381,43 @@ def test_letters_are_not_sure():
         strokes = [110 * points * (0.8, 1) + (100, 90) for points, _ in glyph.strokes()]
         found = numcnn.read(papers.on_paper(papers.ink_of(strokes, (300, 300), 9)).astype(np.uint8))
         assert not any(digit.sure for digit in found), found.text
+
+
+def test_straight_ones_are_no_printed_lines():
+    """A 1 is a straight stroke, alone, in a row of its kind, and on ruled paper."""
+    for text in ("1", "11", "111", "1411"):
+        rng = rng_of(3, text)
+        picture = papers.on_paper(papers.row(text, 90, (220, 120 * len(text) + 60), rng), 235, 50)
+        reads(papers.noisy(picture, rng), text)
+        reads(papers.noisy(papers.grid(picture, rng, 64, 0.7, 2, only_level=True), rng), text)
+
+
+# blocks of text
+
+
+def block(lines, left, top, pitch=110):
+    return [
+        stroke
+        for k, line in enumerate(lines)
+        for stroke in papers.row_strokes(line, 55, (0, 0), rng_of(k, line), top + pitch * k, 0.35, left)
+    ]
+
+
+def test_columns_of_a_table_are_read_line_by_line():
+    strokes = [
+        *block(["31", "59", "28"], 40, 60),
+        *block(["42", "65", "30"], 420, 64),
+        *block(["7", "8", "9"], 800, 58),
+    ]
+    picture = papers.on_paper(papers.ink_of(strokes, (420, 960), 5))
+    reads(papers.noisy(picture, rng_of(0, "table")), "31427\n59658\n28309")
+
+
+def test_blocks_whose_lines_are_not_level_are_read_one_after_the_other():
+    strokes = [*block(["314", "592", "658"], 40, 40), *block(["27", "18", "46"], 560, 95)]
+    picture = papers.on_paper(papers.ink_of(strokes, (420, 800), 5))
+    found = reads(papers.noisy(picture, rng_of(0, "blocks")), "314\n592\n658\n27\n18\n46")
+    assert [digit.line for digit in found] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5]
 
 
 # small and odd pictures
@@ -395,6 +501,7 @@ def test_a_page_is_a_sequence_and_explains_its_steps():
     assert found[-1].label == 8
     assert [digit.label for digit in found[:1]] == [5]
     assert found.size == (260, 160)
+    assert found.steps is not None
     assert list(found.steps) == ["original", "paper", "light divided out", "ink", "pieces", "boxes", "each 28x28"]
     np.testing.assert_array_equal(found.steps["each 28x28"], [digit.image for digit in found])
     np.testing.assert_array_equal(found.steps["original"], picture)
@@ -411,7 +518,7 @@ def test_text_lines_follow_a_slope():
         ]
     )
     order = np.random.default_rng(0).permutation(len(boxes))
-    lines = find.text_lines(np.rint(boxes[order]).astype(int))
+    lines = text_lines.text_lines(np.rint(boxes[order]).astype(int))
     assert [order[line].tolist() for line in lines] == np.arange(len(boxes)).reshape(3, -1).tolist()
 
 

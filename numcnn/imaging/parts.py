@@ -1,0 +1,114 @@
+"""Parts of a sheet's ink: one piece or several, what they look like, and what the network sees of them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from numcnn.imaging import pieces
+from numcnn.imaging.preprocess import centred, drop_paper
+from numcnn.imaging.sheet import Sheet
+from numcnn.kernels.arrays import Bools, Bytes
+
+Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, the last two just outside
+MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
+LEAST_SIDE = 5  # pixels; smaller pieces are dust
+MOST_PARTS = 500  # more pieces than this are texture; the largest count
+FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
+BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: no digit fills that much
+
+
+class Part(NamedTuple):
+    """Some ink of a sheet: its box and its pixels within it."""
+
+    box: Box
+    mask: Bools
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.box[2] - self.box[0]
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.box[3] - self.box[1]
+
+    @property
+    def side(self) -> int:
+        """The longer of both."""
+        return max(self.width, self.height)
+
+
+def parts_of(sheet: Sheet) -> list[Part]:
+    """Return the pieces of a sheet that are no dust, the largest if there are very many."""
+    boxes = sheet.pieces.boxes
+    sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) if len(boxes) else np.empty(0)
+    chosen = np.flatnonzero(sides >= min(LEAST_SIDE, max(3, min(sheet.clear.shape) // 3)))
+    if len(chosen) > MOST_PARTS:
+        chosen = np.sort(chosen[np.argsort(-sides[chosen], kind="stable")[:MOST_PARTS]])
+    return [part_of(sheet.pieces, [int(k)]) for k in chosen]
+
+
+def part_of(found: pieces.Pieces, which: Sequence[int]) -> Part:
+    """Return some pieces as one part."""
+    boxes = found.boxes[list(which)]
+    left, top = boxes[:, :2].min(axis=0).tolist()
+    right, bottom = boxes[:, 2:].max(axis=0).tolist()
+    return Part((left, top, right, bottom), found.mask(which, (left, top, right, bottom)))
+
+
+def joined(parts: Sequence[Part]) -> Part:
+    """Return several parts as one."""
+    if len(parts) == 1:
+        return parts[0]
+    corners = np.array([part.box for part in parts])
+    left, top = corners[:, :2].min(axis=0).tolist()
+    right, bottom = corners[:, 2:].max(axis=0).tolist()
+    mask = np.zeros((bottom - top, right - left), bool)
+    for part in parts:
+        x, y = part.box[0] - left, part.box[1] - top
+        mask[y : y + part.height, x : x + part.width] |= part.mask
+    return Part((left, top, right, bottom), mask)
+
+
+def portrait(sheet: Sheet, part: Part) -> Bytes:
+    """Return a part as MNIST's makers would have made it, (28,28) uint8; all 0 if nothing of it is strong enough."""
+    H, W = sheet.strength.shape
+    left, top = max(0, part.box[0] - MARGIN), max(0, part.box[1] - MARGIN)
+    right, bottom = min(W, part.box[2] + MARGIN), min(H, part.box[3] + MARGIN)
+    own = np.zeros((bottom - top, right - left), bool)
+    x, y = part.box[0] - left, part.box[1] - top
+    own[y : y + part.height, x : x + part.width] = part.mask
+    others = sheet.clear[top:bottom, left:right] & ~own
+    near = pieces.dilate(own, MARGIN) & ~(pieces.dilate(others, 1) & ~own)
+    ink = np.where(near, sheet.strength[top:bottom, left:right], 0).astype(np.float32)
+    if not ink.any():
+        return np.zeros((28, 28), np.uint8)
+    return centred(drop_paper(ink, 0.8 * sheet.ink.least))
+
+
+def portraits(sheet: Sheet, parts: Sequence[Part]) -> Bytes:
+    """Return ``portrait`` of each part, (N,28,28)."""
+    return np.array([portrait(sheet, part) for part in parts], np.uint8).reshape(-1, 28, 28)
+
+
+def is_frame(mask: Bools) -> bool:
+    """Return whether ink runs along three or four sides of its box, as no digit's does."""
+    h, w = mask.shape
+    if min(h, w) < 16:
+        return False
+    down, across = max(2, round(FRAME_BAND * h)), max(2, round(FRAME_BAND * w))
+    sides = (
+        mask[:down].any(axis=0).mean(),
+        mask[-down:].any(axis=0).mean(),
+        mask[:, :across].any(axis=1).mean(),
+        mask[:, -across:].any(axis=1).mean(),
+    )
+    return sum(side >= FRAME_FILLED for side in sides) >= 3
+
+
+def is_blot(part: Part) -> bool:
+    """Return whether a part is a filled shape and no line: a hole, a spot, a corner of shadow."""
+    filled = part.mask.mean() > BLOT_FILLED and part.side < 2 * min(part.width, part.height)
+    return bool(filled and part.side >= 10)

@@ -1,0 +1,107 @@
+"""The ink of a picture, without the lines printed across it, in connected pieces."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numcnn.imaging import paper, pieces, rules
+from numcnn.imaging.frame_lines import frame_lines
+from numcnn.imaging.preprocess import otsu_threshold
+from numcnn.kernels.arrays import Bools, Bytes, Floats, Ints
+
+CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rule behind it, or its blurred edge
+HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
+STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
+ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
+LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
+DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
+LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
+STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
+
+
+@dataclass(eq=False)
+class Sheet:
+    """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces.
+
+    erased (H,W): the rules.
+    """
+
+    ink: paper.Ink
+    strength: Bytes
+    clear: Bools
+    pieces: pieces.Pieces
+    erased: Bools
+
+
+def lay_out(colours: Bytes, light: bool = False) -> Sheet:
+    """Find the ink in a picture.  colours: uint8 (H,W) or (H,W,3) -> ``Sheet``.  light: light ink on a dark ground.
+
+    The window that tells strokes from shadows is first a third of the picture, then eight strokes wide.
+    """
+    if colours.ndim == 3:
+        same = [lighter == light for lighter in paper.lighter_channels(colours)]
+        colours = colours[:, :, same] if any(same) else colours
+    ink, erased = without_printed_lines(paper.ink_on_paper(colours, _window(colours, light), light=light))
+    clear = clear_ink(ink)
+    found = pieces.find_pieces(clear)
+    return Sheet(ink, ink.strength.copy(), clear, found, erased)
+
+
+def _window(colours: Bytes, light: bool) -> int:
+    """Return the reach of the window that tells strokes from shadows; in large pictures from every second pixel."""
+    side = min(colours.shape[:2])
+    if side < 40:
+        return side
+    widest = max(3, side // 6)
+    step = 2 if side >= LARGE else 1
+    some = np.ascontiguousarray(colours[::step, ::step])
+    ink = paper.ink_on_paper(some, widest // step, light=light)
+    better = max(6, round(STROKES * step * pieces.find_pieces(clear_ink(ink)).typical_run()))
+    return better if better < 0.6 * widest else widest
+
+
+def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
+    """Return ink without frames, tables and rules of the page, unless there is nothing else; and these, (H,W)."""
+    ink, framed = _without(ink, frame_lines(ink.smooth, ink.least))
+    if min(ink.smooth.shape) < LEAST_RULED:
+        return ink, framed
+    gone = rules.rules_of_the_page(ink.smooth, ink.least)
+    if gone.any():
+        gone &= ink.smooth <= DARKER * np.quantile(ink.smooth[gone], 0.6)  # darker ink crosses the rule
+    ink, ruled = _without(ink, gone)
+    return ink, framed | ruled
+
+
+def _without(ink: paper.Ink, gone: Bools) -> tuple[paper.Ink, Bools]:
+    if not gone.any() or gone.sum() > ALL_INK * (ink.smooth >= ink.least).sum():
+        return ink, np.zeros_like(gone)
+    return ink._replace(strength=np.where(gone, 0, ink.strength), smooth=np.where(gone, 0, ink.smooth)), gone
+
+
+def clear_ink(ink: paper.Ink) -> Bools:
+    """Return where there is ink, (H,W): each piece of all that is no paper counts from half its own strength on.
+
+    Marks much weaker than strong ink beside them are what JPEG and a lens leave around strokes; marks much weaker than
+    the sheet's ink are stains.
+    """
+    beside = paper.running(ink.smooth, HALO, 0, largest=True)
+    beside = paper.running(beside, HALO, 1, largest=True)
+    found = pieces.find_pieces(ink.smooth >= ink.least)
+    clear = np.zeros(ink.smooth.size, bool)
+    if len(found):
+        indices, owners = found.pixels()
+        strengths = ink.smooth.ravel()[indices]
+        peaks = _peaks(strengths, owners, found.areas)
+        level = float(np.mean(strengths[strengths >= otsu_threshold(strengths.astype(np.float32))]))
+        least = np.maximum(np.maximum(CLEAR * peaks, STAIN * level), ink.least)
+        clear[indices] = strengths >= np.maximum(least[owners], HALO_LEAST * beside.ravel()[indices])
+    return clear.reshape(ink.smooth.shape)
+
+
+def _peaks(strengths: Bytes, owners: Ints, areas: Ints) -> Floats:
+    """Return the strength that 0.5% of each piece's pixels, but at least three of them, exceed -> (P,)."""
+    order = np.lexsort((strengths, owners))
+    ends = np.cumsum(areas)
+    above = np.clip(areas // 200, 2, None)
+    at = np.maximum(ends - 1 - above, ends - areas)
+    return strengths[order][at].astype(np.float32) if len(areas) else np.empty(0, np.float32)

@@ -1,0 +1,138 @@
+"""What is no digit: bars and remains at the edge, rests of rules, blots, shades, faces, texture, letters."""
+
+import numpy as np
+
+from numcnn.imaging import pieces
+from numcnn.imaging.parts import Part, is_blot, is_frame, part_of
+from numcnn.imaging.sheet import Sheet
+from numcnn.kernels.arrays import Bools, Floats
+from numcnn.recognition.frames import MANY_HEIGHTS, rests_of_rules
+from numcnn.recognition.spots import SMALLER, Spot, typical_height
+
+HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
+AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
+SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground around it is no paper in a shadow
+SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
+ALL_ALONG = 0.97  # of a picture's side
+CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
+HELD = 0.06  # of a digit: larger parts inside it make it no digit
+FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
+SCATTERED = 3  # as many spots of which few are sure are letters, or texture
+MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
+
+
+def stands_clear(sheet: Sheet, part: Part) -> bool:
+    """Return whether the ground around a part is paper, and not as dark (or light) as the part itself.
+
+    What is left of paper between two strokes is no ink on a ground of ink.
+    """
+    reach = max(2, round(AROUND * part.side))
+    left, top, right, bottom = part.box
+    outer = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
+    ring = np.ones(sheet.clear[outer].shape, bool)
+    y, x = top - outer[0].start, left - outer[1].start
+    ring[y : y + part.height, x : x + part.width] = False
+    ring &= ~pieces.dilate(sheet.erased[outer], 2)
+    if not ring.any():
+        return True
+    shares = []
+    for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+        own = float(np.median(values[top:bottom, left:right][part.mask]))
+        light = float(np.median(ground[top:bottom, left:right]))
+        around, shade = values[outer][ring], ground[outer][ring]
+        bright = (around >= (own + light) / 2) | ((around >= 0.8 * shade) & (around >= own + SHADED * (light - own)))
+        shares.append((light - own, float(bright.mean())))
+    return max(shares)[1] >= CLEAR_GROUND
+
+
+def is_soft(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part has no edge: around it there is much of the ink in it, as in a shade of the light."""
+    reach = max(3, round(SOFT_EDGE * part.side))
+    if part.side < 16:
+        return False
+    left, top, right, bottom = part.box
+    x, y = max(0, left - reach), max(0, top - reach)
+    around = sheet.ink.strength[y : bottom + reach, x : right + reach]
+    step = max(1, part.side // 64)
+    own = np.zeros(around.shape, bool)
+    own[top - y : top - y + part.height, left - x : left - x + part.width] = part.mask
+    own, around = own[::step, ::step], around[::step, ::step]
+    near = pieces.dilate(own, -(-reach // step))
+    ring = near & ~pieces.dilate(own, max(1, reach // step - 1))
+    inside = float(np.median(around[own])) if own.any() else 0.0
+    return bool(ring.any() and np.median(around[ring]) > SOFT * inside)
+
+
+def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: float) -> tuple[list[Part], Floats]:
+    """Drop rules, and what the picture's edge cuts: bars, the remains of neighbours, corners of shadows.
+
+    A picture cropped to its digits touches them on all four sides: then nothing is cut.
+    """
+    H, W = sheet.clear.shape
+    touched = np.array([(p.box[0] <= 0, p.box[1] <= 0, p.box[2] >= W, p.box[3] >= H) for p in parts]).reshape(-1, 4)
+    bars = np.array([_is_bar(part, sides) for part, sides in zip(parts, touched, strict=True)], bool)
+    sure = highest >= sure_from
+    tight = bool(touched[~bars].any(axis=0).all()) if len(parts) else False
+    inner = sure & ~touched.any(axis=1)
+    height = typical_height(parts, np.where(bars, 0, highest), sure_from)
+    rests = rests_of_rules(sheet, parts)
+    known = [part for k, part in enumerate(parts) if sure[k] and not (bars[k] or is_blot(part) or is_frame(part.mask))]
+    most = max(known, key=lambda part: int(part.mask.sum()), default=None)
+    usual = float(most.mask.sum()) / most.side if most else 0.0
+    kept = []
+    for k, part in enumerate(parts):
+        thickness = float(part.mask.sum()) / part.side
+        narrow = min(part.width, part.height) < SMALLER * height
+        rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness and narrow
+        spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
+        beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
+        corner = touched[k].sum() > 1 and part.side < CORNER * min(H, W)
+        whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not (beside or corner)
+        cut = touched[k].any() and not (tight or whole) and (corner or len(parts) > 1)
+        bar = bars[k] and not (bars.all() and (tight or not _runs_along(part, (H, W))))
+        hair = thickness < HAIR * usual and part.side > 5 * thickness and len(parts) > 1
+        odd = k in rests or hair or is_frame(part.mask) or is_blot(part)
+        if not (rule or spans or cut or bar or odd):
+            kept.append(k)
+    return [parts[k] for k in kept], highest[kept]
+
+
+def _runs_along(part: Part, shape: tuple[int, int]) -> bool:
+    """Return whether a part is as long as the picture, (H, W): the dark beyond a sheet's edge."""
+    return part.height >= ALL_ALONG * shape[0] or part.width >= ALL_ALONG * shape[1]
+
+
+def _is_bar(part: Part, touched: Bools) -> bool:
+    """Return whether a part lies along an edge of the picture.  touched (4,): left, top, right, bottom."""
+    mask = part.mask
+    contact = (mask[:, 0].sum(), mask[0].sum(), mask[:, -1].sum(), mask[-1].sum())
+    lengths = (part.height, part.width, part.height, part.width)
+    return any(
+        touches and along >= 0.6 * length and length >= 0.8 * part.side
+        for touches, along, length in zip(touched, contact, lengths, strict=True)
+    )
+
+
+def holds_others(digit: Part, parts: list[Part]) -> bool:
+    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face."""
+    found = pieces.find_pieces(digit.mask)
+    main = part_of(found, [int(np.argmax(found.areas))])
+    left, top = digit.box[0] + main.box[0], digit.box[1] + main.box[1]
+    inside = 0
+    for part in parts:
+        x, y = part.box[0] - left, part.box[1] - top
+        within = x > 0 and y > 0 and x + part.width < main.width and y + part.height < main.height
+        if within and part.side >= HELD * main.side:
+            own = main.mask[y : y + part.height, x : x + part.width]
+            inside += not bool((own & part.mask).any())
+    return inside >= 2
+
+
+def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
+    """Drop everything if too few are sure, as among letters; one or two that may be digits stay, doubtful."""
+    sure = sum(spot.probability >= sure_from and not spot.doubtful for spot in spots)
+    if sure >= FEW_SURE * len(spots) or (sure and len(spots) == 2):
+        return spots
+    if len(spots) >= SCATTERED:
+        return []
+    return [spot._replace(doubtful=True) for spot in spots if spot.probability >= MAYBE]

@@ -1,0 +1,184 @@
+"""Whether what looks like a digit is written ink: its width, its strength, and whether it is a piece of printed lines.
+
+A straight stroke looks like a 1 to the network, a corner of squared paper like a 7, and a frame like a 0.  What tells
+them apart lies outside the 28x28 pixels that it sees: how thin the ink is for its size, how little stronger than what
+the paper's noise leaves, and where the lines go on.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from numcnn.imaging import paper, rules
+from numcnn.imaging.parts import Part
+from numcnn.imaging.sheet import Sheet
+from numcnn.kernels.arrays import AnyArray, Bools, Float64s
+from numcnn.recognition.spots import Spot
+
+WIDEST, WIDEST_ONE = 1.6, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
+THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
+THICKEST, THICKEST_LARGE = 0.3, 0.24  # of its longer side: thicker ink is a shade; in a digit of LARGE pixels or more
+LARGE = 40
+FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
+FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
+WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
+WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
+JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
+SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
+STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
+NEARLY_STRAIGHT, SAME_WIDTH = 0.6, 0.25  # where many are straight: such a share, or so similar a width, is enough
+CORNER, CORNER_THIN = 0.3, 0.13  # width in heights, from which on lines are a corner; and the most that they are thick
+ALONG = 0.75  # of a side of the box: lines along it are at least this long
+GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
+ON_LINES, ALL_ON_LINES = 0.7, 0.9  # of a straight part's ink, and of any other's, on such lines, and it is of them
+LOOKED_AT = 96  # pixels of the longer side, at most, when lines are looked for in a part
+TICKS, TICK_OFF = 4, 0.04  # as many straight strokes that end at the same level, to this part of their length
+MANY, MUCH = 6, 0.4  # as many straight strokes, and such a share of all, are printed wherever they end
+
+
+def is_written(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part has the shape and the strength of a written digit."""
+    if part.width > WIDEST * part.height:
+        return False
+    width = stroke_width(part.mask)
+    thickest = THICKEST_LARGE if part.side >= LARGE else THICKEST
+    if not THINNEST * part.side <= width <= thickest * part.side or _is_jpeg(sheet, part):
+        return False
+    if not _has_ground(sheet, part) or is_edge(sheet, part):
+        return False
+    straight = straight_share(part.mask)
+    if straight < NEARLY_STRAIGHT:
+        return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
+    corner = straight >= STRAIGHT and part.width > CORNER * part.height and width < CORNER_THIN * part.side
+    return not (corner or on_longer_lines(sheet, part) >= ON_LINES)
+
+
+def is_level_stroke(spot: Spot) -> bool:
+    """Return whether what the network takes for a 1 lies."""
+    left, _, right, _ = spot.box
+    return int(spot.probabilities.argmax()) == 1 and right - left > WIDEST_ONE * spot.height
+
+
+def stroke_width(mask: Bools) -> float:
+    """Return how wide the strokes of some ink are, in pixels: twice its area for each pixel of its edge."""
+    padded = np.pad(mask, 1)
+    inner = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    area = int(mask.sum())
+    return 2 * area / max(1, area - int(inner.sum()))
+
+
+def _has_ground(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part lies on a ground to write on.
+
+    One darker than ``paper.DARKEST`` does not show dark ink, and one as light not light ink.
+    """
+    left, top, right, bottom = part.box
+    return max(float(np.median(ground[top:bottom, left:right])) for ground in sheet.ink.papers) >= paper.DARKEST
+
+
+def _strength(sheet: Sheet, part: Part) -> float:
+    left, top, right, bottom = part.box
+    return float(np.median(sheet.ink.strength[top:bottom, left:right][part.mask]))
+
+
+def _is_jpeg(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part is faint and made of the squares that JPEG makes of a slope of light."""
+    return all(edge % JPEG == 0 for edge in part.box) and _strength(sheet, part) < FAINT_TO
+
+
+def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
+    """Return which parts are hardly stronger than the weakest that counts as ink, if most are or others are not.
+
+    sure (N,): of which the network is sure.  Noise does not make many digits, nearly all of them sure: where there are,
+    somebody writes faintly.
+    """
+    strengths = np.array([_strength(sheet, part) for part in parts])
+    weak = (strengths < FAINT_TO) & (strengths < max(FAINTEST, FAINT * sheet.ink.least))
+    if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
+        weak &= strengths < WEAKER * np.median(strengths)
+    return set(np.flatnonzero(weak).tolist())
+
+
+def is_edge(sheet: Sheet, part: Part) -> bool:
+    """Return whether the ground differs from one side of a part's strokes to the other, as where two shapes meet."""
+    far = max(3, round(SIDE * part.side))
+    left, top, right, bottom = part.box
+    x, y = max(0, left - far), max(0, top - far)
+    inside = slice(y, bottom + far), slice(x, right + far)
+    ink = sheet.clear[inside] | sheet.erased[inside]
+    own = np.zeros_like(ink)
+    own[top - y : bottom - y, left - x : right - x] = part.mask
+    best, unlike = 0.0, 0.0
+    for channel in sheet.ink.channels:
+        values = channel[inside].astype(np.int16)
+        differences, grounds = _beside(values, own, ink, far)
+        if not len(differences):
+            continue
+        contrast = float(np.median(grounds)) - float(np.median(values[own]))
+        best = max(best, contrast)
+        unlike = max(unlike, float(np.median(differences)))
+    return best > 0 and unlike > UNLIKE * best
+
+
+def _beside(values: AnyArray, own: Bools, ink: Bools, far: int) -> tuple[AnyArray, AnyArray]:
+    """Return by how much the two sides of each stroke differ, and what is there, along rows and columns."""
+    differences, grounds = [], []
+    for turned in (False, True):
+        v, o, taken = (array.T if turned else array for array in (values, own, ink))
+        W = v.shape[1]
+        rows, places = np.nonzero(np.diff(np.pad(o, ((0, 0), (1, 1))).astype(np.int8), axis=1))
+        starts, stops, rows = places[::2] - far, places[1::2] + far - 1, rows[::2]
+        good = (starts >= 0) & (stops < W)
+        starts, stops, rows = starts[good], stops[good], rows[good]
+        free = ~(taken[rows, starts] | taken[rows, stops])
+        before, after = v[rows, starts][free], v[rows, stops][free]
+        differences.append(np.abs(before - after))
+        grounds += [before, after]
+    return np.concatenate(differences), np.concatenate(grounds)
+
+
+def straight_share(mask: Bools) -> float:
+    """Return which share of some ink lies in straight lines along the sides of its box, at most 6 degrees askew."""
+    factor = -(-max(mask.shape) // LOOKED_AT)
+    small = rules.any_of(mask, factor)
+    found = np.zeros_like(small)
+    for turned in (False, True):
+        ink = small.T if turned else small
+        lines = rules.lines_in(ink, round(ALONG * ink.shape[1]), 1) & ink
+        found |= lines.T if turned else lines
+    return float(found.sum() / small.sum())
+
+
+def on_longer_lines(sheet: Sheet, part: Part) -> float:
+    """Return which share of a part's ink lies on lines that go on beyond the part: erased ones count."""
+    H, W = sheet.clear.shape
+    left, top, right, bottom = part.box
+    x, y = max(0, left - part.side), max(0, top - part.side)
+    inside = slice(y, min(H, bottom + part.side)), slice(x, min(W, right + part.side))
+    ink = sheet.clear[inside] | sheet.erased[inside]
+    reach = 2 if part.side >= 32 else 1
+    length = round(GOES_ON * part.side)
+    lines = rules.lines_in(ink, length, reach, reach) | rules.lines_in(ink.T, length, reach, reach).T
+    own = lines[top - y : bottom - y, left - x : right - x] & part.mask
+    return float(own.sum() / part.mask.sum())
+
+
+def printed_strokes(parts: Sequence[Part]) -> set[int]:
+    """Return which parts are straight lines as only printers make them: several with both ends level, or very many.
+
+    Where very many are, what is nearly straight or of the same width is of the same printed lines.
+    """
+    shares = np.array([straight_share(part.mask) for part in parts])
+    straight = np.flatnonzero(shares >= STRAIGHT)
+    if len(straight) >= max(MANY, MUCH * len(parts)):
+        widths = np.array([stroke_width(part.mask) for part in parts])
+        usual = float(np.median(widths[straight]))
+        alike = (shares >= NEARLY_STRAIGHT) | (np.abs(widths - usual) <= SAME_WIDTH * usual)
+        return set(np.flatnonzero(alike).tolist())
+    ends: Float64s = np.array([(part.box[1], part.box[3]) for part in parts], np.float64).reshape(-1, 2)
+    found: set[int] = set()
+    for k in straight.tolist():
+        off = max(1.0, TICK_OFF * parts[k].height)
+        if (np.abs(ends[straight] - ends[k]).max(axis=1) <= off).sum() >= TICKS:
+            found.add(k)
+    return found

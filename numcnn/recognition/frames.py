@@ -1,0 +1,139 @@
+"""Frames, tables and rules out of the parts of a sheet that hold some."""
+
+import numpy as np
+
+from numcnn.imaging import pieces, rules
+from numcnn.imaging.parts import FRAME_BAND, LEAST_SIDE, MARGIN, Part, is_frame, part_of
+from numcnn.imaging.sheet import Sheet
+from numcnn.kernels.arrays import Bools, Bytes, Floats
+from numcnn.recognition.spots import SMALLER, Judge, highest_of, typical_height
+
+EQUAL = 0.08  # of their length: how much the ends of equal lines differ
+FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
+RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
+LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
+ROW_HEIGHT = 1.7  # heights of a digit: a row of touching digits is no higher
+MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
+
+
+def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: float) -> tuple[list[Part], Floats]:
+    """Take frames and rules out of the parts that hold some; what goes is erased from the sheet.
+
+    Return the parts, and how likely each is a digit.  A frame, or a part much larger than a digit, loses its rules; of
+    an unsure part rules go only if that leaves one sure digit.
+    """
+    highest = highest_of(sheet, parts, judge)
+    height = typical_height(parts, highest, sure_from)
+    kept: list[Part] = []
+    likely: list[float] = []
+    for part, probability in zip(parts, highest.tolist(), strict=True):
+        large = is_frame(part.mask) or (part.side >= MANY_HEIGHTS * height and not _is_row(part, height))
+        inside = _rules_out(part) if large or probability < sure_from else None
+        if inside is None:
+            kept.append(part)
+            likely.append(probability)
+            continue
+        rest, pieces_left = inside
+        before = _erase(sheet, part, part.mask & ~rest)
+        chances = highest_of(sheet, pieces_left, judge).tolist()
+        if not large and not _leaves_a_digit(part, pieces_left, chances, sure_from):
+            _restore(sheet, part, before)
+            kept.append(part)
+            likely.append(probability)
+            continue
+        kept += pieces_left
+        likely += chances
+    return kept, np.array(likely, np.float32)
+
+
+def _is_row(part: Part, height: float) -> bool:
+    """Return whether a part is as high as digits, as a row of touching ones."""
+    return part.width > part.height >= SMALLER * height and part.height <= ROW_HEIGHT * height
+
+
+def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:
+    """Return what is left of a part without rules, and its pieces; None if it holds none."""
+    if part.side < 16:
+        return None
+    level, upright = (
+        min(LONGEST_RULE, round((RULE_PART if side > other else SHORT_RULE_PART) * side)) if side >= 16 else 10**9
+        for side, other in ((part.width, part.height), (part.height, part.width))
+    )
+    framed = is_frame(part.mask)
+    rest = rules.without_rules(part.mask, level, upright, FRAME_THICKEST if framed else rules.THICKEST)
+    if rest.sum() == part.mask.sum():
+        return None
+    found = pieces.find_pieces(rest)
+    ones = [part_of(found, [k]) for k in range(len(found))]
+    left, top, _, _ = part.box
+    return rest, [
+        Part((one.box[0] + left, one.box[1] + top, one.box[2] + left, one.box[3] + top), one.mask)
+        for one in ones
+        if one.side >= LEAST_SIDE and not (framed and _is_along_a_side(one, part))
+    ]
+
+
+def _is_along_a_side(one: Part, part: Part) -> bool:
+    """Return whether a piece, in its part's own coordinates, lies all along a side: what is left of a frame."""
+    left, top, right, bottom = one.box
+    across, down = max(3, round(FRAME_BAND * part.width)), max(3, round(FRAME_BAND * part.height))
+    return right <= across or bottom <= down or left >= part.width - across or top >= part.height - down
+
+
+def _erase(sheet: Sheet, part: Part, gone: Bools) -> tuple[Bytes, Bools, Bools]:
+    """Erase some pixels of a part from the sheet; return what was in its box."""
+    left, top, right, bottom = part.box
+    inside = slice(top, bottom), slice(left, right)
+    before = sheet.strength[inside].copy(), sheet.clear[inside].copy(), sheet.erased[inside].copy()
+    sheet.strength[top:bottom, left:right][gone] = 0
+    sheet.clear[top:bottom, left:right][gone] = False
+    sheet.erased[top:bottom, left:right] |= gone
+    return before
+
+
+def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools, Bools]) -> None:
+    left, top, right, bottom = part.box
+    inside = slice(top, bottom), slice(left, right)
+    sheet.strength[inside], sheet.clear[inside], sheet.erased[inside] = before
+
+
+def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
+    """Return which parts are lines between erased rules, or one of several equal ones that stand on them."""
+    if not sheet.erased.any():
+        return set()
+    thickness = min(pieces.find_pieces(lines).typical_run() for lines in (sheet.erased, sheet.erased.T))
+    ends = [_ends_at_rules(sheet, part, 1.5 * thickness + 1) for part in parts]
+    rests = {k for k, count in enumerate(ends) if count == 2}
+    standing = [k for k, count in enumerate(ends) if count == 1]
+    for k in standing:
+        level = 0 if parts[k].width > parts[k].height else 1
+        for other in standing:
+            apart = np.abs(np.subtract(parts[k].box, parts[other].box))[[level, level + 2]].max()
+            if other != k and apart <= EQUAL * parts[k].side:
+                rests.add(k)
+    return rests
+
+
+def _ends_at_rules(sheet: Sheet, part: Part, thickest: float) -> int:
+    """Return at how many of its ends a straight level or upright line meets erased rules; 0 if it is no such line."""
+    thickness = float(part.mask.sum()) / part.side
+    straight = min(part.width, part.height) <= 1.6 * thickness + 1 and part.side >= 5 * thickness
+    if not straight or thickness > thickest:
+        return 0
+    left, top, right, bottom = part.box
+    near = MARGIN + 2
+    if part.width > part.height:
+        ends = ((top, bottom, left - near, left + near), (top, bottom, right - near, right + near))
+    else:
+        ends = ((top - near, top + near, left, right), (bottom - near, bottom + near, left, right))
+    return sum(bool(sheet.erased[max(0, y) : v, max(0, x) : w].any()) for y, v, x, w in ends)
+
+
+def _leaves_a_digit(part: Part, left: list[Part], chances: list[float], sure_from: float) -> bool:
+    """Return whether without rules one sure digit is left of a part, shorter than the part along one side."""
+    if not left:
+        return False
+    k = int(np.argmax([one.mask.sum() for one in left]))
+    whole = left[k].mask.sum() > 0.85 * sum(one.mask.sum() for one in left)
+    shorter = left[k].width < 0.87 * part.width or left[k].height < 0.87 * part.height
+    return bool(whole and shorter and chances[k] >= sure_from and left[k].side > 0.4 * part.side)

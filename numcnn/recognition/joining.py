@@ -1,0 +1,145 @@
+"""Parts to digits: those are joined that the network finds likelier together, along a line and above each other."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from numcnn.imaging.parts import Part, joined, portraits
+from numcnn.imaging.sheet import Sheet
+from numcnn.kernels.arrays import Floats, Ints
+from numcnn.recognition.arbiter import worth
+from numcnn.recognition.spots import SMALLER, Judge, highest_of
+
+MOST_JOINED = 4  # parts of one digit
+JOIN_GAP = 0.4  # heights between parts of one digit, at most
+JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
+JOIN_COST, GAP_COST = 0.1, 3.0  # of worth: for each part joined, and for each height of gap beside it
+DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for smaller ones
+NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
+STACK_HEIGHT = 1.6  # heights of the others: what stands above each other and is higher is no digit
+STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
+
+
+def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) -> list[list[int]]:
+    """Join the parts of a line of text to digits -> indices of the parts of each digit; parts that are dust go."""
+    runs = [
+        tuple(range(i, j))
+        for i in range(len(parts))
+        for j in range(i + 1, min(i + MOST_JOINED, len(parts)) + 1)
+        if _joinable([parts[k] for k in range(i, j)], line_height)
+    ]
+    if not runs:
+        return []  # nothing but dust
+    together = [joined([parts[k] for k in run]) for run in runs]
+    worths = worth(judge(portraits(sheet, together)), np.array([part.width / part.height for part in together]))
+    best: list[tuple[float, list[list[int]]]] = [(0.0, [])]
+    for j in range(1, len(parts) + 1):
+        size = parts[j - 1].side / line_height
+        options = [(best[j - 1][0] - DROP_COST * size**2, best[j - 1][1])]
+        for run, value in zip(runs, worths.tolist(), strict=True):
+            if run[-1] == j - 1:
+                total = best[run[0]][0] + value - _join_cost([parts[k] for k in run], line_height)
+                options.append((total, [*best[run[0]][1], list(run)]))
+        best.append(max(options, key=lambda option: option[0]))
+    return best[-1][1]
+
+
+def _joinable(some: list[Part], line_height: float) -> bool:
+    """Return whether some parts may be one digit: one of them is large, and they lie near each other."""
+    if max(part.height for part in some) < SMALLER * line_height:
+        return False
+    if len(some) == 1:
+        return True
+    boxes = np.array([part.box for part in some])
+    width, height = (boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).tolist()
+    if width > JOIN_WIDTH * line_height or height > JOIN_HEIGHT * line_height:
+        return False
+    return _widest_gap(boxes) <= JOIN_GAP * line_height
+
+
+def _widest_gap(boxes: Ints) -> float:
+    """Return the largest distance from a box to the nearest of those before it, along the worse axis."""
+    gaps = [0.0]
+    for k in range(1, len(boxes)):
+        apart = np.maximum(boxes[:k, :2] - boxes[k, 2:], boxes[k, :2] - boxes[:k, 2:])
+        gaps.append(float(np.maximum(apart.max(axis=1), 0).min()))
+    return max(gaps)
+
+
+def _join_cost(some: list[Part], line_height: float) -> float:
+    """Return what joining these parts costs: more for parts side by side than for parts above each other."""
+    cost = 0.0
+    for before, after in pairwise(some):
+        beside = max(0, after.box[0] - before.box[2], before.box[0] - after.box[2])
+        cost += JOIN_COST + GAP_COST * beside / line_height
+    return cost
+
+
+def stacked(
+    sheet: Sheet, parts: list[Part], highest: Floats, judge: Judge, sure_from: float
+) -> tuple[list[Part], Floats]:
+    """Join parts that stand right above each other to one digit if that is likelier: the circles of an 8."""
+    pairs = [
+        (i, j)
+        for i, one in enumerate(parts)
+        for j, other in enumerate(parts)
+        if one.box[1] < other.box[1] and _is_stacked(one, other)
+    ]
+    if not pairs:
+        return parts, highest
+    pairs = [(i, j) for i, j in pairs if not _are_lines(parts, i, j)]
+    if not pairs:
+        return parts, highest
+    together = [joined([parts[i], parts[j]]) for i, j in pairs]
+    chances = highest_of(sheet, together, judge)
+    gone: set[int] = set()
+    new: list[tuple[Part, float]] = []
+    for k in np.argsort(-chances, kind="stable").tolist():
+        i, j = pairs[k]
+        if chances[k] >= max(sure_from, float(highest[i] * highest[j])) and not {i, j} & gone:
+            gone |= {i, j}
+            new.append((together[k], float(chances[k])))
+    kept = [(part, float(chance)) for k, (part, chance) in enumerate(zip(parts, highest, strict=True)) if k not in gone]
+    return [part for part, _ in kept + new], np.array([chance for _, chance in kept + new], np.float32)
+
+
+def _are_lines(parts: list[Part], i: int, j: int) -> bool:
+    """Return whether two parts above each other are as high as most others, each in its own line of text."""
+    least = 0.5 * max(parts[i].height, parts[j].height)
+    others = [part.height for k, part in enumerate(parts) if k not in (i, j) and part.height >= least]
+    return len(others) > 1 and parts[j].box[3] - parts[i].box[1] > STACK_HEIGHT * float(np.median(others))
+
+
+def _is_stacked(one: Part, other: Part) -> bool:
+    """Return whether the second part stands right below the first, and both are parts of a digit by size."""
+    shared = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+    gap = other.box[1] - one.box[3]
+    high = max(one.height, other.height)
+    similar = min(one.height, other.height) >= 0.3 * high
+    return similar and shared >= 0.5 * min(one.width, other.width) and -0.3 * high < gap < STACK_GAP * high
+
+
+def nested(
+    sheet: Sheet, parts: list[Part], highest: Floats, judge: Judge, sure_from: float
+) -> tuple[list[Part], Floats]:
+    """Give the one part that stands inside a sure digit to it, as the slash of a zero, or drop it."""
+    held: dict[int, list[int]] = {}
+    for i, outer in enumerate(parts):
+        inside = [j for j, inner in enumerate(parts) if j != i and _is_inside(inner, outer)]
+        if len(inside) == 1 and highest[i] >= sure_from:
+            held[i] = inside
+    together = [joined([parts[i], parts[j]]) for i, (j,) in held.items()]
+    parts, highest = list(parts), highest.copy()
+    gone: set[int] = set()
+    for (i, (j,)), both, chance in zip(held.items(), together, highest_of(sheet, together, judge), strict=True):
+        if chance >= NESTED * highest[i]:
+            parts[i], highest[i] = both, chance
+        gone.add(j)
+    kept = [k for k in range(len(parts)) if k not in gone]
+    return [parts[k] for k in kept], highest[kept]
+
+
+def _is_inside(inner: Part, outer: Part) -> bool:
+    a, b = inner.box, outer.box
+    return a[0] > b[0] and a[1] > b[1] and a[2] < b[2] and a[3] < b[3]

@@ -1,0 +1,56 @@
+"""What may be a digit: a ``Spot``, and how likely the network finds it; the size of digits."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from numcnn.imaging.parts import Box, Part, is_frame, portraits
+from numcnn.imaging.sheet import Sheet
+from numcnn.kernels.arrays import Bytes, Floats
+
+Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilities (N,10)
+SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
+
+
+class Spot(NamedTuple):
+    """What may be a digit: its box, what the network sees of it and what it says; its line of text; whether
+    what stands around it makes it doubtful."""
+
+    box: Box
+    image: Bytes
+    probabilities: Floats
+    line: int
+    doubtful: bool = False
+
+    @property
+    def probability(self) -> float:
+        """Of the likeliest digit."""
+        return float(self.probabilities.max())
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.box[3] - self.box[1]
+
+
+def highest_of(sheet: Sheet, parts: list[Part], judge: Judge) -> Floats:
+    """Return how likely each part is the digit that it is most like, (N,)."""
+    return judge(portraits(sheet, parts)).max(axis=1) if parts else np.empty(0, np.float32)
+
+
+def typical_height(parts: Sequence[Part], highest: Floats, sure_from: float) -> float:
+    """Return the height of a digit: the median over sure parts, each weighted by its height; else the largest part."""
+    if not parts:
+        return 1.0
+    heights = np.array([part.height for part in parts], np.float64)
+    sure = (highest >= sure_from) & ~np.array([is_frame(part.mask) for part in parts])
+    if not sure.any():
+        return float(max(heights.max(), 1))
+    heights = np.sort(heights[sure])
+    return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)])
+
+
+def overlap(one: Box, other: Box) -> bool:
+    """Return whether two boxes share a pixel."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -1,0 +1,214 @@
+"""Touching digits: a part that the network does not know is cut along seams, if that is likelier.
+
+A seam runs from the top of a part to its foot and crosses as little ink as it can: it goes around strokes, so that it
+also parts digits that overlap.  What lies between any two seams may be a digit; the way through the part whose digits
+have the largest product of probabilities wins, if it beats the whole part as one digit.
+"""
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from numcnn.imaging import pieces
+from numcnn.imaging.parts import Part, portraits
+from numcnn.imaging.sheet import Sheet
+from numcnn.kernels.arrays import Bools, Floats, Ints
+from numcnn.recognition.arbiter import WIDE, worth
+from numcnn.recognition.spots import Judge
+
+SEAM_ROWS = 48  # seams are found in a part this high, or up to twice as high
+CORRIDORS, SPACING = (0.2, 0.07), 0.05  # heights: how far a seam may leave its column to a side; between the columns
+BEND_COST = 0.02  # of a pixel of ink, for every row in which a seam leaves its column
+MOST_CROSSED = 2.2  # widths of a stroke that a seam crosses at most
+APART = 0.025  # heights: seams that are nearer to each other, where they cross ink, are one
+MOST_SEAMS = 10  # for each height of the part's width
+CUT_COST, CROSSED_COST = 0.15, 0.1  # of worth, for every cut, and for each stroke that it crosses
+SHARED = 1.3  # widths of a stroke that two digits may share
+ONE_COST = 0.5  # of worth, for a 1: the stem of a letter looks like one
+DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
+TOUCHING_WIDTH, ALONE_WIDTH = 0.5, 0.6  # heights: narrower parts aren't cut, beside sure digits and without
+BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is sure
+BROAD_PAIR = 0.9  # heights: two digits side by side are mostly broader
+ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4  # what the network is so certain of, and no wider in heights, is one digit
+ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
+LEAST_HEIGHTS = (0.45, 0.7)  # of the part's height: no digit cut out of it is lower, beside sure digits and without
+LEVEL = 0.4  # of the lower one's height, that two digits side by side share
+LEAST_CUT, LEAST_ALONE = (0.5, 0.9), (0.85, 0.97)  # probability of each digit cut out of a broad or a slim part
+CRUMB = 0.07  # of a digit's ink: smaller pieces, cut off by a seam, are the neighbour's
+
+
+class Seam(NamedTuple):
+    """A cut: the column (h,) from which on ink is to its right, row by row; how many strokes it crosses."""
+
+    columns: Ints
+    crossed: float
+
+
+def may_be_several(part: Part, probability: float, sure_from: float) -> bool:
+    """Return whether a part that is one digit with this probability is worth cutting."""
+    width = _width(part)
+    if width > WIDE:
+        return width > ONE_WIDEST or probability < ONE_CERTAIN
+    return probability < sure_from or (width > BROAD and probability < ONE_UNCUT)
+
+
+def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool) -> list[Part]:
+    """Cut a part into digits if these are worth more than the part as one digit; else return it alone.
+
+    whole (10,): the network's probabilities for the part.  alone: hardly any digit beside it is sure, so that it may
+    as well be a letter.
+    """
+    if part.width < (ALONE_WIDTH if alone else TOUCHING_WIDTH) * part.height:
+        return [part]
+    cuts = seams(part.mask)
+    places = [(i, j) for i in range(len(cuts)) for j in range(i + 1, len(cuts)) if (i, j) != (0, len(cuts) - 1)]
+    found = {
+        place: segment
+        for place in places
+        if (segment := _between(part, cuts[place[0]], cuts[place[1]], LEAST_HEIGHTS[int(alone)]))
+    }
+    if not found:
+        return [part]
+    probabilities = judge(portraits(sheet, list(found.values())))
+    least = (LEAST_ALONE if alone else LEAST_CUT)[int(_width(part) < BROAD_PAIR)]
+    labels = dict(zip(found, probabilities.argmax(axis=1).tolist(), strict=True))
+    worths = worth(probabilities, np.array([_width(segment) for segment in found.values()]))
+    worths -= ONE_COST * (1 + alone) * np.array([label == 1 for label in labels.values()])
+    likely = probabilities.max(axis=1) >= least
+    values = {place: float(worths[k]) for k, place in enumerate(found) if likely[k]}
+    costs = [CUT_COST + CROSSED_COST * cut.crossed for cut in cuts]
+    total, way = _best_way(costs, values, _shared(part, cuts))
+    stems = alone and all(labels[place] == 1 for place in way)  # of an A, an H, an N
+    level = all(_are_level(found[one], found[other]) for one, other in pairwise(way))
+    if way and level and not stems and total > float(worth(whole[None], np.array([_width(part)]))[0]):
+        return [found[place] for place in way]
+    return [part]
+
+
+def _are_level(one: Part, other: Part) -> bool:
+    """Return whether two parts stand side by side, and not one above the other."""
+    shared = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    return shared >= LEVEL * min(one.height, other.height)
+
+
+def _width(part: Part) -> float:
+    return part.width / part.height
+
+
+def _best_way(
+    costs: list[float], values: dict[tuple[int, int], float], shared: list[int]
+) -> tuple[float, list[tuple[int, int]]]:
+    """Return the best sum of values over steps (i, j) from the first cut to the last, less the costs of the others.
+
+    shared: for each cut, the first one from which on the next digit may begin, if the step ends here.
+    """
+    best: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])] + [(-np.inf, [])] * (len(costs) - 1)
+    for (i, j), value in sorted(values.items(), key=lambda item: item[0][1]):
+        for before in range(i, j):
+            if shared[before] <= i and (i > 0 or before == 0):
+                total = best[before][0] + value - (costs[i] if i else 0)
+                if total > best[j][0]:
+                    best[j] = total, [*best[before][1], (i, j)]
+    return best[-1] if len(costs) > 1 else (-np.inf, [])
+
+
+def _shared(part: Part, cuts: list[Seam]) -> list[int]:
+    """Return for each cut the first one that is at most a stroke's width before it: two digits may share a stroke."""
+    stroke = float(np.median(_thickness(part.mask.astype(np.float32))))
+    middles = [float(cut.columns.mean()) for cut in cuts]
+    return [min(i for i in range(k + 1) if middles[k] - middles[i] <= SHARED * stroke) for k in range(len(cuts))]
+
+
+def seams(mask: Bools) -> list[Seam]:
+    """Return where a part (h,w) may be cut, from left to right; the first and the last seam are its two sides."""
+    h, w = mask.shape
+    factor = max(1, h // SEAM_ROWS)
+    small = _shrunk(mask, factor)
+    paths, crossed = (
+        np.concatenate(each) for each in zip(*(_cheapest(small, reach) for reach in CORRIDORS), strict=True)
+    )
+    stroke = max(1.0, float(np.median(_thickness(small))))
+    order = [k for k in np.argsort(crossed, kind="stable") if crossed[k] <= MOST_CROSSED * stroke]
+    most = math.ceil(MOST_SEAMS * max(1, w / h))
+    chosen: list[int] = []
+    for k in order:
+        apart = [_apart(paths[k], paths[other], small) for other in chosen]
+        inside = 0.06 * len(small) < paths[k].mean() < small.shape[1] - 0.06 * len(small)
+        if inside and min(apart, default=np.inf) >= APART * len(small):
+            chosen.append(int(k))
+            if len(chosen) == most:
+                break
+    chosen.sort(key=lambda k: float(paths[k].mean()))
+    sides = Seam(np.zeros(h, np.intp), 0.0), Seam(np.full(h, w, np.intp), 0.0)
+    found = [Seam(np.repeat(paths[k] * factor, factor)[:h], float(crossed[k]) / stroke) for k in chosen]
+    return [sides[0], *found, sides[1]]
+
+
+def _shrunk(mask: Bools, factor: int) -> Floats:
+    """Return how much ink there is in each square of ``factor`` x ``factor`` pixels, 0..1."""
+    h, w = (-(-side // factor) * factor for side in mask.shape)
+    padded = np.zeros((h, w), np.float32)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    return padded.reshape(h // factor, factor, w // factor, factor).mean(axis=(1, 3))
+
+
+def _thickness(ink: Floats) -> Ints:
+    """Return how long each level run of ink is (K,): about a stroke's width, for most."""
+    found = pieces.find_pieces(ink >= 0.5)
+    return found.stops - found.starts if len(found) else np.ones(1, np.intp)
+
+
+def _cheapest(ink: Floats, corridor: float) -> tuple[Ints, Floats]:
+    """Return seams (K,h) from the top of ink (h,w) to its foot, near each of K columns, and what they cross (K,)."""
+    h, w = ink.shape
+    reach = max(1, round(corridor * h))
+    middles = np.arange(0, w, max(1, round(SPACING * h)))
+    padded = np.pad(ink, ((0, 0), (reach, reach)))
+    places = middles[:, None] + np.arange(2 * reach + 1)  # in padded columns
+    bend = BEND_COST * (np.abs(np.arange(-reach, reach + 1)) / reach).astype(np.float32)
+    total = padded[0][places] + bend
+    turns = np.zeros((h, *total.shape), np.int8)
+    for row in range(1, h):
+        sides = np.pad(total, ((0, 0), (1, 1)), constant_values=np.inf)
+        options = np.stack([sides[:, :-2] + BEND_COST, total, sides[:, 2:] + BEND_COST])
+        turns[row] = options.argmin(axis=0) - 1
+        total = options.min(axis=0) + padded[row][places] + bend
+    at = total.argmin(axis=1)
+    each = np.arange(len(middles))
+    paths = np.empty((len(middles), h), np.intp)
+    for row in range(h - 1, -1, -1):
+        paths[:, row] = at
+        at = at + turns[row, each, at]
+    paths += middles[:, None]
+    crossed = padded[np.arange(h), paths].sum(axis=1)
+    return np.clip(paths - reach, 0, w), crossed
+
+
+def _apart(one: Ints, other: Ints, ink: Floats) -> float:
+    """Return how far two seams are from each other where there is ink between them, on average over their rows."""
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    columns = np.arange(ink.shape[1])
+    between = (columns >= low[:, None]) & (columns < high[:, None]) & (ink > 0)
+    return float(between.sum()) / len(ink)
+
+
+def _between(part: Part, first: Seam, last: Seam, least: float) -> Part | None:
+    """Return what lies between two seams, without crumbs; None if that can't be a digit.
+
+    least: the least height, of the part's.
+    """
+    h, w = part.mask.shape
+    columns = np.arange(w)
+    mask = part.mask & (columns >= first.columns[:, None]) & (columns < last.columns[:, None])
+    found = pieces.find_pieces(mask)
+    if not len(found):
+        return None
+    kept = np.flatnonzero(found.areas >= CRUMB * found.areas.sum()).tolist()
+    left, top = found.boxes[kept, :2].min(axis=0).tolist()
+    right, bottom = found.boxes[kept, 2:].max(axis=0).tolist()
+    if bottom - top < least * h or not DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
+        return None
+    x, y = part.box[0], part.box[1]
+    return Part((x + left, y + top, x + right, y + bottom), found.mask(kept, (left, top, right, bottom)))

@@ -1,0 +1,54 @@
+"""Touching digits: seams cross little ink, pairs are cut, and wide digits and letters are not."""
+
+import numpy as np
+import papers
+import pytest
+
+import numcnn
+from numcnn.recognition.arbiter import worth
+from numcnn.recognition.touching import seams
+
+
+def side_by_side(text, gap, height=90, pen=8):
+    """Draw digits whose middle lines are this many heights apart -> (H,W) uint8."""
+    rng = np.random.default_rng(len(text))
+    picture = papers.on_paper(papers.row(text, height, (160, 100 * len(text) + 60), rng, pen, gap=gap))
+    return papers.noisy(picture, rng)
+
+
+@pytest.mark.parametrize("text", ["37", "20", "64", "853", "09", "58", "92", "4051", "3650", "78"])
+def test_digits_that_touch_are_read(text):
+    found = numcnn.read(side_by_side(text, 0.02))
+    assert found.text == text
+
+
+@pytest.mark.parametrize("label", [0, 2, 4, 5, 7])
+def test_a_wide_digit_stays_one(label):
+    strokes = [stroke * (1.7, 1) + (20, 0) for stroke in papers.strokes_of(label, 100, (20, 30))]
+    found = numcnn.read(papers.on_paper(papers.ink_of(strokes, (160, 220), 9)).astype(np.uint8))
+    assert found.text == str(label)
+
+
+def test_a_seam_goes_between_two_strokes_that_lean_over_each_other():
+    mask = papers.ink_of([np.array([(10, 90), (40, 10)]), np.array([(30, 90), (60, 10)])], (100, 70), 5) > 0.5
+    best = min((seam for seam in seams(mask)[1:-1]), key=lambda seam: abs(seam.columns.mean() - 35))
+    left = np.arange(70) < best.columns[:, None]
+    assert best.crossed == 0
+    assert 0.4 < mask[left].sum() / mask.sum() < 0.6
+
+
+def test_seams_are_ordered_and_the_sides_are_the_first_and_the_last():
+    mask = papers.row("36", 90, (100, 160), np.random.default_rng(0), 8, gap=0.0) > 0.5
+    found = seams(mask)
+    assert (found[0].columns == 0).all()
+    assert (found[-1].columns == 160).all()
+    middles = [seam.columns.mean() for seam in found]
+    assert middles == sorted(middles)
+    assert all(len(seam.columns) == 100 for seam in found)
+
+
+def test_worth_prefers_sure_and_narrow_digits():
+    probabilities = np.full((3, 10), 0.001, np.float32)
+    probabilities[:, 3] = (0.99, 0.7, 0.99)
+    values = worth(probabilities, np.array([0.6, 0.6, 1.6]))
+    assert values[0] > values[2] > values[1]
