@@ -147,6 +147,9 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:
+        if error.errno is None:  # raised by Python code, which says what it refuses
+            print(f"numcnn {name}: {shown(str(error))}", file=sys.stderr)
+            return EXIT_USAGE
         bad_path = error.errno in BAD_PATH
         place = f" {shown(str(error.filename))}" if error.filename else ""
         refused = f"cannot use{place}" if bad_path and place else f"the system refused{place}"

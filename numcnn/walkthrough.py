@@ -1,10 +1,9 @@
 """The whole network on one page: from a picture to the loss, from the loss back to every pixel, and an epoch of SGD.
 
-Read it beside ``numcnn/kernels/reference.py``, which holds the formula of every call made here, each ``*_backward``
-right under its ``*_forward``.  ``numcnn train`` trains this network (``canonical`` in ``nn/models.py``) by the same
-formulas, compiled, on several threads, with each conv, relu and pool in one function (``Network.backpropagate``), and
-with label smoothing; it also normalises pixels, (pixel - mean) / std.  Run this: ``python -m numcnn.walkthrough``.
-To see these arrays for a picture, each number with the sum that it is: ``numcnn inspect seven.png --html lens.html``.
+Read it beside ``numcnn/kernels/reference.py``: it has the formula of every call made here, each ``*_backward`` right
+under its ``*_forward``.  ``numcnn train`` trains this network, ``canonical``, by the same formulas, compiled, with
+label smoothing and normalised pixels, (pixel - mean) / std.  Run this: ``python -m numcnn.walkthrough``; see these
+arrays for a picture, each number with the sum that it is: ``numcnn inspect seven.png --html lens.html``.
 
 Names: ``x`` is the input; other arrays are named after the layer that computes them (``logits``: dense2).  ``dname``
 is the gradient of a batch's mean loss with respect to ``name``, of its shape: how fast the loss rises with each value.

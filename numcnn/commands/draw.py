@@ -6,7 +6,7 @@ EXAMPLES = """examples:
   numcnn draw --strokes four.json                         start with a drawing
   numcnn draw --strokes four.json --screenshot four.png   no window: a picture
   numcnn draw --strokes four.json --screenshot in.png --inside
-  numcnn draw --picture photo.jpg                         read a picture of digits
+  numcnn draw --picture photo.jpg                       read a picture of digits
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
 downwards, in any unit: the drawing is scaled to fit the sheet, with a margin.

@@ -147,7 +147,7 @@ class Canvas:
 
     def groups(self) -> list[tuple[int, ...]]:
         """Return the indices of each digit's strokes."""
-        return [digit for line in self._grouped() for digit in line]
+        return self._cached("groups", lambda: [digit for line in self._grouped() for digit in line])
 
     def lines(self) -> list[int]:
         """Return for each digit on which line it is: 0, 1, ..."""
@@ -162,7 +162,7 @@ class Canvas:
         return self._cached("boxes", lambda: [grouping.box(strokes) for strokes in self._digit_strokes()])
 
     def _grouped(self) -> list[list[tuple[int, ...]]]:
-        return self._cached("groups", lambda: grouping.group_lines(self._points()))
+        return self._cached("lines", lambda: grouping.group_lines(self._points()))
 
     def _digit_strokes(self) -> list[list[Float64s]]:
         points = self._points()

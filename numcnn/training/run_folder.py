@@ -227,8 +227,10 @@ class RunFolder(Progress):
         writer.writerows({**row, "dataset": self.info["dataset"]} for row in rows)
         self._write("log.csv", text.getvalue())
 
-    def write_card(self, card: Document) -> None:
-        """Write run.json."""
+    def write_card(self, card: Document, rows: Sequence[Row]) -> None:
+        """Write run.json, and log.csv once more: a kill may have come between last.npz and the log's last row."""
+        if rows:
+            self._write_log(rows)
         self._write("run.json", json.dumps(card, indent=1) + "\n")
 
     def _write(self, name: str, text: str) -> None:

@@ -17,6 +17,15 @@ from numcnn.training.loop import fit
 from numcnn.training.monitor import Monitor, state_from_json, state_to_json
 from numcnn.training.optim import make_optimizer
 
+# What a run's files record of it, beside its settings.
+RECORDED = {
+    "model": "own",
+    "dataset": "generated",
+    "dataset_sha256": "0" * 64,
+    "threads": 1,
+    "versions": {"numcnn": "0"},
+}
+
 
 def network_of(backend=BACKEND, **settings):
     layers = [Conv2D(16, 5, stride=1), ReLU(), MaxPool2D(2), BatchNorm(), Dropout(0.2), Flatten(), Dense(10)]
@@ -236,7 +245,7 @@ class StopFolder(run_folder.RunFolder):
 def test_a_stopped_run_goes_on_from_its_folder_with_equal_bytes(stop_after, tmp_path):
     train, held_out = digits()
     config = TrainConfig(**SETTINGS)
-    info = {"dataset": "generated", "config": config.to_json(), "threads": 1}
+    info = {**RECORDED, "config": config.to_json()}
     whole = network_of()
     fit(whole, train, held_out, config)
     folder = StopFolder(tmp_path, config, info, dataset_argument="generated", quiet=True)
@@ -253,7 +262,7 @@ def test_a_stopped_run_goes_on_from_its_folder_with_equal_bytes(stop_after, tmp_
 def test_a_run_s_folder_holds_averaged_state_in_best_and_all_that_going_on_needs_in_last(tmp_path):
     train, held_out = digits()
     config = TrainConfig(**SETTINGS)
-    info = {"dataset": "generated", "config": config.to_json(), "threads": 1}
+    info = {**RECORDED, "config": config.to_json()}
     folder = run_folder.RunFolder(tmp_path, config, info, dataset_argument="generated", quiet=True)
     network = network_of()
     run = fit(network, train, held_out, config, monitor=folder)
