@@ -29,9 +29,10 @@ SHARED = 1.3  # widths of a stroke that two digits may share
 ONE_COST = 0.5  # of worth, for a 1: the stem of a letter looks like one
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
 TOUCHING_WIDTH, ALONE_WIDTH = 0.5, 0.6  # heights: narrower parts aren't cut, beside sure digits and without
+LONGEST = 8  # heights: longer parts, of more than about ten digits, are no digits that touch but a drawing or a table
 BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is sure
 BROAD_PAIR = 0.9  # heights: two digits side by side are mostly broader
-ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4  # what the network is so certain of, and no wider in heights, is one digit
+ONE_CERTAIN, ONE_WIDEST = 0.99, 1.9  # what the network is so certain of, and no wider in heights, is one digit
 ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
 LEAST_HEIGHTS = (0.45, 0.7)  # of the part's height: no digit cut out of it is lower, beside sure digits and without
 LEVEL = 0.4  # of the lower one's height, that two digits side by side share
@@ -60,7 +61,7 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
     whole (10,): the network's probabilities for the part.  alone: hardly any digit beside it is sure, so that it may
     as well be a letter.
     """
-    if part.width < (ALONE_WIDTH if alone else TOUCHING_WIDTH) * part.height:
+    if not (ALONE_WIDTH if alone else TOUCHING_WIDTH) <= _width(part) <= LONGEST:
         return [part]
     cuts = seams(part.mask)
     places = [(i, j) for i in range(len(cuts)) for j in range(i + 1, len(cuts)) if (i, j) != (0, len(cuts) - 1)]
@@ -200,8 +201,11 @@ def _between(part: Part, first: Seam, last: Seam, least: float) -> Part | None:
     least: the least height, of the part's.
     """
     h, w = part.mask.shape
-    columns = np.arange(w)
-    mask = part.mask & (columns >= first.columns[:, None]) & (columns < last.columns[:, None])
+    if np.median(last.columns - first.columns) > (DIGIT_WIDTHS[1] + 2 * CORRIDORS[0]) * h:
+        return None
+    start, end = max(0, int(first.columns.min())), min(w, int(last.columns.max()))
+    columns = np.arange(start, end)
+    mask = part.mask[:, start:end] & (columns >= first.columns[:, None]) & (columns < last.columns[:, None])
     found = pieces.find_pieces(mask)
     if not len(found):
         return None
@@ -210,5 +214,5 @@ def _between(part: Part, first: Seam, last: Seam, least: float) -> Part | None:
     right, bottom = found.boxes[kept, 2:].max(axis=0).tolist()
     if bottom - top < least * h or not DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
         return None
-    x, y = part.box[0], part.box[1]
+    x, y = part.box[0] + start, part.box[1]
     return Part((x + left, y + top, x + right, y + bottom), found.mask(kept, (left, top, right, bottom)))

@@ -440,13 +440,13 @@ def test_saving_numbers_the_files_and_a_saved_drawing_is_read_alike(pad, tmp_pat
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
-def test_a_full_disk_is_a_message_and_the_drawing_stays(open_pad, tmp_path, home):
+def test_what_cannot_be_written_is_a_message_and_the_drawing_stays(open_pad, tmp_path, home):
     full = home / "own.jsonl"
     full.parent.mkdir()
     full.symlink_to("/dev/full")
     pad = open_pad(tasks=BackgroundTasks(store.OwnSet(full), None, tmp_path / "no such folder"))
     drag(pad, (200, 200), (300, 300))
-    for key, complaint in ((pygame.K_4, "No space left"), (pygame.K_s, "No such file or directory")):
+    for key, complaint in ((pygame.K_4, "is no regular file"), (pygame.K_s, "No such file or directory")):
         press(pad, key)
         settle(pad)
         assert complaint in words(pad) and pad.scene.toast.kind == "bad"
