@@ -205,8 +205,10 @@ def _found_page(
         parts = [network.predict_proba(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
         return np.concatenate(parts) if parts else np.empty((0, 10), np.float32)
 
+    # What is found does not depend on at_most: a digit that is then not sure is still there.
+    usual = least_probability(network.info)
     with one_blas_thread:
-        spots, steps = find.find(colours, judge, max(least, LEAST))
+        spots, steps = find.find(colours, judge, max(usual, LEAST))
         if single:
             spots = [find.only_one(spots, colours, judge)]
     digits = [_digit(spot, size[0] / colours.shape[1], size, least) for spot in spots]

@@ -48,11 +48,13 @@ def test_a_page_is_drawn_with_its_boxes_and_labels(picture, network):
 
 
 def test_what_is_not_sure_has_a_question_mark_and_another_colour(picture, network):
+    probabilities = [digit.probability for digit in numcnn.read(picture, network=network)]
     doubtful = network.copy()
-    doubtful.info = {**network.info, "refuse_below": 1.0}
+    doubtful.info = {**network.info, "refuse_below": float(np.median(probabilities))}  # the least sure one is refused
     (axes,) = numcnn.read(picture, network=doubtful).plot().axes
-    assert [text.get_text() for text in axes.texts] == ["4?", "7?", "3?"]
-    assert {text.get_color() for text in axes.texts} == {WARNING}
+    least = int(np.argmin(probabilities))
+    assert [text.get_text() for text in axes.texts] == [f"{c}?" if k == least else c for k, c in enumerate("473")]
+    assert [text.get_color() == WARNING for text in axes.texts] == [k == least for k in range(3)]
 
 
 def test_of_a_picture_that_was_averaged_down_the_boxes_fit_what_is_shown(picture, network, tmp_path):
