@@ -79,14 +79,16 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; ``argv`` defaults to the process's arguments.  Return the exit code."""
-    console.open_missing_streams()
+    missing = console.open_missing_streams()
     with console.unfailing_stderr():
+        if "stdout" in missing:
+            print("numcnn: standard output is closed, so results are not shown", file=sys.stderr)
         return _main(argv)
 
 
 def _main(argv: Sequence[str] | None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
-    _open_streams()
+    _print_any_name()
     if not argv:
         _overview().print_help()
         return 0
@@ -111,18 +113,11 @@ def _main(argv: Sequence[str] | None) -> int:
     return _run(name, command, arguments)
 
 
-def _open_streams() -> None:
-    """Let a command run with closed streams (``>&-``), and print any name in any encoding.
-
-    A closed stream is opened on nothing: else Python has None there, and the next file that is opened takes its number.
-    """
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
-            if number == 1:
-                print("numcnn: standard output is closed, so results are not shown", file=sys.stderr)
-        elif number and hasattr(stream, "reconfigure") and stream.errors == "strict":
+def _print_any_name() -> None:
+    """Let stdout and stderr print any name in any encoding."""
+    streams: tuple[Any, Any] = sys.stdout, sys.stderr
+    for stream in streams:
+        if hasattr(stream, "reconfigure") and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -60,16 +60,23 @@ def unfailing_stderr() -> Iterator[None]:
         yield
 
 
-def open_missing_streams() -> None:
+def open_missing_streams() -> list[str]:
     """Open /dev/null for a stdin, stdout or stderr that the process was started without, as ``2>&-`` does.
 
-    Otherwise the next file that is opened would get its number, and what writes to "stderr" would write to that file.
+    Otherwise the next file that is opened would get its number, and what writes to "stderr" would write to that file;
+    and Python has None in place of the stream.  Return the names of those that were missing.
     """
-    for number in range(3):
+    missing: list[str] = []
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # gets the lowest free number
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  (stays open)
+            missing.append(name)
+    return missing
 
 
 def is_command() -> bool:

@@ -1,7 +1,7 @@
 """The lines of printed frames, combs and tables: straight thin lines that hold each other.
 
-A digit has straight strokes too.  A frame's line is told from them by where it ends: at two other lines of the frame,
-or at one and at the picture's edge; the ticks of a comb end at one line only, but are equal.  Lines that end nowhere
+A digit has straight strokes too.  A frame's line differs in where it ends: at two other lines of the frame, or at one
+and at the picture's edge; the ticks of a comb end at one line only, but are equal.  Lines that end nowhere
 are dropped, then those that ended at them, until nothing changes.  What stays is erased, but for strokes across it.
 """
 

@@ -39,6 +39,13 @@ class Part(NamedTuple):
         """The longer of both."""
         return max(self.width, self.height)
 
+    def within(self, left: int, top: int, shape: tuple[int, ...]) -> Bools:
+        """Return its pixels in a window of this shape (h, w) that holds all of it and begins at ``left``, ``top``."""
+        own = np.zeros(shape, bool)
+        x, y = self.box[0] - left, self.box[1] - top
+        own[y : y + self.height, x : x + self.width] = self.mask
+        return own
+
 
 def parts_of(sheet: Sheet) -> list[Part]:
     """Return the pieces of a sheet that are no dust, the largest if there are very many."""
@@ -65,10 +72,7 @@ def joined(parts: Sequence[Part]) -> Part:
     corners = np.array([part.box for part in parts])
     left, top = corners[:, :2].min(axis=0).tolist()
     right, bottom = corners[:, 2:].max(axis=0).tolist()
-    mask = np.zeros((bottom - top, right - left), bool)
-    for part in parts:
-        x, y = part.box[0] - left, part.box[1] - top
-        mask[y : y + part.height, x : x + part.width] |= part.mask
+    mask = np.any([part.within(left, top, (bottom - top, right - left)) for part in parts], axis=0)
     return Part((left, top, right, bottom), mask)
 
 
@@ -77,9 +81,7 @@ def portrait(sheet: Sheet, part: Part) -> Bytes:
     H, W = sheet.strength.shape
     left, top = max(0, part.box[0] - MARGIN), max(0, part.box[1] - MARGIN)
     right, bottom = min(W, part.box[2] + MARGIN), min(H, part.box[3] + MARGIN)
-    own = np.zeros((bottom - top, right - left), bool)
-    x, y = part.box[0] - left, part.box[1] - top
-    own[y : y + part.height, x : x + part.width] = part.mask
+    own = part.within(left, top, (bottom - top, right - left))
     others = sheet.clear[top:bottom, left:right] & ~own
     near = pieces.dilate(own, MARGIN) & ~(pieces.dilate(others, 1) & ~own)
     ink = np.where(near, sheet.strength[top:bottom, left:right], 0).astype(np.float32)

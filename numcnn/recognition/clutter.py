@@ -1,4 +1,4 @@
-"""What is no digit: bars and remains at the edge, rests of rules, blots, shades, faces, texture, letters."""
+"""What is not a digit: bars and remains at the edge, rests of rules, blots, shades, faces, texture, letters."""
 
 import numpy as np
 
@@ -54,8 +54,7 @@ def is_soft(sheet: Sheet, part: Part) -> bool:
     x, y = max(0, left - reach), max(0, top - reach)
     around = sheet.ink.strength[y : bottom + reach, x : right + reach]
     step = max(1, part.side // 64)
-    own = np.zeros(around.shape, bool)
-    own[top - y : top - y + part.height, left - x : left - x + part.width] = part.mask
+    own = part.within(x, y, around.shape)
     own, around = own[::step, ::step], around[::step, ::step]
     near = pieces.dilate(own, -(-reach // step))
     ring = near & ~pieces.dilate(own, max(1, reach // step - 1))

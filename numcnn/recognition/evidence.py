@@ -17,7 +17,7 @@ from numcnn.recognition.spots import Spot
 
 WIDEST, WIDEST_ONE = 1.6, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
-THICKEST = 0.3  # of its longer side: thicker ink is a shade; that is the most in a thousand of MNIST's digits
+THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of MNIST's test digits
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
 FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
@@ -104,8 +104,7 @@ def is_edge(sheet: Sheet, part: Part) -> bool:
     x, y = max(0, left - far), max(0, top - far)
     inside = slice(y, bottom + far), slice(x, right + far)
     ink = sheet.clear[inside] | sheet.erased[inside]
-    own = np.zeros_like(ink)
-    own[top - y : bottom - y, left - x : right - x] = part.mask
+    own = part.within(x, y, ink.shape)
     best, unlike = 0.0, 0.0
     for channel in sheet.ink.channels:
         values = channel[inside].astype(np.int16)

@@ -17,7 +17,7 @@ JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest di
 JOIN_COST, GAP_COST = 0.1, 3.0  # of worth: for each part joined, and for each height of gap beside it
 DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for smaller ones
 NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
-STACK_HEIGHT = 1.6  # heights of the others: what stands above each other and is higher is no digit
+STACK_HEIGHT = 1.6  # heights of the others: parts one above the other that are higher make no digit
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
 
 

@@ -200,14 +200,14 @@ class RunFolder(Progress):
         self.warn(f"{self.folder} has vanished; the run makes it anew")
 
     def _write_all(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:
-        """Write best.npz before last.npz: who resumes from last.npz relies on the best.npz of that moment."""
+        """Write last.npz after best.npz and log.csv: who resumes from it relies on those of that moment."""
         if self.kept and not (self._best_is_written and self.best.exists()):
             self.kept.save(self.best)
             self._best_is_written = True
-        self._save_last(network, optimizer, state)
         log = self.folder / "log.csv"
         if state.history and (not state.batch or not log.exists()):
             self._write_log(state.history)
+        self._save_last(network, optimizer, state)
 
     def _save_last(self, network: Network, optimizer: Optimizer, state: TrainState) -> None:
         result = result_of(state.history[-1]) if state.history else {}
@@ -227,10 +227,8 @@ class RunFolder(Progress):
         writer.writerows({**row, "dataset": self.info["dataset"]} for row in rows)
         self._write("log.csv", text.getvalue())
 
-    def write_card(self, card: Document, rows: Sequence[Row]) -> None:
-        """Write run.json, and log.csv once more: a kill may have come between last.npz and the log's last row."""
-        if rows:
-            self._write_log(rows)
+    def write_card(self, card: Document) -> None:
+        """Write run.json."""
         self._write("run.json", json.dumps(card, indent=1) + "\n")
 
     def _write(self, name: str, text: str) -> None:
@@ -426,9 +424,7 @@ def _load_card(path: Path) -> Document | None:
     if not path.exists():
         return None
     try:
-        if not path.is_file() or path.stat().st_size > run_record.MOST_BYTES:
-            raise ValueError("it is no small file")
-        return run_record.check_card(json.loads(path.read_bytes()))
+        return run_record.check_card(run_record.read_json(path))
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: it isn't a run card ({run_record.reason(error)}); delete it, and `resume` writes it again"

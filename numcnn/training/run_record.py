@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from numcnn.training.config import TrainConfig
@@ -22,6 +23,13 @@ RESULT = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 ROW = (*RESULT, "lr", "seconds", "images_per_second")
 OPTIONAL = ("val_loss", "val_accuracy")  # None where nothing is held out
 COUNTS = ("epoch", "batch", "correct", "seen", "labelled", "best_epoch", "far_off")
+
+
+def read_json(path: Path) -> Any:
+    """Return what a small JSON file holds.  Raises OSError, RecursionError for what can't be read."""
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        raise ValueError("it is no small file")
+    return json.loads(path.read_bytes())
 
 
 def number(document: Mapping[str, Any], key: str, *, least: float = -MOST, optional: bool = False) -> None:

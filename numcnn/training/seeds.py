@@ -65,9 +65,7 @@ def load_series(folder: str | Path) -> Series:
     """Return the series in ``folder``, to go on with it.  Raises CheckpointError if its series.json is damaged."""
     path = Path(folder) / "series.json"
     try:
-        if not path.is_file() or path.stat().st_size > run_record.MOST_BYTES:
-            raise ValueError("it is no small file")
-        found = run_record.mapping(json.loads(path.read_bytes()), "the series")
+        found = run_record.mapping(run_record.read_json(path), "the series")
         run_record.plain(found)
         run_record.count(found, "count", 2)
         if found["count"] > MOST_SEEDS:

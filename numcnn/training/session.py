@@ -187,7 +187,7 @@ class Session:
             **{key: run.info[key] for key in ("earlier",) if key in run.info},
             "system": f"{platform.system()} {platform.machine()}",
         }
-        files.write_card(card, run.state.history)
+        files.write_card(card)
         return card, test
 
     def draw(self) -> None:
