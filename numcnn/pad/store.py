@@ -204,7 +204,6 @@ def _line(label: int | np.integer[Any], strokes: Strokes, image: Bytes | None) -
     label = int(label) if isinstance(label, np.integer) else label
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     line = b'{"label":%s,%s,"time":"%s"}\n' % (json.dumps(label).encode(), _ink(strokes, image), now.encode())
-    _check_length(line)
     _parse(line)
     return line
 
