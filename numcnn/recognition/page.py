@@ -20,7 +20,7 @@ from numcnn.nn.answers import answers, least_probability
 from numcnn.nn.network import Network, load
 from numcnn.recognition import find, glance
 from numcnn.recognition.explained import all_steps
-from numcnn.recognition.reading import check_network
+from numcnn.recognition.reading import check_network, text_of
 
 if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
@@ -76,10 +76,7 @@ class Page(Sequence[Digit]):
     @property
     def text(self) -> str:
         """The digits as text: lines separated by a newline; a digit that is not sure is "?"."""
-        lines: dict[int, str] = {}
-        for digit in self.digits:
-            lines[digit.line] = lines.get(digit.line, "") + (str(digit.label) if digit.sure else "?")
-        return "\n".join(lines.values())
+        return text_of(self.digits)
 
     def plot(self) -> Figure:
         """Draw the picture with boxes and labels; with ``explain``, every step from the picture to the answers.

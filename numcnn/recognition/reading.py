@@ -4,7 +4,7 @@ The pad reads with the reference kernels on one BLAS thread.  A digit takes 1 to
 nothing to compile or warm up; on more threads BLAS waits for whatever else is running.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -73,6 +73,11 @@ class Reading:
     box: Box  # of its points on the canvas, or of its ink in the picture
     line: int = 0  # of text: 0, 1, ...
     strokes: tuple[int, ...] = ()  # indices in the drawing's strokes; none in a picture
+
+    @property
+    def label(self) -> int:
+        """The most probable class."""
+        return self.inspection.answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +202,24 @@ def square_around(box: Box, image: Bytes) -> Box | None:
     return x, y, x + side, y + side
 
 
-def text_of(readings: Sequence[Reading]) -> str:
-    """Return the digits as text, as ``Page.text`` does: lines separated by a newline, "?" for one that is not sure."""
+class Answered(Protocol):
+    """A digit that was read: a ``Reading``, or a ``page.Digit``."""
+
+    @property
+    def label(self) -> int: ...  # noqa: D102
+
+    @property
+    def sure(self) -> bool: ...  # noqa: D102
+
+    @property
+    def line(self) -> int: ...  # noqa: D102
+
+
+def text_of(digits: Iterable[Answered]) -> str:
+    """Return digits as text: lines separated by a newline, "?" for one that is not sure."""
     lines: dict[int, str] = {}
-    for reading in readings:
-        lines[reading.line] = lines.get(reading.line, "") + (str(reading.inspection.answer) if reading.sure else "?")
+    for digit in digits:
+        lines[digit.line] = lines.get(digit.line, "") + (str(digit.label) if digit.sure else "?")
     return "\n".join(lines.values())
 
 

@@ -93,7 +93,7 @@ class PictureLayer:
         self, surface: pygame.Surface, corner: tuple[int, int], height: int, reading: Reading, in_focus: bool
     ) -> None:
         color = ON_PICTURE.accent if reading.sure else ON_PICTURE.against
-        words = f"{reading.inspection.answer}{'' if reading.sure else '?'}"
+        words = f"{reading.label}{'' if reading.sure else '?'}"
         image = self._type.image(words, height, ON_PICTURE.card if in_focus else color, True)
         tag = pygame.Rect(*corner, image.get_width() + 4, height)
         rounded(surface, tag, color if in_focus else ON_PICTURE.card, 3)

@@ -295,7 +295,7 @@ class View:
             x = rect.left
             for i in line:
                 reading = scene.readings[i]
-                word, color = (str(reading.inspection.answer), theme.accent) if reading.sure else ("?", theme.muted)
+                word, color = (str(reading.label), theme.accent) if reading.sure else ("?", theme.muted)
                 image = self.type.cropped(word, size, color, True)
                 surface.blit(image, image.get_rect(bottomleft=(x, round(bottom))))
                 if len(scene.readings) > 1 and i == scene.focus:
