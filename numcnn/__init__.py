@@ -18,7 +18,16 @@ from numcnn import console
 if console.is_command():
     console.leave_on_interrupt()  # before NumPy, which takes a tenth of a second
 
-from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError, NumcnnError, ShapeError, WriteError
+from numcnn.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DivergedError,
+    NumcnnError,
+    ShapeError,
+    WorkerError,
+    WriteError,
+)
 from numcnn.nn.activations import LeakyReLU, Sigmoid, Tanh
 from numcnn.nn.batchnorm import BatchNorm
 from numcnn.nn.gradient_check import gradcheck
@@ -61,6 +70,7 @@ __all__ = [
     "StateSpec",
     "Tanh",
     "Trace",
+    "WorkerError",
     "WriteError",
     "__version__",
     "gradcheck",

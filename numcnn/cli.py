@@ -23,11 +23,12 @@ import numcnn
 from numcnn import console
 from numcnn.benchmark import BenchmarkError
 from numcnn.commands import announce_compilation, shown
-from numcnn.errors import ConfigError, DivergedError, NumcnnError, WriteError
+from numcnn.errors import ConfigError, DivergedError, NumcnnError, WorkerError, WriteError
 from numcnn.kernels import on_compilation
 
 COMMANDS = {
     "train": "train a network on MNIST, generated digits or your own data set",
+    "sweep": "train with each of several settings, and say which is best",
     "evaluate": "measure a network: accuracy, confusion matrix, plots",
     "predict": "read the digits in pictures",
     "draw": "open the drawing pad",
@@ -134,7 +135,9 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
         from numcnn.training.config import in_options  # noqa: PLC0415  (slow to load, needed for errors alone)
 
         print(f"numcnn {name}: {shown(in_options(str(error)))}", file=sys.stderr)
-        return EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError, WriteError)) else EXIT_USAGE
+        return (
+            EXIT_FAILED if isinstance(error, (BenchmarkError, DivergedError, WorkerError, WriteError)) else EXIT_USAGE
+        )
     except KeyboardInterrupt:
         print(f"numcnn {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -31,3 +31,7 @@ class DivergedError(NumcnnError):
 
 class WriteError(NumcnnError):
     """Results that could not be written: the disk is full, or the folder is gone."""
+
+
+class WorkerError(NumcnnError):
+    """Work that could not be done because the processes that were to do it ended, hang or are unreachable."""

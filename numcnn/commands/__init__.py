@@ -52,18 +52,23 @@ def announce_compilation() -> None:
 
 @contextlib.contextmanager
 def terminated_cleanly(command: str) -> Iterator[None]:
-    """Let SIGTERM end the process as Ctrl-C does: after stopping workers and removing temporary folders."""
+    """Let SIGTERM or a closed terminal end the process as Ctrl-C does: workers stopped, temporary folders removed."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleanup
+        for one in numbers:
+            signal.signal(one, signal.SIG_IGN)  # a second one would interrupt the cleanup
         say(f"numcnn {command}: terminated")
         raise SystemExit(128 + number)
 
-    earlier = signal.signal(signal.SIGTERM, end)
+    numbers = [signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it on purpose
+        numbers.append(signal.SIGHUP)
+    earlier = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def check_output(option: str, path: str, suffix: str = "") -> None:
@@ -92,9 +97,11 @@ def add_data_arguments(parser: "argparse._ActionsContainer") -> None:
     )
 
 
-def add_threads_argument(parser: "argparse._ActionsContainer") -> None:
+def add_threads_argument(
+    parser: "argparse._ActionsContainer", text: str = "threads to compute with (default: one per processor)"
+) -> None:
     """Add ``--threads``."""
-    parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: one per processor)")
+    parser.add_argument("--threads", type=int, metavar="N", help=text)
 
 
 def add_at_most_argument(parser: "argparse._ActionsContainer") -> None:

@@ -15,6 +15,7 @@ EXAMPLES = """examples:
                                           people's strokes and other scanners
   numcnn train --limit 6000 --epochs 3    a quick try
   numcnn train --seeds 5                  how much results vary by chance
+  numcnn train --seeds 8 --jobs 4         the same, in four processes
   numcnn train --no-test --dropout 0.3    try a setting, judged by validation
   numcnn train --dataset fashion/         any data set in MNIST's IDX format
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
@@ -40,11 +41,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, say
+from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, say, terminated_cleanly
 from numcnn.data import title_of
 from numcnn.errors import CheckpointError, ConfigError, DivergedError, WriteError
 from numcnn.files import FolderLock, named_errors
-from numcnn.training import seeds
+from numcnn.training import jobs, seeds, train_job
 from numcnn.training.config import (
     DATASETS,
     TrainConfig,
@@ -55,6 +56,7 @@ from numcnn.training.config import (
     given_settings,
     in_options,
 )
+from numcnn.training.progress import JobProgress
 from numcnn.training.run_folder import RunFolder, check_out, claim, load_run, new_folder
 from numcnn.training.session import (
     DRY_RUN_STEPS,
@@ -64,6 +66,7 @@ from numcnn.training.session import (
     new_session,
     resumed_session,
 )
+from numcnn.training.train_job import Trained, TrainJob
 
 NOTHING_HELD_OUT = "no validation images: the last epoch is kept; probabilities are not calibrated"
 
@@ -77,11 +80,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--out", metavar="DIR", help="a new folder for the run (default: runs/DATASET-MODEL-NUMBER)")
     group.add_argument("--resume", metavar="DIR", help="continue the run in this folder, with its settings")
     group.add_argument("--seeds", type=int, metavar="N", help="train N networks, with --seed and the seeds after it")
+    add_worker_arguments(group)
     group.add_argument("--ensemble", action="store_true", help="with --seeds: also test all networks together")
     group.add_argument("--watch-gradients", action="store_true", help="log each layer's gradient and weight norms")
     group.add_argument("--dry-run", action="store_true", help=f"take {DRY_RUN_STEPS} steps, write nothing")
     group.add_argument("--quiet", action="store_true", help="show no progress, only the result")
     group.add_argument("--json", action="store_true", help="print the run card as JSON, and nothing else on stdout")
+
+
+def add_worker_arguments(parser: "argparse._ActionsContainer") -> None:
+    """Add ``--jobs``."""
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="train N networks at a time, each in a process of its own"
+    )
+
+
+def engine_of(arguments: argparse.Namespace, threads: int) -> tuple[jobs.Engine, bool]:
+    """Return what does the jobs, and whether it shares this machine's disk."""
+    return jobs.local(arguments.jobs, threads), True
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,7 +106,9 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse_other_settings(arguments)
     if arguments.seeds is not None or arguments.ensemble or (arguments.resume and seeds.is_series(arguments.resume)):
         return _train_several(arguments)
-    options = _options(arguments)
+    if arguments.jobs is not None:
+        raise ConfigError("`jobs` trains several networks at a time; add `seeds`, or use: numcnn sweep")
+    options = options_of(arguments)
     if arguments.resume:
         earlier = load_run(arguments.resume)
         if earlier.card is not None:
@@ -101,9 +119,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         if arguments.out:
             check_out(arguments.out)  # before anything takes time
-        config = _config(arguments)
-        session = new_session(config, _dataset(arguments), options, watch_gradients=arguments.watch_gradients)
-    _introduce(session)
+        config = config_of(arguments)
+        session = new_session(config, chosen_dataset(arguments), options, watch_gradients=arguments.watch_gradients)
+    introduce(session)
     if arguments.resume and not options.quiet:
         say(_where(session))
     if arguments.dry_run:
@@ -116,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _report(arguments, card)
 
 
-def _config(arguments: argparse.Namespace) -> TrainConfig:
+def config_of(arguments: argparse.Namespace) -> TrainConfig:
     """Return the settings.  Raises ConfigError for an option that would do nothing."""
     config, given = config_from_arguments(arguments), given_settings(arguments)
     if "momentum" in given and config.optimizer != "sgd":
@@ -126,14 +144,15 @@ def _config(arguments: argparse.Namespace) -> TrainConfig:
     return config
 
 
-def _dataset(arguments: argparse.Namespace) -> str:
+def chosen_dataset(arguments: argparse.Namespace) -> str:
     """Return the data set that was named or, if none was, the one that the preset is for."""
     if arguments.dataset != "auto":
         return arguments.dataset
     return DATASETS.get(arguments.preset, arguments.dataset)
 
 
-def _options(arguments: argparse.Namespace) -> Options:
+def options_of(arguments: argparse.Namespace) -> Options:
+    """Return how a run is carried out."""
     return Options(
         data_dir=arguments.data_dir,
         threads=arguments.threads,
@@ -157,7 +176,7 @@ def _refuse_other_settings(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"`resume` continues with the run's own settings; leave out {flags}")
 
 
-def _introduce(session: Session) -> None:
+def introduce(session: Session) -> None:
     """Say which data the session trains on."""
     if session.options.quiet:
         return
@@ -235,17 +254,25 @@ def _stop_after_this_batch(files: RunFolder) -> Iterator[None]:
 
 def _train_several(arguments: argparse.Namespace) -> int:
     """Train with one seed after another, each in its own folder; report mean and spread.  Return the exit code."""
-    options = _options(arguments)
+    options = options_of(arguments)
+    if arguments.jobs is not None:
+        engine_of(arguments, arguments.threads or 1)  # refuses before a folder is made
     series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
+    reasons: dict[int, str] = {}  # seed -> why it diverged
+    if arguments.jobs is not None:
+        reasons, first = _train_as_jobs(series, arguments), None
+        options = replace(options, threads=None)  # all seeds are finished
     cards: list[Document] = []
     diverged: list[Document] = []
     readings = seeds.Readings()
     for seed in series.seeds:
         try:
+            if seed in reasons:
+                raise DivergedError(reasons[seed])
             session, card = (first, None) if first else _seed_session(series, seed, options)
             first = None
             if card is None:
-                _introduce(session)
+                introduce(session)
                 files = session.open_folder(series.folder / f"seed-{seed}")
                 if not _train(session, files, series.folder):
                     return 128 + (files.stop_signal or 0)
@@ -253,18 +280,59 @@ def _train_several(arguments: argparse.Namespace) -> int:
             else:
                 test = session.read_test_set(session.best_network()) if series.config.test else None
         except DivergedError as error:
-            say(f"seed {seed} diverged: {in_options(str(error))}")
+            if seed not in reasons:  # else it was said when the job ended
+                say(f"seed {seed} diverged: {in_options(str(error))}")
             diverged.append({"seed": seed, "reason": str(error)})
             continue
         if test:
             readings.add(session.dataset, test)
         session.draw()
         cards.append(card)
-        say(f"seed {seed}: {_accuracy(card)}, {card['seconds']:.0f} s")
+        if arguments.jobs is None:
+            say(_line(f"seed {seed}", card))
     summary = seeds.summarise(series, cards, readings, diverged)
     seeds.write(summary, readings, series.folder)
     lock.release()
     return _report_several(arguments, summary, series.folder)
+
+
+def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace) -> dict[int, str]:
+    """Train all seeds of a series that aren't finished, several at a time.  Return seed -> why it diverged."""
+    threads = arguments.threads or 1
+    engine, here = engine_of(arguments, threads)
+    work = [
+        TrainJob(
+            folder=series.folder / f"seed-{seed}",
+            config=replace(series.config, seed=seed),
+            dataset=series.dataset_argument,
+            data_dir=arguments.data_dir,
+            threads=threads,
+            watch_gradients=series.watch_gradients,
+            command=series.command,
+            in_place=here,
+        )
+        for seed in series.seeds
+    ]
+    with terminated_cleanly("train"), JobProgress(len(work), arguments.quiet) as progress:
+        found = train_job.run_all(
+            work, engine, lambda job, trained: report_job(progress, f"seed {job.config.seed}", trained)
+        )
+    return {job.config.seed: found[job.folder].diverged for job in work if found[job.folder].card is None}
+
+
+def report_job(progress: JobProgress, name: str, trained: Trained) -> None:
+    """Count a training as done, and say how it ended."""
+    for note in trained.notes:
+        progress.warn(f"{name}: {note}")
+    if trained.card is None:
+        progress.warn(f"{name} diverged: {in_options(trained.diverged)}")
+    else:
+        progress.say(_line(name, trained.card))
+    progress.advance()
+
+
+def _line(name: str, card: Document) -> str:
+    return f"{name}: {_accuracy(card)}, {card['seconds']:.0f} s"
 
 
 def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock, Session | None]:
@@ -276,13 +344,13 @@ def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock
         raise ConfigError(f"`seeds` is {count}; wants {seeds.MOST_SEEDS} or less")
     if arguments.dry_run:
         raise ConfigError("`seeds` trains several networks from the start; leave out `dry_run`")
-    config = _config(arguments)
+    config = config_of(arguments)
     if arguments.ensemble and not config.test:
         raise ConfigError("`ensemble` reads the test set, which `test=False` leaves unread; leave out one of them")
     if arguments.out:
         check_out(arguments.out)  # before anything takes time
     watch, ensemble = arguments.watch_gradients, arguments.ensemble
-    first = new_session(config, _dataset(arguments), _options(arguments), watch_gradients=watch)
+    first = new_session(config, chosen_dataset(arguments), options_of(arguments), watch_gradients=watch)
     folder = new_folder(arguments.out, f"{config.model}-seeds")
     lock = claim(folder, empty=True)
     dataset = first.run.dataset_argument

@@ -155,7 +155,7 @@ class TrainConfig:
         value, choices = getattr(self, field.name), field.metadata["choices"]
         if choices and value not in choices:
             raise ConfigError(f"`{field.name}` is {value!r}; choose one of {', '.join(choices)}")
-        kind, optional = _kind(field)
+        kind, optional = kind_of(field)
         if optional and value is None:
             return
         if kind is bool and not isinstance(value, bool):
@@ -226,7 +226,7 @@ def names_of_settings() -> list[str]:
     return [field.name for field in dataclasses.fields(TrainConfig)]
 
 
-def _kind(field: Field) -> tuple[type, bool]:
+def kind_of(field: Field) -> tuple[type, bool]:
     """Return a field's type and whether it may be None."""
     if isinstance(field.type, types.UnionType):
         (kind,) = (t for t in typing.get_args(field.type) if t is not type(None))
@@ -243,7 +243,7 @@ def add_config_arguments(parser: "argparse._ActionsContainer") -> None:  # pyrig
         "epoch, and its probabilities are not calibrated (default: default)",
     )
     for field in dataclasses.fields(TrainConfig):
-        kind, optional = _kind(field)
+        kind, optional = kind_of(field)
         text = field.metadata["help"]
         if kind is bool:
             action = "store_false" if field.default else "store_true"

@@ -1,6 +1,7 @@
-"""Progress on the screen: a bar in a terminal or a notebook, and a line after each epoch."""
+"""Progress on the screen: a bar in a terminal or a notebook, and a line after each epoch or job."""
 
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from numcnn.console import stderr
 from numcnn.nn.network import Network
@@ -127,3 +128,44 @@ class Together(Monitor):
     def should_stop(self) -> bool:
         """See ``Monitor.should_stop``."""
         return any([monitor.should_stop() for monitor in self._monitors])
+
+
+JOBS_BAR = "{desc} {n_fmt} of {total_fmt} |{bar:10}| {elapsed}, {remaining} left"
+
+
+class JobProgress:
+    """A bar of the jobs that are done, and a line for each, on stderr; no lines and no bar when ``quiet``."""
+
+    def __init__(self, total: int, quiet: bool = False) -> None:
+        self._total, self._quiet = total, quiet
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Self:
+        from tqdm.auto import tqdm  # noqa: PLC0415  (importing numcnn doesn't load tqdm)
+
+        disable = True if self._quiet else None  # None: no bar where stderr isn't a terminal
+        self._bar = tqdm(
+            total=self._total, desc="trainings", disable=disable, leave=False, bar_format=JOBS_BAR, file=stderr()
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr, above the bar, unless ``quiet``."""
+        if not self._quiet:
+            self.warn(line)
+
+    def warn(self, line: str) -> None:
+        """Print a line on stderr, above the bar."""
+        if self._bar is not None and not self._bar.disable:
+            self._bar.write(line, file=stderr())
+        else:
+            print(line, file=stderr(), flush=True)
+
+    def advance(self) -> None:
+        """Count one more job as done."""
+        if self._bar is not None:
+            self._bar.update()

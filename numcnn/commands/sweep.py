@@ -1,0 +1,168 @@
+"""Train with each combination of some settings, several seeds each, and compare
+them by their accuracy on validation images. The test set is not read.
+
+The trainings run side by side in processes of this machine, one thread each
+unless --threads says more. A worker that is killed costs no result, and
+--resume goes on with a sweep that was stopped.
+"""
+
+EXAMPLES = """examples:
+  numcnn sweep --grid lr=1e-3,3e-3 --seeds 5
+  numcnn sweep --grid dropout=0,0.3 --grid batch_size=64,128 --epochs 5
+  numcnn sweep plan.toml --jobs 2
+  numcnn sweep --resume runs/sweep-1
+
+plan.toml:
+  seeds = 5
+  dataset = "mnist"
+  [settings]
+  epochs = 3
+  [grid]
+  lr = [0.001, 0.003]
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, terminated_cleanly
+from numcnn.commands.train import (
+    add_worker_arguments,
+    chosen_dataset,
+    config_of,
+    engine_of,
+    introduce,
+    options_of,
+    report_job,
+)
+from numcnn.data import title_of
+from numcnn.errors import ConfigError, WriteError
+from numcnn.files import FolderLock, named_errors
+from numcnn.training import sweeps, train_job
+from numcnn.training.config import add_config_arguments, given_settings
+from numcnn.training.progress import JobProgress
+from numcnn.training.run_folder import check_out, claim, new_folder
+from numcnn.training.session import new_session
+from numcnn.training.sweeps import Sweep
+from numcnn.training.train_job import Trained, TrainJob
+
+SEEDS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
+    parser.add_argument("plan", nargs="?", metavar="PLAN.toml", help="a file that says what to do, in place of options")
+    group = parser.add_argument_group("sweep")
+    group.add_argument(
+        "--grid", action="append", metavar="NAME=A,B", help="a setting and the values to try; several: all combinations"
+    )
+    group.add_argument("--seeds", type=int, metavar="N", help=f"seeds for each, from --seed on (default: {SEEDS})")
+    add_data_arguments(parser.add_argument_group("data"))
+    add_config_arguments(parser.add_argument_group("training, of all runs"))
+    group = parser.add_argument_group("running")
+    add_worker_arguments(group)
+    add_threads_argument(group, "threads for each training (default: 1)")
+    group.add_argument("--out", metavar="DIR", help="a new folder for the sweep (default: runs/sweep-NUMBER)")
+    group.add_argument("--resume", metavar="DIR", help="go on with the sweep in this folder")
+    group.add_argument("--quiet", action="store_true", help="show no progress, only the result")
+    group.add_argument("--json", action="store_true", help="print the table as JSON, and nothing else on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and print the table.  Return the exit code: 1 if a combination has no result."""
+    engine_of(arguments, arguments.threads or 1)  # refuses before a folder is made
+    with terminated_cleanly("sweep"):
+        sweep, lock = _resumed(arguments) if arguments.resume else _new(arguments)
+        engine, here = engine_of(arguments, sweep.threads)
+        work = sweep.jobs(arguments.data_dir, in_place=here)
+        with JobProgress(len(work), arguments.quiet) as progress:
+
+            def done(job: TrainJob, trained: Trained) -> None:
+                report_job(progress, f"{job.folder.parent.name} seed {job.config.seed}", trained)
+
+            results = train_job.run_all(work, engine, done)
+        table = sweep.table(results)
+        with named_errors(sweep.folder, action="write to the folder", error_class=WriteError):
+            sweeps.save_table(table, sweep.folder)
+        lock.release()
+    if arguments.json:
+        print_json(table)
+    else:
+        _print(sweep, table)
+    return int(any(not row["val_accuracy"]["n"] for row in table["rows"]))
+
+
+def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
+    """Return a new sweep, and the lock of its new folder."""
+    grid, count = _complete(arguments)
+    if not grid:
+        raise ConfigError("there is nothing to compare; add `grid`, such as --grid lr=1e-3,3e-3")
+    if arguments.test is not None:
+        raise ConfigError("a sweep never reads the test set; leave out `test`")
+    arguments.test = False
+    if arguments.out:
+        check_out(arguments.out)  # before anything takes time
+    sweep = Sweep(
+        folder=Path(),
+        config=config_of(arguments),
+        grid=grid,
+        count=count,
+        dataset_argument=chosen_dataset(arguments),
+        threads=arguments.threads or 1,
+        command=arguments.command_line,
+    )
+    session = new_session(sweep.config, sweep.dataset_argument, options_of(arguments))
+    introduce(session)
+    folder = new_folder(arguments.out, "sweep")
+    lock = claim(folder, empty=True)
+    sweep = replace(sweep, folder=folder, dataset_argument=session.run.dataset_argument)
+    with named_errors(folder, action="write to the folder", error_class=WriteError):
+        sweep.save()
+    return sweep, lock
+
+
+def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
+    """Return the sweep to go on with, and the lock of its folder."""
+    given = list(given_settings(arguments))
+    given += [name for name in ("plan", "grid", "seeds", "preset", "threads", "out") if getattr(arguments, name)]
+    given += ["dataset"] if arguments.dataset != "auto" else []
+    if given:
+        raise ConfigError(f"`resume` goes on with what the sweep was begun with; leave out {', '.join(given)}")
+    sweep = sweeps.load_sweep(arguments.resume)
+    return sweep, claim(sweep.folder)
+
+
+def _complete(arguments: argparse.Namespace) -> tuple[sweeps.Grid, int]:
+    """Complete the options by those of the plan, if there is one.  Return the grid and the number of seeds."""
+    plan = sweeps.read_plan(arguments.plan) if arguments.plan else {}
+    for name, value in plan.get("settings", {}).items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+    arguments.preset = arguments.preset or plan.get("preset")
+    if arguments.dataset == "auto":
+        arguments.dataset = plan.get("dataset", "auto")
+    count = arguments.seeds if arguments.seeds is not None else plan.get("seeds", SEEDS)
+    return {**plan.get("grid", {}), **sweeps.parse_grid(arguments.grid or [])}, count
+
+
+def _print(sweep: Sweep, table: Document) -> None:
+    """Print the table, best first, and how to train with the best settings."""
+    rows, names = table["rows"], list(sweep.grid)
+    title = f"validation accuracy on {title_of(Path(sweep.dataset_argument).name)}, seeds {sweep.config.seed}"
+    print(f"{title} to {sweep.config.seed + sweep.count - 1}, best first:" if sweep.count > 1 else f"{title}:")
+    cells = [[*names, "mean", "spread", "lowest", "highest", "seconds"]]
+    for row in rows:
+        found, values = row["val_accuracy"], [str(row["settings"][name]) for name in names]
+        if not found["n"]:
+            cells.append([*values, "diverged", "", "", "", ""])
+            continue
+        spread = [f"{100 * found['std']:.2f}", f"{found['min']:.2%}", f"{found['max']:.2%}"] if "std" in found else []
+        lost = f"; {row['diverged']} diverged" if row["diverged"] else ""
+        cells.append([*values, f"{found['mean']:.2%}", *(spread or ["", "", ""]), f"{row['seconds']:.0f}{lost}"])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        print("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
+    if rows[0]["val_accuracy"]["n"]:
+        options = sweeps.as_options(rows[0]["settings"])
+        print(f"best: {options or 'without options'}; the test set was not read")
+    print(f"runs and results.json: {sweep.folder}")

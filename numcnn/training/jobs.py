@@ -1,0 +1,117 @@
+"""Independent jobs in several processes, written once against ``concurrent.futures.Executor``.
+
+A job is a value that can be pickled, and what does it is a function of a module: equal jobs give equal results,
+wherever and however often they run.  So a job whose worker was killed is simply done again.
+"""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager
+from typing import TypeAlias, TypeVar
+
+from numcnn.errors import ConfigError, WorkerError
+from numcnn.kernels.thread_team import available_threads
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Engine: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # opens an executor; may be called again
+
+MOST_BREAKS = 3  # how often in a row the workers may end without a job done between
+WATCH_SECONDS = 1.0
+
+# What libraries read when they are loaded: how many threads they may use.
+THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def run_all(work: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) -> Iterator[tuple[Job, Result]]:
+    """Yield each job with its result, in the order in which they finish.
+
+    If a worker ends, as when it is killed, the jobs that aren't done begin again.  Raises WorkerError if that goes on,
+    and the error of a job.  Whoever stops iterating stops the workers.
+    """
+    left, breaks = list(jobs), 0
+    while left:
+        with engine() as executor:
+            waiting: dict[Future[Result], Job] = {executor.submit(work, job): job for job in left}
+            try:
+                for future in as_completed(waiting):
+                    result = future.result()
+                    left.remove(waiting[future])
+                    breaks = 0
+                    yield waiting[future], result
+            except BrokenExecutor as error:
+                breaks += 1
+                if breaks > MOST_BREAKS:
+                    raise WorkerError(
+                        f"workers ended {breaks} times in a row and no job was done between; {len(left)} are left: is "
+                        "there enough memory?"
+                    ) from error
+
+
+def local(workers: int | None = None, threads: int = 1) -> Engine:
+    """Return an engine of processes on this machine, each with ``threads`` threads.
+
+    workers: None for as many as there are processors for.  Raises ConfigError.
+    """
+    processors = available_threads()
+    count, most = max(1, processors // threads) if workers is None else workers, 4 * processors
+    if not 1 <= count <= most:
+        raise ConfigError(f"`jobs` is {count}; wants 1 to {most} on this machine")
+    return lambda: _processes(count, threads)
+
+
+@contextlib.contextmanager
+def _processes(count: int, threads: int) -> Generator[Executor, None, None]:
+    """Give a pool of new processes, started on demand; end them, at once if the block raises."""
+    before = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")  # a forked child would have locks that nobody opens any more
+    with _thread_variables(threads):
+        executor = ProcessPoolExecutor(count, context, _start_worker)
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
+            raise
+        finally:
+            executor.shutdown()
+
+
+@contextlib.contextmanager
+def _thread_variables(threads: int) -> Generator[None, None, None]:
+    """Let the processes that the block starts have so many threads: they read this before NumPy and Numba load."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start_worker() -> None:
+    """Called first in each process: the parent alone hears Ctrl-C and ends its workers by SIGTERM, or by its end."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    while True:  # the first one may end a job, which saves
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(WATCH_SECONDS)

@@ -1,0 +1,176 @@
+"""A training as a job: a function of its settings and data alone, which any worker can do, here or on a cluster."""
+
+import contextlib
+import multiprocessing
+import os
+import platform
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numcnn
+from numcnn.errors import ConfigError, DataError, DivergedError
+from numcnn.files import TEMPORARY, FolderLock, atomic_write
+from numcnn.training import jobs
+from numcnn.training.config import TrainConfig
+from numcnn.training.run_folder import RunFolder, load_run
+from numcnn.training.run_record import Document
+from numcnn.training.session import Options, new_session, resumed_session
+
+LEAVE_SECONDS = 10.0  # how long a worker whose parent was killed may take to leave a folder
+
+_one_at_a_time = threading.Lock()  # how many threads compute is a setting of the process
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """A training that a worker is to do."""
+
+    folder: Path  # where its files are to be in the end
+    config: TrainConfig
+    dataset: str
+    data_dir: str | None = None
+    threads: int = 1
+    watch_gradients: bool = False
+    command: str = ""  # for the run card
+    in_place: bool = True  # whether the worker shares our disk: it trains in the folder, and can resume there
+    dataset_sha256: str | None = None  # which the worker's data must have; None: any
+    version: str = numcnn.__version__
+
+
+@dataclass
+class Trained:
+    """What a worker brings back: the run card or, if training diverged, why."""
+
+    card: Document | None
+    diverged: str = ""
+    notes: list[str] = field(default_factory=list[str])  # what people should read, such as warnings
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])  # unless it trained in place: name -> content
+
+
+def run_all(
+    work: Sequence[TrainJob], engine: jobs.Engine, done: Callable[[TrainJob, Trained], object]
+) -> dict[Path, Trained]:
+    """Do all trainings; call ``done`` for each as soon as its files are in its folder.  Return folder -> result.
+
+    A run that was stopped in its folder goes on; a finished one is only read.
+    """
+    found: dict[Path, Trained] = {}
+    for job, result in jobs.run_all(train, work, engine):
+        if result.files:
+            _put_in_place(job.folder, result.files)
+        if result.card is not None:
+            result.card["weights"] = str(job.folder / "best.npz")
+        found[job.folder] = result
+        done(job, result)
+    return found
+
+
+def train(job: TrainJob) -> Trained:
+    """Train as the job says, in its folder or in a temporary one.  A worker calls this.
+
+    Raises ConfigError if the worker's numcnn is another version, DataError if its data are others.
+    """
+    check_version(job.version)
+    with _one_at_a_time:
+        if job.in_place:
+            return _train_in(job.folder, job)
+        with tempfile.TemporaryDirectory(prefix="numcnn-") as parent:
+            folder = Path(parent) / job.folder.name
+            result = _train_in(folder, job)
+            if result.card is not None:
+                result.files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+            return result
+
+
+def check_version(wanted: str, found: str = numcnn.__version__, worker: str = "") -> None:
+    """Raise ConfigError unless a worker's version of numcnn is the one that is wanted."""
+    if found != wanted:
+        raise ConfigError(
+            f"the worker {worker or platform.node()} has numcnn {found}, and this is numcnn {wanted}; install the "
+            "same there"
+        )
+
+
+def _train_in(folder: Path, job: TrainJob) -> Trained:
+    notes: list[str] = []
+    options = Options(job.data_dir, job.threads, quiet=True, report=notes.append, command=job.command)
+    if (folder / "last.npz").exists():
+        _wait_for_lock(folder)
+        earlier = load_run(folder)
+        if earlier.card is not None:
+            return Trained(earlier.card)
+        session = resumed_session(earlier, options)
+    else:
+        session = new_session(job.config, job.dataset, options, watch_gradients=job.watch_gradients)
+    if job.dataset_sha256 not in (None, session.dataset.sha256):
+        raise DataError(f"the worker {platform.node()} has another data set {job.dataset} than this machine")
+    files = session.open_folder(folder)
+    try:
+        with _stopped_by_sigterm(files):
+            state = session.train()
+    except DivergedError as error:
+        return Trained(None, str(error), notes)
+    if state.interrupted:
+        os._exit(128 + signal.SIGTERM)  # whoever asked for it wants no answer
+    card, _ = session.finish()
+    session.draw()
+    return Trained(card, "", notes)
+
+
+def _wait_for_lock(folder: Path) -> None:
+    """Wait until no other process trains in the folder, or LEAVE_SECONDS are over."""
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            FolderLock(folder).release()
+            return
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm(files: RunFolder) -> Generator[None, None, None]:
+    """In a process of ``jobs.local``, let SIGTERM end the training after the current batch, saved."""
+    if multiprocessing.parent_process() is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def request(number: int, frame: Any) -> None:
+        files.stop_signal = number
+
+    earlier = signal.signal(signal.SIGTERM, request)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def _put_in_place(folder: Path, files: dict[str, bytes]) -> None:
+    """Write a run's files to a new folder beside, and give it its name when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep_folders(folder.parent)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+    try:
+        for name, content in files.items():
+            with atomic_write(temporary / name) as file:
+                file.write(content)
+        temporary.chmod(0o755)
+        if folder.exists():  # a run that was begun here and not finished
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def sweep_folders(parent: Path) -> None:
+    """Delete what a killed process left half-written."""
+    for path in parent.iterdir():
+        if TEMPORARY.fullmatch(path.name) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,246 @@
+"""``numcnn sweep`` and ``train --jobs``, as a user runs them: real processes, and kills in the middle."""
+
+import contextlib
+import gc
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BACKEND, write_digits
+from processes import ROOT, running, wait_for
+
+from numcnn.cli import main
+from numcnn.errors import CheckpointError, ConfigError
+from numcnn.training import sweeps
+
+SETTINGS = ["--limit", "200", "--val", "50", "--batch-size", "30", "--backend", BACKEND]
+GRID = ["--grid", "lr=1e-3,3e-3", "--seeds", "2"]
+
+
+@pytest.fixture(autouse=True)
+def no_tracker(nothing_left_running):
+    """End the process with which multiprocessing tidies up; it would live as long as this one."""
+    yield
+    gc.collect()  # the semaphores of a pool that is a part of a circle
+    resource_tracker._resource_tracker._stop()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return str(write_digits(tmp_path_factory.mktemp("sweep") / "drawn"))
+
+
+@pytest.fixture(scope="module")
+def whole(drawn, tmp_path_factory):
+    """The folder of a sweep that nothing happens to, and the finished process."""
+    out = tmp_path_factory.mktemp("whole") / "sweep"
+    done = numcnn("sweep", "--dataset", drawn, *GRID, *SETTINGS, "--epochs", "20", "--jobs", "2", "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def numcnn(*arguments):
+    """Run ``python -m numcnn``; return the finished process."""
+    command = [sys.executable, "-m", "numcnn", *map(str, arguments)]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+
+
+def weights(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("best.npz"))}
+
+
+def children(pid):
+    """Return the ids of a process's children that compute: not the one with which multiprocessing tidies up."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                command = (path.parent / "cmdline").read_bytes()
+                found += [int(path.parent.name)] if b"resource_tracker" not in command else []
+    return found
+
+
+def alive(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_a_sweep_is_a_table_with_the_best_first(whole):
+    out, done = whole
+    table = json.loads((out / "results.json").read_text())
+    found = [row["val_accuracy"]["mean"] for row in table["rows"]]
+    assert found == sorted(found, reverse=True) and len(found) == 2
+    for row in table["rows"]:
+        cards = [json.loads((Path(row["folder"]) / f"seed-{seed}" / "run.json").read_text()) for seed in (0, 1)]
+        accuracies = [card["val_accuracy"] for card in cards]
+        assert row["val_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+        assert row["val_accuracy"]["std"] == pytest.approx(np.std(accuracies, ddof=1))
+        assert all(card["test_accuracy"] is None and card["threads"] == 1 for card in cards)
+        assert all(card["config"]["lr"] == row["settings"]["lr"] for card in cards)
+    best = table["rows"][0]["settings"]["lr"]
+    title, head, first, second, summary, place = done.stdout.splitlines()
+    assert title == "validation accuracy on drawn, seeds 0 to 1, best first:"
+    assert head.split() == ["lr", "mean", "spread", "lowest", "highest", "seconds"]
+    assert first.startswith(f"{best} ") and not second.startswith(f"{best} ")
+    assert summary == f"best: --lr {best}; the test set was not read" and place == f"runs and results.json: {out}"
+    lines = re.findall(r"^lr=0.00[13] seed [01]: validation accuracy \d+\.\d\d%, \d+ s$", done.stderr, re.MULTILINE)
+    assert len(lines) == 4 and "\r" not in done.stderr
+
+
+def test_a_finished_sweep_is_only_read_again(whole):
+    out, done = whole
+    before = weights(out)
+    again = numcnn("sweep", "--resume", out)
+    assert again.stdout == done.stdout and weights(out) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
+@pytest.mark.parametrize("how", ["kill a worker", "kill -9", "SIGINT", "SIGHUP"])
+def test_a_sweep_that_is_killed_or_stopped_ends_in_the_same_bytes(how, drawn, whole, tmp_path):
+    out = tmp_path / "sweep"
+    command = [
+        "sweep",
+        "--dataset",
+        drawn,
+        "--grid",
+        "lr=3e-3",
+        "--seeds",
+        "2",
+        *SETTINGS,
+        "--epochs",
+        "20",
+        "--jobs",
+        "2",
+        "--out",
+        out,
+    ]
+    with running("-m", "numcnn", *command) as process:
+        wait_for(lambda: list(out.rglob("last.npz")), "a run to save")
+        workers = children(process.pid)
+        assert 1 <= len(workers) <= 2
+        if how == "kill a worker":
+            os.kill(workers[0], signal.SIGKILL)
+        elif how == "kill -9":
+            process.kill()
+        else:
+            process.send_signal(getattr(signal, how))
+        stdout, stderr = process.communicate()
+    code = {"kill a worker": 0, "kill -9": -signal.SIGKILL, "SIGINT": 130, "SIGHUP": 129}[how]
+    assert process.returncode == code and "Traceback" not in stderr, stderr
+    wait_for(lambda: not any(map(alive, workers)), "the workers to end")
+    if how != "kill a worker":
+        assert not (out / "results.json").exists() and stdout == ""
+        done = numcnn("sweep", "--resume", out)
+        assert done.returncode == 0, done.stderr
+    assert weights(out) == {path: found for path, found in weights(whole[0]).items() if "lr=0.003" in str(path)}
+    assert not [path for path in out.rglob(".*")]
+
+
+def test_seeds_as_jobs_end_as_one_after_the_other_do(drawn, tmp_path):
+    options = ["--dataset", drawn, "--seeds", "2", *SETTINGS, "--epochs", "2", "--threads", "1", "--quiet"]
+    alone = numcnn("train", *options, "--out", tmp_path / "alone")
+    done = numcnn("train", *options, "--jobs", "2", "--out", tmp_path / "jobs")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == alone.stdout.replace(str(tmp_path / "alone"), str(tmp_path / "jobs"))
+    assert weights(tmp_path / "jobs") == weights(tmp_path / "alone")
+    files = {path.name for path in (tmp_path / "jobs").iterdir()}
+    assert files >= {"seed-0", "seed-1", "seeds.json", "series.json"}
+
+
+def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        f'seeds = 1\ndataset = "{drawn}"\n[settings]\nepochs = 1\nlimit = 60\nval = 20\nbackend = "{BACKEND}"\n'
+        "[grid]\nbatch_size = [10, 20]\ndropout = [0.1]\n"
+    )
+    assert (
+        main(["sweep", str(plan), "--out", str(tmp_path / "out"), "--batch-size", "30", "--jobs", "1", "--json"]) == 0
+    )
+    captured = capsys.readouterr()
+    table = json.loads(captured.out)
+    assert [row["val_accuracy"]["n"] for row in table["rows"]] == [1, 1]
+    assert {row["settings"]["batch_size"] for row in table["rows"]} == {10, 20}
+    sweep = sweeps.load_sweep(tmp_path / "out")
+    assert sweep.config.epochs == 1 and sweep.config.limit == 60 and sweep.grid["dropout"] == [0.1]
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        "batch_size=10,dropout=0.1", "batch_size=20,dropout=0.1", "results.json", "sweep.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ([], "there is nothing to compare; add --grid"),
+        (["--grid", "lr"], "--grid is 'lr'; wants each setting once, such as lr=1e-3,3e-3"),
+        (["--grid", "lr=1,2", "--grid", "lr=3"], "--grid is 'lr=3'; wants each setting once"),
+        (["--grid", "rate=1,2"], "the grid has 'rate'; it wants settings: model, epochs"),
+        (["--grid", "seed=1,2"], "the grid can't hold seed: a sweep takes --seeds"),
+        (["--grid", "lr=1,x"], "the grid's lr is 'x'; wants float"),
+        (["--grid", "lr=1,1.0"], "the grid's lr is [1.0, 1.0]; wants one or more different values"),
+        (["--grid", "fuse=yes"], "the grid's fuse is 'yes'; wants bool"),
+        (["--grid", "lr=-1"], "--lr is -1.0; wants a number above 0"),
+        (["--grid", "epochs=1,2", "--seeds", "0"], "a sweep wants 1 to 10,000 runs; --seeds is 0"),
+        (["--grid", "epochs=1", "--no-test"], "a sweep never reads the test set; leave out --no-test"),
+        (["--grid", "epochs=1", "--preset", "fast"], "none are held out; add --val"),
+        (["--grid", "epochs=1", "--jobs", "0"], "--jobs is 0; wants 1 to "),
+        (["--resume", "nowhere", "--grid", "lr=1"], "--resume goes on with what the sweep was begun with; leave out"),
+        (["--resume", "nowhere"], "nowhere/sweep.json: it isn't the plan of a sweep"),
+        (["no.toml"], "cannot read no.toml|no.toml is no small file"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_line(options, text, drawn, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    more = [] if "--resume" in options else ["--dataset", drawn]
+    assert main(["sweep", *options, *more]) == 2
+    captured = capsys.readouterr()
+    said = captured.err.splitlines()[-1]
+    assert any(part in said for part in text.split("|")), said
+    assert "Traceback" not in captured.err and not (tmp_path / "runs").exists()
+
+
+def test_jobs_without_seeds_are_refused(drawn, capsys):
+    assert main(["train", "--dataset", drawn, "--jobs", "2"]) == 2
+    assert "--jobs trains several networks at a time; add --seeds, or use: numcnn sweep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[", "x = 1", "seeds = 'a'", "seeds = 0", "preset = 'slow'", "dataset = 3", "settings = 3", "grid = []",
+        "[settings]\nrate = 1", "\x00", "a = " + "[" * 2000,
+    ],
+)  # fmt: skip
+def test_a_damaged_plan_is_refused(text, tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text(text)
+    if text == "":
+        assert sweeps.read_plan(plan) == {}
+        return
+    with pytest.raises(ConfigError, match=re.escape(str(plan))):
+        sweeps.read_plan(plan)
+
+
+def test_an_edited_sweep_json_is_valid_or_refused(whole, tmp_path):
+    document = json.loads((whole[0] / "sweep.json").read_text())
+    values = (None, -1, 1e99, "x", "", [], {}, True, 10**400, [[]], {"lr": 3}, {"seed": [1]}, {"lr": ["a"]})
+    refused = 0
+    for key in document:
+        for value in (*values, KeyError):
+            edited = {**document, key: value}
+            if value is KeyError:
+                del edited[key]
+            (tmp_path / "sweep.json").write_text(json.dumps(edited))
+            try:
+                sweeps.load_sweep(tmp_path).jobs(None, in_place=True)
+            except CheckpointError as error:
+                assert str(tmp_path) in str(error)
+                refused += 1
+    assert refused > 0.8 * len(document) * len(values)

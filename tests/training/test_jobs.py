@@ -1,0 +1,190 @@
+"""Independent jobs in real processes: what each worker may use, what happens when some are killed."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from multiprocessing import resource_tracker
+
+import pytest
+from conftest import BACKEND, write_digits
+
+from numcnn.errors import ConfigError, DataError, DivergedError, NumcnnError, WorkerError
+from numcnn.training import jobs, run_folder, train_job
+from numcnn.training.config import TrainConfig
+from numcnn.training.run_folder import RunFolder, load_run
+from numcnn.training.session import Session
+from numcnn.training.train_job import TrainJob
+
+CONFIG = TrainConfig(epochs=2, batch_size=30, limit=200, val=50, test=False, backend=BACKEND)
+WEIGHTS = ("best.npz", "last.npz")
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
+
+
+@pytest.fixture(autouse=True)
+def no_tracker(nothing_left_running):
+    """End the process with which multiprocessing tidies up; it would live as long as this one."""
+    yield
+    gc.collect()  # the semaphores of a pool that is a part of a circle
+    resource_tracker._resource_tracker._stop()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return str(write_digits(tmp_path_factory.mktemp("jobs") / "drawn"))
+
+
+@pytest.fixture(scope="module")
+def whole(drawn, tmp_path_factory):
+    """The bytes of best.npz for seeds 0 and 1, trained here."""
+    folder = tmp_path_factory.mktemp("whole")
+    for seed in (0, 1):
+        assert train_job.train(job_in(folder, drawn, seed)).card is not None
+    return weights(folder)
+
+
+def job_in(folder, drawn, seed=0, **changes):
+    return TrainJob(folder / f"seed-{seed}", replace(CONFIG, seed=seed), drawn, **changes)
+
+
+def weights(folder):
+    return [(folder / f"seed-{seed}" / "best.npz").read_bytes() for seed in (0, 1)]
+
+
+def double(number):
+    return 2 * number
+
+
+def in_a_worker(_):
+    """Return what a worker is: its process, its variables, and whether they were there before NumPy."""
+    code = "import os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    below = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    from threadpoolctl import threadpool_info
+
+    blas = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    return os.getpid(), [os.environ.get(name) for name in jobs.THREAD_VARIABLES], below.strip(), blas
+
+
+def die(path):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(path):
+    """Return whether the process that did this before was killed, which the first one is."""
+    if path.exists():
+        return True
+    path.touch()
+    die(path)
+
+
+def fail(path):
+    raise DataError(f"{path} is damaged")
+
+
+def error_of(work, job):
+    """Return the kind and the text of the error in which a job ends.  (The error itself would keep the pool alive.)"""
+    try:
+        list(jobs.run_all(work, [job], jobs.local(1)))
+    except NumcnnError as error:
+        return type(error), str(error)
+
+
+def train_killed_once(job):
+    """Train; but the first process that does is killed right after the third save."""
+    mark, saves, write = job.folder.with_suffix(".killed"), [], RunFolder._write_all
+
+    def write_and_die(*arguments):
+        write(*arguments)
+        saves.append(1)
+        if len(saves) == 3 and not mark.exists():
+            mark.touch()
+            die(mark)
+
+    run_folder.SAVE_SECONDS, run_folder.MOST_COST = 0.0, 1e9
+    RunFolder._write_all = write_and_die
+    try:
+        return train_job.train(job)
+    finally:
+        RunFolder._write_all = write
+
+
+def test_workers_are_other_processes_and_have_the_threads_that_they_are_given(monkeypatch):
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    ((_, (pid, variables, below, blas)),) = jobs.run_all(in_a_worker, [0], jobs.local(1, threads=1))
+    assert pid != os.getpid() and variables == ["1"] * 4 and below == "1" and set(blas) <= {1}
+    assert dict(os.environ) == before
+
+
+def test_jobs_whose_worker_is_killed_are_done_again_and_each_result_comes_once(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    found = list(jobs.run_all(die_once, paths, jobs.local(1)))
+    assert sorted(found) == [(path, True) for path in paths]
+
+
+def test_a_job_that_kills_every_worker_ends_in_an_error(tmp_path):
+    kind, text = error_of(die, tmp_path)
+    assert kind is WorkerError
+    assert text.startswith("workers ended 4 times in a row and no job was done between; 1 are left")
+
+
+def test_the_error_of_a_job_arrives():
+    assert error_of(fail, "x") == (DataError, "x is damaged")
+
+
+@pytest.mark.parametrize("count", [0, -1, 10_000])
+def test_a_senseless_number_of_workers_is_refused(count):
+    with pytest.raises(ConfigError, match=f"`jobs` is {count}; wants 1 to "):
+        jobs.local(count)
+
+
+def test_trainings_whose_worker_is_killed_go_on_from_their_last_save_to_the_same_bytes(drawn, whole, tmp_path):
+    work = [job_in(tmp_path, drawn, seed) for seed in (0, 1)]
+    steps = []
+    for job, found in jobs.run_all(train_killed_once, work, jobs.local(1)):
+        steps.append(found.card["seed"])
+        assert job.folder.with_suffix(".killed").exists() and found.card["threads"] == 1
+        assert not [path for path in job.folder.iterdir() if path.name.startswith(".")]
+    assert sorted(steps) == [0, 1] and weights(tmp_path) == whole
+
+
+def test_a_job_is_a_function_of_its_settings_wherever_it_runs(drawn, whole, tmp_path):
+    """Where the worker has no disk in common with us, its files come back and get their name when all are there."""
+    here = job_in(tmp_path, drawn, in_place=False)
+    (tmp_path / "seed-0").mkdir()
+    (tmp_path / "seed-0" / "last.npz").write_bytes(b"of a run that was begun here and stopped")
+    (tmp_path / ".seed-0.abcdefgh.tmp").mkdir()  # a killed process left it
+    done = []
+    found = train_job.run_all([here], jobs.local(1), lambda job, trained: done.append(load_run(job.folder).card))
+    assert (here.folder / "best.npz").read_bytes() == whole[0]
+    assert found[here.folder].card["weights"] == str(here.folder / "best.npz")
+    assert os.listdir(tmp_path) == ["seed-0"] and {*WEIGHTS, "run.json", "log.csv"} <= set(os.listdir(here.folder))
+    assert done[0]["val_accuracy"] == found[here.folder].card["val_accuracy"]
+
+
+def test_a_finished_run_is_only_read(drawn, tmp_path):
+    job = job_in(tmp_path, drawn)
+    first = train_job.train(job)
+    stamps = {path: path.stat().st_mtime_ns for path in job.folder.iterdir()}
+    assert train_job.train(job).card == first.card
+    assert {path: path.stat().st_mtime_ns for path in job.folder.iterdir()} == stamps
+
+
+def test_a_worker_of_another_version_or_with_other_data_is_refused(drawn, tmp_path):
+    with pytest.raises(ConfigError, match=r"has numcnn \d.*, and this is numcnn 0\.0\.7; install"):
+        train_job.train(job_in(tmp_path, drawn, version="0.0.7"))
+    with pytest.raises(DataError, match="has another data set"):
+        train_job.train(job_in(tmp_path, drawn, dataset_sha256="0" * 64))
+    assert not os.listdir(tmp_path)
+
+
+def test_a_training_that_diverges_says_so(drawn, tmp_path, monkeypatch):
+    def diverge(session):
+        raise DivergedError("the loss is nan")
+
+    monkeypatch.setattr(Session, "train", diverge)
+    found = train_job.train(job_in(tmp_path, drawn))
+    assert found.card is None and found.diverged == "the loss is nan"
