@@ -3,7 +3,8 @@ them by their accuracy on validation images. The test set is not read.
 
 The trainings run side by side in processes of this machine, one thread each
 unless --threads says more. A worker that is killed costs no result, and
---resume goes on with a sweep that was stopped.
+--resume goes on with a sweep that was stopped. With --cluster they run on the
+workers of a Dask scheduler.
 """
 
 EXAMPLES = """examples:
@@ -11,6 +12,7 @@ EXAMPLES = """examples:
   numcnn sweep --grid dropout=0,0.3 --grid batch_size=64,128 --epochs 5
   numcnn sweep plan.toml --jobs 2
   numcnn sweep --resume runs/sweep-1
+  numcnn sweep plan.toml --cluster tcp://host:8786
 
 plan.toml:
   seeds = 5
@@ -30,21 +32,19 @@ from numcnn.commands.train import (
     add_worker_arguments,
     chosen_dataset,
     config_of,
+    do_jobs,
     engine_of,
     introduce,
     options_of,
-    report_job,
 )
 from numcnn.data import title_of
 from numcnn.errors import ConfigError, WriteError
 from numcnn.files import FolderLock, named_errors
-from numcnn.training import sweeps, train_job
+from numcnn.training import sweeps
 from numcnn.training.config import add_config_arguments, given_settings
-from numcnn.training.progress import JobProgress
 from numcnn.training.run_folder import check_out, claim, new_folder
 from numcnn.training.session import new_session
 from numcnn.training.sweeps import Sweep
-from numcnn.training.train_job import Trained, TrainJob
 
 SEEDS = 3
 
@@ -73,14 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     engine_of(arguments, arguments.threads or 1)  # refuses before a folder is made
     with terminated_cleanly("sweep"):
         sweep, lock = _resumed(arguments) if arguments.resume else _new(arguments)
-        engine, here = engine_of(arguments, sweep.threads)
-        work = sweep.jobs(arguments.data_dir, in_place=here)
-        with JobProgress(len(work), arguments.quiet) as progress:
-
-            def done(job: TrainJob, trained: Trained) -> None:
-                report_job(progress, f"{job.folder.parent.name} seed {job.config.seed}", trained)
-
-            results = train_job.run_all(work, engine, done)
+        work = sweep.jobs(arguments.data_dir)
+        results = do_jobs(work, arguments, lambda job: f"{job.folder.parent.name} seed {job.config.seed}")
         table = sweep.table(results)
         with named_errors(sweep.folder, action="write to the folder", error_class=WriteError):
             sweeps.save_table(table, sweep.folder)

@@ -36,7 +36,7 @@ import shlex
 import signal
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -89,15 +89,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_worker_arguments(parser: "argparse._ActionsContainer") -> None:
-    """Add ``--jobs``."""
+    """Add ``--jobs`` and ``--cluster``."""
+    parser.add_argument("--jobs", type=int, metavar="N", help="train N networks at a time, a process for each")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="train N networks at a time, each in a process of its own"
+        "--cluster",
+        metavar="ADDRESS",
+        help="train on the workers of a Dask scheduler, such as tcp://host:8786 (pip install 'numcnn[cluster]')",
     )
 
 
-def engine_of(arguments: argparse.Namespace, threads: int) -> tuple[jobs.Engine, bool]:
-    """Return what does the jobs, and whether it shares this machine's disk."""
-    return jobs.local(arguments.jobs, threads), True
+def several_at_a_time(arguments: argparse.Namespace) -> bool:
+    """Return whether trainings are to run side by side."""
+    return arguments.jobs is not None or arguments.cluster is not None
+
+
+def engine_of(arguments: argparse.Namespace, threads: int) -> jobs.Engine:
+    """Return what does the jobs.  Raises ConfigError."""
+    if arguments.cluster is None:
+        return jobs.local(arguments.jobs, threads)
+    if arguments.jobs is not None:
+        raise ConfigError("`jobs` is for this machine, and `cluster` has as many workers as it has; leave out one")
+    return jobs.cluster(arguments.cluster)
+
+
+def do_jobs(
+    work: list[TrainJob], arguments: argparse.Namespace, name: Callable[[TrainJob], str]
+) -> dict[Path, Trained]:
+    """Do the trainings here or on a cluster, with a line for each under its ``name``.  Return folder -> result."""
+    engine = engine_of(arguments, work[0].threads)
+    if arguments.cluster is not None:
+        work = train_job.without_shared_disk(work, lambda line: None)
+    with JobProgress(len(work), arguments.quiet) as progress:
+
+        def done(job: TrainJob, trained: Trained) -> None:
+            for note in trained.notes:
+                progress.warn(f"{name(job)}: {note}")
+            if trained.card is None:
+                progress.warn(f"{name(job)} diverged: {in_options(trained.diverged)}")
+            else:
+                progress.say(_line(name(job), trained.card))
+            progress.advance()
+
+        return train_job.run_all(work, engine, done)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -106,8 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse_other_settings(arguments)
     if arguments.seeds is not None or arguments.ensemble or (arguments.resume and seeds.is_series(arguments.resume)):
         return _train_several(arguments)
-    if arguments.jobs is not None:
-        raise ConfigError("`jobs` trains several networks at a time; add `seeds`, or use: numcnn sweep")
+    if several_at_a_time(arguments):
+        raise ConfigError("`jobs` and `cluster` train several networks at a time; add `seeds`, or use: numcnn sweep")
     options = options_of(arguments)
     if arguments.resume:
         earlier = load_run(arguments.resume)
@@ -255,11 +288,12 @@ def _stop_after_this_batch(files: RunFolder) -> Iterator[None]:
 def _train_several(arguments: argparse.Namespace) -> int:
     """Train with one seed after another, each in its own folder; report mean and spread.  Return the exit code."""
     options = options_of(arguments)
-    if arguments.jobs is not None:
+    at_a_time = several_at_a_time(arguments)
+    if at_a_time:
         engine_of(arguments, arguments.threads or 1)  # refuses before a folder is made
     series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
     reasons: dict[int, str] = {}  # seed -> why it diverged
-    if arguments.jobs is not None:
+    if at_a_time:
         reasons, first = _train_as_jobs(series, arguments), None
         options = replace(options, threads=None)  # all seeds are finished
     cards: list[Document] = []
@@ -288,7 +322,7 @@ def _train_several(arguments: argparse.Namespace) -> int:
             readings.add(session.dataset, test)
         session.draw()
         cards.append(card)
-        if arguments.jobs is None:
+        if not at_a_time:
             say(_line(f"seed {seed}", card))
     summary = seeds.summarise(series, cards, readings, diverged)
     seeds.write(summary, readings, series.folder)
@@ -298,37 +332,21 @@ def _train_several(arguments: argparse.Namespace) -> int:
 
 def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace) -> dict[int, str]:
     """Train all seeds of a series that aren't finished, several at a time.  Return seed -> why it diverged."""
-    threads = arguments.threads or 1
-    engine, here = engine_of(arguments, threads)
     work = [
         TrainJob(
             folder=series.folder / f"seed-{seed}",
             config=replace(series.config, seed=seed),
             dataset=series.dataset_argument,
             data_dir=arguments.data_dir,
-            threads=threads,
+            threads=arguments.threads or 1,
             watch_gradients=series.watch_gradients,
             command=series.command,
-            in_place=here,
         )
         for seed in series.seeds
     ]
-    with terminated_cleanly("train"), JobProgress(len(work), arguments.quiet) as progress:
-        found = train_job.run_all(
-            work, engine, lambda job, trained: report_job(progress, f"seed {job.config.seed}", trained)
-        )
+    with terminated_cleanly("train"):
+        found = do_jobs(work, arguments, lambda job: f"seed {job.config.seed}")
     return {job.config.seed: found[job.folder].diverged for job in work if found[job.folder].card is None}
-
-
-def report_job(progress: JobProgress, name: str, trained: Trained) -> None:
-    """Count a training as done, and say how it ended."""
-    for note in trained.notes:
-        progress.warn(f"{name}: {note}")
-    if trained.card is None:
-        progress.warn(f"{name} diverged: {in_options(trained.diverged)}")
-    else:
-        progress.say(_line(name, trained.card))
-    progress.advance()
 
 
 def _line(name: str, card: Document) -> str:

@@ -5,17 +5,20 @@ wherever and however often they run.  So a job whose worker was killed is simply
 """
 
 import contextlib
+import importlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import platform
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+import numcnn
 from numcnn.errors import ConfigError, WorkerError
 from numcnn.kernels.thread_team import available_threads
 
@@ -25,6 +28,7 @@ Engine: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # opens an e
 
 MOST_BREAKS = 3  # how often in a row the workers may end without a job done between
 WATCH_SECONDS = 1.0
+CONNECT_SECONDS = 30.0  # how long a scheduler may take to answer, and its first worker to come
 
 # What libraries read when they are loaded: how many threads they may use.
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -115,3 +119,57 @@ def _follow_parent() -> None:
     while True:  # the first one may end a job, which saves
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(WATCH_SECONDS)
+
+
+def cluster(address: str) -> Engine:
+    """Return an engine of the workers of a Dask scheduler, such as tcp://HOST:8786; what they need is Dask's to know.
+
+    A worker that ends is replaced by Dask, and its jobs are done elsewhere.  Raises ConfigError, also when it is opened
+    and a worker's numcnn is another version; WorkerError if scheduler or workers can't be reached or are lost.
+    """
+    if "://" not in address:
+        raise ConfigError(f"`cluster` is {address!r}; wants the address of a Dask scheduler, such as tcp://host:8786")
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError as error:
+        raise ConfigError("`cluster` needs the library distributed: pip install 'numcnn[cluster]'") from error
+    return lambda: _dask(distributed, address)
+
+
+@contextlib.contextmanager
+def _dask(distributed: Any, address: str) -> Generator[Executor, None, None]:
+    """Give an executor on the cluster, once a worker is there."""
+    try:
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise WorkerError(f"no Dask scheduler answers at {address} ({error}); start one: dask scheduler") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+            for worker, version in client.run(_version_by_value()).items():
+                check_version(numcnn.__version__, version, worker)
+            yield client.get_executor()
+        except TimeoutError as error:
+            raise WorkerError(f"{address} has no workers; start some: dask worker {address}") from error
+        except (CancelledError, distributed.CancelledError, distributed.scheduler.KilledWorker, OSError) as error:
+            raise WorkerError(f"the cluster {address} lost a job ({error or type(error).__name__})") from error
+
+
+def _version_by_value() -> Callable[[], str]:
+    """Return a function that is sent to workers as it is, as theirs may be a numcnn without this file."""
+
+    def version() -> str:
+        import numcnn  # noqa: PLC0415  (the worker's)
+
+        return numcnn.__version__
+
+    return version
+
+
+def check_version(wanted: str, found: str = numcnn.__version__, worker: str = "") -> None:
+    """Raise ConfigError unless a worker's version of numcnn is the one that is wanted.  worker: "": this process."""
+    if found != wanted:
+        raise ConfigError(
+            f"the worker {worker or platform.node()} has numcnn {found}, and this is numcnn {wanted}; install the same "
+            "there"
+        )

@@ -55,7 +55,7 @@ class Sweep:
         """Return all combinations of the grid's values, each setting -> value."""
         return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
 
-    def jobs(self, data_dir: str | None, *, in_place: bool) -> list[TrainJob]:
+    def jobs(self, data_dir: str | None = None) -> list[TrainJob]:
         """Return the trainings: the first seed of each combination, then the second, so that a table soon says much."""
         return [
             TrainJob(
@@ -65,7 +65,6 @@ class Sweep:
                 data_dir=data_dir,
                 threads=self.threads,
                 command=self.command,
-                in_place=in_place,
             )
             for seed in range(self.config.seed, self.config.seed + self.count)
             for settings in self.combinations()

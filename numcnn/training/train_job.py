@@ -10,18 +10,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numcnn
-from numcnn.errors import ConfigError, DataError, DivergedError
+from numcnn import data
+from numcnn.errors import CheckpointError, DataError, DivergedError
 from numcnn.files import TEMPORARY, FolderLock, atomic_write
 from numcnn.training import jobs
 from numcnn.training.config import TrainConfig
 from numcnn.training.run_folder import RunFolder, load_run
 from numcnn.training.run_record import Document
-from numcnn.training.session import Options, new_session, resumed_session
+from numcnn.training.session import Options, draw_again, new_session, resumed_session
 
 LEAVE_SECONDS = 10.0  # how long a worker whose parent was killed may take to leave a folder
 
@@ -62,7 +63,15 @@ def run_all(
     A run that was stopped in its folder goes on; a finished one is only read.
     """
     found: dict[Path, Trained] = {}
-    for job, result in jobs.run_all(train, work, engine):
+    left: list[TrainJob] = []
+    for job in work:
+        result = _finished(job)
+        if result is not None:
+            found[job.folder] = result
+            done(job, result)
+        else:
+            left.append(job)
+    for job, result in jobs.run_all(train, left, engine):
         if result.files:
             _put_in_place(job.folder, result.files)
         if result.card is not None:
@@ -72,12 +81,24 @@ def run_all(
     return found
 
 
+def without_shared_disk(work: Sequence[TrainJob], report: Callable[[str], object]) -> list[TrainJob]:
+    """Return the trainings for workers that share no disk with this machine, but must have the data that it has."""
+    hashes: dict[tuple[int, int | None], str] = {}
+    for job in work:
+        key = job.config.seed, job.config.limit
+        if key not in hashes:
+            settings: dict[str, Any] = {"seed": job.config.seed, "limit": job.config.limit}
+            found = data.load(job.dataset, job.data_dir, backend=job.config.backend, report=report, **settings)
+            hashes[key] = found.sha256
+    return [replace(job, in_place=False, dataset_sha256=hashes[job.config.seed, job.config.limit]) for job in work]
+
+
 def train(job: TrainJob) -> Trained:
     """Train as the job says, in its folder or in a temporary one.  A worker calls this.
 
     Raises ConfigError if the worker's numcnn is another version, DataError if its data are others.
     """
-    check_version(job.version)
+    jobs.check_version(job.version)
     with _one_at_a_time:
         if job.in_place:
             return _train_in(job.folder, job)
@@ -89,24 +110,15 @@ def train(job: TrainJob) -> Trained:
             return result
 
 
-def check_version(wanted: str, found: str = numcnn.__version__, worker: str = "") -> None:
-    """Raise ConfigError unless a worker's version of numcnn is the one that is wanted."""
-    if found != wanted:
-        raise ConfigError(
-            f"the worker {worker or platform.node()} has numcnn {found}, and this is numcnn {wanted}; install the "
-            "same there"
-        )
-
-
 def _train_in(folder: Path, job: TrainJob) -> Trained:
+    finished = _finished(job) if job.in_place else None
+    if finished is not None:
+        return finished
     notes: list[str] = []
     options = Options(job.data_dir, job.threads, quiet=True, report=notes.append, command=job.command)
     if (folder / "last.npz").exists():
         _wait_for_lock(folder)
-        earlier = load_run(folder)
-        if earlier.card is not None:
-            return Trained(earlier.card)
-        session = resumed_session(earlier, options)
+        session = resumed_session(load_run(folder), options)
     else:
         session = new_session(job.config, job.dataset, options, watch_gradients=job.watch_gradients)
     if job.dataset_sha256 not in (None, session.dataset.sha256):
@@ -122,6 +134,17 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
     card, _ = session.finish()
     session.draw()
     return Trained(card, "", notes)
+
+
+def _finished(job: TrainJob) -> Trained | None:
+    """Return the result of a run that is finished, None if it isn't.  Raises CheckpointError for other settings."""
+    if not (job.folder / "run.json").exists():
+        return None
+    run = load_run(job.folder)
+    if run.config != job.config:
+        raise CheckpointError(f"{job.folder} holds a run with other settings than those asked for")
+    draw_again(run)
+    return Trained(run.card)
 
 
 def _wait_for_lock(folder: Path) -> None:

@@ -191,6 +191,8 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
         (["--grid", "epochs=1", "--no-test"], "a sweep never reads the test set; leave out --no-test"),
         (["--grid", "epochs=1", "--preset", "fast"], "none are held out; add --val"),
         (["--grid", "epochs=1", "--jobs", "0"], "--jobs is 0; wants 1 to "),
+        (["--grid", "epochs=1", "--jobs", "2", "--cluster", "tcp://x:1"], "--jobs is for this machine, and --cluster"),
+        (["--grid", "epochs=1", "--cluster", "host"], "--cluster is 'host'; wants the address of a Dask scheduler"),
         (["--resume", "nowhere", "--grid", "lr=1"], "--resume goes on with what the sweep was begun with; leave out"),
         (["--resume", "nowhere"], "nowhere/sweep.json: it isn't the plan of a sweep"),
         (["no.toml"], "cannot read no.toml|no.toml is no small file"),
@@ -208,7 +210,10 @@ def test_what_makes_no_sense_is_refused_in_a_line(options, text, drawn, tmp_path
 
 def test_jobs_without_seeds_are_refused(drawn, capsys):
     assert main(["train", "--dataset", drawn, "--jobs", "2"]) == 2
-    assert "--jobs trains several networks at a time; add --seeds, or use: numcnn sweep" in capsys.readouterr().err
+    assert (
+        "--jobs and --cluster train several networks at a time; add --seeds, or use: numcnn sweep"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,7 +244,7 @@ def test_an_edited_sweep_json_is_valid_or_refused(whole, tmp_path):
                 del edited[key]
             (tmp_path / "sweep.json").write_text(json.dumps(edited))
             try:
-                sweeps.load_sweep(tmp_path).jobs(None, in_place=True)
+                sweeps.load_sweep(tmp_path).jobs()
             except CheckpointError as error:
                 assert str(tmp_path) in str(error)
                 refused += 1
