@@ -18,6 +18,9 @@ EXAMPLES = """examples:
   numcnn train --seeds 8 --jobs 4         the same, in four processes
   numcnn train --no-test --dropout 0.3    try a setting, judged by validation
   numcnn train --dataset fashion/         any data set in MNIST's IDX format
+  mpiexec -n 4 numcnn train               one network, trained by four processes
+  numcnn train --processes 4 --restarts 3 the same; if one ends, it goes on from
+                                          the last save
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
                                           and a picture of them
   numcnn train --resume runs/mnist-canonical-1
@@ -56,8 +59,10 @@ from numcnn.training.config import (
     given_settings,
     in_options,
 )
+from numcnn.training.launcher import launch
 from numcnn.training.progress import JobProgress
-from numcnn.training.run_folder import RunFolder, check_out, claim, load_run, new_folder
+from numcnn.training.ranks import TIMEOUT, MpiRanks, count_ranks, silence
+from numcnn.training.run_folder import Run, RunFolder, check_out, claim, load_run, new_folder
 from numcnn.training.session import (
     DRY_RUN_STEPS,
     Options,
@@ -81,6 +86,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--resume", metavar="DIR", help="continue the run in this folder, with its settings")
     group.add_argument("--seeds", type=int, metavar="N", help="train N networks, with --seed and the seeds after it")
     add_worker_arguments(group)
+    group.add_argument(
+        "--processes", type=int, metavar="N", help="train one network in N processes, as mpiexec -n N does"
+    )
+    group.add_argument(
+        "--restarts", type=int, default=0, metavar="N", help="with --processes: if one ends, go on from the last save"
+    )
+    group.add_argument(
+        "--rank-timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="S",
+        help="end if one of several processes doesn't answer for so long (default: %(default)g s)",
+    )
     group.add_argument("--ensemble", action="store_true", help="with --seeds: also test all networks together")
     group.add_argument("--watch-gradients", action="store_true", help="log each layer's gradient and weight norms")
     group.add_argument("--dry-run", action="store_true", help=f"take {DRY_RUN_STEPS} steps, write nothing")
@@ -135,6 +153,10 @@ def do_jobs(
 
 def run(arguments: argparse.Namespace) -> int:
     """Train as the arguments say.  Return the exit code."""
+    if count_ranks() > 1:
+        return _run_on_ranks(arguments)
+    if arguments.processes is not None or arguments.restarts:
+        return _launch(arguments)
     if arguments.resume:
         _refuse_other_settings(arguments)
     if arguments.seeds is not None or arguments.ensemble or (arguments.resume and seeds.is_series(arguments.resume)):
@@ -145,15 +167,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume:
         earlier = load_run(arguments.resume)
         if earlier.card is not None:
-            say(f"the run in {arguments.resume} is finished; this is its result")
-            draw_again(earlier)
-            return _report(arguments, earlier.card)
+            return _report_finished(arguments, earlier)
         session = resumed_session(earlier, options)
     else:
-        if arguments.out:
-            check_out(arguments.out)  # before anything takes time
-        config = config_of(arguments)
-        session = new_session(config, chosen_dataset(arguments), options, watch_gradients=arguments.watch_gradients)
+        session = _new_session(arguments, options)
     introduce(session)
     if arguments.resume and not options.quiet:
         say(_where(session))
@@ -165,6 +182,84 @@ def run(arguments: argparse.Namespace) -> int:
     card, _ = session.finish()
     session.draw()
     return _report(arguments, card)
+
+
+def _run_on_ranks(arguments: argparse.Namespace) -> int:
+    """Train as one of several processes that mpiexec has started.  Return the exit code."""
+    ranks = MpiRanks()
+    if ranks.rank:
+        silence()
+    ranks.timeout = arguments.rank_timeout
+    if not ranks.timeout > 0:
+        raise ConfigError(f"`rank_timeout` is {ranks.timeout}; wants a number of seconds above 0")
+    if several_at_a_time(arguments) or arguments.seeds is not None or arguments.ensemble or arguments.dry_run:
+        raise ConfigError("mpiexec trains one network; leave out `seeds`, `ensemble`, `jobs`, `cluster`, `dry_run`")
+    if arguments.resume:
+        _refuse_other_settings(arguments)
+    options = replace(options_of(arguments), ranks=ranks)
+    earlier = None
+    if arguments.resume:  # rank 0 reads it, as the others may not share its disk
+        earlier = ranks.from_first(ranks.agree(lambda: load_run(arguments.resume) if ranks.rank == 0 else None))
+        assert earlier is not None
+        if earlier.card is not None:
+            return _report_finished(arguments, earlier) if ranks.rank == 0 else 0
+        found: Run = earlier
+        session = ranks.agree(lambda: resumed_session(found, options))
+    else:
+        session = ranks.agree(lambda: _new_session(arguments, options))
+    ranks.check_alike(session.dataset.sha256)
+    introduce(session)
+    if not options.quiet:
+        say(f"{ranks.size} processes of {session.threads // ranks.size} threads: {'; '.join(ranks.names)}")
+        if arguments.resume:
+            say(_where(session))
+    files = ranks.agree(lambda: session.open_folder(arguments.out) if ranks.rank == 0 else None)
+    if files is None:
+        session.follow()
+        return 0
+    if not _train(session, files):
+        return 128 + (files.stop_signal or 0)
+    card, _ = session.finish()
+    session.draw()
+    return _report(arguments, card)
+
+
+def _launch(arguments: argparse.Namespace) -> int:
+    """Let mpiexec train, and resume the run if one of its processes ends.  Return the exit code."""
+    if arguments.processes is None:
+        raise ConfigError("`restarts` goes with `processes`: who starts mpiexec can start it again")
+    if arguments.out:
+        check_out(arguments.out)
+    config_of(arguments)
+    given = shlex.split(arguments.command_line)[1:]
+    folder = Path(arguments.resume or arguments.out or new_folder(None, "processes"))
+    if not arguments.resume and not arguments.out:
+        given += ["--out", str(folder)]
+
+    def command() -> list[str]:
+        if arguments.resume or not (folder / "last.npz").exists():
+            return given
+        options = {"--threads": arguments.threads, "--data-dir": arguments.data_dir}
+        more = [text for name, value in options.items() if value is not None for text in (name, str(value))]
+        more += [flag(name) for name in ("quiet", "json") if getattr(arguments, name)]
+        return ["train", "--resume", str(folder), "--rank-timeout", str(arguments.rank_timeout), *more]
+
+    with terminated_cleanly("train"):
+        return launch(arguments.processes, arguments.restarts, command, say)
+
+
+def _new_session(arguments: argparse.Namespace, options: Options) -> Session:
+    if arguments.out and (options.ranks is None or options.ranks.rank == 0):
+        check_out(arguments.out)  # before anything takes time
+    config = config_of(arguments)
+    return new_session(config, chosen_dataset(arguments), options, watch_gradients=arguments.watch_gradients)
+
+
+def _report_finished(arguments: argparse.Namespace, earlier: Run) -> int:
+    assert earlier.card is not None
+    say(f"the run in {arguments.resume} is finished; this is its result")
+    draw_again(earlier)
+    return _report(arguments, earlier.card)
 
 
 def config_of(arguments: argparse.Namespace) -> TrainConfig:

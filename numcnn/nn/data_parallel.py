@@ -5,6 +5,9 @@ works on a *replica* of the network: the same parameters, but its own gradients,
 gradients are added in the order of the shards, so results are exactly repeatable for a fixed number of threads.  The
 layers' next state (see ``Layer``) becomes the mean of the shards', weighted by their numbers of images.
 
+Several processes (``Ranks``) do the same: each takes some shards of the batch, one for each of its threads.  They too
+add all gradients in the order of the shards, so it makes no difference which process has computed which.
+
 Inference also runs on replicas: each caller borrows one, so any number of threads may use a network at a time.
 """
 
@@ -13,6 +16,8 @@ import copy
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
 
 from numcnn.kernels.arrays import Floats, Ints
 from numcnn.kernels.buffers import zeros
@@ -38,6 +43,28 @@ class Batch(Protocol):
 
     def fill(self, x: Floats, first: int = 0, last: int | None = None) -> Floats:
         """Write the images from ``first`` to ``last``, normalised, to x and return it."""
+        ...
+
+
+class Ranks(Protocol):
+    """Processes that train one network together, each on its shards of every batch: ``training.ranks``."""
+
+    @property
+    def rank(self) -> int:
+        """The number of this process."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def add_up(self, own: Sequence[Floats], count: int, total: Floats) -> None:
+        """Set total (P,) to the sum of all ``count`` shards' arrays, in the order of the shards.  own: this rank's."""
+        ...
+
+    def share(self, array: Floats, bounds: Sequence[int]) -> None:
+        """Complete an array of which rank r has filled the rows from bounds[r] to bounds[r + 1]."""
         ...
 
 
@@ -170,9 +197,9 @@ class Readers:
             self._idle.append(replica)
 
 
-def count_shards(n: int, flops: int, kernels: Kernels) -> int:
+def count_shards(n: int, flops: int, threads: int) -> int:
     """Return the number of shards for n images of ``flops`` each: one per thread, fewer for little work."""
-    return max(1, min(kernels.threads(), n, n * flops // LEAST_FLOPS))
+    return max(1, min(threads, n, n * flops // LEAST_FLOPS))
 
 
 class Replicas:
@@ -182,31 +209,35 @@ class Replicas:
         """flops: of one image's forward pass."""
         self._flat, self._flops, self._fuse = flat, flops, fuse
         self._all = [Replica(flat, flat.layers, flat.grads, flat.next_state, fuse)]
+        self.ranks: Ranks | None = None  # other processes that take a part in each step
 
     def first(self, kernels: Kernels | None = None) -> Replica:
         """Return the replica that is the network itself, set to ``kernels``; None: the kernels of its last run."""
         return self._all[0] if kernels is None else self._all[0].use(kernels)
 
-    def shards(self, n: int, kernels: Kernels) -> int:
-        """Return the number of shards for a batch of n images, and prepare a replica for each."""
-        count = count_shards(n, self._flops, kernels)
-        while len(self._all) < count:
+    def shards(self, n: int, kernels: Kernels) -> tuple[int, range]:
+        """Return the number of shards for a batch of n images, and which this process computes, each on a replica."""
+        size, rank = (self.ranks.size, self.ranks.rank) if self.ranks else (1, 0)
+        count = count_shards(n, self._flops, kernels.threads() * size)
+        own = range(_shard(count, size, rank)[0], _shard(count, size, rank)[1])
+        while len(self._all) < len(own):
             self._all.append(with_gradients(self._flat, self._fuse))
-        for replica in self._all[:count]:
+        for replica in self._all[: max(1, len(own))]:
             replica.use(kernels)
-        return count
+        return count, own
 
     def backpropagate(self, batch: Batch, criterion: SoftmaxCrossEntropy, kernels: Kernels) -> tuple[float, Floats]:
         """See ``Network.backpropagate``."""
         n, last_step = len(batch), self._all[0].steps[-1]
-        count = self.shards(n, kernels)
+        count, own = self.shards(n, kernels)
         out = last_step.buffer("out of all shards", (n, *last_step.out_shape))
-        losses = [0.0] * count
-        self._draw(n, count)
+        losses: Floats = np.zeros(count)
+        self._draw(n, count, own)
 
-        def run(number: int) -> None:
+        def run(index: int) -> None:
+            number = own[index]
             first, last = _shard(n, count, number)
-            replica = self._all[number]
+            replica = self._all[index]
             own_criterion, x = replica.criterion(criterion), replica.x(last - first)
             batch.fill(x, first, last)
             logits = replica.forward(x, training=True)
@@ -215,36 +246,50 @@ class Replicas:
             replica.backward(own_criterion.backward())
             out[first:last] = logits
 
-        on_threads(kernels, count, run)
-        for replica in self._all[1:count]:  # network.grads already holds the first replica's
-            assert replica.grads is not None
-            kernels.add(self._flat.grads, replica.grads)
+        on_threads(kernels, len(own), run)
+        gradients = [replica.grads for replica in self._all[: len(own)] if replica.grads is not None]
+        if self.ranks is None:
+            for more in gradients[1:]:  # network.grads already holds the first replica's
+                kernels.add(self._flat.grads, more)
+        else:
+            self.ranks.add_up(gradients, count, self._flat.grads)
+            bounds = [count * rank // self.ranks.size for rank in range(self.ranks.size + 1)]
+            self.ranks.share(losses, bounds)
+            self.ranks.share(out, [n * bound // count for bound in bounds])
         if self._flat.state.size:
-            self._merge_state(n, count)
-        return sum(losses), out
+            self._merge_state(n, count, own)
+        return sum(losses.tolist()), out
 
-    def _merge_state(self, n: int, count: int) -> None:
+    def _merge_state(self, n: int, count: int, own: range) -> None:
         """Set the state to the mean of the shards' next states, in the order of the shards.
 
         The mean is taken of the changes, so a state that no shard changed, such as a frozen layer's, stays as it is.
         """
         state = self._flat.state
-        if count == 1:
+        if count == 1 and self.ranks is None:
             state[...] = self._flat.next_state
             return
-        changes = zeros(state.shape, self._flat.dtype)
-        for number, replica in enumerate(self._all[:count]):
-            first, last = _shard(n, count, number)
+        states = zeros((count, *state.shape), self._flat.dtype)
+        for number, replica in zip(own, self._all, strict=False):
             assert replica.next_state is not None
-            changes = changes + (last - first) / n * (replica.next_state - state)
+            states[number] = replica.next_state
+        if self.ranks is not None:
+            self.ranks.share(states, [count * rank // self.ranks.size for rank in range(self.ranks.size + 1)])
+        if count == 1:
+            state[...] = states[0]
+            return
+        changes = zeros(state.shape, self._flat.dtype)
+        for number, next_state in enumerate(states):
+            first, last = _shard(n, count, number)
+            changes = changes + (last - first) / n * (next_state - state)
         state += changes
 
-    def _draw(self, n: int, count: int) -> None:
+    def _draw(self, n: int, count: int, own: range) -> None:
         """Draw random numbers for the whole batch; give each replica those of its shard."""
         for i, layer in enumerate(self._all[0].drawing):
             layer.draw(n)
-            for number in reversed(range(count)):  # the first replica's layer drew them all, so it cuts its own last
-                self._all[number].drawing[i].take_drawn(layer, *_shard(n, count, number))
+            for index in reversed(range(len(own))):  # the first replica's layer drew them all, so it cuts its own last
+                self._all[index].drawing[i].take_drawn(layer, *_shard(n, count, own[index]))
 
 
 def on_threads(kernels: Kernels, count: int, run: Callable[[int], None]) -> None:

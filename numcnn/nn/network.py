@@ -25,7 +25,7 @@ from numcnn.nn.checks import (
     checked_seed,
     checked_temperature,
 )
-from numcnn.nn.data_parallel import Batch, Readers, Replicas, count_shards, on_threads, with_gradients
+from numcnn.nn.data_parallel import Batch, Ranks, Readers, Replicas, count_shards, on_threads, with_gradients
 from numcnn.nn.flat_arrays import FlatArrays
 from numcnn.nn.layer import LAYERS, Layer, checked_layers, layer_from, unknown_types
 from numcnn.nn.limits import MAX_LAYERS, MAX_RANK, check_size, values_of
@@ -236,6 +236,10 @@ class Network:
         with kernels.computing():
             return self._replicas.backpropagate(batch, criterion, kernels)
 
+    def train_together(self, ranks: Ranks | None) -> None:
+        """From now on share each step of training with other processes, which call the same at the same time."""
+        self._replicas.ranks = ranks
+
     # Inference: from any number of threads at once, also while one trains
 
     def logits(self, images: Pictures) -> Floats:
@@ -250,7 +254,9 @@ class Network:
         out = np.empty((len(images), *self.output_shape), self.dtype)
         kernels, readers = self._kernels_for(len(images)), self._readers
         pixels = PixelReader(self.normalisation, kernels)
-        shards = count_shards(len(images), self.flops, kernels)
+        ranks = self._replicas.ranks
+        threads = kernels.threads() * (ranks.size if ranks else 1)  # all must cut the images alike
+        shards = count_shards(len(images), self.flops, threads)
         fit = INFERENCE_VALUES // max(1, sum(map(values_of, self.layers)))
         most = max(1, min(INFERENCE_BATCH, fit, -(-len(images) // shards)))
         firsts = iter(

@@ -25,8 +25,9 @@ from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network, load
 from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
-from numcnn.training.monitor import TrainState
-from numcnn.training.optim import make_optimizer
+from numcnn.training.monitor import Monitor, TrainState
+from numcnn.training.optim import Optimizer, make_optimizer
+from numcnn.training.ranks import MpiRanks, RankMonitor
 from numcnn.training.run_folder import Run, RunFolder, check_space, claim, new_folder, stamp_of, versions
 from numcnn.training.run_record import Document
 
@@ -49,6 +50,7 @@ class Options:
     data_dir: MNIST's folder.  threads: None for one per processor or, in a resumed run, as many as before.
     quiet: no progress; report: prints a line.  command: the command line, for the run card.
     began: the start of the run's time, by ``time.perf_counter``.
+    ranks: the processes that train together; ``threads`` are those of each.
     """
 
     data_dir: str | Path | None = None
@@ -57,6 +59,14 @@ class Options:
     report: Callable[[str], object] = to_stderr
     command: str = ""
     began: float = field(default_factory=time.perf_counter)
+    ranks: MpiRanks | None = None
+
+    def use_threads(self, before: int | None = None) -> int:
+        """Set how many threads compute.  Return the number, of all processes together.  before: of a resumed run."""
+        if self.ranks is None:
+            return use_threads(before if self.threads is None else self.threads)
+        own = self.threads or (max(1, before // self.ranks.size) if before else self.ranks.threads)
+        return use_threads(own) * self.ranks.size
 
 
 @dataclass
@@ -104,16 +114,7 @@ class Session:
         """Train to the end, or until the run folder's monitor stops.  Raises DivergedError, WriteError."""
         run, files = self.run, self.files or self.open_folder()
         try:
-            optimizer = make_optimizer(run.network, run.config, run.moments)
-            state = fit(
-                run.network,
-                self.train_set,
-                self.validation_set,
-                run.config,
-                monitor=files,
-                state=run.state,
-                optimizer=optimizer,
-            )
+            state, optimizer = self._fit(files)
             if not state.interrupted:
                 files.save_to_the_end(run.network, optimizer, state)
         except BaseException as error:
@@ -126,6 +127,25 @@ class Session:
         if state.interrupted:
             self.release()
         return state
+
+    def follow(self) -> TrainState:
+        """Train as ``train`` does, on another rank than 0, which writes and shows nothing."""
+        return self._fit(Monitor())[0]
+
+    def _fit(self, monitor: Monitor) -> tuple[TrainState, Optimizer]:
+        run, ranks = self.run, self.options.ranks
+        optimizer = make_optimizer(run.network, run.config, run.moments)
+        with ranks.together(run.network) if ranks else contextlib.nullcontext():
+            state = fit(
+                run.network,
+                self.train_set,
+                self.validation_set,
+                run.config,
+                monitor=RankMonitor(ranks, monitor) if ranks else monitor,
+                state=run.state,
+                optimizer=optimizer,
+            )
+        return state, optimizer
 
     def release(self) -> None:
         """Let other runs use the folder."""
@@ -202,7 +222,7 @@ def new_session(
     config: TrainConfig, dataset: str | Path, options: Options, *, watch_gradients: bool = False
 ) -> Session:
     """Load the data set and build a network for it.  Raises ConfigError, DataError."""
-    threads = use_threads(options.threads)
+    threads = options.use_threads()
     # Even a quiet run reports that generated digits replace MNIST.
     found = _load_data(dataset, config, options, report=dataset == "auto" or not options.quiet)
     if found.train_labels.max(initial=0) >= found.classes and not config.outliers:
@@ -240,11 +260,12 @@ def resumed_session(run: Run, options: Options) -> Session:
     Raises DataError if the data has changed since the run started, ConfigError if another training is in its folder.
     """
     assert run.folder is not None
-    if run.lock is None or not run.lock.holds():
-        run.lock = claim(run.folder)
-    if stamp_of(run.folder / "last.npz") != run.stamp:
-        raise ConfigError(f"another training has just gone on in {run.folder}; try again")
-    threads = use_threads(run.info["threads"] if options.threads is None else options.threads)
+    if options.ranks is None or options.ranks.rank == 0:
+        if run.lock is None or not run.lock.holds():
+            run.lock = claim(run.folder)
+        if stamp_of(run.folder / "last.npz") != run.stamp:
+            raise ConfigError(f"another training has just gone on in {run.folder}; try again")
+    threads = options.use_threads(run.info["threads"])
     found = _load_data(run.dataset_argument, run.config, options, report=not options.quiet)
     if found.sha256 != run.info["dataset_sha256"]:
         raise DataError(

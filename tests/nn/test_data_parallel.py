@@ -91,7 +91,7 @@ def test_any_number_of_threads_finds_what_one_finds(name, fuse, set_threads, cut
     for threads in (1, 2, 3, 5, 2):
         set_threads(threads)
         network = network_of(name, backend="fast", fuse=fuse)
-        assert count_shards(N, network.flops, network.kernels) == min(threads, N)
+        assert count_shards(N, network.flops, network.kernels.threads()) == min(threads, N)
         assert_close(backpropagate(network, batch_of(network)), want)
 
 
@@ -132,11 +132,11 @@ def test_batches_of_any_size_follow_each_other(set_threads, cut_every_batch):
 def test_little_work_is_left_to_one_thread(set_threads):
     set_threads(8)
     network = network_of(backend="fast")
-    shards = [count_shards(n, network.flops, network.kernels) for n in (0, 1, 2, 64, 128, 10_000)]
+    shards = [count_shards(n, network.flops, network.kernels.threads()) for n in (0, 1, 2, 64, 128, 10_000)]
     assert shards[:3] == [1, 1, 1] and shards[-2:] == [8, 8]
     assert 1 < shards[3] <= 8
     network.backend = "reference"
-    assert count_shards(10_000, network.flops, network.kernels) == 1
+    assert count_shards(10_000, network.flops, network.kernels.threads()) == 1
 
 
 @pytest.mark.skipif(not COMPILED, reason="without compiling it takes minutes")

@@ -1,0 +1,50 @@
+"""Start mpiexec, and again when a process of it has ended: ``numcnn train --processes 4 --restarts 3``."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numcnn
+from numcnn.errors import ConfigError, WorkerError
+
+# Exit codes after which the same would happen again, or somebody wanted the end: see ``numcnn train --help``.
+FINAL = (0, 1, 2, 129, 130, 143)
+
+
+def launch(
+    processes: int, restarts: int, arguments: Callable[[], Sequence[str]], report: Callable[[str], object]
+) -> int:
+    """Run numcnn with the arguments in several processes until they come to an end.  Return the exit code.
+
+    arguments: called each time that they start.  restarts: how often they may start again because one was killed, hung
+    or failed.  Raises ConfigError, and WorkerError once there are no restarts left.
+    """
+    if processes < 2:
+        raise ConfigError(f"`processes` is {processes}; wants 2 or more")
+    if restarts < 0:
+        raise ConfigError(f"`restarts` is {restarts}; wants 0 or more")
+    beside = str(Path(sys.executable).parent)
+    mpiexec = shutil.which("mpiexec", path=os.pathsep.join((beside, os.environ.get("PATH", ""))))
+    if mpiexec is None:
+        raise ConfigError("`processes` needs the program mpiexec: pip install 'numcnn[mpi]'")
+    path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    left = restarts
+    while True:
+        command = [mpiexec, "-n", str(processes), sys.executable, "-m", "numcnn", *arguments()]
+        with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}) as process:
+            try:
+                code = process.wait()
+            except BaseException:
+                process.terminate()
+                raise
+        if code in FINAL:
+            return code
+        if not left:
+            raise WorkerError(
+                f"one of the processes has ended (mpiexec's exit code: {code}), and there are no restarts left"
+            )
+        left -= 1
+        report(f"one of the processes has ended (mpiexec's exit code: {code}); they start again, {left} more times")

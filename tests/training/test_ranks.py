@@ -1,0 +1,195 @@
+"""One training over several processes, started by a real mpiexec: equal bytes, ranks that die or hang."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import BACKEND, write_digits
+from processes import ROOT, read_until, running, wait_for
+
+pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'numcnn[mpi]'")
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec")
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+SETTINGS = ["--limit", "200", "--val", "40", "--batch-size", "40", "--backend", BACKEND]
+# The threads of a larger machine: results must not depend on how many really run at a time.
+MANY_THREADS = """
+import sys
+from numcnn.kernels import thread_team
+thread_team.available_threads = lambda: 4
+from numcnn.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+BATCH_NORM = """
+import sys
+import numpy as np
+import numcnn
+from numcnn import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from numcnn.kernels import thread_team
+from numcnn.nn import data_parallel
+from numcnn.training.ranks import MpiRanks, count_ranks
+data_parallel.LEAST_FLOPS = 1
+thread_team.set_threads(int(sys.argv[1]))
+layers = [Conv2D(4, 3), BatchNorm(), ReLU(), MaxPool2D(2), Flatten(), Dropout(0.2), Dense(10)]
+network = numcnn.Network(layers, (28, 28, 1), seed=3, backend="fast")
+rng = np.random.default_rng(5)
+images, labels = rng.integers(0, 256, (59, 28, 28), np.uint8), np.arange(59) % 10
+ranks = MpiRanks() if count_ranks() > 1 else None
+network.train_together(ranks)
+state = network.fit(images, labels, epochs=2, batch_size=25)
+if ranks is None or ranks.rank == 0:
+    print(network.params.tobytes().hex(), network.state.tobytes().hex(), state.history[-1]["train_loss"])
+"""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return str(write_digits(tmp_path_factory.mktemp("ranks") / "drawn"))
+
+
+@pytest.fixture(scope="module")
+def whole(drawn, tmp_path_factory):
+    """The weights of an undisturbed run of 30 epochs, in two processes of one thread."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    done = mpi(2, "-m", "numcnn", *train(drawn, out, 30))
+    assert done.returncode == 0, done.stderr
+    return (out / "best.npz").read_bytes()
+
+
+def train(drawn, out, epochs, threads=1):
+    return ["train", "--dataset", drawn, "--out", out, *SETTINGS, "--epochs", epochs, "--threads", threads]
+
+
+def mpi(count, *arguments):
+    """Run Python with these arguments in several processes of MPI; return the finished mpiexec."""
+    command = [MPIEXEC, "-n", str(count), sys.executable, *map(str, arguments)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def processes_of(process):
+    """Return the process ids of the ranks, which rank 0 says."""
+    line = read_until(process.stderr, "processes of 1 threads: ").splitlines()[-1]
+    return [int(number) for number in re.findall(r", process (\d+)", line)]
+
+
+def alive(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_processes_times_threads_is_what_counts_not_which_is_which(drawn, tmp_path):
+    for count, threads in ((1, 4), (2, 2), (4, 1)):
+        arguments = [*train(drawn, tmp_path / f"{count}x{threads}", 2, threads), "--dropout", "0.2", "--augment", "0.3"]
+        done = mpi(count, "-c", MANY_THREADS, *arguments, "--watch-gradients")
+        assert done.returncode == 0, done.stderr
+    names = ("1x4", "2x2", "4x1")
+    assert len({(tmp_path / name / "best.npz").read_bytes() for name in names}) == 1
+    for name in names:
+        files = sorted(os.listdir(tmp_path / name))
+        assert files == ["best.npz", "curves.png", "gradients.png", "last.npz", "log.csv", "run.json"]
+
+
+@pytest.mark.skipif(BACKEND != "fast", reason="the reference kernels have one thread")
+def test_batch_normalisation_and_shards_that_are_not_even(drawn):
+    """25, 25 and 9 images in three shards; and the running statistics are those of all shards."""
+    alone, three = mpi(1, "-c", BATCH_NORM, "3"), mpi(3, "-c", BATCH_NORM, "1")
+    assert alone.returncode == 0 and three.returncode == 0, alone.stderr + three.stderr
+    assert alone.stdout == three.stdout and len(alone.stdout) > 1000
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_if_a_rank_is_killed_all_end_and_a_restart_ends_in_the_same_bytes(rank, drawn, whole, tmp_path):
+    out = tmp_path / "run"
+    command = [*train(drawn, out, 30), "--processes", "2", "--restarts", "1"]
+    with running("-m", "numcnn", *command) as process:
+        ranks = processes_of(process)
+        wait_for((out / "last.npz").exists, "the run to save")
+        os.kill(ranks[rank], signal.SIGKILL)
+        wait_for(lambda: not any(map(alive, ranks)), "all ranks to end")
+        stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert "one of the processes has ended (mpiexec's exit code: 9); they start again, 0 more times" in stderr
+    assert f"resuming {out} in epoch" in stderr and stdout.count("test accuracy") == 1
+    assert (out / "best.npz").read_bytes() == whole
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_hangs_is_named_within_the_timeout(rank, drawn, tmp_path):
+    out = tmp_path / "run"
+    command = [MPIEXEC, "-n", "2", sys.executable, "-m", "numcnn", *map(str, train(drawn, out, 500))]
+    command += ["--rank-timeout", "10"]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        ranks = processes_of(process)
+        wait_for((out / "last.npz").exists, "the run to save")
+        os.kill(ranks[rank], signal.SIGSTOP)
+        stderr = process.stderr.read()
+    assert process.returncode == 75, stderr
+    assert re.search(rf"rank {rank} \(.*, process {ranks[rank]}\) didn't answer for 10 s", stderr), stderr
+    wait_for(lambda: not any(map(alive, ranks)), "all ranks to end")
+
+
+def test_without_restarts_left_the_end_is_an_error(drawn, tmp_path):
+    command = [*train(drawn, tmp_path / "run", 500), "--processes", "2"]
+    with running("-m", "numcnn", *command) as process:
+        ranks = processes_of(process)
+        os.kill(ranks[1], signal.SIGKILL)
+        _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert stderr.splitlines()[-1].startswith(
+        "numcnn train: one of the processes has ended (mpiexec's exit code: 9), and"
+    )
+
+
+def test_ranks_with_other_data_are_refused(drawn, tmp_path):
+    other = write_digits(tmp_path / "other")
+    with open(next(other.glob("train-images*")), "r+b") as file:
+        file.seek(16)
+        file.write(bytes(100_000))
+    first, second = (train(data, tmp_path / "run", 2) for data in (drawn, other))
+    command = [MPIEXEC, "-n", "1", sys.executable, "-m", "numcnn", *first, ":"]
+    command += ["-n", "1", sys.executable, "-m", "numcnn", *second]
+    done = subprocess.run(list(map(str, command)), env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(re.findall(r"rank 1 \(.*\) has the data set with the SHA-256 \w+, and rank 0 has", done.stderr)) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--seeds", "2"], "mpiexec trains one network; leave out --seeds"),
+        (["--rank-timeout", "0"], "--rank-timeout is 0.0; wants a number of seconds above 0"),
+        (["--lr", "-1"], "--lr is -1.0; wants a number above 0"),
+    ],
+)
+def test_what_makes_no_sense_is_said_once(options, text, drawn):
+    done = mpi(2, "-m", "numcnn", "train", "--dataset", drawn, *options)
+    assert done.returncode == 2 and done.stderr.count(text) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--restarts", "2"], "--restarts goes with --processes"),
+        (["--processes", "1"], "--processes is 1; wants 2 or more"),
+        (["--processes", "2", "--restarts", "-1"], "--restarts is -1; wants 0 or more"),
+    ],
+)
+def test_a_launcher_that_makes_no_sense_is_refused(options, text, drawn, tmp_path):
+    command = [sys.executable, "-m", "numcnn", "train", "--dataset", drawn, "--out", tmp_path / "run", *options]
+    done = subprocess.run(list(map(str, command)), env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 2 and text in done.stderr.splitlines()[-1]
