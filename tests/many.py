@@ -2,11 +2,19 @@
 
 mpiexec -n 2 python tests/many.py steps [THREADS] [STEPS]    the parts of a training step, in ms
 python tests/many.py engines ADDRESS [JOBS] [SECONDS]        Dask (two workers) beside two local processes
+python tests/many.py kills DATA FOLDER [COUNT] [SEED]         kill ranks and workers at random times; DATA: IDX files
 """
 
+import contextlib
+import os
+import random
+import signal
 import statistics
+import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -64,15 +72,84 @@ def engines(address, count=20, seconds=5.0):
     """Time jobs that only wait, so that what is measured is the engine."""
     for name, engine in (("local", jobs.local(2)), ("dask", jobs.cluster(address))):
         started = time.perf_counter()
-        done = [time.perf_counter() - started for _ in jobs.run_all(wait, [seconds] * count, engine)]
+        done = [
+            time.perf_counter() - started
+            for _ in jobs.run_all(wait, [seconds + 1e-6 * i for i in range(count)], engine)
+        ]
         print(
             f"{name}: {count} jobs of {seconds:g} s on two workers: {done[-1]:.1f} s, the first after {done[0]:.1f} s"
         )
+
+
+SETTINGS = ["--limit", "200", "--val", "40", "--batch-size", "40", "--epochs", "20", "--dropout", "0.1"]
+
+
+def kills(data, folder, count=20, seed=0):
+    """Let runs of two ranks, and sweeps of two workers, lose one of these at a random time; compare how they end."""
+    chance, folder = random.Random(seed), Path(folder)
+    train = ["train", "--processes", "2", "--restarts", "3", "--threads", "1"]
+    sweep = ["sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "1", "--jobs", "2"]
+    for name, command in (("rank", train), ("worker", sweep)):
+        whole, seconds, _ = one_run(command, data, folder / f"{name}-whole")
+        killed = runs = 0
+        while killed < count:
+            runs += 1
+            out = folder / f"{name}-{runs}"
+            found, _, hit = one_run(command, data, out, chance.uniform(0.1, 1) * seconds, chance)
+            killed += hit
+            assert found == whole, f"{out} ends otherwise"
+            assert not list(out.rglob(".*")), f"{out} holds {list(out.rglob('.*'))}"
+        print(f"{name}: {killed} killed in {runs} runs: all ended with the same bytes", flush=True)
+
+
+def one_run(command, data, out, kill_after=None, chance=None):
+    """Run a command; kill one of its processes after some seconds.  Return weights, seconds, whether one was killed."""
+    started, hit = time.perf_counter(), []
+    full = [sys.executable, "-m", "numcnn", *command, "--dataset", data, "--out", str(out), *SETTINGS]
+    with subprocess.Popen(full, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+
+        def kill():
+            below = descendants(process.pid)
+            if below:
+                os.kill(chance.choice(below), signal.SIGKILL)
+                hit.append(1)
+
+        timer = threading.Timer(kill_after or 0, kill)
+        if kill_after:
+            timer.start()
+        said = process.stderr.read()
+        timer.cancel()
+    assert process.returncode == 0, said
+    weights = {path.relative_to(out): path.read_bytes() for path in sorted(out.rglob("best.npz"))}
+    return weights, time.perf_counter() - started, bool(hit)
+
+
+def descendants(pid):
+    """Return the processes that train below one: they have none below themselves, and run Python."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    below, ahead = [], [pid]
+    while ahead:
+        children = [child for child, parent in parents.items() if parent == ahead[0]]
+        ahead = ahead[1:] + children
+        below += children
+    return [child for child in below if child not in parents.values() and trains(child)]
+
+
+def trains(pid):
+    with contextlib.suppress(OSError):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"numcnn\0train" in command or b"spawn_main" in command
+    return False
 
 
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]
     if what == "steps":
         steps(*map(int, arguments))
+    elif what == "kills":
+        kills(*arguments[:2], *map(int, arguments[2:]))
     else:
         engines(arguments[0], *map(int, arguments[1:2]), *map(float, arguments[2:3]))

@@ -142,8 +142,9 @@ def _complete(arguments: argparse.Namespace) -> tuple[sweeps.Grid, int]:
 def _print(sweep: Sweep, table: Document) -> None:
     """Print the table, best first, and how to train with the best settings."""
     rows, names = table["rows"], list(sweep.grid)
-    title = f"validation accuracy on {title_of(Path(sweep.dataset_argument).name)}, seeds {sweep.config.seed}"
-    print(f"{title} to {sweep.config.seed + sweep.count - 1}, best first:" if sweep.count > 1 else f"{title}:")
+    first, last = sweep.config.seed, sweep.config.seed + sweep.count - 1
+    seeds = f"seeds {first} to {last}" if last > first else f"seed {first}"
+    print(f"validation accuracy on {title_of(Path(sweep.dataset_argument).name)}, {seeds}, best first:")
     cells = [[*names, "mean", "spread", "lowest", "highest", "seconds"]]
     for row in rows:
         found, values = row["val_accuracy"], [str(row["settings"][name]) for name in names]

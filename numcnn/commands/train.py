@@ -61,7 +61,7 @@ from numcnn.training.config import (
 )
 from numcnn.training.launcher import launch
 from numcnn.training.progress import JobProgress
-from numcnn.training.ranks import TIMEOUT, MpiRanks, count_ranks, silence
+from numcnn.training.ranks import TIMEOUT, Follower, MpiRanks, count_ranks, silence
 from numcnn.training.run_folder import Run, RunFolder, check_out, claim, load_run, new_folder
 from numcnn.training.session import (
     DRY_RUN_STEPS,
@@ -215,7 +215,9 @@ def _run_on_ranks(arguments: argparse.Namespace) -> int:
             say(_where(session))
     files = ranks.agree(lambda: session.open_folder(arguments.out) if ranks.rank == 0 else None)
     if files is None:
-        session.follow()
+        follower = Follower()
+        with _stop_after_this_batch(follower):
+            session.follow(follower)
         return 0
     if not _train(session, files):
         return 128 + (files.stop_signal or 0)
@@ -359,7 +361,7 @@ def _train(session: Session, files: RunFolder, resume: Path | None = None) -> bo
 
 
 @contextlib.contextmanager
-def _stop_after_this_batch(files: RunFolder) -> Iterator[None]:
+def _stop_after_this_batch(files: RunFolder | Follower) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM or a closed terminal end the run after the current batch; a second one ends it at once."""
 
     def request(number: int, frame: FrameType | None) -> None:

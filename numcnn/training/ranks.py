@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 import numcnn
-from numcnn.errors import ConfigError, DataError, NumcnnError
+from numcnn.errors import ConfigError, DataError, DivergedError, NumcnnError, WriteError
 from numcnn.kernels.arrays import Floats
 from numcnn.kernels.thread_team import available_threads
 from numcnn.nn.network import Network
@@ -147,22 +147,23 @@ class MpiRanks:
         network.train_together(self)
         try:
             yield
-        except NumcnnError:  # such as a loss that diverges, which all see at the same step; or rank 0 can't write
-            if self.rank == 0:
-                raise
-            time.sleep(ANSWER_SECONDS)
+        except DivergedError:  # all see it at the same step
             raise
+        except WriteError as error:
+            self.fail(str(error), 1)
+        except KeyboardInterrupt:
+            self.fail("interrupted", 130)
         except Exception as error:
             self.fail(f"{type(error).__name__}: {error}")
         finally:
             network.train_together(None)
 
-    def fail(self, reason: str) -> NoReturn:
-        """Say why this rank can't go on, and end all."""
+    def fail(self, reason: str, code: int = EXIT_LOST) -> NoReturn:
+        """Say why this rank can't go on, and end all with this exit code: they would wait for it."""
         with contextlib.suppress(OSError, ValueError):
             print(f"numcnn: rank {self.rank} ({self.names[self.rank]}): {reason}", file=sys.__stderr__, flush=True)
-        self._comm.Abort(EXIT_LOST)
-        os._exit(EXIT_LOST)
+        self._comm.Abort(code)
+        os._exit(code)
 
     @contextlib.contextmanager
     def _in_time(self) -> Generator[None, None, None]:
@@ -206,6 +207,19 @@ def _attempt(work: Callable[[], Result]) -> tuple[Result | None, NumcnnError | N
         return work(), None
     except NumcnnError as error:
         return None, error
+
+
+class Follower(Monitor):
+    """The monitor of another rank than 0: it shows and writes nothing, but hears signals."""
+
+    stop_signal: int | None = None
+
+    def say(self, line: str) -> None:
+        """Print nothing."""
+
+    def should_stop(self) -> bool:
+        """Return whether a signal asked to stop."""
+        return self.stop_signal is not None
 
 
 class RankMonitor(Together):

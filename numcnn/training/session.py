@@ -27,7 +27,7 @@ from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
 from numcnn.training.monitor import Monitor, TrainState
 from numcnn.training.optim import Optimizer, make_optimizer
-from numcnn.training.ranks import MpiRanks, RankMonitor
+from numcnn.training.ranks import Follower, MpiRanks, RankMonitor
 from numcnn.training.run_folder import Run, RunFolder, check_space, claim, new_folder, stamp_of, versions
 from numcnn.training.run_record import Document
 
@@ -128,9 +128,9 @@ class Session:
             self.release()
         return state
 
-    def follow(self) -> TrainState:
+    def follow(self, follower: Follower) -> TrainState:
         """Train as ``train`` does, on another rank than 0, which writes and shows nothing."""
-        return self._fit(Monitor())[0]
+        return self._fit(follower)[0]
 
     def _fit(self, monitor: Monitor) -> tuple[TrainState, Optimizer]:
         run, ranks = self.run, self.options.ranks

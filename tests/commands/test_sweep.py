@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BACKEND, write_digits
+from conftest import BACKEND, COMPILED, write_digits
 from processes import ROOT, running, wait_for
 
 from numcnn.cli import main
@@ -21,6 +21,7 @@ from numcnn.errors import CheckpointError, ConfigError
 from numcnn.training import sweeps
 
 SETTINGS = ["--limit", "200", "--val", "50", "--batch-size", "30", "--backend", BACKEND]
+EPOCHS = "20" if COMPILED else "2"
 GRID = ["--grid", "lr=1e-3,3e-3", "--seeds", "2"]
 
 
@@ -41,7 +42,7 @@ def drawn(tmp_path_factory):
 def whole(drawn, tmp_path_factory):
     """The folder of a sweep that nothing happens to, and the finished process."""
     out = tmp_path_factory.mktemp("whole") / "sweep"
-    done = numcnn("sweep", "--dataset", drawn, *GRID, *SETTINGS, "--epochs", "20", "--jobs", "2", "--out", out)
+    done = numcnn("sweep", "--dataset", drawn, *GRID, *SETTINGS, "--epochs", EPOCHS, "--jobs", "2", "--out", out)
     assert done.returncode == 0, done.stderr
     return out, done
 
@@ -102,6 +103,7 @@ def test_a_finished_sweep_is_only_read_again(whole):
     assert again.stdout == done.stdout and weights(out) == before
 
 
+@pytest.mark.skipif(not COMPILED, reason="many runs, slow without compiled kernels")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
 @pytest.mark.parametrize("how", ["kill a worker", "kill -9", "SIGINT", "SIGHUP"])
 def test_a_sweep_that_is_killed_or_stopped_ends_in_the_same_bytes(how, drawn, whole, tmp_path):

@@ -27,6 +27,15 @@ thread_team.available_threads = lambda: 4
 from numcnn.cli import main
 sys.exit(main(sys.argv[1:]))
 """
+FULL_DISK = """
+import errno, os, sys
+from numcnn.training.run_folder import RunFolder
+def full(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+RunFolder._write_all = full
+from numcnn.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 BATCH_NORM = """
 import sys
 import numpy as np
@@ -139,6 +148,29 @@ def test_a_rank_that_hangs_is_named_within_the_timeout(rank, drawn, tmp_path):
     assert process.returncode == 75, stderr
     assert re.search(rf"rank {rank} \(.*, process {ranks[rank]}\) didn't answer for 10 s", stderr), stderr
     wait_for(lambda: not any(map(alive, ranks)), "all ranks to end")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_a_signal_to_any_rank_saves_and_stops_all_after_the_same_step(drawn, whole, tmp_path):
+    out = tmp_path / "run"
+    command = [MPIEXEC, "-n", "2", sys.executable, "-m", "numcnn", *map(str, train(drawn, out, 30))]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        ranks = processes_of(process)
+        wait_for((out / "last.npz").exists, "the run to save")
+        os.kill(ranks[1], signal.SIGTERM)
+        stdout, stderr = process.communicate()
+    assert process.returncode >= 128 and "test accuracy" not in stdout
+    assert f"continue with: numcnn train --resume {out}" in stderr
+    done = mpi(2, "-m", "numcnn", "train", "--resume", out)
+    assert done.returncode == 0 and (out / "best.npz").read_bytes() == whole
+
+
+def test_what_only_rank_0_can_not_do_ends_all(drawn, tmp_path):
+    done = mpi(2, "-c", FULL_DISK, *train(drawn, tmp_path / "run", 500))
+    assert done.returncode == 1
+    assert len(re.findall(r"numcnn: rank 0 \(.*\): cannot write .*last.npz: No space left", done.stderr)) == 1
 
 
 def test_without_restarts_left_the_end_is_an_error(drawn, tmp_path):
