@@ -16,11 +16,13 @@ from numcnn.nn.network import Network
 from numcnn.pad import pictures
 from numcnn.pad.background import BackgroundTasks, TaskResult
 from numcnn.pad.drawing.layout import Layout, Place, layout
+from numcnn.pad.drawing.live_view import panel_places
 from numcnn.pad.drawing.overlays import Toast
 from numcnn.pad.drawing.picture import Picture
 from numcnn.pad.drawing.view import Scene, View
 from numcnn.pad.selection import digit_at, neighbour
 from numcnn.pad.still import PEN, PENS, SHEET, complete, fitted_canvas, lengths, place_of, suited_pen
+from numcnn.pad.watching import Watching
 from numcnn.pad.window import checked_settings, open_window, screen
 from numcnn.recognition.reading import Reading, Recognizer, text_of
 
@@ -40,7 +42,7 @@ KEYS = {
     pygame.K_w: "why", pygame.K_t: "learn", pygame.K_b: "swap", pygame.K_s: "save", pygame.K_d: "theme",
     pygame.K_h: "help", pygame.K_F1: "help", pygame.K_u: "unlabel", pygame.K_LEFTBRACKET: "thinner",
     pygame.K_RIGHTBRACKET: "thicker", pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up",
-    pygame.K_DOWN: "down",
+    pygame.K_DOWN: "down", pygame.K_r: "train",
 }  # fmt: skip
 # The same for keys pressed with Ctrl.
 CONTROL_KEYS = {
@@ -84,6 +86,10 @@ class Pad:
         self._placed: tuple[pygame.Rect, int, Place] | None = None  # for which sheet and revision, and the place
         self._toast_ends = self._frame_at = self._panels_at = 0.0
         self.moving = True
+        self.watching = Watching()
+        self._before: tuple[Recognizer, bool] | None = (
+            None  # while a run is shown: the user's network, the panel's state
+        )
         self.actions: dict[str, Callable[[], None]] = {
             "undo": self._undo,
             "redo": self._redo,
@@ -91,6 +97,7 @@ class Pad:
             "erase": self._toggle_eraser,
             "inside": self._toggle_inside,
             "why": self._toggle_why,
+            "train": self._toggle_training,
             "theme": self._change_theme,
             "help": self._toggle_help,
             "thinner": self._thinner,
@@ -130,6 +137,7 @@ class Pad:
 
     def close(self) -> None:
         """Close the window; save the drawing and the settings."""
+        self.watching.close()
         self._save_settings()
         self.tasks.close(self.canvas.strokes)
         pygame.font.quit()
@@ -155,6 +163,8 @@ class Pad:
         """Return how long to wait for events, in seconds."""
         if self.moving:
             return max(0.001, self._frame_at + 1 / 60 - time.perf_counter())
+        if self.watching.open:
+            return self.watching.wait(time.perf_counter())
         return 0.1 if self.tasks.progress else 0.02 if self.tasks.busy else WAIT
 
     # Events
@@ -170,6 +180,8 @@ class Pad:
 
     def _handle(self, event: pygame.event.Event) -> bool:
         kind = event.type
+        if self.watching.open and not self.scene.help and self._handle_training(event):
+            return True
         if kind == pygame.QUIT:
             return False
         if kind == pygame.KEYDOWN:
@@ -280,6 +292,8 @@ class Pad:
         scene = self.scene
         if scene.help:
             scene.help = False
+        elif self.watching.open:
+            self._toggle_training()
         elif scene.why is not None:
             scene.why = None
         elif scene.picture is not None:
@@ -335,6 +349,49 @@ class Pad:
             self.say(f"{self._first()}: then its ink is coloured by what it speaks for")
         else:
             scene.why = self.recognizer.explain(scene.reading, self.canvas)
+        self.watching.wants_gradient = scene.why is not None
+
+    def _toggle_training(self) -> None:
+        """Watch a new network learn; or end that, and read with the user's network again."""
+        scene = self.scene
+        if self._before is None:
+            self._before = self.recognizer, scene.inside
+            scene.inside = self.watching.wants_gradient = True
+            self.watching.start()
+        else:
+            (recognizer, scene.inside), self._before = self._before, None
+            self.watching.close()
+            scene.why = None
+            self._read_with(recognizer)
+            if scene.picture is not None:
+                self._set_picture(scene.picture)
+        scene.training = self.watching.scene()
+
+    def _handle_training(self, event: pygame.event.Event) -> bool:
+        """Let the panel of a training run handle an event.  Return whether it was one of its own."""
+        area, text = self.places().training, self.places().text
+        if self.canvas.drawing or self.canvas.erasing:
+            return False
+        return self.watching.handle(event, area, panel_places(self.view.type, tuple(area), text))
+
+    def _show_training(self, now: float) -> bool:
+        """Read with the network that the run has got to.  Return whether it is another one."""
+        network = self.watching.refresh(now)
+        if network is not None:
+            self._read_with(Recognizer(network))
+        if words := self.watching.news():
+            self.say(words)
+        self.scene.training = self.watching.scene()
+        return network is not None
+
+    def _read_with(self, recognizer: Recognizer) -> None:
+        """Read everything on the sheet with another network."""
+        scene, self.recognizer, self._read = self.scene, recognizer, None
+        if scene.picture is not None:
+            scene.readings = recognizer.again(scene.readings)
+        self._read_canvas()
+        if self.watching.open and self.watching.wants_gradient and scene.why is None and scene.reading is not None:
+            scene.why = recognizer.explain(scene.reading, self.canvas)
 
     def _change_theme(self) -> None:
         self.scene.theme = self._changed["theme"] = "dark" if self.scene.theme == "light" else "light"
@@ -433,7 +490,8 @@ class Pad:
             self._set_picture(None)
             self.say(picture.problem, "bad")
         elif picture.readings is None:
-            self._set_picture(self.tasks.pictures.read(picture, self.recognizer.network))
+            recognizer = self._before[0] if self._before else self.recognizer
+            self._set_picture(self.tasks.pictures.read(picture, recognizer.network))
         else:
             self._set_picture(picture)
             count = len(picture.readings)
@@ -444,7 +502,9 @@ class Pad:
         """Show the result of a background task."""
         if result.picture is not None:
             self._on_picture(result.picture)
-        if result.network is not None:
+        if result.network is not None and self._before is not None:
+            self._before = Recognizer(result.network), self._before[1]
+        elif result.network is not None:
             self.recognizer, self._read = Recognizer(result.network), None
             if self.scene.picture is not None and self.scene.picture.colours is not None:
                 self._set_picture(self.tasks.pictures.read(self.scene.picture, result.network))
@@ -455,7 +515,7 @@ class Pad:
 
     def places(self) -> Layout:
         """Return the ``Layout`` of the window at its present size."""
-        return layout(screen().get_size(), self.scene.inside)
+        return layout(screen().get_size(), self.scene.inside, training=self.watching.open)
 
     def where(self) -> Place:
         """Return how the canvas, or the picture on it, is mapped to the sheet.
@@ -493,6 +553,7 @@ class Pad:
     def _show(self) -> None:
         """Read the canvas if it has changed, and draw what differs from what is on the screen."""
         now, scene = time.perf_counter(), self.scene
+        other_network = self.watching.open and self._show_training(now)
         self._read_canvas()
         if not (self.canvas.drawing or self.canvas.erasing):
             self.tasks.watch(self.canvas.strokes)
@@ -505,6 +566,8 @@ class Pad:
         changed = self.view.draw(screen(), scene, self.places(), self.where())
         if changed:
             pygame.display.update(changed)
+        if other_network:
+            self.watching.took(time.perf_counter() - now)
         if changed or not self._frame_at or self.moving:
             self._frame_at = now
 
@@ -522,7 +585,8 @@ class Pad:
         target, bars = lengths(self.scene), self.scene.bars
         passed = min(now - self._frame_at, 1 / 60)
         bars = bars + (target - bars) * (1 - math.exp(-passed / EASE))
-        self.moving = bool(np.abs(target - bars).max() > CLOSE_ENOUGH)
+        still = self.watching.running  # the next network comes before the bars would have arrived
+        self.moving = not still and bool(np.abs(target - bars).max() > CLOSE_ENOUGH)
         self.scene.bars = bars if self.moving else target
 
 

@@ -10,9 +10,10 @@ from numcnn.pad.canvas import Canvas
 from numcnn.recognition.grouping import Box
 
 # The buttons from top to bottom; None is a gap.
-BUTTONS = ("undo", "redo", "erase", "clear", None, "inside", "why", "learn", None, "save", "theme", "help")
+BUTTONS = ("undo", "redo", "erase", "clear", None, "inside", "why", "train", "learn", None, "save", "theme", "help")
 SMALLEST = 200  # pixels: a smaller window is laid out as if it had this width or height
 SEEN = 28
+NARROW = 24  # heights of the text: if a training run leaves no more width, neither maps nor bars are shown beside it
 
 
 class Layout(NamedTuple):
@@ -27,6 +28,7 @@ class Layout(NamedTuple):
     bars: pygame.Rect
     status: pygame.Rect  # a line below the sheet
     inside: pygame.Rect  # the panel with the network's feature maps; empty while it is closed
+    training: pygame.Rect = pygame.Rect(0, 0, 0, 0)  # the panel of a training run; empty while there is none
 
     def button_at(self, position: Sequence[float]) -> str | None:
         """Return the name of the button at a position of the window, or None."""
@@ -70,10 +72,10 @@ def place(canvas: Canvas, sheet: pygame.Rect) -> Place:
 
 
 @lru_cache(maxsize=8)
-def layout(size: tuple[int, int], inside: bool = False) -> Layout:
+def layout(size: tuple[int, int], inside: bool = False, *, training: bool = False) -> Layout:
     """Divide a window of this size (width, height) among buttons, sheet and the panels.
 
-    ``inside``: make room for the panel with the network's feature maps.
+    ``inside``: make room for the panel with the network's feature maps; ``training``: for that of a training run.
     """
     width, height = (max(v, SMALLEST) for v in size)
     text = max(12, round(min(width / 70, height / 44)))
@@ -82,13 +84,22 @@ def layout(size: tuple[int, int], inside: bool = False) -> Layout:
     left = max(rect.right for rect in buttons.values()) + margin
     status = pygame.Rect(left, height - margin - text, width - left - margin, round(1.3 * text))
     bottom = status.top - round(0.7 * margin)
+    strip = pygame.Rect(0, 0, 0, 0)
+    if training:
+        strip = _training(pygame.Rect(left, margin, width - left - margin, bottom - margin), text)
+        width, bottom = (strip.left, bottom) if strip.top == margin else (width, strip.top - margin)
+        inside = inside or width - left < NARROW * text
     if inside:
         sheet, answer, seen, panel = _with_inside(left, bottom, width, margin, text)
-        return Layout(text, margin, buttons, sheet, answer, seen, pygame.Rect(0, 0, 0, 0), status, panel)
+        if strip.width and width - left < NARROW * text:
+            for rect in (sheet, answer, seen):
+                rect.width = width - left - margin
+            panel = pygame.Rect(0, 0, 0, 0)
+        return Layout(text, margin, buttons, sheet, answer, seen, pygame.Rect(0, 0, 0, 0), status, panel, strip)
     panel_width = round(min(0.31 * width, 26 * text))
     sheet = pygame.Rect(left, margin, width - left - panel_width - 2 * margin, bottom - margin)
     answer, seen, bars = _panel(pygame.Rect(sheet.right + margin, margin, panel_width, bottom - margin), text)
-    return Layout(text, margin, buttons, sheet, answer, seen, bars, status, pygame.Rect(0, 0, 0, 0))
+    return Layout(text, margin, buttons, sheet, answer, seen, bars, status, pygame.Rect(0, 0, 0, 0), strip)
 
 
 def _buttons(text: int, margin: int, height: int) -> dict[str, pygame.Rect]:
@@ -115,6 +126,15 @@ def _panel(panel: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rect, pyg
     seen = pygame.Rect(panel.left, answer.bottom + round(0.8 * text), panel.width, side)
     top = seen.bottom + round(1.4 * text)
     return answer, seen, pygame.Rect(panel.left, top, panel.width, max(10, panel.bottom - top))
+
+
+def _training(room: pygame.Rect, text: int) -> pygame.Rect:
+    """Return the place of the panel of a training run: at the right edge, in high windows along the bottom."""
+    if room.width > 1.2 * room.height:
+        wide = round(max(0.3 * room.width, 18 * text)) if room.width > 2 * NARROW * text else room.width // 2
+        return pygame.Rect(room.right - wide, room.top, wide, room.height)
+    tall = round(max(0.22 * room.height, 13 * text))
+    return pygame.Rect(room.left, room.bottom - tall, room.width, tall)
 
 
 def _with_inside(

@@ -14,6 +14,7 @@ from numcnn.pad.drawing.icons import icon
 from numcnn.pad.drawing.ink import Ink
 from numcnn.pad.drawing.inside import TIMES, Inside
 from numcnn.pad.drawing.layout import SEEN, Layout, Place
+from numcnn.pad.drawing.live_view import LivePanel, TrainingScene
 from numcnn.pad.drawing.painter import Painter, Part
 from numcnn.pad.drawing.picture import Picture, PictureLayer, ink_opacity
 from numcnn.pad.drawing.theme import THEMES, Color, Theme, Type, grey_surface, mix, rgb, rounded
@@ -27,6 +28,7 @@ WORDS = {
     "clear": "Clear",
     "inside": "Inside",
     "why": "Why?",
+    "train": "Train",
     "learn": "Learn",
     "save": "Save",
     "theme": "Theme",
@@ -38,7 +40,15 @@ HALO = 0.16  # opacity of the saliency where there is no ink
 LEADING = 0.4  # between lines of the answer, in heights of its digits
 LEAST_ANSWER = 1.1  # height of a line of the answer, in small texts; of more lines than fit, those around the focus
 LEAST_TILE = 14  # pixels: sides of what the network sees
-STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
+STATUS = (
+    ("0-9", "tell what it is"),
+    ("F", "look inside"),
+    ("W", "why"),
+    ("R", "train"),
+    ("T", "learn"),
+    ("H", "all keys"),
+)
+STATUS_TRAINING = (("Space", "pause"), (", .", "step back, on"), ("Home End", "first, latest"), ("Esc", "end training"))
 
 
 @dataclass
@@ -59,6 +69,7 @@ class Scene:
     maps: Inspection | None = None  # for its feature maps; while the user draws it may be an earlier reading's
     blank: Inspection | None = None  # for the panel when nothing is drawn: see ``Recognizer.blank``
     why: Explanation | None = None  # of the reading in focus
+    training: TrainingScene | None = None  # what the panel of a training run shows, while there is one
     help: bool = False  # whether the list of keys is open
     toast: overlays.Toast | None = None
     progress: tuple[str, float] | None = None  # of learning: (words, 0..1)
@@ -76,6 +87,7 @@ class View:
     def __init__(self) -> None:
         self.type = Type()
         self._ink, self._inside, self._picture = Ink(), Inside(self.type), PictureLayer(self.type)
+        self._live = LivePanel(self.type)
         self._painter = Painter()
         self._colored: tuple[tuple[object, ...], pygame.Surface] | None = None  # the last saliency, as colours
         self.toast_button: pygame.Rect | None = None  # the button of the message, once it is drawn
@@ -120,14 +132,17 @@ class View:
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
             *self._answer(places.answer, scene),
             *self._seen(places.seen, scene),
-            Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
+            Part("status", places.status, (scene.note, progress, scene.training is None),
+                 lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
         inspection = reading.inspection if reading else scene.blank
-        if scene.inside and inspection:
+        if places.inside.width and inspection:
             maps = scene.maps or inspection
             parts += self._inside.parts(places.inside, self._theme, places.text, maps, inspection, scene.bars)
-        else:
+        elif places.bars.width:
             parts += self._rows(scene, places)
+        if scene.training is not None and places.training.width:
+            parts += self._live.parts(places.training, self._theme, places.text, scene.training)
         if scene.why is not None and reading:
             rect = pygame.Rect(sheet.left, sheet.bottom - 2 * places.text, sheet.width, 2 * places.text)
             why = scene.why
@@ -390,7 +405,8 @@ class View:
     # The frame
 
     def _button(self, scene: Scene, name: str, rect: pygame.Rect) -> Part:
-        on = {"erase": scene.erasing, "inside": scene.inside, "why": scene.why is not None, "help": scene.help}
+        on = {"erase": scene.erasing, "inside": scene.inside, "why": scene.why is not None, "help": scene.help,
+              "train": scene.training is not None}  # fmt: skip
         state = on.get(name, False), scene.hovered == name
         return Part(name, rect, state, lambda surface: self._draw_button(surface, name, rect, *state))
 
@@ -424,7 +440,7 @@ class View:
         elif scene.note:
             right = self.type.write(surface, scene.note, text, theme.muted, midright=(right, rect.centery)).left - text
         x = rect.left
-        for key, action in STATUS:
+        for key, action in STATUS if scene.training is None else STATUS_TRAINING:
             wide = self.type.width(key, text, True) + self.type.width(action, text) + text // 2
             if x + wide > right:
                 break
