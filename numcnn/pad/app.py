@@ -378,7 +378,13 @@ class Pad:
         """Read with the network that the run has got to.  Return whether it is another one."""
         network = self.watching.refresh(now)
         if network is not None:
-            self._read_with(Recognizer(network))
+            try:
+                self._read_with(Recognizer(network))
+            except NumcnnError:
+                self.watching.refuse()
+                network = None
+        elif self.watching.wants_gradient and self.scene.why is None and self.scene.reading is not None:
+            self.scene.why = self.recognizer.explain(self.scene.reading, self.canvas)
         if words := self.watching.news():
             self.say(words)
         self.scene.training = self.watching.scene()
@@ -386,12 +392,12 @@ class Pad:
 
     def _read_with(self, recognizer: Recognizer) -> None:
         """Read everything on the sheet with another network."""
-        scene, self.recognizer, self._read = self.scene, recognizer, None
+        scene = self.scene
         if scene.picture is not None:
             scene.readings = recognizer.again(scene.readings)
-        self._read_canvas()
-        if self.watching.open and self.watching.wants_gradient and scene.why is None and scene.reading is not None:
-            scene.why = recognizer.explain(scene.reading, self.canvas)
+        else:
+            self._set_readings(recognizer.read(self.canvas))
+        self.recognizer, self._read = recognizer, self.canvas.revision if scene.picture is None else None
 
     def _change_theme(self) -> None:
         self.scene.theme = self._changed["theme"] = "dark" if self.scene.theme == "light" else "light"
@@ -553,26 +559,31 @@ class Pad:
     def _show(self) -> None:
         """Read the canvas if it has changed, and draw what differs from what is on the screen."""
         now, scene = time.perf_counter(), self.scene
-        other_network = self.watching.open and self._show_training(now)
+        used, other_network = time.thread_time(), self.watching.open and self._show_training(now)
         self._read_canvas()
         if not (self.canvas.drawing or self.canvas.erasing):
             self.tasks.watch(self.canvas.strokes)
         if scene.toast and now > self._toast_ends:
             scene.toast = None
-        panels_wait = not self._update_panels(now)
+        panels_wait = not self._update_panels(now, other_network)
         scene.progress, scene.note = self.tasks.progress, self.tasks.note
         self._ease_bars(now)
         self.moving = self.moving or panels_wait
         changed = self.view.draw(screen(), scene, self.places(), self.where())
         if changed:
             pygame.display.update(changed)
-        if other_network:
-            self.watching.took(time.perf_counter() - now)
+        self.watching.took(time.thread_time() - used)
         if changed or not self._frame_at or self.moving:
             self._frame_at = now
 
-    def _update_panels(self, now: float) -> bool:
-        """Update the panels, at a lower rate while the user draws: the bars come first.  Return whether it was done."""
+    def _update_panels(self, now: float, other_network: bool) -> bool:
+        """Update the panels, at a lower rate while the user draws: the bars come first.  Return whether it was done.
+
+        For another network, the gradient follows in the next frame, so that no frame takes too long.
+        """
+        if other_network:
+            complete(self.scene, self.recognizer, gradient=False)
+            return False
         busy = (self.canvas.drawing or self.canvas.erasing) and self.scene.reading is not None
         if busy and now - self._panels_at < PANELS and (self.scene.inside or self.scene.why is not None):
             return False

@@ -32,7 +32,8 @@ class LiveRun:
 
     settings: those of ``TrainConfig``, and "dataset" and "data_dir", on top of the preset fast.
     Attributes: state (starting, running, paused, finished, failed), problem (why it failed), timeline (None until the
-    data is read), known (what the process said about the run), notes (what it said while it read the data).
+    data is read), rates (images a second, of each epoch), known (what the process said about the run), notes (what it
+    said while it read the data).
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -40,6 +41,7 @@ class LiveRun:
         self.timeline: Timeline | None = None
         self.known: dict[str, Any] = {}
         self.notes: list[str] = []
+        self.rates: list[float] = []
         self._messages: deque[tuple[float, tuple[Any, ...]]] = deque()
         self._progress: deque[tuple[float, int]] = deque(maxlen=64)  # when so many steps were done
         self._process = subprocess.Popen(
@@ -150,6 +152,8 @@ class LiveRun:
         if kind == "ready":
             (self.known,) = content
             self.timeline = Timeline(*(self.known[key] for key in ("steps", "per_epoch", "spacing")))
+        elif kind == "epoch":
+            self.rates.append(content[1])
         elif kind == "note":
             self.notes.append(content[0])
         elif kind == "failed":

@@ -1,6 +1,7 @@
 """Training in the pad: what the panel's buttons, slider, settings and time line do, and which network is shown."""
 
 import time
+from bisect import bisect_left
 from typing import Any
 
 import pygame
@@ -29,22 +30,24 @@ GOOD = 0.99  # validation accuracy whose time is told
 class Watching:
     """A run, or none, and where in it the user is looking.
 
-    ``extra``: settings of the run besides those of the panel, such as "dataset".
+    settings: of the run, on top of those of the preset fast; the panel changes some of them for the next run.
     """
 
-    def __init__(self, **extra: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.run: LiveRun | None = None
         self.wants_gradient = True  # whether the gradient is painted on the drawing
-        self._extra = extra
-        self._choice, self._started_with = dict(FIRST_CHOICE), dict(FIRST_CHOICE)
+        self._settings = FIRST_CHOICE | settings
+        self._choice = {name: self._settings[name] for name in SETTINGS}
+        self._started_with = dict(self._choice)
         self._notch = FULL
         self._at: int | None = None  # the step that the user has gone to; None: follow the run
-        self._shown = -1  # the step whose network is shown
+        self._shown = self._before = -1  # the step whose network is shown, and the one that was shown before it
+        self._unusable: set[int] = set()  # steps whose weights give no finite answer
         self._asked: int | None = None  # the step whose weights the process computes
         self._dragged: str | None = None  # "slider" or "track", while the mouse is down
         self._hovered: str | None = None
-        self._due = self._began = 0.0
-        self._reached: float | None = None  # seconds until the validation accuracy was good
+        self._due = self._began = self._shown_at = self._cost = 0.0
+        self.reached: float | None = None  # seconds from the start to a validation accuracy of 99%
         self._told = False  # whether it was said that there is no MNIST
 
     @property
@@ -61,8 +64,9 @@ class Watching:
         """Start a run with the settings chosen, in place of the one that is there."""
         self.close()
         self._started_with = dict(self._choice)
-        self.run = LiveRun({**self._extra, **self._choice})
-        self._at, self._shown, self._asked, self._reached = None, -1, None, None
+        self.run = LiveRun(self._settings | self._choice)
+        self._at, self._shown, self._asked, self.reached = None, -1, None, None
+        self._unusable = set()
         self._due, self._began = 0.0, time.perf_counter()
         self._go()
 
@@ -86,9 +90,9 @@ class Watching:
         if run is None or (now < self._due and self._dragged is None):
             return None
         run.poll()
-        if self._reached is None and run.timeline and any(v.accuracy >= GOOD for v in run.timeline.validations
+        if self.reached is None and run.timeline and any(v.accuracy >= GOOD for v in run.timeline.validations
                                                           if v.images == run.known["validation"]):  # fmt: skip
-            self._reached = now - self._began
+            self.reached = now - self._began
         self._due = now + PERIOD
         if not run.network_made:
             return None
@@ -97,15 +101,23 @@ class Watching:
         assert found is not None
         if self._asked is not None and run.timeline.has(self._asked):
             self._asked = None
-        if found[0] == self._shown:
+        if found[0] == self._shown or found[0] in self._unusable:
             return None
+        self._before = self._shown
         self._shown, network = run.network(found[0])
+        self._shown_at, self._cost = now, 0.0
         return network
 
+    def refuse(self) -> None:
+        """Take back the last network that `refresh` returned: it diverged, and gives no finite answer."""
+        self._unusable.add(self._shown)
+        self._shown = self._before
+
     def took(self, seconds: float) -> None:
-        """Note how long it took to show a network, so that showing leaves training its time."""
+        """Note what a frame took of the processor, so that showing networks leaves training its time."""
+        self._cost += seconds
         if self.running:
-            self._due = time.perf_counter() + min(LONGEST, max(PERIOD, seconds / SHARE) - seconds)
+            self._due = max(self._due, self._shown_at + min(LONGEST, self._cost / SHARE))
 
     def news(self) -> str:
         """Return what should be said once, or nothing."""
@@ -254,7 +266,8 @@ class Watching:
     def _choose(self, name: str, sign: str) -> None:
         """Take the next value of a setting, or the one before."""
         values = CHOICES[name]
-        at = values.index(self._choice[name]) + (1 if sign == "+" else -1)
+        at = bisect_left(values, self._choice[name]) if name != "optimizer" else values.index(self._choice[name])
+        at += 1 if sign == "+" else -1
         at = at % len(values) if name == "optimizer" else min(max(0, at), len(values) - 1)
         self._choice[name] = values[at]
         if name == "optimizer":
@@ -278,8 +291,8 @@ class Watching:
             words = f"{name}; done: {percent(best.accuracy)} of {best.images:,} validation images"
         elif run.steps_a_second:
             words += f", {run.steps_a_second:.0f}/s"
-        if self._reached is not None:
-            words += f"; {GOOD:.0%} after {self._reached:.0f} s"
+        if self.reached is not None:
+            words += f"; {GOOD:.0%} after {self.reached:.0f} s"
         return words
 
 

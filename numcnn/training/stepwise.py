@@ -76,6 +76,9 @@ class Listener:
     def on_validation(self, step: int, loss: float, accuracy: float, images: int) -> None:
         """Called after a validation on so many images; the whole validation set at the end of an epoch."""
 
+    def on_epoch(self, row: Row) -> None:
+        """Called at the end of each epoch with its row of ``TrainState.history``."""
+
     def wants_stop(self) -> bool:
         """Return whether to stop after the step just done."""
         return False
@@ -146,8 +149,9 @@ class StepwiseRun:
         if step in VALIDATED or step % VALIDATE_EVERY == 0:
             self._validate(step)
 
-    def validated(self, row: Row) -> None:
-        """Report the validation at the end of an epoch, the row of ``TrainState.history``."""
+    def ended_epoch(self, row: Row) -> None:
+        """Report the end of an epoch, the row of ``TrainState.history``, and its validation."""
+        self._listener.on_epoch(row)
         if self._validation and row["val_loss"] is not None:
             step = row["epoch"] * self.per_epoch
             self._listener.on_validation(step, row["val_loss"], row["val_accuracy"], len(self._validation))
@@ -192,8 +196,8 @@ class _Recorder(Monitor):
             self._left -= 1
 
     def on_epoch(self, network: Network, optimizer: Optimizer, state: TrainState, best: bool) -> None:
-        """Report the epoch's validation."""
-        self._run.validated(state.history[-1])
+        """Report the end of an epoch."""
+        self._run.ended_epoch(state.history[-1])
 
     def should_stop(self) -> bool:
         """Return whether the steps asked for are done."""

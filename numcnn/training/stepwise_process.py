@@ -7,8 +7,8 @@ does, whatever it is doing: it never outlives the one who started it.
 
 Messages are pickled tuples, the first entry says which kind:
 ("ready", what is known of the run), ("steps", last step, losses, accuracies, weights, whether they are a snapshot),
-("validation", step, loss, accuracy, images), ("state", "running" or "paused" or "finished"), ("at", step, weights),
-("note", words), ("failed", words).
+("validation", step, loss, accuracy, images), ("epoch", number, images a second), ("state", "running" or "paused" or
+"finished"), ("at", step, weights), ("note", words), ("failed", words).
 """
 
 import json
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from numcnn.errors import DivergedError, NumcnnError
 from numcnn.training.config import PRESETS, TrainConfig
+from numcnn.training.monitor import Row
 from numcnn.training.session import Options, new_session
 from numcnn.training.stepwise import Listener, StepwiseRun
 
@@ -99,6 +100,10 @@ class Reporter(Listener):
     def on_validation(self, step: int, loss: float, accuracy: float, images: int) -> None:
         """Report a validation."""
         self._sender.send("validation", step, loss, accuracy, images)
+
+    def on_epoch(self, row: Row) -> None:
+        """Report the end of an epoch."""
+        self._sender.send("epoch", row["epoch"], row["images_per_second"])
 
     def wants_stop(self) -> bool:
         """Return whether there is a command."""

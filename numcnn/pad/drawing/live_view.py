@@ -78,7 +78,8 @@ class PanelPlaces(NamedTuple):
                 return f"{name} {'-' if x < rect.centerx else '+'}"
         if self.slider.inflate(self.slider.height, 0).collidepoint(x, y):
             return "slider"
-        return "track" if self.plot.union(self.track).collidepoint(x, y) else None
+        line = self.plot.union(self.track).inflate(self.track.height, 0)
+        return "track" if line.collidepoint(x, y) else None
 
     def notch_at(self, x: float) -> int:
         """Return the notch of the slider that is nearest to a position."""
