@@ -277,7 +277,8 @@ class Watching:
         """Return in words how far the run is."""
         timeline, known = run.timeline, run.known
         if run.state == FAILED:
-            return run.problem
+            what, diverged, _ = run.problem.partition(" (epoch")
+            return f"it diverged: {what}; choose a smaller learning rate" if diverged else run.problem
         if timeline is None:
             return run.notes[-1] if run.notes else "reading the training images …"
         name = "generated digits, not MNIST" if known["dataset"] == GENERATED else f"{known['images']:,} of "

@@ -1,5 +1,6 @@
 """A run in steps: the same bytes as an uninterrupted one, at every step, and a process that ends with its user."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -8,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import BACKEND, draw_digits
+from conftest import BACKEND, draw_digits, write_digits
 from processes import ROOT, wait_for
 
 from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Network, ReLU
@@ -162,7 +163,7 @@ class Process:
     """The real one."""
 
     def __init__(self, **settings):
-        settings = {"dataset": "generated", "limit": 700, "epochs": 1, "batch_size": 32, "backend": BACKEND, **settings}
+        settings = {"epochs": 1, "batch_size": 32, "backend": BACKEND, **settings}
         self.child = subprocess.Popen(
             [sys.executable, "-m", "numcnn.training.stepwise_process", json.dumps(settings)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -183,23 +184,26 @@ class Process:
 
 
 @pytest.fixture
-def process():
-    processes = []
+def process(tmp_path):
+    processes, folder = [], str(write_digits(tmp_path / "own"))
 
     def started(**settings):
-        processes.append(Process(**settings))
+        processes.append(Process(dataset=folder, **settings))
         return processes[-1]
 
     yield started
     for one in processes:
         one.child.kill()
-        one.child.communicate()
+        one.child.wait()
+        for stream in (one.child.stdin, one.child.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
 def test_the_process_trains_pauses_steps_and_looks_back(process):
     one = process()
     ready = one.until("ready")[-1][1]
-    assert (ready["dataset"], ready["steps"], ready["spacing"]) == ("generated", 21, 20)
+    assert (ready["dataset"], ready["steps"], ready["spacing"]) == ("own", 18, 20)
     assert one.until("steps")[-1][1:4] == (0, [], [])
     one.until("state", "paused")
     one.command(step=2)
@@ -208,13 +212,12 @@ def test_the_process_trains_pauses_steps_and_looks_back(process):
     one.command(go=None)
     everything = done + one.until("state", "finished")
     steps = [message for message in everything if message[0] == "steps"]
-    assert sum(len(losses) for _, _, losses, _, _, _ in steps) == 21
+    assert sum(len(losses) for _, _, losses, _, _, _ in steps) == 18
     kept = {step: params for _, step, _, _, params, keep in steps if keep}
-    assert set(kept) == {*range(1, 11), 20, 21}
-    for step in (20, 5):
+    assert set(kept) == {*range(1, 11), 18}
+    for step in (18, 5):
         one.command(at=step)
         assert one.until("at")[-1][2].tobytes() == kept[step].tobytes()
-    assert one.until  # nothing else is waiting
 
 
 def test_a_pace_leaves_time_between_steps_and_pause_stops_it(process):
@@ -222,7 +225,7 @@ def test_a_pace_leaves_time_between_steps_and_pause_stops_it(process):
     one.command(go=100)
     one.until("steps", 3)
     one.command(pause=True)
-    assert one.until("state", "paused")[-2][1] < 21
+    assert one.until("state", "paused")[-2][1] < 18
 
 
 @pytest.mark.parametrize("busy", [False, True])
@@ -242,4 +245,7 @@ def test_the_process_says_what_is_wrong(process):
     assert "`lr`" in one.until("failed")[-1][1]
     one = process(lr=1e12, optimizer="sgd", epochs=20)
     one.command(go=None)
-    assert "diverged" in one.until("failed")[-1][1]
+    assert "try a smaller `lr`" in one.until("failed")[-1][1]
+    assert one.until("steps")[-1][1] >= 1
+    one.command(at=1)  # its steps can still be looked at
+    assert np.isfinite(one.until("at", 1)[-1][2]).all()
