@@ -75,6 +75,19 @@ class Timeline:
         at = self._order[max(0, bisect_right(self._order, step) - 1)]
         return at, self._kept[at]
 
+    def until(self, step: int) -> "Timeline":
+        """Return the time line as it was after so many steps; it shares the weights."""
+        past = Timeline(self.steps, self.per_epoch, self.spacing)
+        past.losses, past.accuracies = self.losses[:step], self.accuracies[:step]
+        past.validations = [found for found in self.validations if found.step <= step]
+        past._kept, past._order, past._latest = self._kept, self._order, self._latest
+        return past
+
+    @property
+    def snapshots(self) -> list[int]:
+        """The steps whose weights are kept."""
+        return list(self._order)
+
     def validation_at(self, step: int) -> Validation | None:
         """Return the last validation up to this step, or None."""
         return next((found for found in reversed(self.validations) if found.step <= step), None)

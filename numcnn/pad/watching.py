@@ -10,6 +10,7 @@ from numcnn.evaluation.metrics import percent
 from numcnn.nn.network import Network
 from numcnn.pad.drawing.live_view import PACES, SETTINGS, PanelPlaces, TrainingScene
 from numcnn.pad.live import FAILED, FINISHED, GENERATED, PAUSED, RUNNING, STARTING, LiveRun
+from numcnn.pad.timeline import Timeline
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "lr": (0.0003, 0.001, 0.003, 0.006, 0.012, 0.03, 0.05, 0.1, 0.3),
@@ -281,20 +282,29 @@ class Watching:
             return f"it diverged: {what}; choose a smaller learning rate" if diverged else run.problem
         if timeline is None:
             return run.notes[-1] if run.notes else "reading the training images …"
-        name = "generated digits, not MNIST" if known["dataset"] == GENERATED else f"{known['images']:,} of "
-        name = name if known["dataset"] == GENERATED else name + known["dataset"].replace("mnist", "MNIST")
         if self._at is not None:
             return f"step {max(0, self._shown):,} of {timeline.done:,}; End: the latest"
-        epoch = min(timeline.done // timeline.per_epoch + 1, timeline.steps // timeline.per_epoch)
-        words = f"{name}; step {timeline.done:,} of {timeline.steps:,}, epoch {epoch}"
+        words = progress_words(known, timeline)
         if run.state == FINISHED and timeline.validations:
-            best = timeline.validations[-1]
-            words = f"{name}; done: {percent(best.accuracy)} of {best.images:,} validation images"
+            last = timeline.validations[-1]
+            words = f"{_data_words(known)}; done: {percent(last.accuracy)} of {last.images:,} validation images"
         elif run.steps_a_second:
             words += f", {run.steps_a_second:.0f}/s"
         if self.reached is not None:
             words += f"; {GOOD:.0%} after {self.reached:.0f} s"
         return words
+
+
+def progress_words(known: dict[str, Any], timeline: Timeline) -> str:
+    """Return in words what a run learns from, and how far it is."""
+    epoch = min(timeline.done // timeline.per_epoch + 1, timeline.steps // timeline.per_epoch)
+    return f"{_data_words(known)}; step {timeline.done:,} of {timeline.steps:,}, epoch {epoch}"
+
+
+def _data_words(known: dict[str, Any]) -> str:
+    if known["dataset"] == GENERATED:
+        return "generated digits, not MNIST"
+    return f"{known['images']:,} of {'MNIST' if known['dataset'] == 'mnist' else known['dataset']}"
 
 
 def _go_words(state: str, notch: int) -> str:
