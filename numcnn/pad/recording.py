@@ -20,7 +20,7 @@ from numcnn.pad.drawing.theme import RGB, THEMES, Theme, mix, rgb
 from numcnn.pad.drawing.view import PALE, Scene, View
 from numcnn.pad.live import FAILED, FINISHED, LiveRun
 from numcnn.pad.still import complete, fitted_canvas, lengths, place_of, suited_pen
-from numcnn.pad.watching import FIRST_CHOICE, FULL, progress_words
+from numcnn.pad.watching import EPOCHS, FIRST_CHOICE, FULL, progress_words
 from numcnn.recognition.reading import Recognizer
 
 KINDS = {".gif": "GIF", ".png": "PNG"}  # by the end of the file's name
@@ -47,7 +47,7 @@ def record(
     written; ConfigError if even few frames of this size take more than 3 MB.
     """
     kind = KINDS[os.path.splitext(os.fspath(path))[1].lower()]
-    chosen = FIRST_CHOICE | (settings or {})
+    chosen = {"epochs": EPOCHS} | FIRST_CHOICE | (settings or {})
     run = LiveRun(chosen)
     try:
         report("training a network; the animation follows")
