@@ -13,6 +13,7 @@ from typing import Any
 from numcnn.benchmark import BenchmarkError, Say
 from numcnn.benchmark.processes import PYTHON_MODULE, environment
 from numcnn.pad.learner import NICE
+from numcnn.pad.watching import EPOCHS
 
 SIZES, QUICK_SIZES = ("1100x700", "1100x700", "1100x700", "3840x2160"), ("1100x700",)
 
@@ -26,16 +27,26 @@ def measure(quick: bool, dataset: Sequence[str], say: Say) -> dict[str, Any]:
     for number, size in enumerate(QUICK_SIZES if quick else SIZES):
         say(f"live: seed {number}, numcnn train, then the same in the pad, {size}")
         with tempfile.TemporaryDirectory(prefix="numcnn-live-") as home:
+            before = _processor_seconds()
             alone = _alone(dataset, number, Path(home) / "run")
+            between = _processor_seconds()
             watched = _watched(dataset, number, size, home)
-        rows.append({**watched, "seed": number, "alone_images_per_second": alone})
+            seconds = {"alone_processor_seconds": between - before, "processor_seconds": _processor_seconds() - between}
+        rows.append({**watched, **seconds, "seed": number, "alone_images_per_second": alone})
     shares = [row["images_per_second"] / row["alone_images_per_second"] for row in rows]
     return {"runs": rows, "share_of_speed": statistics.median(shares), "shares": shares}
 
 
+def _processor_seconds() -> float:
+    """Return what the processes that have ended took of the processors; 0 on Windows, which doesn't say."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
 def _alone(dataset: Sequence[str], seed: int, out: Path) -> float:
     """Return the images a second of ``numcnn train --preset fast`` on as many images as the pad trains on."""
-    command = [*PYTHON_MODULE, "numcnn", "train", "--preset", "fast", "--no-test", "--val", str(1 / 12)]
+    options = ["--preset", "fast", "--epochs", str(EPOCHS), "--no-test", "--val", str(1 / 12)]
+    command = [*PYTHON_MODULE, "numcnn", "train", *options]
     _run([*command, "--seed", str(seed), "--out", str(out), *dataset], {})
     return json.loads((out / "run.json").read_text())["images_per_second"]
 

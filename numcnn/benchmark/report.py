@@ -188,11 +188,22 @@ def _live_rows(document: Document) -> list[Table]:
         share = run["images_per_second"] / run["alone_images_per_second"]
         to_99 = "-" if run["seconds_to_99"] is None else f"{run['seconds_to_99']:.1f}"
         speeds = (_count(run["alone_images_per_second"]), _count(run["images_per_second"]), f"{share:.0%}")
+        speeds += (f"{run['processor_seconds'] / max(run['alone_processor_seconds'], 1e-9):.0%}",)
         frames = (f"{run['frame_ms_p95']:.1f}", f"{run['work_ms_p95']:.1f}")
         rows.append(
             (f"seed {run['seed']}, {run['size']}", *speeds, *frames, to_99, f"{run['validation_accuracy']:.2%}")
         )
-    header = ("", "images/s alone", "in the pad", "share", "frame ms p95", "work ms p95", "s to 99%", "validation")
+    header = (
+        "",
+        "images/s alone",
+        "in the pad",
+        "share",
+        "processor time",
+        "frame ms p95",
+        "work ms p95",
+        "s to 99%",
+        "validation",
+    )
     return [("training watched in the pad", header, rows)]
 
 
