@@ -13,7 +13,7 @@ from typing import Any
 from numcnn.benchmark import BenchmarkError, Say
 from numcnn.benchmark.processes import PYTHON_MODULE, environment
 from numcnn.pad.learner import NICE
-from numcnn.pad.watching import EPOCHS
+from numcnn.pad.live import EPOCHS
 
 SIZES, QUICK_SIZES = ("1100x700", "1100x700", "1100x700", "3840x2160"), ("1100x700",)
 

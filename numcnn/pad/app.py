@@ -355,9 +355,9 @@ class Pad:
         """Watch a new network learn; or end that, and read with the user's network again."""
         scene = self.scene
         if self._before is None:
+            self.watching.start()
             self._before = self.recognizer, scene.inside
             scene.inside = self.watching.wants_gradient = True
-            self.watching.start()
         else:
             (recognizer, scene.inside), self._before = self._before, None
             self.watching.close()
@@ -372,7 +372,7 @@ class Pad:
         area, text = self.places().training, self.places().text
         if self.canvas.drawing or self.canvas.erasing:
             return False
-        return self.watching.handle(event, area, panel_places(self.view.type, tuple(area), text))
+        return self.watching.handle(event, area, panel_places(self.view.type, area, text))
 
     def _show_training(self, now: float) -> bool:
         """Read with the network that the run has got to.  Return whether it is another one."""
@@ -559,6 +559,8 @@ class Pad:
     def _show(self) -> None:
         """Read the canvas if it has changed, and draw what differs from what is on the screen."""
         now, scene = time.perf_counter(), self.scene
+        if self._before is not None and not self.watching.open:  # it couldn't start again
+            self._toggle_training()
         used, other_network = time.thread_time(), self.watching.open and self._show_training(now)
         self._read_canvas()
         if not (self.canvas.drawing or self.canvas.erasing):

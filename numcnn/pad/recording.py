@@ -18,9 +18,9 @@ from numcnn.pad.drawing.layout import layout
 from numcnn.pad.drawing.live_view import SETTINGS, TrainingScene
 from numcnn.pad.drawing.theme import RGB, THEMES, Theme, mix, rgb
 from numcnn.pad.drawing.view import PALE, Scene, View
-from numcnn.pad.live import FAILED, FINISHED, LiveRun
+from numcnn.pad.live import EPOCHS, FAILED, FINISHED, FIRST_CHOICE, LiveRun
 from numcnn.pad.still import complete, fitted_canvas, lengths, place_of, suited_pen
-from numcnn.pad.watching import EPOCHS, FIRST_CHOICE, FULL, progress_words
+from numcnn.pad.watching import FULL, progress_words
 from numcnn.recognition.reading import Recognizer
 
 KINDS = {".gif": "GIF", ".png": "PNG"}  # by the end of the file's name

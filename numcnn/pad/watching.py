@@ -9,7 +9,17 @@ import pygame
 from numcnn.evaluation.metrics import percent
 from numcnn.nn.network import Network
 from numcnn.pad.drawing.live_view import PACES, SETTINGS, PanelPlaces, TrainingScene
-from numcnn.pad.live import FAILED, FINISHED, GENERATED, PAUSED, RUNNING, STARTING, LiveRun
+from numcnn.pad.live import (
+    EPOCHS,
+    FAILED,
+    FINISHED,
+    FIRST_CHOICE,
+    GENERATED,
+    PAUSED,
+    RUNNING,
+    STARTING,
+    LiveRun,
+)
 from numcnn.pad.timeline import Timeline
 
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -18,8 +28,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "batch_size": (32, 64, 128, 256, 512),
     "seed": tuple(range(100)),
 }
-FIRST_CHOICE = {"lr": 0.012, "optimizer": "adamw", "batch_size": 128, "seed": 0}  # the preset fast
-EPOCHS = 4  # one more than the preset fast: a twelfth of the images is held out, and 99% of those are to be reached
 RATES = {"adamw": 0.012, "adam": 0.001, "sgd": 0.05}  # that suit the optimisers; chosen with them
 FULL = len(PACES) - 1  # the slider's last notch
 PERIOD = 0.1  # seconds from one network to the next on the screen, while it trains

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
 
 import numpy as np
 import pygame
 import pytest
-from conftest import BACKEND, write_digits
+from conftest import BACKEND, draw_digits, write_digits
 from pads import drag, mouse, opened_pads, press, small, words
+from PIL import Image
 from processes import ROOT, running, wait_for
 
 from numcnn.data.generated import digit_strokes
@@ -50,7 +52,7 @@ def until(pad, condition, what="the pad to get there"):
 
 def panel(pad):
     places = pad.places()
-    return panel_places(pad.view.type, tuple(places.training), places.text)
+    return panel_places(pad.view.type, places.training, places.text)
 
 
 def click(pad, position):
@@ -271,6 +273,39 @@ def _alive(pid):
             return stat.read().rpartition(")")[2].split()[0] != "Z"  # a zombie has ended; nobody has asked how
     except FileNotFoundError:
         return False
+
+
+def test_a_process_that_cannot_start_leaves_the_users_network(open_pad, monkeypatch):
+    pad = open_pad(epochs=1000)
+    network, python = pad.recognizer.network, sys.executable
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    press(pad, pygame.K_r)
+    assert "can't start" in words(pad) and not pad.watching.open and not pad.scene.inside
+    monkeypatch.setattr(sys, "executable", python)
+    press(pad, pygame.K_r)
+    until(pad, lambda: pad.watching._shown >= 0)
+    assert pad.recognizer.network is not network
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    click(pad, panel(pad).controls["again"].center)
+    assert "can't start" in words(pad) and pad.recognizer.network is network and pad.scene.training is None
+
+
+def test_a_picture_is_read_by_the_network_that_learns(open_pad, tmp_path):
+    pad = open_pad()
+    path = tmp_path / "four.png"
+    Image.fromarray(255 - np.kron(draw_digits(3, seed=21)[0][0], np.ones((6, 6), np.uint8))).save(path)
+    pygame.event.post(pygame.event.Event(pygame.DROPFILE, file=str(path)))
+    until(pad, lambda: pad.scene.picture is not None and pad.scene.readings, "the picture to be read")
+    before = pad.scene.readings
+    press(pad, pygame.K_r)
+    until(pad, lambda: pad.watching._shown > 0)
+    now = pad.scene.reading
+    np.testing.assert_array_equal(now.image, before[pad.scene.focus].image)
+    np.testing.assert_allclose(
+        now.inspection.probabilities, pad.recognizer.network.predict_proba(now.image)[0], atol=1e-5
+    )
+    press(pad, pygame.K_ESCAPE)
+    assert pad.scene.readings == before and pad.scene.picture is not None
 
 
 def test_a_run_whose_process_dies_says_so(folder):

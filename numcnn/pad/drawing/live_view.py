@@ -100,7 +100,7 @@ class LivePanel:
 
     def parts(self, rect: pygame.Rect, theme: Theme, text: int, scene: TrainingScene) -> list[Part]:
         """Return the parts of the panel in a Rect."""
-        places = panel_places(self.type, tuple(rect), text)
+        places = panel_places(self.type, rect, text)
         timeline, hovered = scene.timeline, scene.hovered
         done = (timeline.done, len(timeline.validations)) if timeline else None
         parts = [self._button(name, place, theme, text, scene) for name, place in places.controls.items()]
@@ -189,7 +189,7 @@ class LivePanel:
             surface.fill(theme.line, (plot.left, round(y), plot.width, 1))
             self.type.write(surface, f"{mark:.0%}", 0.8 * text, theme.muted, midleft=(plot.right + text // 3, y))
         if timeline.done > 1:
-            steps = np.arange(1, timeline.done + 1)
+            steps = np.arange(1.0, timeline.done + 1)
             losses = np.array(timeline.losses)
             _line(
                 surface, _points(plot, steps, _loss_heights(losses), timeline), mix(theme.paper, theme.against, 0.4), 1
@@ -197,7 +197,7 @@ class LivePanel:
             _line(surface, _points(plot, steps, _loss_heights(_smooth(losses)), timeline), rgb(theme.against), wide)
         found = timeline.validations
         if found:
-            steps, accuracies = np.array([v.step for v in found]), np.array([v.accuracy for v in found])
+            steps, accuracies = np.array([[v.step, v.accuracy] for v in found], np.float64).T
             points = _points(plot, steps, _accuracy_heights(accuracies), timeline)
             _line(surface, points, rgb(theme.accent), wide)
             for point in points:
@@ -228,9 +228,9 @@ class LivePanel:
         self.type.write(surface, value, text, theme.ink, midleft=(x, rect.centery))
 
 
-def panel_places(type_: Type, rect: tuple[int, int, int, int], text: int) -> PanelPlaces:
+def panel_places(type_: Type, rect: pygame.Rect, text: int) -> PanelPlaces:
     """Divide the panel's Rect among its items, from top to bottom: controls, legend, curves, time line, settings."""
-    return _panel_places(type_, rect, text)
+    return _panel_places(type_, (rect.left, rect.top, rect.width, rect.height), text)
 
 
 @lru_cache(maxsize=8)
