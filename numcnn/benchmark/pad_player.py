@@ -22,6 +22,7 @@ from numcnn.pad.watching import Watching
 
 IDLE_SECONDS = 2.0
 RATE = 125  # mouse events a second while a network learns
+DRAW_EVERY = 150  # steps of the training run from one digit to the next
 STROKE_SECONDS = 0.45  # about as long as a person takes
 # The cases: the window's size, mouse events a second, and the open panels.
 CASES = (
@@ -160,7 +161,7 @@ def watch_training(size: str, settings: dict[str, Any]) -> dict[str, Any]:
         run, began, drawn = pad.watching.run, time.perf_counter(), 0
         assert run is not None
         while run.state not in (FINISHED, FAILED):
-            if run.step > 50 * drawn and run.state == RUNNING:
+            if run.step > DRAW_EVERY * drawn and run.state == RUNNING:
                 drawn += 1
                 digit = drawn % 10
                 feeder = threading.Thread(target=_feed, args=(_events(digit, pad.places().sheet, RATE), RATE))

@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pygame
 import pytest
-from conftest import BACKEND, draw_digits, write_digits
+from conftest import BACKEND, write_digits
 from pads import drag, mouse, opened_pads, press, small, words
 from PIL import Image
 from processes import ROOT, running, wait_for
 
 from numcnn.data.generated import digit_strokes
+from numcnn.imaging import raster
 from numcnn.pad import app, store
 from numcnn.pad.background import BackgroundTasks
 from numcnn.pad.drawing.live_view import PACES, panel_places
@@ -293,7 +294,8 @@ def test_a_process_that_cannot_start_leaves_the_users_network(open_pad, monkeypa
 def test_a_picture_is_read_by_the_network_that_learns(open_pad, tmp_path):
     pad = open_pad()
     path = tmp_path / "four.png"
-    Image.fromarray(255 - np.kron(draw_digits(3, seed=21)[0][0], np.ones((6, 6), np.uint8))).save(path)
+    ink = raster.draw([60 * (stroke + 1.3) for stroke in digit_strokes(4, np.random.default_rng(4))], (160, 160), 5)
+    Image.fromarray((250 - 220 * ink).astype(np.uint8)).save(path)
     pygame.event.post(pygame.event.Event(pygame.DROPFILE, file=str(path)))
     until(pad, lambda: pad.scene.picture is not None and pad.scene.readings, "the picture to be read")
     before = pad.scene.readings
