@@ -75,10 +75,12 @@ def record(
 
 
 def _steps(run: LiveRun, most: int) -> list[int]:
-    """Return at most so many of a run's snapshots: at first all, then fewer and fewer, and the last."""
+    """Return at most so many of a run's snapshots: at first all, then fewer, and the last."""
     assert run.timeline is not None
     kept = np.array(run.timeline.snapshots)
-    wanted = np.expm1(np.linspace(0, np.log1p(kept[-1]), most))
+    wanted = np.concatenate(
+        [np.linspace(0, kept[-1], most // 2), np.expm1(np.linspace(0, np.log1p(kept[-1]), most // 2))]
+    )
     return sorted({int(kept[np.abs(kept - step).argmin()]) for step in wanted})
 
 
@@ -109,8 +111,8 @@ class _Camera:
             follows=True,
             words=progress_words(self._run.known, past),
             failed=False,
-            ended=False,
-            go="Pause",
+            ended=step == past.steps,
+            go="Pause" if step < past.steps else "Finished",
             notch=FULL,
             values=self._values,
             changed=False,
