@@ -12,7 +12,8 @@ from numcnn.pad.canvas import Canvas
 from numcnn.pad.drawing import overlays
 from numcnn.pad.drawing.icons import icon
 from numcnn.pad.drawing.ink import Ink
-from numcnn.pad.drawing.inside import TIMES, Inside
+from numcnn.pad.drawing.inside import Inside
+from numcnn.pad.drawing.inside_layout import TIMES
 from numcnn.pad.drawing.layout import SEEN, Layout, Place
 from numcnn.pad.drawing.painter import Painter, Part
 from numcnn.pad.drawing.picture import Picture, PictureLayer, ink_opacity
@@ -73,17 +74,19 @@ class Scene:
 class View:
     """Draws a `Scene`, and of the next one only what differs.  Call ``pygame.font.init()`` first."""
 
-    def __init__(self) -> None:
-        self.type = Type()
+    def __init__(self, type_: Type | None = None) -> None:
+        self.type = type_ or Type()
         self._ink, self._inside, self._picture = Ink(), Inside(self.type), PictureLayer(self.type)
         self._painter = Painter()
         self._colored: tuple[tuple[object, ...], pygame.Surface] | None = None  # the last saliency, as colours
         self.toast_button: pygame.Rect | None = None  # the button of the message, once it is drawn
         self._theme, self._text, self._pen = THEMES["light"], 0, 0.0  # of the scene; sizes in pixels
+        self._large = False
 
     def draw(self, surface: pygame.Surface, scene: Scene, places: Layout, place: Place) -> list[pygame.Rect]:
         """Draw a scene with a given layout, and place of the canvas or picture.  Return the Rects that changed."""
-        self._theme, self._text = THEMES[scene.theme], places.text
+        self._theme, self._text, self._large = THEMES[scene.theme], places.text, places.large
+        self._inside.large = places.large
         self._pen = scene.pen * place.scale * min(scene.canvas.width, scene.canvas.height)
         inked = []
         if scene.picture is None:
@@ -277,7 +280,7 @@ class View:
 
     def _line(self, surface: pygame.Surface, rect: pygame.Rect, words: str, strong: bool) -> None:
         color, size = self._theme.ink if strong else self._theme.muted, SURE * self._text
-        self.type.write(surface, self.type.fitted(words, size, rect.width), size, color, topleft=rect.topleft)
+        self.type.write(surface, self.type.shortened(words, size, rect.width), size, color, topleft=rect.topleft)
 
     def _number(self, surface: pygame.Surface, rect: pygame.Rect, scene: Scene) -> None:
         """Write the number that was read, as large as it fits; a digit that is not sure is a question mark."""
@@ -344,6 +347,8 @@ class View:
     def _seen_words(self, surface: pygame.Surface, room: pygame.Rect) -> None:
         text = self._text
         lines = self.type.wrapped(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
+        if 1.3 * text * len(lines) > room.height + text / 2:
+            lines = [self.type.shortened("what the network sees", text, room.width)]
         for i, line in enumerate(lines):
             y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
             self.type.write(surface, line, text, self._theme.muted, topleft=(room.left, y))
@@ -401,7 +406,7 @@ class View:
         color = rgb(theme.accent if on else theme.ink if hovered else theme.muted)
         word = max(10, round(0.78 * text))
         side = min(rect.height - round(1.5 * word), round(1.75 * text))
-        if side < text:  # no room for words
+        if side < text or self._large:  # no room for words
             side, word = min(rect.height - 2, round(1.75 * text)), 0
         picture = icon(name, side, color)
         top = rect.top + (rect.height - side - round(1.25 * word)) // 2
