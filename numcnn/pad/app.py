@@ -400,9 +400,10 @@ class Pad:
 
     def _open(self, source: pictures.Source | None) -> None:
         """Decode and read a picture in the background, in place of what is on the sheet."""
-        if source is None:
-            raise DataError("that text names no file that is here; drop or paste a picture")
         self._lift()
+        if source is None:
+            self._fail("that text", "that text names no file that is here; drop or paste a picture")
+            return
         self.scene.toast = None
         self._set_picture(self.tasks.pictures.open(source))
 
@@ -410,6 +411,12 @@ class Pad:
         """Show a picture, with its readings if it has some; None: the drawing."""
         self.scene.picture, self.scene.pointer, self._read = picture, None, None
         self._set_readings((picture and picture.readings) or ())
+
+    def _fail(self, name: str, problem: str) -> None:
+        """Say that a picture couldn't be read, beside an empty sheet: an old answer would look like the picture's."""
+        self.tasks.pictures.cancel()
+        self._set_picture(Picture(name, readings=(), problem=problem))
+        self.say(problem, "bad")
 
     def _take_off(self) -> bool:
         """Take the picture off the sheet, with its readings, and don't wait for it.  Return whether there was one."""
@@ -422,7 +429,9 @@ class Pad:
     def _click_picture(self, position: tuple[int, int]) -> None:
         """Select the digit at a position: pen and eraser leave a picture as it is."""
         found = digit_at(self.scene.readings, self.where(), position, self.places().text)
-        if found is None:
+        if self.scene.picture is not None and self.scene.picture.problem:
+            self._take_off()
+        elif found is None:
             self.say("C takes the picture off; then you can draw")
         else:
             self.scene.focus = found
@@ -430,8 +439,7 @@ class Pad:
     def _on_picture(self, picture: Picture) -> None:
         """Show a picture that is decoded, and have it read; or show its digits."""
         if picture.problem:
-            self._set_picture(None)
-            self.say(picture.problem, "bad")
+            self._fail(picture.name, picture.problem)
         elif picture.readings is None:
             self._set_picture(self.tasks.pictures.read(picture, self.recognizer.network))
         else:

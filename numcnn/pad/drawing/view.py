@@ -136,10 +136,10 @@ class View:
             why = scene.why
             key = why.answer, why.runner_up
             parts.append(Part("legend", rect, key, lambda surface: self._legend(surface, rect, why)))
-        if not scene.readings and scene.picture is None and not scene.canvas.strokes:
+        if hint := _hint_for(scene):
             rect = pygame.Rect(0, 0, sheet.width, 6 * places.text)
             rect.center = sheet.center
-            parts.append(Part("hint", rect, (), lambda surface: self._hint(surface, sheet)))
+            parts.append(Part("hint", rect, hint, lambda surface: self._hint(surface, sheet, *hint)))
         return parts + self._overlays(scene, places)
 
     def _overlays(self, scene: Scene, places: Layout) -> list[Part]:
@@ -241,11 +241,12 @@ class View:
                 surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
         return parts
 
-    def _hint(self, surface: pygame.Surface, sheet: pygame.Rect) -> None:
+    def _hint(self, surface: pygame.Surface, sheet: pygame.Rect, large: str, small: str) -> None:
         x, y, text = *sheet.center, self._text
-        self.type.write(surface, "Draw a digit", 1.9 * text, self._theme.ink, midbottom=(x, y))
-        words = "or several, as in 2026"
-        self.type.write(surface, words, 1.1 * text, self._theme.muted, midtop=(x, y + text // 2))
+        size = min(1.9 * text, 1.9 * text * sheet.width / (self.type.width(large, 1.9 * text) + 2 * text))
+        self.type.write(surface, large, size, self._theme.ink, midbottom=(x, y))
+        small = self.type.shortened(small, 1.1 * text, sheet.width - text)
+        self.type.write(surface, small, 1.1 * text, self._theme.muted, midtop=(x, y + text // 2))
 
     def _legend(self, surface: pygame.Surface, rect: pygame.Rect, why: Explanation) -> None:
         theme, text = self._theme, self._text
@@ -438,6 +439,15 @@ class View:
             x += round(1.3 * text)
 
 
+def _hint_for(scene: Scene) -> tuple[str, str] | None:
+    """Return the words, large and small, on a sheet where there is nothing; None where there is something."""
+    if scene.picture is not None and scene.picture.problem:
+        return "Not read", f"C takes {scene.picture.name} off"
+    if scene.readings or scene.picture is not None or scene.canvas.strokes:
+        return None
+    return "Draw a digit", "or several, as in 2026"
+
+
 def _by_line(readings: tuple[Reading, ...]) -> list[list[int]]:
     """Return the indices of the digits of each line."""
     lines: dict[int, list[int]] = {}
@@ -490,6 +500,8 @@ def _in_words(reading: Reading, alone: bool) -> str:
 def _without_answer(picture: Picture | None) -> str:
     if picture is None:
         return "no answer yet"
+    if picture.problem:
+        return "no answer: nothing was read"
     return "reading …" if picture.readings is None else "no digits found"
 
 
