@@ -14,6 +14,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 PICTURE, OUTPUTS = "picture", "outputs"  # the kinds of the two bands that are no stages
 # A map's side, as a multiple of that of the first stage: of the first such stage and of later ones.
 SIDES = {MAPS: (1.0, 0.62), POOLED: (0.6, 0.42), DENSE: (0.3, 0.3), PICTURE: (2.0, 2.0)}
+ON_FILTER = -1  # in place of a row of a map
 FILTER = 0.45  # side of a filter, in sides of its map
 OUTPUT = 1.3  # least height of the bars, in sides of the first maps
 CAPTION = 1.6  # height of a caption above its body, in heights of the text
@@ -90,6 +91,24 @@ class Band(NamedTuple):
         cell = self.cell(i)
         side = round(0.92 * self.strip * cell.height)
         return pygame.Rect(cell.left, cell.top - side - max(1, round(0.05 * side)), side, side)
+
+    def at(self, position: Sequence[float]) -> tuple[int, int, int] | None:
+        """Return the map and its pixel (i, y, x) at a position of the window, or nearest to it within the grid.
+
+        The filter above a map counts as y = ``ON_FILTER``.
+        """
+        left, top = position[0] - self.body.left, position[1] - self.body.top
+        if not self.body.collidepoint(position[0], position[1]):
+            return None
+        column, row = int(left * self.columns / self.body.width), int(top * self.rows / self.body.height)
+        i = row * self.columns + column
+        if i >= self.count:
+            return None
+        cell, (H, W) = self.cell(i), self.size
+        if self.strip and position[1] < cell.top:
+            return i, ON_FILTER, 0
+        y, x = (position[1] - cell.top) * H / cell.height, (position[0] - cell.left) * W / cell.width
+        return i, min(max(int(y), 0), H - 1), min(max(int(x), 0), W - 1)
 
 
 class _Plan(NamedTuple):

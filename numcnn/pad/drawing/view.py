@@ -64,6 +64,8 @@ class Scene:
     toast: overlays.Toast | None = None
     progress: tuple[str, float] | None = None  # of learning: (words, 0..1)
     note: str = ""  # at the end of the status line
+    large: bool = False  # whether words are large, for a presentation
+    above: list[Part] = field(default_factory=list[Part])  # what the tools draw above the pad: see ``tools.py``
 
     @property
     def reading(self) -> Reading | None:
@@ -140,7 +142,7 @@ class View:
             rect = pygame.Rect(0, 0, sheet.width, 6 * places.text)
             rect.center = sheet.center
             parts.append(Part("hint", rect, hint, lambda surface: self._hint(surface, sheet, *hint)))
-        return parts + self._overlays(scene, places)
+        return parts + scene.above + self._overlays(scene, places)
 
     def _overlays(self, scene: Scene, places: Layout) -> list[Part]:
         """Return the parts above all others."""
@@ -266,9 +268,9 @@ class View:
     def _answer(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
         """Return the parts of the answer: large, and in a line below its probability."""
         text, letters = self._text, tuple((r.inspection.answer, r.sure) for r in scene.readings)
-        low = rect.bottom - self.type.font(SURE * text).get_height()  # with descenders: y, g
-        number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
-        line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
+        number = self._number_rect(rect)
+        line = pygame.Rect(rect.left, number.bottom + round(0.5 * text), rect.width, 0)
+        line.height = rect.bottom - line.top
         strong, lines = len(letters) == 1, _by_line(scene.readings)
         words = _in_words(scene.reading, strong) if scene.reading else _without_answer(scene.picture)
         if scene.reading and len(lines) > number.height // (LEAST_ANSWER * text):
@@ -278,6 +280,18 @@ class View:
             # The line below a digit extends into the Rect of the words.
             parts.append(Part("answer", rect, (letters, scene.focus), lambda s: self._number(s, number, scene)))
         return parts
+
+    def _number_rect(self, rect: pygame.Rect) -> pygame.Rect:
+        """Return the Rect of the large answer, above the line with its probability."""
+        low = rect.bottom - self.type.font(SURE * self._text).get_height()  # with descenders: y, g
+        return pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * self._text))
+
+    def digits_shown(self, scene: Scene, places: Layout) -> list[tuple[int, pygame.Rect]]:
+        """Return where the digits are written and shown beside the sheet: the index of the reading, and its Rect."""
+        if not scene.readings:
+            return []
+        written = [(i, rect) for i, _, rect in self._letters(self._number_rect(places.answer), scene)]
+        return written + self._tiles(places.seen, scene)
 
     def _line(self, surface: pygame.Surface, rect: pygame.Rect, words: str, strong: bool) -> None:
         color, size = self._theme.ink if strong else self._theme.muted, SURE * self._text
@@ -291,45 +305,53 @@ class View:
             place = rect.left, rect.bottom + round(0.5 * self._text)
             self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=place)
             return
+        for i, image, place in self._letters(rect, scene):
+            surface.blit(image, place)
+            if len(scene.readings) > 1 and i == scene.focus:
+                mark = max(2, round(0.04 * place.height))
+                surface.fill(theme.accent, (place.left, place.bottom + mark, place.width, mark))
+
+    def _letters(self, rect: pygame.Rect, scene: Scene) -> list[tuple[int, pygame.Surface, pygame.Rect]]:
+        """Return the digits of the answer as they are written: index of the reading, image, place."""
         lines = _around_focus(_by_line(scene.readings), scene.focus, int(rect.height / (LEAST_ANSWER * self._text)))
         high = rect.height / (len(lines) + LEADING * (len(lines) - 1))
         size = min(1.3 * high, 1.4 * rect.width / max(map(len, lines)))
-        gap, mark, bottom = round(0.08 * size), max(2, round(0.03 * size)), float(rect.bottom)
+        gap, bottom = round(0.08 * size), float(rect.bottom)
+        letters: list[tuple[int, pygame.Surface, pygame.Rect]] = []
         for line in reversed(lines):
             x = rect.left
             for i in line:
                 reading = scene.readings[i]
-                word, color = (str(reading.label), theme.accent) if reading.sure else ("?", theme.muted)
+                word, color = (str(reading.label), self._theme.accent) if reading.sure else ("?", self._theme.muted)
                 image = self.type.cropped(word, size, color, True)
-                surface.blit(image, image.get_rect(bottomleft=(x, round(bottom))))
-                if len(scene.readings) > 1 and i == scene.focus:
-                    surface.fill(theme.accent, (x, round(bottom) + mark, image.get_width(), mark))
+                letters.append((i, image, image.get_rect(bottomleft=(x, round(bottom)))))
                 x += image.get_width() + gap
             bottom -= (1 + LEADING) * size / 1.3
+        return letters
 
-    def _seen(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
-        """Return the parts that show what the network sees: a picture per digit, with words beside a single one.
-
-        Of more digits than there is room for, only the one in focus is shown.
-        """
-        text = self._text
-        lines = _by_line(scene.readings) or [[0]]
-        gap = round(0.5 * text)
+    def _tiles(self, rect: pygame.Rect, scene: Scene) -> list[tuple[int, pygame.Rect]]:
+        """Return the Rect of each picture that the network sees; of more than there is room for, that in focus."""
+        lines, gap = _by_line(scene.readings) or [[0]], round(0.5 * self._text)
         side = _tile_side(rect, lines, gap)
         if side < LEAST_TILE and scene.focus is not None:
             lines = [[scene.focus]]
             side = _tile_side(rect, lines, gap)
+        return [
+            (i, pygame.Rect(rect.left + column * (side + gap), rect.top + row * (side + gap), side, side))
+            for row, line in enumerate(lines)
+            for column, i in enumerate(line)
+        ]
+
+    def _seen(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
+        """Return the parts that show what the network sees: a picture per digit, with words beside a single one."""
+        text, tiles = self._text, self._tiles(rect, scene)
         parts: list[Part] = []
-        several = sum(map(len, lines)) > 1
-        for row, line in enumerate(lines):
-            for column, i in enumerate(line):
-                tile = pygame.Rect(rect.left + column * (side + gap), rect.top + row * (side + gap), side, side)
-                inspection, marked = (
-                    scene.readings[i].inspection if scene.readings else None,
-                    several and i == scene.focus,
-                )
-                parts.append(Part(f"seen {i}", tile.inflate(8, 8), (inspection, marked),
-                                  lambda s, t=tile, i=inspection, m=marked: self._tile(s, t, i, m)))  # fmt: skip
+        several, side = len(tiles) > 1, tiles[0][1].width
+        for i, tile in tiles:
+            inspection = scene.readings[i].inspection if scene.readings else None
+            marked = several and i == scene.focus
+            parts.append(Part(f"seen {i}", tile.inflate(8, 8), (inspection, marked),
+                              lambda s, t=tile, i=inspection, m=marked: self._tile(s, t, i, m)))  # fmt: skip
         room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
         if not several and room.width > 5 * text:
             parts.append(Part("seen", room, (), lambda surface: self._seen_words(surface, room)))
