@@ -196,4 +196,4 @@ class Pointing(Tool):
 
 def _room(places: Layout) -> pygame.Rect:
     """Return where the lens lies: on the sheet and the answer, beside the panel."""
-    return places.sheet.unionall([places.answer, places.seen])
+    return places.sheet.unionall([places.answer, places.seen]).inflate(10, 10)  # with frames around them

@@ -21,7 +21,7 @@ from numcnn.pad.explaining import Explained, Spot, channel_of, value_at, values_
 LINES = 10  # to the inputs that added most
 LINE = 1.4  # from line to line, in heights of the text
 LARGEST_VIEW = 0.34  # of the card's height
-NAMES = "the picture", "a map", "a neuron", "a score"
+TITLE = 2  # lines
 
 
 class Shown(NamedTuple):
@@ -60,17 +60,18 @@ class ImageView(NamedTuple):
         return min(max(int(y), 0), H - 1), min(max(int(x), 0), W - 1)
 
 
-def title(shown: Shown) -> str:
-    """Return what is pointed at in words."""
+def titles(shown: Shown) -> list[str]:
+    """Return what is pointed at in words, the longest first."""
     spot, inspection = shown.spot, shown.inspection
     count = values_of(inspection, spot.band).shape[-1]
     if spot.band == 0:
-        return f"pixel, row {spot.y}, column {spot.x}"
+        return [f"pixel, row {spot.y}, column {spot.x}", f"pixel {spot.y}, {spot.x}"]
     if spot.band > len(inspection.stages):
-        return f"the score of {spot.i}"
+        return [f"the score of {spot.i}"]
     if inspection.stages[spot.band - 1].kind == DENSE:
-        return f"neuron {spot.i + 1} of {count}"
-    return f"map {spot.i + 1} of {count}, row {spot.y}, column {spot.x}"
+        return [f"neuron {spot.i + 1} of {count}", f"neuron {spot.i + 1}"]
+    place = f", row {spot.y}, column {spot.x}"
+    return [f"map {spot.i + 1} of {count}{place}", f"map {spot.i + 1}{place}", f"map {spot.i + 1}: {spot.y}, {spot.x}"]
 
 
 def lens_parts(look: Look, shown: Shown, bands: Sequence[Band], room: pygame.Rect) -> list[Part]:
@@ -139,19 +140,15 @@ class Card:
         """Draw the card."""
         look, inner, shown = self.look, self.inner, self.shown
         type_, theme, text = look
+        surface.fill(theme.background, self.room)
         rounded(surface, self.room, theme.line, 0.7 * text)
         rounded(surface, self.room.inflate(-2, -2), theme.card, 0.7 * text)
         width = inner.width - (self.close.width if shown.pinned else 0)
-        value = f"{value_at(shown.inspection, shown.spot):.4g}"
-        top = inner.top
-        heading = title(shown)
-        if type_.width(f"{heading} = {value}", text, True) <= width:
-            heading, value = f"{heading} = {value}", ""
-        for words, bold in ((heading, True), (f"= {value}" if value else "", True)):
-            if words:
-                for line in type_.wrapped(words, text, width) if bold else [words]:
-                    type_.write(surface, line, text, theme.ink, bold, topleft=(inner.left, top))
-                    top += round(LINE * text)
+        value, top = f" = {value_at(shown.inspection, shown.spot):.4g}", inner.top
+        wrapped = [type_.wrapped(words + value, 1.08 * text, width) for words in titles(shown)]
+        for line in next((lines for lines in wrapped if len(lines) <= TITLE), wrapped[-1]):
+            type_.write(surface, line, text, theme.ink, True, topleft=(inner.left, top))
+            top += round(LINE * text)
         if shown.pinned:
             self._draw_close(surface)
         for view in self.views:
@@ -178,8 +175,8 @@ class Card:
         if not found:
             return []
         text, gap = look.text, round(0.8 * look.text)
-        # Room for a title of two lines, so that the views don't move from pixel to pixel.
-        top = inner.top + round(2 * LINE * text) + text // 4
+        # Room for the highest title, so that the views don't move from pixel to pixel.
+        top = inner.top + round(TITLE * LINE * text) + text // 4
         side = min((inner.width - gap * (len(found) - 1)) // len(found), round(LARGEST_VIEW * inner.height))
         views: list[ImageView] = []
         for number, (words, values, colors, frame) in enumerate(found):
@@ -233,8 +230,9 @@ class Card:
             left, top = view.rect.left + x * across, view.rect.top + y * down
             frame = pygame.Rect(round(left), round(top), round(wide * across), round(high * down))
             _frame(surface, frame.inflate(4, 4), theme.against, max(2, text // 8))
-        words = type_.fitted(view.words, 0.92 * text, max(view.rect.width, 4 * text))
-        type_.write(surface, words, 0.92 * text, theme.muted, topleft=(view.rect.left, view.rect.bottom + 2))
+        bottom, room = max(each.rect.bottom for each in self.views), max(view.rect.width, 4 * text)
+        fitting = view.words if type_.width(view.words, text) <= room else view.words.removeprefix("from ")
+        type_.write(surface, fitting, text, theme.muted, topleft=(view.rect.left, bottom + 2))
 
     # The sum
 
@@ -263,7 +261,8 @@ class Card:
         for names, numbers, product in self._rows(found, room, rect.width):
             color = theme.against if product.startswith("-") else theme.accent
             right = type_.write(surface, product, text, color, topright=(rect.right, top)).left
-            at = type_.write(surface, numbers, text, theme.ink, topright=(right - text, top)).left
+            at = right - text - (type_.width(numbers, text) if numbers else 0)
+            type_.write(surface, numbers, text, theme.ink, topleft=(at, top))
             if names and type_.width(names, text) < at - rect.left - text // 2:
                 type_.write(surface, names, text, theme.muted, topleft=(rect.left, top))
             top += step
@@ -299,8 +298,8 @@ class Card:
         """Return names, numbers and product of the largest terms, one line left for the sum, one for the rest."""
         products = found.products
         order = np.argsort(-np.abs(products), kind="stable")
-        order = [int(i) for i in order if products[i] != 0] or [int(i) for i in order[:1]]
         room = max(0, room - 1)
+        order = [int(i) for i in order if products[i] != 0 or len(order) <= room] or [int(i) for i in order[:1]]
         most = room if len(order) <= room else max(0, room - 1)
         rows = [self._row(found, i, width) for i in order[:most]]
         rest = order[most:]
