@@ -15,11 +15,13 @@ from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.network import Network
 from numcnn.pad import pictures
 from numcnn.pad.background import BackgroundTasks, TaskResult
+from numcnn.pad.chooser import Chooser
 from numcnn.pad.drawing.layout import Layout, Place, layout
 from numcnn.pad.drawing.overlays import Toast
 from numcnn.pad.drawing.picture import Picture
 from numcnn.pad.drawing.view import Scene, View
 from numcnn.pad.pointing import Pointing
+from numcnn.pad.presenter import Presenter
 from numcnn.pad.selection import digit_at, neighbour
 from numcnn.pad.still import PEN, PENS, SHEET, complete, fitted_canvas, lengths, place_of, suited_pen
 from numcnn.pad.tools import Tool
@@ -42,11 +44,13 @@ KEYS = {
     pygame.K_w: "why", pygame.K_t: "learn", pygame.K_b: "swap", pygame.K_s: "save", pygame.K_d: "theme",
     pygame.K_h: "help", pygame.K_F1: "help", pygame.K_u: "unlabel", pygame.K_LEFTBRACKET: "thinner",
     pygame.K_RIGHTBRACKET: "thicker", pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up",
-    pygame.K_DOWN: "down",
+    pygame.K_DOWN: "down", pygame.K_F11: "present", pygame.K_n: "next", pygame.K_p: "previous", pygame.K_m: "misread",
+    pygame.K_o: "open",
 }  # fmt: skip
 # The same for keys pressed with Ctrl.
 CONTROL_KEYS = {
     pygame.K_z: "undo", pygame.K_y: "redo", pygame.K_s: "save", pygame.K_c: "copy", pygame.K_v: "paste",
+    pygame.K_o: "open",
 }  # fmt: skip
 CHARACTERS = {"?": "help", "[": "thinner", "]": "thicker"}  # for keyboard layouts that have them on other keys
 DIGITS = {key: digit for digit in range(10) for key in (pygame.K_0 + digit, getattr(pygame, f"K_KP{digit}"))}
@@ -107,10 +111,16 @@ class Pad:
             "right": lambda: self._select(1, 0),
             "up": lambda: self._select(0, -1),
             "down": lambda: self._select(0, 1),
+            "present": lambda: self.presenter.toggle(),
+            "next": lambda: self.presenter.show(1),
+            "previous": lambda: self.presenter.show(-1),
+            "misread": lambda: self.presenter.show_misread(),
+            "open": lambda: self.chooser.show(),
         }
         open_window(size)
         self.view = View()
-        self.tools: list[Tool] = [Pointing(self)]
+        self.presenter, self.chooser = Presenter(self), Chooser(self)
+        self.tools: list[Tool] = [self.chooser, Pointing(self), self.presenter]  # those above others first
         self._pressed: tuple[int, int] | None = None  # where a tap on a digit began
         if not self.canvas.strokes:
             self._restore_drawing()
@@ -315,6 +325,8 @@ class Pad:
             self._take_off()
         elif scene.inside:
             scene.inside = False
+        elif scene.large:
+            self.act("present")
         else:
             return False
         return True
@@ -438,6 +450,8 @@ class Pad:
 
     def show_picture(self, picture: Picture | None) -> None:
         """Show a picture, with its readings if it has some; None: the drawing."""
+        if picture is None or picture.readings is not None:
+            self.tasks.pictures.cancel()  # another one, still being read, would take its place
         self.scene.picture, self.scene.pointer, self._read = picture, None, None
         self._set_readings((picture and picture.readings) or ())
 
@@ -447,7 +461,6 @@ class Pad:
 
     def _fail(self, name: str, problem: str) -> None:
         """Say that a picture couldn't be read, beside an empty sheet: an old answer would look like the picture's."""
-        self.tasks.pictures.cancel()
         self.show_picture(Picture(name, readings=(), problem=problem))
         self.say(problem, "bad")
 
@@ -545,7 +558,7 @@ class Pad:
         self.moving = self.moving or panels_wait
         for tool in self.tools:
             tool.update(now)
-        scene.above = [part for tool in self.tools for part in tool.parts(self.places())]
+        scene.above = [part for tool in reversed(self.tools) for part in tool.parts(self.places())]
         changed = self.view.draw(screen(), scene, self.places(), self.where())
         if changed:
             pygame.display.update(changed)

@@ -12,7 +12,7 @@ from numcnn.nn.inspection import Inspection
 from numcnn.pad.drawing.inside import output_key
 from numcnn.pad.drawing.inside_layout import ON_FILTER, OUTPUTS, Band, bands
 from numcnn.pad.drawing.layout import Layout
-from numcnn.pad.drawing.lens import Card, Look, Shown, faded, lens_parts
+from numcnn.pad.drawing.lens_card import Card, Look, Shown, faded, lens_parts
 from numcnn.pad.drawing.painter import Part
 from numcnn.pad.drawing.theme import THEMES
 from numcnn.pad.explaining import Explained, Explainer, Spot, moved, settled

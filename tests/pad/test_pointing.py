@@ -13,6 +13,7 @@ from numcnn.pad.background import BackgroundTasks
 from numcnn.pad.drawing.inside import output_key
 from numcnn.pad.drawing.inside_layout import OUTPUTS
 from numcnn.pad.explaining import Spot, address, value_at
+from numcnn.pad.pointing import Pointing
 
 pytestmark = pytest.mark.usefixtures("no_display")
 SIZES = [(500, 350), (700, 900), (1300, 420), (1600, 1000), (3840, 2160)]
@@ -35,7 +36,7 @@ def pad(open_pad):
 
 
 def tool(pad):
-    return pad.tools[0]
+    return next(each for each in pad.tools if isinstance(each, Pointing))
 
 
 def calm(pad):
