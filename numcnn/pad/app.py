@@ -20,6 +20,7 @@ from numcnn.pad.drawing.layout import Layout, Place, layout
 from numcnn.pad.drawing.overlays import Toast
 from numcnn.pad.drawing.picture import Picture
 from numcnn.pad.drawing.view import Scene, View
+from numcnn.pad.one_step import OneStep
 from numcnn.pad.pointing import Pointing
 from numcnn.pad.presenter import Presenter
 from numcnn.pad.selection import digit_at, neighbour
@@ -45,7 +46,7 @@ KEYS = {
     pygame.K_h: "help", pygame.K_F1: "help", pygame.K_u: "unlabel", pygame.K_LEFTBRACKET: "thinner",
     pygame.K_RIGHTBRACKET: "thicker", pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up",
     pygame.K_DOWN: "down", pygame.K_F11: "present", pygame.K_n: "next", pygame.K_p: "previous", pygame.K_m: "misread",
-    pygame.K_o: "open",
+    pygame.K_o: "open", pygame.K_g: "step",
 }  # fmt: skip
 # The same for keys pressed with Ctrl.
 CONTROL_KEYS = {
@@ -116,11 +117,17 @@ class Pad:
             "previous": lambda: self.presenter.show(-1),
             "misread": lambda: self.presenter.show_misread(),
             "open": lambda: self.chooser.show(),
+            "step": lambda: self.one_step.toggle(),
         }
         open_window(size)
         self.view = View()
-        self.presenter, self.chooser = Presenter(self), Chooser(self)
-        self.tools: list[Tool] = [self.chooser, Pointing(self), self.presenter]  # those above others first
+        self.presenter, self.chooser, self.one_step = Presenter(self), Chooser(self), OneStep(self)
+        self.tools: list[Tool] = [
+            self.chooser,
+            self.one_step,
+            Pointing(self),
+            self.presenter,
+        ]  # those above others first
         self._pressed: tuple[int, int] | None = None  # where a tap on a digit began
         if not self.canvas.strokes:
             self._restore_drawing()

@@ -76,7 +76,7 @@ class Pointing(Tool):
     def card(self) -> Card | None:
         """Return the open lens."""
         shown, places = self._shown(), self.pad.places()
-        return Card(self._look(places), shown, _room(places)) if shown else None
+        return Card(self._look(places), shown, lens_room(places)) if shown else None
 
     # Events
 
@@ -91,7 +91,7 @@ class Pointing(Tool):
     def click(self, position: Sequence[int], touch: bool) -> bool:
         """Select or label a digit, pin the lens, or point at a pixel of its large map."""
         places = self.pad.places()
-        if self.pinned and _room(places).collidepoint(position[0], position[1]) and self._click_card(position):
+        if self.pinned and lens_room(places).collidepoint(position[0], position[1]) and self._click_card(position):
             return True
         if (label := self.label_at(position)) is not None:
             self.pad.label(label[0])
@@ -165,7 +165,7 @@ class Pointing(Tool):
             parts.append(Part("over", rect, tuple(rect), lambda surface: pygame.draw.rect(
                 surface, faded(theme), rect, 2, border_radius=max(2, places.text // 3))))  # fmt: skip
         shown = self._shown()
-        return parts + (lens_parts(self._look(places), shown, self.bands(), _room(places)) if shown else [])
+        return parts + (lens_parts(self._look(places), shown, self.bands(), lens_room(places)) if shown else [])
 
     def close(self) -> None:
         """Stop explaining."""
@@ -194,6 +194,6 @@ class Pointing(Tool):
         return spot.i < shape[-1] and inside and (spot.y != ON_FILTER or spot.band == 1)
 
 
-def _room(places: Layout) -> pygame.Rect:
+def lens_room(places: Layout) -> pygame.Rect:
     """Return where the lens lies: on the sheet and the answer, beside the panel."""
     return places.sheet.unionall([places.answer, places.seen]).inflate(10, 10)  # with frames around them

@@ -155,7 +155,7 @@ def _maps(surface: pygame.Surface, band: Band, theme: Theme, inspection: Inspect
     if band.stage is None:
         _blit(surface, inspection.image.T, GREYS, band.body)
         return
-    levels = (1.5 + 254 * _brightness(band.stage.out)).astype(np.uint8)
+    levels = (1.5 + 254 * brightness(band.stage.out)).astype(np.uint8)
     draw_levels(surface, band, levels, _levels(theme))
     if band.strip:
         _filters(surface, band, cast(Conv2D, band.stage.layer), theme)
@@ -181,7 +181,7 @@ def signed_levels(theme: Theme) -> list[RGB]:
     return [rgb(theme.background), *((r, g, b) for r, g, b in signed(theme)[1:].tolist())]
 
 
-def _brightness(out: Floats) -> Floats:
+def brightness(out: Floats) -> Floats:
     """Return the square root of values in fractions of the largest, 0..1: it makes faint ones visible."""
     return np.sqrt(np.maximum(out, 0) / (out.max() or 1))
 

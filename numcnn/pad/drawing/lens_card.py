@@ -22,6 +22,7 @@ LINES = 10  # to the inputs that added most
 LINE = 1.4  # from line to line, in heights of the text
 LARGEST_VIEW = 0.34  # of the card's height
 TITLE = 2  # lines
+BOLD = 1.15  # width of bold words, in widths of others
 
 
 class Shown(NamedTuple):
@@ -145,7 +146,7 @@ class Card:
         rounded(surface, self.room.inflate(-2, -2), theme.card, 0.7 * text)
         width = inner.width - (self.close.width if shown.pinned else 0)
         value, top = f" = {value_at(shown.inspection, shown.spot):.4g}", inner.top
-        wrapped = [type_.wrapped(words + value, 1.08 * text, width) for words in titles(shown)]
+        wrapped = [type_.wrapped(words + value, 1.08 * text, width / BOLD) for words in titles(shown)]
         for line in next((lines for lines in wrapped if len(lines) <= TITLE), wrapped[-1]):
             type_.write(surface, line, text, theme.ink, True, topleft=(inner.left, top))
             top += round(LINE * text)
@@ -258,22 +259,7 @@ class Card:
             type_.write(surface, line, text, theme.muted, topleft=(rect.left, top))
             top += step
         room = lines - len(heads) - len(notes)
-        for names, numbers, product in self._rows(found, room, rect.width):
-            color = theme.against if product.startswith("-") else theme.accent
-            right = type_.write(surface, product, text, color, topright=(rect.right, top)).left
-            at = right - text - (type_.width(numbers, text) if numbers else 0)
-            type_.write(surface, numbers, text, theme.ink, topleft=(at, top))
-            if names and type_.width(names, text) < at - rect.left - text // 2:
-                type_.write(surface, names, text, theme.muted, topleft=(rect.left, top))
-            top += step
-        total = f"{found.sum:+.4g}"
-        pygame.draw.line(surface, theme.line, (rect.left, top), (rect.right, top))
-        type_.write(surface, total, text, theme.ink, True, topright=(rect.right, top + 2))
-        words = type_.shortened(
-            f"sum of {len(found.terms):,}", text, rect.width - type_.width(total, text, True) - text
-        )
-        type_.write(surface, words, text, theme.ink, True, topleft=(rect.left, top + 2))
-        top += step
+        top = draw_terms(surface, self.look, pygame.Rect(rect.left, top, rect.width, room * step), found)
         for line in notes:
             type_.write(surface, line, text, theme.muted, topleft=(rect.left, top))
             top += step
@@ -294,28 +280,49 @@ class Card:
         if found.note:
             yield found.note
 
-    def _rows(self, found: Explanation, room: int, width: int) -> list[tuple[str, str, str]]:
-        """Return names, numbers and product of the largest terms, one line left for the sum, one for the rest."""
-        products = found.products
-        order = np.argsort(-np.abs(products), kind="stable")
-        room = max(0, room - 1)
-        order = [int(i) for i in order if products[i] != 0 or len(order) <= room] or [int(i) for i in order[:1]]
-        most = room if len(order) <= room else max(0, room - 1)
-        rows = [self._row(found, i, width) for i in order[:most]]
-        rest = order[most:]
-        if rest and room > most:
-            rows.append(("", f"and {len(rest):,} smaller", f"{math.fsum(products[rest]):+.3g}"))
-        return rows
 
-    def _row(self, found: Explanation, i: int, width: int) -> tuple[str, str, str]:
-        term = found.terms[i]
-        times = f" {TIMES} "
-        for digits in (3, 2):
-            numbers = times.join(f"{factor.value:.{digits}g}" for factor in term.factors)
-            product = f"{term.product:+.{digits}g}"
-            if self.look.type.width(f"{numbers}{product}", self.look.text) + 2 * self.look.text < width:
-                break
-        return times.join(map(str, term.factors)), numbers if len(term.factors) > 1 else "", product
+def draw_terms(surface: pygame.Surface, look: Look, rect: pygame.Rect, found: Explanation) -> int:
+    """Write as many terms as fit into a Rect, the largest first, and their sum.  Return where it ends."""
+    type_, theme, text = look
+    step, top = round(LINE * text), rect.top
+    for names, numbers, product in _rows(look, found, rect.height // step, rect.width):
+        color = theme.against if product.startswith("-") else theme.accent
+        right = type_.write(surface, product, text, color, topright=(rect.right, top)).left
+        at = right - text - (type_.width(numbers, text) if numbers else 0)
+        type_.write(surface, numbers, text, theme.ink, topleft=(at, top))
+        if names and type_.width(names, text) < at - rect.left - text // 2:
+            type_.write(surface, names, text, theme.muted, topleft=(rect.left, top))
+        top += step
+    total = f"{found.sum:+.4g}"
+    pygame.draw.line(surface, theme.line, (rect.left, top), (rect.right, top))
+    type_.write(surface, total, text, theme.ink, True, topright=(rect.right, top + 2))
+    words = type_.shortened(f"sum of {len(found.terms):,}", text, rect.width - type_.width(total, text, True) - text)
+    type_.write(surface, words, text, theme.ink, True, topleft=(rect.left, top + 2))
+    return top + step
+
+
+def _rows(look: Look, found: Explanation, room: int, width: int) -> list[tuple[str, str, str]]:
+    """Return names, numbers and product of the largest terms, one line left for the sum, one for the rest."""
+    products, room = found.products, max(0, room - 1)
+    order = [int(i) for i in np.argsort(-np.abs(products), kind="stable")]
+    order = [i for i in order if products[i] != 0 or len(order) <= room] or order[:1]
+    most = room if len(order) <= room else max(0, room - 1)
+    rows = [_row(look, found, i, width) for i in order[:most]]
+    rest = order[most:]
+    if rest and room > most:
+        rows.append(("", f"and {len(rest):,} smaller", f"{math.fsum(products[rest]):+.3g}"))
+    return rows
+
+
+def _row(look: Look, found: Explanation, i: int, width: int) -> tuple[str, str, str]:
+    term = found.terms[i]
+    times, numbers, product = f" {TIMES} ", "", ""
+    for digits in (3, 2):
+        numbers = times.join(f"{factor.value:.{digits}g}" for factor in term.factors)
+        product = f"{term.product:+.{digits}g}"
+        if look.type.width(f"{numbers}{product}", look.text) + 2 * look.text < width:
+            break
+    return times.join(map(str, term.factors)), numbers if len(term.factors) > 1 else "", product
 
 
 def _window_frame(layer: object, spot: Spot) -> tuple[int, int, int, int]:

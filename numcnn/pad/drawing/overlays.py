@@ -26,6 +26,7 @@ KEYS = (
     ("Point, tap", "what a number is made of"),
     ("F, Tab", "inside the network"),
     ("W", "why this answer"),
+    ("G", "one step of learning"),
     ("0 to 9", "say what it is"),
     ("U", "take that back"),
     ("T", "learn from your digits"),
