@@ -92,7 +92,8 @@ def layout(size: tuple[int, int], inside: bool = False, large: bool = False, tra
     bottom = status.top - round(0.7 * margin)
     strip, narrow = pygame.Rect(0, 0, 0, 0), round(NARROW * text * (0.6 if large else 1))
     if training:
-        strip = _training(pygame.Rect(left, margin, width - left - margin, bottom - margin), text, narrow)
+        room = pygame.Rect(left, margin, width - left - margin, bottom - margin)
+        strip = _training(room, (15 if large else 18) * text, 13 * text, narrow)
         width, bottom = (strip.left, bottom) if strip.top == margin else (width, strip.top - margin)
         inside = inside or width - left - margin < narrow
     if inside:
@@ -139,12 +140,12 @@ def _panel(panel: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rect, pyg
     return answer, seen, pygame.Rect(panel.left, top, panel.width, max(10, panel.bottom - top))
 
 
-def _training(room: pygame.Rect, text: int, narrow: int) -> pygame.Rect:
+def _training(room: pygame.Rect, least_wide: int, least_tall: int, narrow: int) -> pygame.Rect:
     """Return the place of the panel of a training run: at the right edge, in high windows along the bottom."""
     if room.width > 1.2 * room.height:
-        wide = round(max(0.3 * room.width, 18 * text)) if room.width > 2 * narrow else room.width // 2
+        wide = round(max(0.3 * room.width, least_wide)) if room.width > 2 * narrow else room.width // 2
         return pygame.Rect(room.right - wide, room.top, wide, room.height)
-    tall = round(max(0.22 * room.height, 13 * text))
+    tall = round(max(0.22 * room.height, least_tall))
     return pygame.Rect(room.left, room.bottom - tall, room.width, tall)
 
 

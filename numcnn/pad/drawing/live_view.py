@@ -35,7 +35,8 @@ MARKS = 0.9, 0.99  # accuracies with a line across the curves
 LINE = 1.35  # height of a line of words
 WIDE, LEGEND = 46, 25  # widths for legend and words on one line, and for the legend on one; in heights of the text
 MARKED = 2.6  # width beside the curves for the words at the lines across them
-LEAST_PLOT = 2.5  # height of the curves, in heights of the text; with less room there are no settings
+LEAST_PLOT, TALL_PLOT = 2.5, 8.0  # height of the curves with up to two rows of settings, and with more; if there is
+# less room there are no settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +252,7 @@ def _panel_places(type_: Type, rect: tuple[int, int, int, int], text: int) -> Pa
         words = pygame.Rect(area.left, legend.bottom, area.width, 2 * line)
     plot = pygame.Rect(area.left, words.bottom + gap // 2, area.width, 0)
     plot.height = area.bottom - below - round(TRACK * text) - plot.top
-    if plot.height < LEAST_PLOT * text:
+    if plot.height < (LEAST_PLOT if settings_rows <= 2 else TALL_PLOT) * text:
         settings, below = {}, 0
         plot.height = max(1, area.bottom - round(TRACK * text) - plot.top)
     plot.left, plot.width = plot.left + text // 2, plot.width - round(MARKED * text) - text // 2

@@ -268,8 +268,9 @@ class View:
     def _legend(self, surface: pygame.Surface, rect: pygame.Rect, why: Explanation) -> None:
         theme, text = self._theme, self._text
         lines = f"speaks for {why.answer}", f"speaks for {why.runner_up} instead"
-        if sum(self.type.width(words, text) for words in lines) + 6 * text > rect.width:
-            lines = f"for {why.answer}", f"for {why.runner_up} instead"
+        for shorter in (("for {}", "for {} instead"), ("for {}", "for {}")):
+            if sum(self.type.width(words, text) for words in lines) + 6 * text > rect.width:
+                lines = shorter[0].format(why.answer), shorter[1].format(why.runner_up)
         x, y = rect.left + text, rect.centery
         for color, words in zip((theme.accent, theme.against), lines, strict=True):
             spot = pygame.Rect(0, 0, text, text)
