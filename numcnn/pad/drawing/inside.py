@@ -1,6 +1,6 @@
 """The panel that shows the inside of the network, from the picture at the top to the answer at the bottom."""
 
-from collections.abc import Sequence
+import functools
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -8,18 +8,18 @@ import numpy as np
 import pygame
 
 from numcnn.evaluation.metrics import percent
-from numcnn.kernels.arrays import Bytes, Floats
+from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.nn.inspection import DENSE, Inspection
 from numcnn.nn.layers import Conv2D
 from numcnn.pad.drawing.inside_layout import OUTPUTS, Band, bands
 from numcnn.pad.drawing.painter import Part
-from numcnn.pad.drawing.theme import RGB, Theme, Type, heat, rgb, rounded, signed
+from numcnn.pad.drawing.theme import Color, Theme, Type, heat, rgb, rounded, signed
 
 SCORE = SMALLER = 0.92  # size of scores and shapes, in heights of the text
 SMALLEST_SCORE = 0.72  # where columns are narrow
 LINE = 1.35  # from line to line, in heights of the text
 EVEN_ENOUGH = 3  # screen pixels per pixel of a map: from here on it isn't visible that some are wider by one
-GREYS = [(level, level, level) for level in range(256)]
+GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(256, 3)
 
 
 class _Output(NamedTuple):
@@ -52,9 +52,16 @@ class Inside:
             if band.kind == OUTPUTS:
                 parts += self._outputs(band, theme, text, inspection, bars)
                 continue
-            # The filters lie between the maps: both are drawn when either changes.
-            layer = cast(Conv2D, band.stage.layer) if band.stage and band.strip else None
-            parts.append(Part(f"band {number}", band.body, (maps, layer), lambda s, b=band: _maps(s, b, theme, maps)))
+            if not (band.stage and band.strip):
+                draw = functools.partial(_maps, band=band, theme=theme, inspection=maps)
+                parts.append(Part(f"band {number}", band.body, (maps,), draw, opaque=True))
+                continue
+            layer = cast(Conv2D, band.stage.layer)  # its filters, between the maps, are drawn only when they change
+            for row in range(band.rows):
+                draw = functools.partial(_filters, band=band, layer=layer, theme=theme, row=row)
+                parts.append(Part(f"filters {row}", band.above(row), (layer,), draw))
+                draw = functools.partial(_maps, band=band, theme=theme, inspection=maps, row=row)
+                parts.append(Part(f"maps {row}", band.row(row), (maps,), draw, opaque=True))
         return parts
 
     def caption_part(self, band: Band, theme: Theme, text: int, number: int) -> Part:
@@ -138,47 +145,58 @@ def output_key(band: Band, digit: int, text: int) -> pygame.Rect:
     return key
 
 
-def _filters(surface: pygame.Surface, band: Band, layer: Conv2D, theme: Theme) -> None:
-    """Draw a layer's filters, each above its map."""
-    w = layer.params["w"].mean(axis=2)  # (KH,KW,F); the pictures have one channel
+def _filters(surface: pygame.Surface, band: Band, layer: Conv2D, theme: Theme, row: int) -> None:
+    """Draw a row of a layer's filters, each above its map."""
+    draw_filters(surface, band, layer.params["w"], theme, theme.line, row)
+
+
+def draw_filters(
+    surface: pygame.Surface, band: Band, w: AnyArray, theme: Theme, edge: Color, row: int | None = None
+) -> None:
+    """Draw filters w (KH,KW,C,F), each above its map, the mean over C; of one row of maps, or of all."""
+    w = w.mean(axis=2)  # (KH,KW,F); the pictures have one channel
     colors = signed(theme)[np.rint(127.5 + 127.5 * w / (np.abs(w).max() or 1)).astype(np.uint8)]  # (KH,KW,F,3)
-    for i in range(w.shape[2]):
+    first, last = (0, band.count) if row is None else (row * band.columns, (row + 1) * band.columns)
+    for i in range(first, min(last, band.count)):
         place = band.filter(i)
         if place.width >= w.shape[1]:
             picture = pygame.surfarray.make_surface(colors[:, :, i].swapaxes(0, 1))
             surface.blit(pygame.transform.scale(picture, place.size), place)
-            pygame.draw.rect(surface, theme.line, place, 1)
+            pygame.draw.rect(surface, edge, place, 1)
 
 
-def _maps(surface: pygame.Surface, band: Band, theme: Theme, inspection: Inspection) -> None:
-    """Draw the picture, feature maps or neurons."""
+def _maps(surface: pygame.Surface, band: Band, theme: Theme, inspection: Inspection, row: int | None = None) -> None:
+    """Draw the picture, feature maps or neurons; of all maps, or of one row."""
     if band.stage is None:
         _blit(surface, inspection.image.T, GREYS, band.body)
         return
-    levels = (1.5 + 254 * brightness(band.stage.out)).astype(np.uint8)
-    draw_levels(surface, band, levels, _levels(theme))
-    if band.strip:
-        _filters(surface, band, cast(Conv2D, band.stage.layer), theme)
+    draw_levels(surface, band, (1.5 + 254 * brightness(band.stage.out)).astype(np.uint8), _levels(theme), row)
 
 
-def draw_levels(surface: pygame.Surface, band: Band, levels: Bytes, palette: Sequence[RGB]) -> None:
-    """Draw maps (H,W,F) or neurons (D,), as indices 1..255 into a palette, in a band's grid; 0 lies between them."""
-    for number in range(band.rows):
-        some, rect = levels[..., number * band.columns : (number + 1) * band.columns], band.row(number)
-        rect.width = round(rect.width * some.shape[-1] / band.columns)
-        _blit(surface, (_cells if band.kind == DENSE else _mosaic)(some), palette, rect)
+def draw_levels(surface: pygame.Surface, band: Band, levels: Bytes, palette: Bytes, row: int | None = None) -> None:
+    """Draw maps (H,W,F) or neurons (D,), as indices 1..255 into a palette, in a band's grid; 0 lies between them.
+
+    palette (256,3).  row: only this row of maps.
+    """
+    arranged = _cells if band.kind == DENSE else _mosaic
+    if row is None and not band.strip:
+        _blit(surface, arranged(levels, band.columns), palette, band.body)
+        return
+    for number in range(band.rows) if row is None else (row,):
+        some = levels[..., number * band.columns : (number + 1) * band.columns]
+        _blit(surface, arranged(some, band.columns), palette, band.row(number))
 
 
 @lru_cache
-def _levels(theme: Theme) -> list[RGB]:
+def _levels(theme: Theme) -> Bytes:
     """Return the colours of levels 0..255: 0 is the background, 1 to 255 run from nothing to the maximum."""
-    return [rgb(theme.background), *((r, g, b) for r, g, b in heat(theme)[:255].tolist())]
+    return np.array([rgb(theme.background), *heat(theme)[:255]], np.uint8)
 
 
 @lru_cache
-def signed_levels(theme: Theme) -> list[RGB]:
+def signed_levels(theme: Theme) -> Bytes:
     """Return the colours of levels 0..255: 0 is the background, 1 to 255 run from negative over 128, zero."""
-    return [rgb(theme.background), *((r, g, b) for r, g, b in signed(theme)[1:].tolist())]
+    return np.array([rgb(theme.background), *signed(theme)[1:]], np.uint8)
 
 
 def brightness(out: Floats) -> Floats:
@@ -186,28 +204,32 @@ def brightness(out: Floats) -> Floats:
     return np.sqrt(np.maximum(out, 0) / (out.max() or 1))
 
 
-def _mosaic(levels: Bytes) -> Bytes:
-    """Return maps (H,W,F) side by side as levels (x, y), with 0 between them."""
-    H, W, F = levels.shape
-    gap = max(1, round(H / 12))
-    row = np.zeros((F, W + gap, H + gap), np.uint8)
-    row[:, :W, :H] = levels.transpose(2, 1, 0)
-    return row.reshape(F * (W + gap), H + gap)
+def _mosaic(maps: Bytes, columns: int) -> Bytes:
+    """Return maps (H,W,F) in rows side by side as levels (x, y), with 0 between them."""
+    H, W, F = maps.shape
+    rows, gap = -(-F // columns), max(1, round(H / 12))
+    levels = np.zeros((rows * columns, W + gap, H + gap), np.uint8)
+    levels[:F, :W, :H] = maps.transpose(2, 1, 0)
+    levels = levels.reshape(rows, columns, W + gap, H + gap).transpose(1, 2, 0, 3)  # column, x, row, y
+    return levels.reshape(columns * (W + gap), rows * (H + gap))
 
 
-def _cells(levels: Bytes) -> Bytes:
-    """Return values (D,) as a row of squares: levels (x, y) as of ``_mosaic``."""
-    squares = np.zeros((len(levels), 5, 5), np.uint8)
-    squares[:, :4, :4] = levels[:, None, None]
-    return squares.reshape(5 * len(levels), 5)
+def _cells(values: Bytes, columns: int) -> Bytes:
+    """Return values (D,) as rows of squares: levels (x, y) as of ``_mosaic``."""
+    rows = -(-len(values) // columns)
+    levels = np.zeros(rows * columns, np.uint8)
+    levels[: len(values)] = values
+    squares = np.zeros((columns, 5, rows, 5), np.uint8)
+    squares[:, :4, :, :4] = levels.reshape(rows, columns).T[:, None, :, None]
+    return squares.reshape(5 * columns, 5 * rows)
 
 
-def _blit(surface: pygame.Surface, levels: Bytes, palette: Sequence[RGB], rect: pygame.Rect) -> None:
+def _blit(surface: pygame.Surface, levels: Bytes, palette: Bytes, rect: pygame.Rect) -> None:
     """Draw levels (x, y) scaled to a Rect, with square pixels: first by a whole factor, then smoothly."""
-    picture = pygame.surfarray.make_surface(levels)
-    picture.set_palette(palette)
-    picture = picture.convert(24)
-    width, height = picture.get_size()
+    picture = pygame.Surface(levels.shape, 0, 32)
+    packed = palette.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    pygame.surfarray.blit_array(picture, packed[levels])
+    width, height = levels.shape
     factor = -(-rect.width // width)
     if factor > EVEN_ENOUGH:
         surface.blit(pygame.transform.scale(picture, rect.size), rect)

@@ -71,6 +71,11 @@ class Band(NamedTuple):
         top = self.body.top + round(number * pitch + pitch * self.strip / (1 + self.strip))
         return pygame.Rect(self.body.left, top, self.body.width, self.body.top + round((number + 1) * pitch) - top)
 
+    def above(self, number: int) -> pygame.Rect:
+        """Return the Rect of the filters above a row of maps."""
+        row, before = self.row(number), self.row(number - 1).bottom if number else self.body.top
+        return pygame.Rect(row.left, before, row.width, row.top - before)
+
     def pixel(self, i: int, y: float = 0, x: float = 0, high: float = 1, wide: float = 1) -> pygame.Rect:
         """Return the Rect of pixel (y, x) of map i, or of ``high`` x ``wide`` pixels from there on."""
         row, column = self.row(i // self.columns), i % self.columns

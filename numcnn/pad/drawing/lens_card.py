@@ -220,7 +220,7 @@ class Card:
         else:
             shown = np.maximum(values, 0) / (values.max() if values.max() > 0 else 1)
             levels = 255 * (shown if view.colors == "grey" else np.sqrt(shown))
-            palette = np.array(GREYS, np.uint8) if view.colors == "grey" else heat(theme)
+            palette = GREYS if view.colors == "grey" else heat(theme)
         picture = pygame.surfarray.make_surface(palette[np.rint(levels).astype(np.uint8)].swapaxes(0, 1))
         surface.blit(pygame.transform.scale(picture, view.rect.size), view.rect)
         pygame.draw.rect(surface, theme.line, view.rect.inflate(2, 2), 1)

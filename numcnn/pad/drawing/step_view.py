@@ -8,13 +8,13 @@ import numpy as np
 import pygame
 
 from numcnn.kernels.arrays import AnyArray, Bytes, Float64s
-from numcnn.nn.layers import Conv2D
 from numcnn.nn.traced import LOSS, statistics
 from numcnn.pad.drawing.inside import (
     GREYS,
     LINE,
     Inside,
     brightness,
+    draw_filters,
     draw_levels,
     output_bar,
     output_column,
@@ -24,7 +24,7 @@ from numcnn.pad.drawing.inside import (
 from numcnn.pad.drawing.inside_layout import OUTPUTS, Band
 from numcnn.pad.drawing.lens_card import BOLD, Look, draw_terms
 from numcnn.pad.drawing.painter import Part
-from numcnn.pad.drawing.theme import Color, Theme, heat, mix, rgb, rounded, signed
+from numcnn.pad.drawing.theme import Color, Theme, heat, rgb, rounded
 from numcnn.pad.explaining import values_of
 from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, Frame, Lesson
 
@@ -137,20 +137,12 @@ class Panel:
 
     def _filters(self, surface: pygame.Surface, band: Band, number: int) -> None:
         """Draw the filters; while they change, by how much."""
-        lesson, frame = self.shown.lesson, self.shown.frame
-        layer = lesson.inspection.stages[number - 1].layer
-        assert isinstance(layer, Conv2D)
-        changing = frame.kind == CHANGE and frame.band == number
-        before, after = lesson.changed(layer.name)["w"]
-        w = (after - before if changing else before).mean(axis=2)
-        colors = signed(self.look.theme)[np.rint(127.5 + 127.5 * w / (np.abs(w).max() or 1)).astype(np.uint8)]
-        for i in range(w.shape[2]):
-            place = band.filter(i)
-            if place.width >= w.shape[1]:
-                picture = pygame.surfarray.make_surface(colors[:, :, i].swapaxes(0, 1))
-                surface.blit(pygame.transform.scale(picture, place.size), place)
-                color = self.look.theme.against if changing else self.look.theme.line
-                pygame.draw.rect(surface, color, place, 1)
+        lesson, frame, theme = self.shown.lesson, self.shown.frame, self.look.theme
+        before, after = lesson.changed(lesson.stop(number).name)["w"]
+        if frame.kind == CHANGE and frame.band == number:
+            draw_filters(surface, band, after - before, theme, theme.against)
+        else:
+            draw_filters(surface, band, before, theme, theme.line)
 
     def _outputs(self, surface: pygame.Surface, band: Band, reached: bool) -> None:
         """Draw the probabilities as bars; in the last frame those before the step beside them."""
@@ -351,9 +343,11 @@ def _signed(values: Float64s) -> Bytes:
     return np.rint(128 + 127 * np.sign(scaled) * np.sqrt(np.abs(scaled))).astype(np.uint8)
 
 
-def _shades(theme: Theme, veil: float) -> list[tuple[int, int, int]]:
+def _shades(theme: Theme, veil: float) -> Bytes:
     """Return the colours of levels 0..255, faded towards the background."""
-    return [rgb(theme.background), *(mix((r, g, b), theme.background, veil) for r, g, b in heat(theme)[:255].tolist())]
+    background = rgb(theme.background)
+    faded = (1 - veil) * heat(theme)[:255] + veil * np.array(background)
+    return np.array([background, *faded.round()], np.uint8)
 
 
 def _cross(surface: pygame.Surface, rect: pygame.Rect, color: Color, text: int) -> None:

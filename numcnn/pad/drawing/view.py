@@ -131,7 +131,7 @@ class View:
         marks = self._marks(scene, place)
         parts = [
             Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.picture and scene.why is not None),
-                 lambda surface: self._sheet(surface, scene, place)),
+                 lambda surface: self._sheet(surface, scene, place), opaque=True),
             *self._saliency(scene, place, marks),
             *self._boxes(scene, place, marks),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
