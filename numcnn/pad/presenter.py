@@ -57,7 +57,7 @@ class Sample(NamedTuple):
     def reading(self, recognizer: Recognizer) -> Reading:
         """Return what a network reads."""
         (reading,) = recognizer.read_page([self])
-        (answer,) = answers(reading.inspection.probabilities[None], recognizer.least)
+        (answer,) = answers(reading.inspection.probabilities[None], recognizer.threshold)
         return replace(reading, sure=answer.sure)
 
     def words(self, answer: int) -> str:

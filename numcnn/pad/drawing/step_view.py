@@ -28,7 +28,7 @@ from numcnn.pad.drawing.theme import Color, Theme, heat, rgb, rounded
 from numcnn.pad.explaining import values_of
 from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, Frame, Lesson
 
-BUTTONS = ("first", "back", "play", "forth", "last")
+BUTTONS: tuple[str, ...] = ("first", "back", "play", "forth", "last")
 VEIL = 0.75  # of the background's colour on what has not been reached
 
 
