@@ -1,7 +1,7 @@
 """Plays drawings to the pad: real mouse events, posted to the real window under SDL's dummy driver.
 
-``python -m numcnn.benchmark.pad_player [CASES]`` prints the figures as JSON.  It runs in a process of its own, so that
-nothing else in the benchmark disturbs it.
+``python -m numcnn.benchmark.pad_player [CASES]`` prints the figures as JSON; ``... train SIZE`` those of a pad in which
+a network learns meanwhile.  It runs in a process of its own, so that nothing else in the benchmark disturbs it.
 """
 
 import json
@@ -17,8 +17,12 @@ import pygame
 from numcnn.data.generated import digit_strokes
 from numcnn.nn.network import load
 from numcnn.pad import app
+from numcnn.pad.live import FAILED, FINISHED, RUNNING
+from numcnn.pad.watching import Watching
 
 IDLE_SECONDS = 2.0
+RATE = 125  # mouse events a second while a network learns
+DRAW_EVERY = 150  # steps of the training run from one digit to the next
 STROKE_SECONDS = 0.45  # about as long as a person takes
 # The cases: the window's size, mouse events a second, and the open panels.
 CASES = (
@@ -129,6 +133,63 @@ def _feed(events: list[Event], rate: int) -> None:
         pygame.event.post(pygame.event.Event(kind, event))
 
 
+class TimedFrames(app.Pad):
+    """A pad that notes how long each frame takes that changes something: seconds by the clock, and of its processor."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.frames: list[tuple[float, float]] = []
+
+    def _show(self) -> None:
+        began, used = time.perf_counter(), time.thread_time()
+        super()._show()
+        if self._frame_at >= began:  # something was drawn
+            self.frames.append((time.perf_counter() - began, time.thread_time() - used))
+
+
+def watch_training(size: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Let a network learn in the pad, at full speed, while digits are drawn.  Return the figures of frames and run.
+
+    settings: of the run, besides those of the preset fast.
+    """
+    width, height = map(int, size.split("x"))
+    pad = TimedFrames(load(backend="reference"), (width, height))
+    pad.watching = Watching(**settings)
+    used = time.process_time()
+    try:
+        pad.act("train")
+        run, began, drawn = pad.watching.run, time.perf_counter(), 0
+        assert run is not None
+        while run.state not in (FINISHED, FAILED):
+            if run.step > DRAW_EVERY * drawn and run.state == RUNNING:
+                drawn += 1
+                digit = drawn % 10
+                feeder = threading.Thread(target=_feed, args=(_events(digit, pad.places().sheet, RATE), RATE))
+                pad.act("clear")
+                feeder.start()
+                while feeder.is_alive() or pygame.event.peek():
+                    pad.step()
+            pad.step()
+        if run.state == FAILED:
+            raise SystemExit(run.problem)
+        wall, work = (1000 * np.array(column) for column in zip(*pad.frames, strict=True))
+        assert run.timeline is not None
+        return {
+            "size": size,
+            "frames": len(wall),
+            **{f"frame_ms_p{p}": float(np.percentile(wall, p)) for p in (50, 95)},
+            **{f"work_ms_p{p}": float(np.percentile(work, p)) for p in (50, 95)},
+            "pad_processor_seconds": time.process_time() - used,
+            "images_per_second": float(np.mean(run.rates)),
+            "seconds": time.perf_counter() - began,
+            "seconds_to_99": pad.watching.reached,
+            "validation_accuracy": run.timeline.validations[-1].accuracy,
+            "mbytes": run.timeline.nbytes / 1e6,
+        }
+    finally:
+        pad.close()
+
+
 def idle_share() -> float:
     """Return the share of a processor that the idle pad takes."""
     pad = app.Pad(load(backend="reference"))
@@ -145,5 +206,8 @@ def idle_share() -> float:
 
 if __name__ == "__main__":
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    if sys.argv[1:2] == ["train"]:
+        print(json.dumps(watch_training(sys.argv[2], json.loads(sys.argv[3]))))
+        sys.exit()
     cases = CASES[: int(sys.argv[1])] if len(sys.argv) > 1 else CASES
     print(json.dumps({"cases": [play(*case) for case in cases], "idle_cpu": idle_share()}))

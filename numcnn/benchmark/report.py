@@ -72,6 +72,7 @@ def rows_of(document: Document) -> list[Table]:
         "scan": _scan_rows,
         "start_up": _start_up_rows,
         "pad": _pad_rows,
+        "live": _live_rows,
         "time_to_99": _time_to_99_rows,
         "ocr": _ocr_rows,
     }
@@ -179,6 +180,31 @@ def _pad_rows(document: Document) -> list[Table]:
     ]
     header = ("", "p50 ms", "p95 ms", "max ms", "work ms", "frames/s")
     return [("pad, from mouse events to new bars", header, cases), ("pad", ("", "numcnn"), rows)]
+
+
+def _live_rows(document: Document) -> list[Table]:
+    rows = []
+    for run in document["live"]["runs"]:
+        share = run["images_per_second"] / run["alone_images_per_second"]
+        to_99 = "-" if run["seconds_to_99"] is None else f"{run['seconds_to_99']:.1f}"
+        speeds = (_count(run["alone_images_per_second"]), _count(run["images_per_second"]), f"{share:.0%}")
+        speeds += (f"{run['processor_seconds'] / max(run['alone_processor_seconds'], 1e-9):.0%}",)
+        frames = (f"{run['frame_ms_p95']:.1f}", f"{run['work_ms_p95']:.1f}")
+        rows.append(
+            (f"seed {run['seed']}, {run['size']}", *speeds, *frames, to_99, f"{run['validation_accuracy']:.2%}")
+        )
+    header = (
+        "",
+        "images/s alone",
+        "in the pad",
+        "share",
+        "processor time",
+        "frame ms p95",
+        "work ms p95",
+        "s to 99%",
+        "validation",
+    )
+    return [("training watched in the pad", header, rows)]
 
 
 def _time_to_99_rows(document: Document) -> list[Table]:

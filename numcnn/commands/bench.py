@@ -23,6 +23,7 @@ parts:
   scan         numcnn's cost for an image by batch and data set size
   start-up     process start to the first steps; peak memory
   pad          the drawing pad: from mouse events to new bars, first frame
+  live         training that is watched in the pad, beside numcnn train
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
   ocr          pictures of handwritten digits, beside Tesseract and PP-OCR
 """
@@ -35,7 +36,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numcnn import data
-from numcnn.benchmark import kernel_table, machine, measure, ocr, pad_latency, report, whole_runs
+from numcnn.benchmark import kernel_table, live_training, machine, measure, ocr, pad_latency, report, whole_runs
 from numcnn.benchmark.contestants import OCR_PEERS, PEERS
 from numcnn.benchmark.measure import Settings, make_workload, missing_peers
 from numcnn.benchmark.workload import IMAGES
@@ -49,8 +50,8 @@ from numcnn.kernels.thread_team import available_threads
 from numcnn.nn.network import load
 from numcnn.pad.evaluation import people_for
 
-PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "time-to-99", "ocr")
-DEFAULT, QUICK = PARTS[:-2], PARTS[:2]
+PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "live", "time-to-99", "ocr")
+DEFAULT, QUICK = PARTS[:-3], PARTS[:2]
 ROUNDS, QUICK_ROUNDS = 15, 4
 SEEDS = 10
 
@@ -72,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         metavar="A,B",
-        help=f"what to measure, see below, or all (default: all but {' and '.join(PARTS[-2:])})",
+        help=f"what to measure, see below, or all (default: all but {', '.join(PARTS[-3:])})",
     )
     parser.add_argument("--peers", metavar="A,B", help=f"what to compare with (default: {', '.join(PEERS)})")
     parser.add_argument("--no-peers", action="store_true", help="measure numcnn alone")
@@ -230,6 +231,8 @@ def _measure_whole_runs(run: Run, part: str) -> None:
     same = whole_runs.dataset_arguments(run.dataset, run.arguments.dataset, run.arguments.data_dir, scratch)
     if part == "start-up":
         own, peer = whole_runs.start_up(settings, same, say)
+    elif part == "live":
+        own, peer = live_training.measure(settings.quick, same, say), None
     else:
         own, peer = whole_runs.time_to_accuracy(settings, same, run.arguments.seeds or SEEDS, say)
     key = part.replace("-", "_")

@@ -7,6 +7,7 @@ EXAMPLES = """examples:
   numcnn draw --strokes four.json --screenshot four.png   no window: a picture
   numcnn draw --strokes four.json --screenshot in.png --inside
   numcnn draw --picture photo.jpg                       read a picture of digits
+  numcnn draw --strokes four.json --record learns.gif   a network learns to read it
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
 downwards, in any unit: the drawing is scaled to fit the sheet, with a margin.
@@ -47,12 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--screenshot", metavar="FILE", help="write a PNG of the whole window and exit; needs no display"
     )
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        help="write an animation, .gif or .png, of a network that learns in the pad and exit; needs no display",
+    )
     parser.add_argument("--inside", action="store_true", help="in the screenshot, show the inside of the network")
     parser.add_argument("--saliency", action="store_true", help="in the screenshot, show which ink favours the answer")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Open the pad, or write a screenshot.  Return the exit code."""
+    """Open the pad, or write a screenshot or an animation.  Return the exit code."""
+    if arguments.record:
+        return _record(arguments)
     if arguments.screenshot:
         check_output("--screenshot", arguments.screenshot, ".png")
     elif arguments.inside or arguments.saliency:
@@ -97,6 +105,23 @@ def run(arguments: argparse.Namespace) -> int:
             for problem in tasks.lost:
                 say(f"numcnn draw: {problem}")
         return 1 if tasks.lost else 0
+    return 0
+
+
+def _record(arguments: argparse.Namespace) -> int:
+    """Write an animation of a network that learns in the pad.  Return the exit code."""
+    for option in ("screenshot", "inside", "saliency", "picture", "weights"):
+        if getattr(arguments, option):
+            raise ConfigError(f"--record shows a new network that learns to read strokes; leave out --{option}")
+    check_output("--record", arguments.record, ".gif" if arguments.record.endswith(".gif") else ".png")
+    strokes = read_strokes(arguments.strokes) if arguments.strokes else []
+
+    from numcnn.pad import recording  # noqa: PLC0415 - it loads pygame
+
+    with terminated_cleanly("draw"):
+        theme = arguments.theme or "light"
+        count = recording.record(arguments.record, arguments.size, strokes, theme=theme, report=say)
+    say(f"wrote {arguments.record}: {count} frames")
     return 0
 
 

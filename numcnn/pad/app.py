@@ -15,12 +15,19 @@ from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.network import Network
 from numcnn.pad import pictures
 from numcnn.pad.background import BackgroundTasks, TaskResult
+from numcnn.pad.chooser import Chooser
 from numcnn.pad.drawing.layout import Layout, Place, layout
+from numcnn.pad.drawing.live_view import panel_places
 from numcnn.pad.drawing.overlays import Toast
 from numcnn.pad.drawing.picture import Picture
 from numcnn.pad.drawing.view import Scene, View
+from numcnn.pad.one_step import OneStep
+from numcnn.pad.pointing import Pointing
+from numcnn.pad.presenter import Presenter
 from numcnn.pad.selection import digit_at, neighbour
 from numcnn.pad.still import PEN, PENS, SHEET, complete, fitted_canvas, lengths, place_of, suited_pen
+from numcnn.pad.tools import Tool
+from numcnn.pad.watching import Watching
 from numcnn.pad.window import checked_settings, open_window, screen
 from numcnn.recognition.reading import Reading, Recognizer, text_of
 
@@ -40,11 +47,13 @@ KEYS = {
     pygame.K_w: "why", pygame.K_t: "learn", pygame.K_b: "swap", pygame.K_s: "save", pygame.K_d: "theme",
     pygame.K_h: "help", pygame.K_F1: "help", pygame.K_u: "unlabel", pygame.K_LEFTBRACKET: "thinner",
     pygame.K_RIGHTBRACKET: "thicker", pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up",
-    pygame.K_DOWN: "down",
+    pygame.K_DOWN: "down", pygame.K_F11: "present", pygame.K_n: "next", pygame.K_p: "previous", pygame.K_m: "misread",
+    pygame.K_o: "open", pygame.K_g: "step", pygame.K_r: "train",
 }  # fmt: skip
 # The same for keys pressed with Ctrl.
 CONTROL_KEYS = {
     pygame.K_z: "undo", pygame.K_y: "redo", pygame.K_s: "save", pygame.K_c: "copy", pygame.K_v: "paste",
+    pygame.K_o: "open",
 }  # fmt: skip
 CHARACTERS = {"?": "help", "[": "thinner", "]": "thicker"}  # for keyboard layouts that have them on other keys
 DIGITS = {key: digit for digit in range(10) for key in (pygame.K_0 + digit, getattr(pygame, f"K_KP{digit}"))}
@@ -84,6 +93,10 @@ class Pad:
         self._placed: tuple[pygame.Rect, int, Place] | None = None  # for which sheet and revision, and the place
         self._toast_ends = self._frame_at = self._panels_at = 0.0
         self.moving = True
+        self.watching = Watching()
+        self._before: tuple[Recognizer, bool] | None = (
+            None  # while a run is shown: the user's network, the panel's state
+        )
         self.actions: dict[str, Callable[[], None]] = {
             "undo": self._undo,
             "redo": self._redo,
@@ -91,6 +104,7 @@ class Pad:
             "erase": self._toggle_eraser,
             "inside": self._toggle_inside,
             "why": self._toggle_why,
+            "train": self._toggle_training,
             "theme": self._change_theme,
             "help": self._toggle_help,
             "thinner": self._thinner,
@@ -105,9 +119,23 @@ class Pad:
             "right": lambda: self._select(1, 0),
             "up": lambda: self._select(0, -1),
             "down": lambda: self._select(0, 1),
+            "present": lambda: self.presenter.toggle(),
+            "next": lambda: self.presenter.show(1),
+            "previous": lambda: self.presenter.show(-1),
+            "misread": lambda: self.presenter.show_misread(),
+            "open": lambda: self.chooser.show(),
+            "step": lambda: self.one_step.toggle(),
         }
         open_window(size)
         self.view = View()
+        self.presenter, self.chooser, self.one_step = Presenter(self), Chooser(self), OneStep(self)
+        self.tools: list[Tool] = [
+            self.chooser,
+            self.one_step,
+            Pointing(self),
+            self.presenter,
+        ]  # those above others first
+        self._pressed: tuple[int, int] | None = None  # where a tap on a digit began
         if not self.canvas.strokes:
             self._restore_drawing()
         if picture is not None:
@@ -130,6 +158,9 @@ class Pad:
 
     def close(self) -> None:
         """Close the window; save the drawing and the settings."""
+        self.watching.close()
+        for tool in self.tools:
+            tool.close()
         self._save_settings()
         self.tasks.close(self.canvas.strokes)
         pygame.font.quit()
@@ -155,7 +186,11 @@ class Pad:
         """Return how long to wait for events, in seconds."""
         if self.moving:
             return max(0.001, self._frame_at + 1 / 60 - time.perf_counter())
-        return 0.1 if self.tasks.progress else 0.02 if self.tasks.busy else WAIT
+        if self.watching.open:
+            return self.watching.wait(time.perf_counter())
+        if self.tasks.progress:
+            return 0.1
+        return 0.02 if self.tasks.busy or any(tool.busy for tool in self.tools) else WAIT
 
     # Events
 
@@ -170,6 +205,8 @@ class Pad:
 
     def _handle(self, event: pygame.event.Event) -> bool:
         kind = event.type
+        if self.watching.open and not self.scene.help and self._handle_training(event):
+            return True
         if kind == pygame.QUIT:
             return False
         if kind == pygame.KEYDOWN:
@@ -181,6 +218,8 @@ class Pad:
             self._change_brush(event.y)
         elif kind in (pygame.WINDOWFOCUSLOST, pygame.WINDOWLEAVE):
             self.scene.pointer = self.scene.hovered = None
+            for tool in self.tools:
+                tool.leave()
             if kind == pygame.WINDOWFOCUSLOST:
                 self._lift()
         elif kind == pygame.DROPFILE:
@@ -200,14 +239,14 @@ class Pad:
         elif event.type == pygame.MOUSEBUTTONUP:
             if event.button in (pygame.BUTTON_LEFT, pygame.BUTTON_RIGHT):
                 self._lift()
-        elif event.button == pygame.BUTTON_LEFT and not self._click(position):
+        elif event.button == pygame.BUTTON_LEFT and not self._click(position, getattr(event, "touch", False)):
             self._put_down(position, self.scene.erasing)
         elif event.button == pygame.BUTTON_RIGHT:
             self._put_down(position, erase=True)
             self._show_ring(position)
 
-    def _click(self, position: tuple[int, int]) -> bool:
-        """Handle a click on a button or an overlay.  Return whether it was one."""
+    def _click(self, position: tuple[int, int], touch: bool) -> bool:
+        """Handle a click on a button, an overlay or a tool's panel.  Return whether it was one."""
         if self.scene.help:
             self.scene.help = False
         elif self.view.toast_button and self.view.toast_button.collidepoint(position):
@@ -215,7 +254,7 @@ class Pad:
         elif name := self.places().button_at(position):
             self.act(name)
         else:
-            return False
+            return any(tool.click(position, touch) for tool in self.tools)
         return True
 
     def _put_down(self, position: tuple[int, int], erase: bool) -> None:
@@ -227,16 +266,25 @@ class Pad:
             self._click_picture(position)
             return
         x, y = self.where().to_canvas(position)
-        if erase:
+        if (
+            not erase
+            and len(self.scene.readings) > 1
+            and digit_at(self.scene.readings, self.where(), position, 0) is not None
+        ):
+            self._pressed = position  # a tap selects the digit, a move draws
+        elif erase:
             self.canvas.begin_erase(x, y, self._eraser_radius())
         else:
             self.canvas.begin(x, y)
 
     def _move(self, position: tuple[int, int], touch: bool) -> None:
         scene, places = self.scene, self.places()
+        if self._pressed and math.dist(position, self._pressed) > places.text / 3:
+            self.canvas.begin(*self.where().to_canvas(self._pressed))
+            self._pressed = None
         if self.canvas.drawing or self.canvas.erasing:
             self.canvas.extend(*self.where().to_canvas(position))
-        else:
+        elif not (self._pressed or any(tool.move(position, touch) for tool in self.tools)):
             scene.hovered = None if touch else places.button_at(position)
             under = digit_at(scene.readings, self.where(), position, places.text / 2)
             if scene.picture is None and under is not None:
@@ -254,6 +302,12 @@ class Pad:
     def _lift(self) -> None:
         """Lift pen and eraser."""
         self.canvas.end()
+        if self._pressed:
+            self._read_canvas()
+            self.scene.focus = digit_at(self.scene.readings, self.where(), self._pressed, 0)
+            self._pressed = None
+        for tool in self.tools:
+            tool.lift()
         if not self.scene.erasing:
             self.scene.pointer = None
 
@@ -262,6 +316,8 @@ class Pad:
         control, shift = event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META), event.mod & pygame.KMOD_SHIFT
         if event.key == pygame.K_ESCAPE:
             return self._escape()
+        if not self.scene.help and any(tool.press(event) for tool in self.tools):
+            return True
         if control:
             name = CONTROL_KEYS.get(event.key)
             if name:
@@ -272,7 +328,7 @@ class Pad:
             if name:
                 self.act(name)
             elif (digit := DIGITS.get(event.key)) is not None or character.isdecimal():
-                self._label(int(character) if digit is None else digit)
+                self.label(int(character) if digit is None else digit)
         return True
 
     def _escape(self) -> bool:
@@ -280,12 +336,18 @@ class Pad:
         scene = self.scene
         if scene.help:
             scene.help = False
+        elif any(tool.escape() for tool in self.tools):
+            pass
+        elif self.watching.open:
+            self._toggle_training()
         elif scene.why is not None:
             scene.why = None
         elif scene.picture is not None:
             self._take_off()
         elif scene.inside:
             scene.inside = False
+        elif scene.large:
+            self.act("present")
         else:
             return False
         return True
@@ -335,6 +397,55 @@ class Pad:
             self.say(f"{self._first()}: then its ink is coloured by what it speaks for")
         else:
             scene.why = self.recognizer.explain(scene.reading, self.canvas)
+        self.watching.wants_gradient = scene.why is not None
+
+    def _toggle_training(self) -> None:
+        """Watch a new network learn; or end that, and read with the user's network again."""
+        scene = self.scene
+        if self._before is None:
+            self.watching.start()
+            self._before = self.recognizer, scene.inside
+            scene.inside = self.watching.wants_gradient = True
+        else:
+            (recognizer, scene.inside), self._before = self._before, None
+            self.watching.close()
+            scene.why = None
+            self._read_with(recognizer)
+            if scene.picture is not None:
+                self.show_picture(scene.picture)
+        scene.training = self.watching.scene()
+
+    def _handle_training(self, event: pygame.event.Event) -> bool:
+        """Let the panel of a training run handle an event.  Return whether it was one of its own."""
+        area, text = self.places().training, self.places().text
+        if self.canvas.drawing or self.canvas.erasing:
+            return False
+        return self.watching.handle(event, area, panel_places(self.view.type, area, text))
+
+    def _show_training(self, now: float) -> bool:
+        """Read with the network that the run has got to.  Return whether it is another one."""
+        network = self.watching.refresh(now)
+        if network is not None:
+            try:
+                self._read_with(Recognizer(network))
+            except NumcnnError:
+                self.watching.refuse()
+                network = None
+        elif self.watching.wants_gradient and self.scene.why is None and self.scene.reading is not None:
+            self.scene.why = self.recognizer.explain(self.scene.reading, self.canvas)
+        if words := self.watching.news():
+            self.say(words)
+        self.scene.training = self.watching.scene()
+        return network is not None
+
+    def _read_with(self, recognizer: Recognizer) -> None:
+        """Read everything on the sheet with another network."""
+        scene = self.scene
+        if scene.picture is not None:
+            scene.readings = recognizer.again(scene.readings)
+        else:
+            self._set_readings(recognizer.read(self.canvas))
+        self.recognizer, self._read = recognizer, self.canvas.revision if scene.picture is None else None
 
     def _change_theme(self) -> None:
         self.scene.theme = self._changed["theme"] = "dark" if self.scene.theme == "light" else "light"
@@ -363,7 +474,7 @@ class Pad:
         else:
             self.say("there is nothing to save yet")
 
-    def _label(self, digit: int) -> None:
+    def label(self, digit: int) -> None:
         """Save the digit in focus as one of the user's own."""
         self._read_canvas()  # it may have changed since the last frame
         reading = self.scene.reading
@@ -400,29 +511,43 @@ class Pad:
 
     def _open(self, source: pictures.Source | None) -> None:
         """Decode and read a picture in the background, in place of what is on the sheet."""
-        if source is None:
-            raise DataError("that text names no file that is here; drop or paste a picture")
         self._lift()
+        if source is None:
+            self._fail("that text", "that text names no file that is here; drop or paste a picture")
+            return
         self.scene.toast = None
-        self._set_picture(self.tasks.pictures.open(source))
+        self.show_picture(self.tasks.pictures.open(source))
 
-    def _set_picture(self, picture: Picture | None) -> None:
+    def show_picture(self, picture: Picture | None) -> None:
         """Show a picture, with its readings if it has some; None: the drawing."""
+        if picture is None or picture.readings is not None:
+            self.tasks.pictures.cancel()  # another one, still being read, would take its place
         self.scene.picture, self.scene.pointer, self._read = picture, None, None
         self._set_readings((picture and picture.readings) or ())
+
+    def open_file(self, path: str) -> None:
+        """Decode and read a picture file, as if it was dropped."""
+        self._open(pictures.from_file(path))
+
+    def _fail(self, name: str, problem: str) -> None:
+        """Say that a picture couldn't be read, beside an empty sheet: an old answer would look like the picture's."""
+        self.show_picture(Picture(name, readings=(), problem=problem))
+        self.say(problem, "bad")
 
     def _take_off(self) -> bool:
         """Take the picture off the sheet, with its readings, and don't wait for it.  Return whether there was one."""
         if self.scene.picture is None:
             return False
         self.tasks.pictures.cancel()
-        self._set_picture(None)
+        self.show_picture(None)
         return True
 
     def _click_picture(self, position: tuple[int, int]) -> None:
         """Select the digit at a position: pen and eraser leave a picture as it is."""
         found = digit_at(self.scene.readings, self.where(), position, self.places().text)
-        if found is None:
+        if self.scene.picture is not None and self.scene.picture.problem:
+            self._take_off()
+        elif found is None:
             self.say("C takes the picture off; then you can draw")
         else:
             self.scene.focus = found
@@ -430,12 +555,12 @@ class Pad:
     def _on_picture(self, picture: Picture) -> None:
         """Show a picture that is decoded, and have it read; or show its digits."""
         if picture.problem:
-            self._set_picture(None)
-            self.say(picture.problem, "bad")
+            self._fail(picture.name, picture.problem)
         elif picture.readings is None:
-            self._set_picture(self.tasks.pictures.read(picture, self.recognizer.network))
+            recognizer = self._before[0] if self._before else self.recognizer
+            self.show_picture(self.tasks.pictures.read(picture, recognizer.network))
         else:
-            self._set_picture(picture)
+            self.show_picture(picture)
             count = len(picture.readings)
             found = f"{count} {'digit' if count == 1 else 'digits'}" if count else "no digits found"
             self.say(f"{found} in {picture.name}; C takes the picture off")
@@ -444,10 +569,12 @@ class Pad:
         """Show the result of a background task."""
         if result.picture is not None:
             self._on_picture(result.picture)
-        if result.network is not None:
+        if result.network is not None and self._before is not None:
+            self._before = Recognizer(result.network), self._before[1]
+        elif result.network is not None:
             self.recognizer, self._read = Recognizer(result.network), None
             if self.scene.picture is not None and self.scene.picture.colours is not None:
-                self._set_picture(self.tasks.pictures.read(self.scene.picture, result.network))
+                self.show_picture(self.tasks.pictures.read(self.scene.picture, result.network))
         if result.words:
             self.say(result.words, result.kind, result.button)
 
@@ -455,7 +582,7 @@ class Pad:
 
     def places(self) -> Layout:
         """Return the ``Layout`` of the window at its present size."""
-        return layout(screen().get_size(), self.scene.inside)
+        return layout(screen().get_size(), self.scene.inside, self.scene.large, self.watching.open)
 
     def where(self) -> Place:
         """Return how the canvas, or the picture on it, is mapped to the sheet.
@@ -493,23 +620,36 @@ class Pad:
     def _show(self) -> None:
         """Read the canvas if it has changed, and draw what differs from what is on the screen."""
         now, scene = time.perf_counter(), self.scene
+        if self._before is not None and not self.watching.open:  # it couldn't start again
+            self._toggle_training()
+        used, other_network = time.thread_time(), self.watching.open and self._show_training(now)
         self._read_canvas()
         if not (self.canvas.drawing or self.canvas.erasing):
             self.tasks.watch(self.canvas.strokes)
         if scene.toast and now > self._toast_ends:
             scene.toast = None
-        panels_wait = not self._update_panels(now)
+        panels_wait = not self._update_panels(now, other_network)
         scene.progress, scene.note = self.tasks.progress, self.tasks.note
         self._ease_bars(now)
         self.moving = self.moving or panels_wait
+        for tool in self.tools:
+            tool.update(now)
+        scene.above = [part for tool in reversed(self.tools) for part in tool.parts(self.places())]
         changed = self.view.draw(screen(), scene, self.places(), self.where())
         if changed:
             pygame.display.update(changed)
+        self.watching.took(time.thread_time() - used)
         if changed or not self._frame_at or self.moving:
             self._frame_at = now
 
-    def _update_panels(self, now: float) -> bool:
-        """Update the panels, at a lower rate while the user draws: the bars come first.  Return whether it was done."""
+    def _update_panels(self, now: float, other_network: bool) -> bool:
+        """Update the panels, at a lower rate while the user draws: the bars come first.  Return whether it was done.
+
+        For another network, the gradient follows in the next frame, so that no frame takes too long.
+        """
+        if other_network:
+            complete(self.scene, self.recognizer, gradient=False)
+            return False
         busy = (self.canvas.drawing or self.canvas.erasing) and self.scene.reading is not None
         if busy and now - self._panels_at < PANELS and (self.scene.inside or self.scene.why is not None):
             return False
@@ -522,7 +662,8 @@ class Pad:
         target, bars = lengths(self.scene), self.scene.bars
         passed = min(now - self._frame_at, 1 / 60)
         bars = bars + (target - bars) * (1 - math.exp(-passed / EASE))
-        self.moving = bool(np.abs(target - bars).max() > CLOSE_ENOUGH)
+        still = self.watching.running  # the next network comes before the bars would have arrived
+        self.moving = not still and bool(np.abs(target - bars).max() > CLOSE_ENOUGH)
         self.scene.bars = bars if self.moving else target
 
 

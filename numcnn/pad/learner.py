@@ -25,14 +25,13 @@ class Learner:
     def __init__(self, weights: str | os.PathLike[str]) -> None:
         self.progress, self._began = 0.0, time.perf_counter()
         command = [sys.executable, "-P", "-m", "numcnn", "learn", "--json", "--progress", "--weights", str(weights)]
-        path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": path},
+            env=child_environment(),
         )
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
@@ -62,6 +61,12 @@ class Learner:
         """Kill the process if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of a process that imports the numcnn that runs here."""
+    path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def in_words(report: Mapping[str, Any]) -> str:

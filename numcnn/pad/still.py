@@ -24,13 +24,14 @@ SHEET = 560  # width and height of the canvas; a window that isn't square shows 
 PEN, PENS = 0.032, (0.012, 0.15)  # width of the brush, its smallest and largest, in sides of the sheet
 
 
-def complete(scene: Scene, recognizer: Recognizer) -> None:
-    """Fill in what the open panels show."""
-    if scene.why is not None:
+def complete(scene: Scene, recognizer: Recognizer, *, gradient: bool = True) -> None:
+    """Fill in what the open panels show.  gradient: with that on the drawing, which takes as long as all the rest."""
+    if scene.why is not None and gradient:
         reading = scene.reading
         scene.why = recognizer.explain(reading, scene.canvas) if reading else None
     if scene.inside:
-        scene.blank = recognizer.blank()
+        if scene.reading is None:
+            scene.blank = recognizer.blank()
         scene.maps = scene.reading.inspection if scene.reading else scene.blank
 
 

@@ -40,6 +40,18 @@ def open_window(size: tuple[int, int]) -> None:
         ) from error
 
 
+def full_screen(on: bool, size: tuple[int, int]) -> None:
+    """Let the window fill the screen; or give it a size again.  Raises NumcnnError if the system doesn't let it."""
+    try:
+        if on:
+            pygame.display.set_mode((0, 0), pygame.FULLSCREEN)  # as large as the screen
+        else:
+            pygame.display.set_mode(size, pygame.RESIZABLE)
+    except pygame.error as error:
+        pygame.display.set_mode(size, pygame.RESIZABLE)
+        raise NumcnnError(f"the window can't fill the screen ({error})") from error
+
+
 def checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the valid ones of the settings from a file."""
     checks: dict[str, Callable[[Any], bool]] = {

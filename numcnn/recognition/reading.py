@@ -128,6 +128,10 @@ class Recognizer:
             found.append(replace(reading, sure=digit.sure))
         return tuple(found)
 
+    def again(self, readings: Sequence[Reading]) -> tuple[Reading, ...]:
+        """Return a ``Reading`` of each one's picture by this network, which is not the one that made them."""
+        return tuple(self._reading(self._inspect(r.image), r.image, r.box, r.line, r.strokes) for r in readings)
+
     def blank(self) -> Inspection:
         """Return an ``Inspection`` whose maps, logits and probabilities are all zero."""
         if self._blank is None:

@@ -122,8 +122,30 @@ def test_a_file_that_is_no_picture_is_a_message_and_no_old_answer_stays(pad, pag
         path.write_bytes(content)
     drop(pad, path)
     assert str(path) in words(pad) and pad.scene.toast.kind == "bad"
+    assert_no_answer(pad)
+    press(pad, pygame.K_ESCAPE)  # the drawing is still there
     assert pad.scene.picture is None and len(pad.canvas.strokes) == 1
-    assert [reading.strokes for reading in pad.scene.readings] == [(0,)]  # of the drawing that is on the sheet
+    assert [reading.strokes for reading in pad.scene.readings] == [(0,)]
+
+
+def assert_no_answer(pad):
+    """Check that neither an answer nor bars are beside the message that nothing could be read."""
+    assert pad.scene.toast.kind == "bad" and pad.scene.picture.problem and pad.scene.readings == ()
+    assert pad.scene.reading is None and not pad.scene.bars.any()
+    assert count(region(screen(), pad.places().answer), THEMES["light"].accent) == 0
+
+
+@pytest.mark.parametrize("before", ["drawing", "picture"])
+def test_a_text_that_names_no_file_leaves_no_old_answer_beside_its_message(pad, page_file, before):
+    drag(pad, (200, 200), (300, 300))
+    if before == "picture":
+        drop(pad, page_file)
+    pygame.event.post(pygame.event.Event(pygame.DROPTEXT, text="no file"))
+    settle(pad)
+    assert "names no file" in words(pad)
+    assert_no_answer(pad)
+    drag(pad, pad.places().sheet.center)  # a click takes the message off, and draws nothing
+    assert pad.scene.picture is None and len(pad.canvas.strokes) == 1 and len(pad.scene.readings) == 1
 
 
 def test_a_picture_that_is_read_anew_by_the_network_that_is_swapped_in(open_pad, network, page_file):
@@ -404,7 +426,8 @@ def test_a_picture_on_the_clipboard_is_pasted_and_its_absence_is_a_message(pad, 
     assert pad.scene.picture.name == "the clipboard" and text_of(pad.scene.readings) == "80"
     clipboard_program(tmp_path, monkeypatch, "echo 'Nothing is copied' >&2; exit 1")
     paste(pad)
-    assert "the clipboard holds no picture" in words(pad) and pad.scene.picture is None and not pad.scene.readings
+    assert "the clipboard holds no picture" in words(pad)
+    assert_no_answer(pad)
     clipboard_program(tmp_path, monkeypatch, "echo 'out of order' >&2; exit 1")
     paste(pad)
     assert "out of order" in words(pad) and pad.scene.toast.kind == "bad"

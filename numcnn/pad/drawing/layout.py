@@ -1,5 +1,6 @@
 """The position of everything in a window of any size.  Only numbers: nothing is drawn here."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,9 +11,11 @@ from numcnn.pad.canvas import Canvas
 from numcnn.recognition.grouping import Box
 
 # The buttons from top to bottom; None is a gap.
-BUTTONS = ("undo", "redo", "erase", "clear", None, "inside", "why", "learn", None, "save", "theme", "help")
+BUTTONS = ("undo", "redo", "erase", "clear", None, "inside", "why", "train", "learn", None, "save", "theme", "help")
 SMALLEST = 200  # pixels: a smaller window is laid out as if it had this width or height
 SEEN = 28
+NARROW = 24  # heights of the text: if a training run leaves no more width, neither maps nor bars are shown beside it
+LARGE = 0.033  # height of the text in a presentation, in heights of the window
 
 
 class Layout(NamedTuple):
@@ -27,6 +30,8 @@ class Layout(NamedTuple):
     bars: pygame.Rect
     status: pygame.Rect  # a line below the sheet
     inside: pygame.Rect  # the panel with the network's feature maps; empty while it is closed
+    large: bool = False  # for a presentation: every word is at least 3% of the window's height
+    training: pygame.Rect = pygame.Rect(0, 0, 0, 0)  # the panel of a training run; empty while there is none
 
     def button_at(self, position: Sequence[float]) -> str | None:
         """Return the name of the button at a position of the window, or None."""
@@ -69,34 +74,52 @@ def place(canvas: Canvas, sheet: pygame.Rect) -> Place:
     return Place(scale, sheet.centerx - scale * middle_x, sheet.centery - scale * middle_y, sheet)
 
 
-@lru_cache(maxsize=8)
-def layout(size: tuple[int, int], inside: bool = False) -> Layout:
+@lru_cache(maxsize=16)
+def layout(size: tuple[int, int], inside: bool = False, large: bool = False, training: bool = False) -> Layout:
     """Divide a window of this size (width, height) among buttons, sheet and the panels.
 
-    ``inside``: make room for the panel with the network's feature maps.
+    ``inside``: make room for the panel with the network's feature maps.  ``large``: for a presentation, with words
+    that can be read from the back of a room.  ``training``: make room for the panel of a training run.
     """
     width, height = (max(v, SMALLEST) for v in size)
     text = max(12, round(min(width / 70, height / 44)))
-    margin = round(1.3 * text)
-    buttons = _buttons(text, margin, height)
+    if large:
+        text = max(text, math.ceil(LARGE * height))
+    margin = round((0.8 if large else 1.3) * text)
+    buttons = _buttons(text, margin, height, round(2.8 * text) if large else round(4.0 * text))
     left = max(rect.right for rect in buttons.values()) + margin
     status = pygame.Rect(left, height - margin - text, width - left - margin, round(1.3 * text))
     bottom = status.top - round(0.7 * margin)
+    strip, narrow = pygame.Rect(0, 0, 0, 0), round(NARROW * text * (0.6 if large else 1))
+    if training:
+        room = pygame.Rect(left, margin, width - left - margin, bottom - margin)
+        strip = _training(room, (15 if large else 18) * text, 13 * text, narrow)
+        width, bottom = (strip.left, bottom) if strip.top == margin else (width, strip.top - margin)
+        inside = inside or width - left - margin < narrow
     if inside:
-        sheet, answer, seen, panel = _with_inside(left, bottom, width, margin, text)
-        return Layout(text, margin, buttons, sheet, answer, seen, pygame.Rect(0, 0, 0, 0), status, panel)
+        room = pygame.Rect(left, margin, width - left - margin, bottom - margin)
+        if strip.width and room.width < narrow:  # no room for the panel beside a training run
+            sheet, answer, seen, panel = _beside_inside(room, text)
+            for rect in (sheet, answer, seen):
+                rect.width = room.width
+            panel = pygame.Rect(0, 0, 0, 0)
+        elif 1.2 * room.width < room.height:
+            sheet, answer, seen, panel = _above_inside(room, text)
+        else:
+            sheet, answer, seen, panel = _beside_inside(room, text)
+        return Layout(text, margin, buttons, sheet, answer, seen, pygame.Rect(0, 0, 0, 0), status, panel, large, strip)
     panel_width = round(min(0.31 * width, 26 * text))
     sheet = pygame.Rect(left, margin, width - left - panel_width - 2 * margin, bottom - margin)
     answer, seen, bars = _panel(pygame.Rect(sheet.right + margin, margin, panel_width, bottom - margin), text)
-    return Layout(text, margin, buttons, sheet, answer, seen, bars, status, pygame.Rect(0, 0, 0, 0))
+    return Layout(text, margin, buttons, sheet, answer, seen, bars, status, pygame.Rect(0, 0, 0, 0), large, strip)
 
 
-def _buttons(text: int, margin: int, height: int) -> dict[str, pygame.Rect]:
+def _buttons(text: int, margin: int, height: int, wide: int) -> dict[str, pygame.Rect]:
     """Stack the buttons at the left edge, each with an icon and a word below it."""
     count, gaps = len(BUTTONS) - BUTTONS.count(None), BUTTONS.count(None)
     gap = round(0.5 * text)
     room = height - 2 * margin - gaps * gap
-    tall, wide = min(round(3.7 * text), room // count), round(4.0 * text)
+    tall = min(round(3.7 * text), room // count)
     rects: dict[str, pygame.Rect] = {}
     top = margin
     for name in BUTTONS:
@@ -117,18 +140,40 @@ def _panel(panel: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rect, pyg
     return answer, seen, pygame.Rect(panel.left, top, panel.width, max(10, panel.bottom - top))
 
 
-def _with_inside(
-    left: int, bottom: int, width: int, margin: int, text: int
-) -> tuple[pygame.Rect, pygame.Rect, pygame.Rect, pygame.Rect]:
-    """Divide the window with the inside panel open: a smaller sheet, the answer and pictures below it, the panel."""
-    room = width - left - 2 * margin
-    side = round(max(0.36 * room, min(0.42 * room, 22 * text)))
-    height = bottom - margin
-    below = round(max(0.26 * height, min(0.34 * height, height - side - margin)))
-    sheet = pygame.Rect(left, margin, side, height - below - margin)
-    rest = pygame.Rect(left, sheet.bottom + margin, side, below)
-    small = SEEN * max(1, round(0.28 * below) // SEEN)
-    seen = pygame.Rect(rest.left, rest.bottom - small, side, small)
-    answer = pygame.Rect(rest.left, rest.top, side, rest.height - small - round(0.8 * text))
-    panel = pygame.Rect(sheet.right + margin, margin, room - side, height)
-    return sheet, answer, seen, panel
+def _training(room: pygame.Rect, least_wide: int, least_tall: int, narrow: int) -> pygame.Rect:
+    """Return the place of the panel of a training run: at the right edge, in high windows along the bottom."""
+    if room.width > 1.2 * room.height:
+        wide = round(max(0.3 * room.width, least_wide)) if room.width > 2 * narrow else room.width // 2
+        return pygame.Rect(room.right - wide, room.top, wide, room.height)
+    tall = round(max(0.22 * room.height, least_tall))
+    return pygame.Rect(room.left, room.bottom - tall, room.width, tall)
+
+
+def _beside_inside(room: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rect, pygame.Rect, pygame.Rect]:
+    """Divide a Rect for the inside panel: a smaller sheet, the answer and pictures below it, the panel beside them."""
+    margin = round(1.3 * text)
+    side = round(max(0.36 * room.width, min(0.42 * room.width, 22 * text)))
+    side = min(side, round(0.8 * room.height))  # no wider than it is high
+    below = round(max(0.26 * room.height, min(0.34 * room.height, room.height - side - margin)))
+    sheet = pygame.Rect(room.left, room.top, side, room.height - below - margin)
+    answer, seen = _answer_above_seen(pygame.Rect(room.left, sheet.bottom + margin, side, below), text)
+    left = sheet.right + margin
+    return sheet, answer, seen, pygame.Rect(left, room.top, room.right - left, room.height)
+
+
+def _above_inside(room: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rect, pygame.Rect, pygame.Rect]:
+    """The same in a window higher than wide: the sheet, the answer beside it, and the panel below them."""
+    margin = round(1.3 * text)
+    side = round(min(0.6 * room.width, 0.42 * room.height))
+    sheet = pygame.Rect(room.left, room.top, side, side)
+    left = sheet.right + margin
+    answer, seen = _answer_above_seen(pygame.Rect(left, room.top, room.right - left, side), text)
+    top = sheet.bottom + margin
+    return sheet, answer, seen, pygame.Rect(room.left, top, room.width, room.bottom - top)
+
+
+def _answer_above_seen(rest: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rect]:
+    """Divide a Rect between the answer and, below it, what the network sees."""
+    small = SEEN * max(1, round(0.28 * rest.height) // SEEN)
+    seen = pygame.Rect(rest.left, rest.bottom - small, rest.width, small)
+    return pygame.Rect(rest.left, rest.top, rest.width, rest.height - small - round(0.8 * text)), seen

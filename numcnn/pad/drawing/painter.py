@@ -15,6 +15,7 @@ class Part(NamedTuple):
     rect: pygame.Rect
     key: tuple[object, ...]
     draw: Callable[[pygame.Surface], object]
+    opaque: bool = False  # whether it paints every pixel of its Rect, so that nothing below it shows
 
 
 class Painter:
@@ -39,8 +40,10 @@ class Painter:
         changed = [surface.get_rect()] if frame != self._frame else self._changed(parts, more)
         for rect in changed:
             surface.set_clip(rect)
-            surface.fill(background)
-            for part in parts:
+            covering = max((i for i, part in enumerate(parts) if part.opaque and part.rect.contains(rect)), default=-1)
+            if covering < 0:
+                surface.fill(background)
+            for part in parts[max(0, covering) :]:
                 if part.rect.colliderect(rect):
                     part.draw(surface)
         surface.set_clip(None)

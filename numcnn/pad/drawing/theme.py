@@ -190,6 +190,13 @@ class Type:
             words = words[:-1]
         return words.rstrip() + "…"
 
+    def shortened(self, words: str, height: float, width: float, bold: bool = False) -> str:
+        """Return as many of the first words as fit into ``width``; of a single one too wide, its beginning."""
+        shorter = words
+        while self.width(shorter, height, bold) > width and " " in shorter:
+            shorter = shorter.rpartition(" ")[0].rstrip(",:;")
+        return self.fitted(shorter, height, width, bold)
+
     def wrapped(self, words: str, height: float, width: float) -> list[str]:
         """Return the words as lines of about equal length, no wider than ``width`` unless a single word is."""
         key = words, height, width

@@ -12,8 +12,10 @@ from numcnn.pad.canvas import Canvas
 from numcnn.pad.drawing import overlays
 from numcnn.pad.drawing.icons import icon
 from numcnn.pad.drawing.ink import Ink
-from numcnn.pad.drawing.inside import TIMES, Inside
+from numcnn.pad.drawing.inside import Inside
+from numcnn.pad.drawing.inside_layout import TIMES
 from numcnn.pad.drawing.layout import SEEN, Layout, Place
+from numcnn.pad.drawing.live_view import LivePanel, TrainingScene
 from numcnn.pad.drawing.painter import Painter, Part
 from numcnn.pad.drawing.picture import Picture, PictureLayer, ink_opacity
 from numcnn.pad.drawing.theme import THEMES, Color, Theme, Type, grey_surface, mix, rgb, rounded
@@ -27,6 +29,7 @@ WORDS = {
     "clear": "Clear",
     "inside": "Inside",
     "why": "Why?",
+    "train": "Train",
     "learn": "Learn",
     "save": "Save",
     "theme": "Theme",
@@ -38,7 +41,15 @@ HALO = 0.16  # opacity of the saliency where there is no ink
 LEADING = 0.4  # between lines of the answer, in heights of its digits
 LEAST_ANSWER = 1.1  # height of a line of the answer, in small texts; of more lines than fit, those around the focus
 LEAST_TILE = 14  # pixels: sides of what the network sees
-STATUS = (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("T", "learn"), ("H", "all keys"))
+STATUS = (
+    ("0-9", "tell what it is"),
+    ("F", "look inside"),
+    ("W", "why"),
+    ("R", "train"),
+    ("T", "learn"),
+    ("H", "all keys"),
+)
+STATUS_TRAINING = (("Space", "pause"), (", .", "step back, on"), ("Home End", "first, latest"), ("Esc", "end training"))
 
 
 @dataclass
@@ -59,10 +70,13 @@ class Scene:
     maps: Inspection | None = None  # for its feature maps; while the user draws it may be an earlier reading's
     blank: Inspection | None = None  # for the panel when nothing is drawn: see ``Recognizer.blank``
     why: Explanation | None = None  # of the reading in focus
+    training: TrainingScene | None = None  # what the panel of a training run shows, while there is one
     help: bool = False  # whether the list of keys is open
     toast: overlays.Toast | None = None
     progress: tuple[str, float] | None = None  # of learning: (words, 0..1)
     note: str = ""  # at the end of the status line
+    large: bool = False  # whether words are large, for a presentation
+    above: list[Part] = field(default_factory=list[Part])  # what the tools draw above the pad: see ``tools.py``
 
     @property
     def reading(self) -> Reading | None:
@@ -73,17 +87,20 @@ class Scene:
 class View:
     """Draws a `Scene`, and of the next one only what differs.  Call ``pygame.font.init()`` first."""
 
-    def __init__(self) -> None:
-        self.type = Type()
+    def __init__(self, type_: Type | None = None) -> None:
+        self.type = type_ or Type()
         self._ink, self._inside, self._picture = Ink(), Inside(self.type), PictureLayer(self.type)
+        self._live = LivePanel(self.type)
         self._painter = Painter()
         self._colored: tuple[tuple[object, ...], pygame.Surface] | None = None  # the last saliency, as colours
         self.toast_button: pygame.Rect | None = None  # the button of the message, once it is drawn
         self._theme, self._text, self._pen = THEMES["light"], 0, 0.0  # of the scene; sizes in pixels
+        self._large = False
 
     def draw(self, surface: pygame.Surface, scene: Scene, places: Layout, place: Place) -> list[pygame.Rect]:
         """Draw a scene with a given layout, and place of the canvas or picture.  Return the Rects that changed."""
-        self._theme, self._text = THEMES[scene.theme], places.text
+        self._theme, self._text, self._large = THEMES[scene.theme], places.text, places.large
+        self._inside.large = places.large
         self._pen = scene.pen * place.scale * min(scene.canvas.width, scene.canvas.height)
         inked = []
         if scene.picture is None:
@@ -114,30 +131,33 @@ class View:
         marks = self._marks(scene, place)
         parts = [
             Part("sheet", sheet.inflate(2, 2), (scene.picture, scene.picture and scene.why is not None),
-                 lambda surface: self._sheet(surface, scene, place)),
+                 lambda surface: self._sheet(surface, scene, place), opaque=True),
             *self._saliency(scene, place, marks),
             *self._boxes(scene, place, marks),
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
             *self._answer(places.answer, scene),
             *self._seen(places.seen, scene),
-            Part("status", places.status, (scene.note, progress), lambda s: self._status(s, places, scene)),
+            Part("status", places.status, (scene.note, progress, scene.training is None),
+                 lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
         inspection = reading.inspection if reading else scene.blank
-        if scene.inside and inspection:
+        if places.inside.width and inspection:
             maps = scene.maps or inspection
             parts += self._inside.parts(places.inside, self._theme, places.text, maps, inspection, scene.bars)
-        else:
+        elif places.bars.width:
             parts += self._rows(scene, places)
+        if scene.training is not None and places.training.width:
+            parts += self._live.parts(places.training, self._theme, places.text, scene.training)
         if scene.why is not None and reading:
             rect = pygame.Rect(sheet.left, sheet.bottom - 2 * places.text, sheet.width, 2 * places.text)
             why = scene.why
             key = why.answer, why.runner_up
             parts.append(Part("legend", rect, key, lambda surface: self._legend(surface, rect, why)))
-        if not scene.readings and scene.picture is None and not scene.canvas.strokes:
+        if hint := _hint_for(scene):
             rect = pygame.Rect(0, 0, sheet.width, 6 * places.text)
             rect.center = sheet.center
-            parts.append(Part("hint", rect, (), lambda surface: self._hint(surface, sheet)))
-        return parts + self._overlays(scene, places)
+            parts.append(Part("hint", rect, hint, lambda surface: self._hint(surface, sheet, *hint)))
+        return parts + scene.above + self._overlays(scene, places)
 
     def _overlays(self, scene: Scene, places: Layout) -> list[Part]:
         """Return the parts above all others."""
@@ -238,17 +258,19 @@ class View:
                 surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
         return parts
 
-    def _hint(self, surface: pygame.Surface, sheet: pygame.Rect) -> None:
+    def _hint(self, surface: pygame.Surface, sheet: pygame.Rect, large: str, small: str) -> None:
         x, y, text = *sheet.center, self._text
-        self.type.write(surface, "Draw a digit", 1.9 * text, self._theme.ink, midbottom=(x, y))
-        words = "or several, as in 2026"
-        self.type.write(surface, words, 1.1 * text, self._theme.muted, midtop=(x, y + text // 2))
+        size = min(1.9 * text, 1.9 * text * sheet.width / (self.type.width(large, 1.9 * text) + 2 * text))
+        self.type.write(surface, large, size, self._theme.ink, midbottom=(x, y))
+        small = self.type.shortened(small, 1.1 * text, sheet.width - text)
+        self.type.write(surface, small, 1.1 * text, self._theme.muted, midtop=(x, y + text // 2))
 
     def _legend(self, surface: pygame.Surface, rect: pygame.Rect, why: Explanation) -> None:
         theme, text = self._theme, self._text
         lines = f"speaks for {why.answer}", f"speaks for {why.runner_up} instead"
-        if sum(self.type.width(words, text) for words in lines) + 6 * text > rect.width:
-            lines = f"for {why.answer}", f"for {why.runner_up} instead"
+        for shorter in (("for {}", "for {} instead"), ("for {}", "for {}")):
+            if sum(self.type.width(words, text) for words in lines) + 6 * text > rect.width:
+                lines = shorter[0].format(why.answer), shorter[1].format(why.runner_up)
         x, y = rect.left + text, rect.centery
         for color, words in zip((theme.accent, theme.against), lines, strict=True):
             spot = pygame.Rect(0, 0, text, text)
@@ -262,9 +284,9 @@ class View:
     def _answer(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
         """Return the parts of the answer: large, and in a line below its probability."""
         text, letters = self._text, tuple((r.inspection.answer, r.sure) for r in scene.readings)
-        low = rect.bottom - self.type.font(SURE * text).get_height()  # with descenders: y, g
-        number = pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * text))
-        line = pygame.Rect(rect.left, low, rect.width, rect.bottom - low)
+        number = self._number_rect(rect)
+        line = pygame.Rect(rect.left, number.bottom + round(0.5 * text), rect.width, 0)
+        line.height = rect.bottom - line.top
         strong, lines = len(letters) == 1, _by_line(scene.readings)
         words = _in_words(scene.reading, strong) if scene.reading else _without_answer(scene.picture)
         if scene.reading and len(lines) > number.height // (LEAST_ANSWER * text):
@@ -275,9 +297,21 @@ class View:
             parts.append(Part("answer", rect, (letters, scene.focus), lambda s: self._number(s, number, scene)))
         return parts
 
+    def _number_rect(self, rect: pygame.Rect) -> pygame.Rect:
+        """Return the Rect of the large answer, above the line with its probability."""
+        low = rect.bottom - self.type.font(SURE * self._text).get_height()  # with descenders: y, g
+        return pygame.Rect(rect.left, rect.top, rect.width, low - rect.top - round(0.5 * self._text))
+
+    def digits_shown(self, scene: Scene, places: Layout) -> list[tuple[int, pygame.Rect]]:
+        """Return where the digits are written and shown beside the sheet: the index of the reading, and its Rect."""
+        if not scene.readings:
+            return []
+        written = [(i, rect) for i, _, rect in self._letters(self._number_rect(places.answer), scene)]
+        return written + self._tiles(places.seen, scene)
+
     def _line(self, surface: pygame.Surface, rect: pygame.Rect, words: str, strong: bool) -> None:
         color, size = self._theme.ink if strong else self._theme.muted, SURE * self._text
-        self.type.write(surface, self.type.fitted(words, size, rect.width), size, color, topleft=rect.topleft)
+        self.type.write(surface, self.type.shortened(words, size, rect.width), size, color, topleft=rect.topleft)
 
     def _number(self, surface: pygame.Surface, rect: pygame.Rect, scene: Scene) -> None:
         """Write the number that was read, as large as it fits; a digit that is not sure is a question mark."""
@@ -287,45 +321,53 @@ class View:
             place = rect.left, rect.bottom + round(0.5 * self._text)
             self.type.write(surface, "not sure", size, theme.muted, True, bottomleft=place)
             return
+        for i, image, place in self._letters(rect, scene):
+            surface.blit(image, place)
+            if len(scene.readings) > 1 and i == scene.focus:
+                mark = max(2, round(0.04 * place.height))
+                surface.fill(theme.accent, (place.left, place.bottom + mark, place.width, mark))
+
+    def _letters(self, rect: pygame.Rect, scene: Scene) -> list[tuple[int, pygame.Surface, pygame.Rect]]:
+        """Return the digits of the answer as they are written: index of the reading, image, place."""
         lines = _around_focus(_by_line(scene.readings), scene.focus, int(rect.height / (LEAST_ANSWER * self._text)))
         high = rect.height / (len(lines) + LEADING * (len(lines) - 1))
         size = min(1.3 * high, 1.4 * rect.width / max(map(len, lines)))
-        gap, mark, bottom = round(0.08 * size), max(2, round(0.03 * size)), float(rect.bottom)
+        gap, bottom = round(0.08 * size), float(rect.bottom)
+        letters: list[tuple[int, pygame.Surface, pygame.Rect]] = []
         for line in reversed(lines):
             x = rect.left
             for i in line:
                 reading = scene.readings[i]
-                word, color = (str(reading.label), theme.accent) if reading.sure else ("?", theme.muted)
+                word, color = (str(reading.label), self._theme.accent) if reading.sure else ("?", self._theme.muted)
                 image = self.type.cropped(word, size, color, True)
-                surface.blit(image, image.get_rect(bottomleft=(x, round(bottom))))
-                if len(scene.readings) > 1 and i == scene.focus:
-                    surface.fill(theme.accent, (x, round(bottom) + mark, image.get_width(), mark))
+                letters.append((i, image, image.get_rect(bottomleft=(x, round(bottom)))))
                 x += image.get_width() + gap
             bottom -= (1 + LEADING) * size / 1.3
+        return letters
 
-    def _seen(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
-        """Return the parts that show what the network sees: a picture per digit, with words beside a single one.
-
-        Of more digits than there is room for, only the one in focus is shown.
-        """
-        text = self._text
-        lines = _by_line(scene.readings) or [[0]]
-        gap = round(0.5 * text)
+    def _tiles(self, rect: pygame.Rect, scene: Scene) -> list[tuple[int, pygame.Rect]]:
+        """Return the Rect of each picture that the network sees; of more than there is room for, that in focus."""
+        lines, gap = _by_line(scene.readings) or [[0]], round(0.5 * self._text)
         side = _tile_side(rect, lines, gap)
         if side < LEAST_TILE and scene.focus is not None:
             lines = [[scene.focus]]
             side = _tile_side(rect, lines, gap)
+        return [
+            (i, pygame.Rect(rect.left + column * (side + gap), rect.top + row * (side + gap), side, side))
+            for row, line in enumerate(lines)
+            for column, i in enumerate(line)
+        ]
+
+    def _seen(self, rect: pygame.Rect, scene: Scene) -> list[Part]:
+        """Return the parts that show what the network sees: a picture per digit, with words beside a single one."""
+        text, tiles = self._text, self._tiles(rect, scene)
         parts: list[Part] = []
-        several = sum(map(len, lines)) > 1
-        for row, line in enumerate(lines):
-            for column, i in enumerate(line):
-                tile = pygame.Rect(rect.left + column * (side + gap), rect.top + row * (side + gap), side, side)
-                inspection, marked = (
-                    scene.readings[i].inspection if scene.readings else None,
-                    several and i == scene.focus,
-                )
-                parts.append(Part(f"seen {i}", tile.inflate(8, 8), (inspection, marked),
-                                  lambda s, t=tile, i=inspection, m=marked: self._tile(s, t, i, m)))  # fmt: skip
+        several, side = len(tiles) > 1, tiles[0][1].width
+        for i, tile in tiles:
+            inspection = scene.readings[i].inspection if scene.readings else None
+            marked = several and i == scene.focus
+            parts.append(Part(f"seen {i}", tile.inflate(8, 8), (inspection, marked),
+                              lambda s, t=tile, i=inspection, m=marked: self._tile(s, t, i, m)))  # fmt: skip
         room = pygame.Rect(rect.left + side + text, rect.top, rect.width - side - text, side)
         if not several and room.width > 5 * text:
             parts.append(Part("seen", room, (), lambda surface: self._seen_words(surface, room)))
@@ -344,6 +386,8 @@ class View:
     def _seen_words(self, surface: pygame.Surface, room: pygame.Rect) -> None:
         text = self._text
         lines = self.type.wrapped(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
+        if 1.3 * text * len(lines) > room.height + text / 2:
+            lines = [self.type.shortened("what the network sees", text, room.width)]
         for i, line in enumerate(lines):
             y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
             self.type.write(surface, line, text, self._theme.muted, topleft=(room.left, y))
@@ -390,7 +434,8 @@ class View:
     # The frame
 
     def _button(self, scene: Scene, name: str, rect: pygame.Rect) -> Part:
-        on = {"erase": scene.erasing, "inside": scene.inside, "why": scene.why is not None, "help": scene.help}
+        on = {"erase": scene.erasing, "inside": scene.inside, "why": scene.why is not None, "help": scene.help,
+              "train": scene.training is not None}  # fmt: skip
         state = on.get(name, False), scene.hovered == name
         return Part(name, rect, state, lambda surface: self._draw_button(surface, name, rect, *state))
 
@@ -401,7 +446,7 @@ class View:
         color = rgb(theme.accent if on else theme.ink if hovered else theme.muted)
         word = max(10, round(0.78 * text))
         side = min(rect.height - round(1.5 * word), round(1.75 * text))
-        if side < text:  # no room for words
+        if side < text or self._large:  # no room for words
             side, word = min(rect.height - 2, round(1.75 * text)), 0
         picture = icon(name, side, color)
         top = rect.top + (rect.height - side - round(1.25 * word)) // 2
@@ -424,13 +469,22 @@ class View:
         elif scene.note:
             right = self.type.write(surface, scene.note, text, theme.muted, midright=(right, rect.centery)).left - text
         x = rect.left
-        for key, action in STATUS:
+        for key, action in STATUS if scene.training is None else STATUS_TRAINING:
             wide = self.type.width(key, text, True) + self.type.width(action, text) + text // 2
             if x + wide > right:
                 break
             at = self.type.write(surface, key, text, theme.ink, True, midleft=(x, rect.centery)).right + text // 2
             x = self.type.write(surface, action, text, theme.muted, midleft=(at, rect.centery)).right
             x += round(1.3 * text)
+
+
+def _hint_for(scene: Scene) -> tuple[str, str] | None:
+    """Return the words, large and small, on a sheet where there is nothing; None where there is something."""
+    if scene.picture is not None and scene.picture.problem:
+        return "Not read", f"C takes {scene.picture.name} off"
+    if scene.readings or scene.picture is not None or scene.canvas.strokes:
+        return None
+    return "Draw a digit", "or several, as in 2026"
 
 
 def _by_line(readings: tuple[Reading, ...]) -> list[list[int]]:
@@ -485,6 +539,8 @@ def _in_words(reading: Reading, alone: bool) -> str:
 def _without_answer(picture: Picture | None) -> str:
     if picture is None:
         return "no answer yet"
+    if picture.problem:
+        return "no answer: nothing was read"
     return "reading …" if picture.readings is None else "no digits found"
 
 

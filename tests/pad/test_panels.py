@@ -1,0 +1,62 @@
+"""That nothing in the window overlaps or is cut off, at every size and in both themes."""
+
+import numpy as np
+import pygame
+import pytest
+from recording import Recorder, RecordingType, assert_apart
+
+import numcnn
+from numcnn.data.generated import digit_strokes
+from numcnn.pad import still
+from numcnn.pad.drawing.layout import layout
+from numcnn.pad.drawing.view import Scene, View
+from numcnn.recognition.reading import Recognizer
+
+SIZES = [(500, 350), (700, 900), (1300, 420), (1600, 1000), (3840, 2160)]
+
+
+@pytest.fixture(autouse=True)
+def fonts():
+    pygame.font.init()
+
+
+@pytest.fixture(scope="module")
+def network():
+    return numcnn.load(backend="reference")
+
+
+def drawn(network, size, strokes, large=False, **settings):
+    """Draw a scene; return the texts [(words, Rect, height)] and the pictures [Rect] on it."""
+    recognizer, canvas = Recognizer(network), still.fitted_canvas(strokes)
+    scene = Scene(canvas, recognizer.read(canvas), **settings)
+    scene.focus = len(scene.readings) - 1 if scene.readings else None
+    still.complete(scene, recognizer)
+    scene.bars = still.lengths(scene)
+    surface, view = Recorder(size), View(RecordingType())
+    places = layout(size, scene.inside, large)
+    view.draw(surface, scene, places, still.place_of(scene, places))
+    return view.type.written, surface.pictures
+
+
+def seven():
+    return digit_strokes(7, np.random.default_rng(2))
+
+
+def row():
+    return [
+        60 * stroke + [130 * i, 0]
+        for i, d in enumerate((2, 0, 2, 6))
+        for stroke in digit_strokes(d, np.random.default_rng(i))
+    ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("drawing", [list, seven, row])
+def test_no_text_or_picture_overlaps_another_or_is_cut(network, size, inside, large, drawing):
+    texts, pictures = drawn(network, size, drawing(), large, inside=inside)
+    assert len(texts) > 15 and (not inside or len(pictures) > 10)
+    assert_apart(pygame.Rect(0, 0, *size), texts, pictures)
+    if large:
+        assert min(height for _, _, height in texts) >= 0.03 * size[1]
