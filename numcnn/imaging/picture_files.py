@@ -43,7 +43,8 @@ _SUFFIXES_OF = {
 FORMATS = tuple(_SUFFIXES_OF)
 SUFFIXES = frozenset(suffix for some in _SUFFIXES_OF.values() for suffix in some)
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 million; RGB of this size takes 256 MB in Pillow
-MAX_MEMORY = 320_000_000  # bytes that decoding a picture may take, beside the 60 MB of Python, NumPy and Pillow
+ALWAYS_READ = 50_000_000  # pixels: up to here it may take more memory, 16 bytes a pixel of WebP
+MAX_MEMORY = 320_000_000  # bytes that decoding a larger one may take, beside the 60 MB of Python, NumPy and Pillow
 WORKING_SIDE = 2048  # larger pictures are averaged down by a whole number: 20 of these pixels make a digit
 BAND = 64  # rows of the result that are made at a time
 MIN_CONTRAST = 10  # of 255 levels; less is the shade of a blank sheet
@@ -319,14 +320,16 @@ def _decode_smaller(image: Image.Image, factor: int) -> int:
 
 
 def _check_memory(image: Image.Image, name: str, size: tuple[int, int]) -> None:
-    """Raise DataError if decoding an opened picture would take more than MAX_MEMORY.  size: of the whole picture."""
+    """Raise DataError if decoding an opened picture larger than ALWAYS_READ would take more than MAX_MEMORY.
+
+    size: of the whole picture.  No decoder in Pillow but JPEG's can make a picture smaller on the way.
+    """
     width, height = size
     needed = _memory_to_decode(image, width * height)
-    if needed > MAX_MEMORY:
-        most = int(width * height * (MAX_MEMORY / needed) / 1e6)
+    if width * height > ALWAYS_READ and needed > MAX_MEMORY:
         raise DataError(
             f"{name}: decoding {width} x {height} pixels of this kind of {image.format} takes {needed / 1e6:.0f} MB; "
-            f"the limit is {MAX_MEMORY / 1e6:.0f} MB, {most} million pixels; save it as JPEG or PNG, or make it smaller"
+            f"the limit is {ALWAYS_READ / 1e6:.0f} million pixels; save it as JPEG or PNG, or make it smaller"
         )
 
 

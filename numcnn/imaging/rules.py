@@ -194,21 +194,22 @@ def long_lines(ink: Bools, length: int) -> Bools:
 def _along(ink: Bools, length: int, slope: float, combine: np.ufunc, direction: int = 1) -> Bools:
     """Combine each pixel with the ``length - 1`` next ones along a line; each step doubles how many."""
     now, done = ink, 1
-    while 2 * done <= length:
-        now = combine(now, _shift(now, direction * round(slope * done), direction * done))
-        done *= 2
-    if done < length:
-        rest = length - done
-        now = combine(now, _shift(now, direction * round(slope * rest), direction * rest))
+    while done < length and (done == 1 or now.any()):
+        step = min(done, length - done)
+        now = _combined(now, direction * round(slope * step), direction * step, combine)
+        done += step
     return now
 
 
-def _shift(ink: Bools, down: int, right: int) -> Bools:
-    """Return the picture whose pixel (y, x) is that of (y + down, x + right); outside there is no ink."""
+def _combined(ink: Bools, down: int, right: int, combine: np.ufunc) -> Bools:
+    """Combine each pixel (y, x) with that at (y + down, x + right); outside there is no ink.  combine: and, or or."""
     H, W = ink.shape
-    out = np.zeros_like(ink)
-    if abs(down) >= H or abs(right) >= W:
-        return out
+    out = np.zeros_like(ink) if combine is np.logical_and else ink.copy()
+    if abs(down) < H and abs(right) < W:
+        to_rows, from_rows = slice(max(0, -down), min(H, H - down)), slice(max(0, down), min(H, H + down))
+        to_columns, from_columns = slice(max(0, -right), min(W, W - right)), slice(max(0, right), min(W, W + right))
+        combine(ink[to_rows, to_columns], ink[from_rows, from_columns], out=out[to_rows, to_columns])
+    return out
     to_rows, from_rows = slice(max(0, -down), min(H, H - down)), slice(max(0, down), min(H, H + down))
     to_columns, from_columns = slice(max(0, -right), min(W, W - right)), slice(max(0, right), min(W, W + right))
     out[to_rows, to_columns] = ink[from_rows, from_columns]

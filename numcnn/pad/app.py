@@ -84,7 +84,7 @@ class Pad:
         """
         self.recognizer = Recognizer(network)
         self.tasks = tasks or BackgroundTasks()
-        self.canvas = fitted_canvas(strokes)
+        self.canvas = fitted_canvas(strokes, self.recognizer.judge)
         settings = checked_settings(self.tasks.last_settings())
         self._changed: dict[str, Any] = {}  # settings that were changed here and are not yet saved
         pen = suited_pen(self.canvas) if self.canvas.strokes else settings.get("pen", PEN)
@@ -573,6 +573,7 @@ class Pad:
             self._before = Recognizer(result.network), self._before[1]
         elif result.network is not None:
             self.recognizer, self._read = Recognizer(result.network), None
+            self.canvas.ask(self.recognizer.judge)
             if self.scene.picture is not None and self.scene.picture.colours is not None:
                 self.show_picture(self.tasks.pictures.read(self.scene.picture, result.network))
         if result.words:

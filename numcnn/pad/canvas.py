@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -18,11 +18,12 @@ import numpy.typing as npt
 from numcnn.errors import ConfigError, DataError, NumcnnError
 from numcnn.files import read_at_most
 from numcnn.imaging import raster
-from numcnn.kernels.arrays import Bytes, Float64s
+from numcnn.kernels.arrays import Bytes, Float64s, Floats
 from numcnn.pad import eraser
 from numcnn.pad.eraser import Point, Stroke
 from numcnn.recognition import grouping
 from numcnn.recognition.grouping import Box
+from numcnn.recognition.spots import Judge
 
 ERASER = 0.06  # radius, in shorter sides of the sheet
 UNDO_STEPS = 1000
@@ -44,8 +45,12 @@ class Canvas:
     from top to bottom, in each from left to right.
     """
 
-    def __init__(self, width: float, height: float) -> None:
-        """Make a blank sheet.  Raises ConfigError for a size that is not a number above 0."""
+    def __init__(self, width: float, height: float, judge: Judge | None = None) -> None:
+        """Make a blank sheet.  Raises ConfigError for a size that is not a number above 0.
+
+        judge: a network's probabilities of pictures (N,28,28) -> (N,10), such as ``Recognizer.judge``: it is asked
+        which strokes make a digit where their positions leave doubt.
+        """
         for name, side in (("width", width), ("height", height)):
             if not (isinstance(side, Real) and 0 < float(side) < math.inf):  # NaN is not
                 raise ConfigError(f"the canvas's {name} is {side!r}: it must be a number of pixels above 0")
@@ -64,6 +69,13 @@ class Canvas:
         # unique: a stroke as an array, and a digit's arrays as a picture.
         self._arrays: dict[int, tuple[Stroke, Float64s]] = {}
         self._images: dict[tuple[int, ...], tuple[list[Float64s], Bytes]] = {}
+        self._judge = judge
+        self._judged: dict[tuple[int, ...], tuple[list[Float64s], Bytes, Floats]] = {}  # the picture, its probabilities
+
+    def ask(self, judge: Judge | None) -> None:
+        """Ask another network, or none, which strokes make a digit; see ``__init__``."""
+        self._judge, self._judged = judge, {}
+        self.revision += 1
 
     def stroke(self, points: npt.ArrayLike) -> None:
         """Add a whole stroke, points (n,2).  No points add nothing.  Raises ShapeError, DataError."""
@@ -162,7 +174,25 @@ class Canvas:
         return self._cached("boxes", lambda: [grouping.box(strokes) for strokes in self._digit_strokes()])
 
     def _grouped(self) -> list[list[tuple[int, ...]]]:
-        return self._cached("lines", lambda: grouping.group_lines(self._points()))
+        return self._cached("lines", self._group)
+
+    def _group(self) -> list[list[tuple[int, ...]]]:
+        """Group the strokes; keep what the network said of those that it was asked about again."""
+        points, before = self._points(), self._judged
+        self._judged = {}
+
+        def read(groups: Sequence[tuple[int, ...]]) -> Floats:
+            assert self._judge is not None
+            strokes = [[points[i] for i in group] for group in groups]
+            keys = [tuple(map(id, some)) for some in strokes]
+            new = [k for k, key in enumerate(keys) if key not in self._judged and key not in before]
+            images = [self._image(keys[k], strokes[k]) for k in new]
+            said = zip(new, images, self._judge(np.stack(images)), strict=True) if new else ()
+            self._judged |= {keys[k]: (strokes[k], image, probabilities) for k, image, probabilities in said}
+            self._judged |= {key: before[key] for key in keys if key not in self._judged}
+            return np.stack([self._judged[key][2] for key in keys])
+
+        return grouping.group_lines(points, read if self._judge else None)
 
     def _digit_strokes(self) -> list[list[Float64s]]:
         points = self._points()
@@ -180,11 +210,15 @@ class Canvas:
         return [self._arrays[id(stroke)][1] for stroke in self.strokes]
 
     def _digits(self) -> list[Bytes]:
-        before, self._images = self._images, {}
-        for strokes in self._digit_strokes():
-            key = tuple(map(id, strokes))
-            self._images[key] = before.get(key) or (strokes, raster.mnist_image(strokes))
+        strokes = self._digit_strokes()
+        keys = [tuple(map(id, some)) for some in strokes]
+        self._images = {key: (some, self._image(key, some)) for key, some in zip(keys, strokes, strict=True)}
         return [image for _, image in self._images.values()]
+
+    def _image(self, key: tuple[int, ...], strokes: list[Float64s]) -> Bytes:
+        """Return what the network sees of some strokes, drawn only if neither a digit nor a judge needed it before."""
+        known = self._images.get(key) or self._judged.get(key)
+        return known[1] if known else raster.mnist_image(strokes)
 
     def _cached(self, name: str, compute: Callable[[], Result]) -> Result:
         if self._cached_at != self.revision:

@@ -20,6 +20,8 @@ from numcnn.imaging.raster import Strokes
 from numcnn.kernels.arrays import Bytes, Ints
 from numcnn.nn.network import Network
 from numcnn.pad.canvas import Canvas
+from numcnn.recognition.reading import Recognizer
+from numcnn.recognition.spots import Judge
 
 SHEET = 500
 MOST_IN_A_ROW = 6
@@ -28,9 +30,9 @@ ANY = Threshold()  # every answer is sure
 LATE = 0.1  # fraction of barred digits whose bar is drawn after the next digit
 
 
-def drawn(strokes: Sequence[npt.ArrayLike]) -> Canvas:
-    """Draw strokes, (n,2) each, one by one on a new canvas."""
-    canvas = Canvas(SHEET, SHEET)
+def drawn(strokes: Sequence[npt.ArrayLike], judge: Judge | None = None) -> Canvas:
+    """Draw strokes, (n,2) each, one by one on a new canvas.  judge: see ``Canvas``."""
+    canvas = Canvas(SHEET, SHEET, judge)
     for points in strokes:
         canvas.stroke(points)
     return canvas
@@ -63,11 +65,12 @@ def rows(network: Network, people: PenDigits, count: int, seed: int = 0, lines: 
     A digit is correct if exactly its strokes were grouped, and read as its label.
     """
     rng, right, total, whole = np.random.default_rng([seed, 6]), 0, 0, 0
+    judge = Recognizer(network).judge
     for _ in range(count):
         own = np.flatnonzero(people.writers == rng.choice(people.writers))
         digits = [_some(people, own, rng) for _ in range(lines)]
         strokes, labels, owners = make_row(digits[0], rng, LATE) if lines == 1 else make_lines(digits, rng, LATE)
-        canvas = drawn(strokes)
+        canvas = drawn(strokes, judge)
         answers = network.predict(np.stack(canvas.digits())).tolist()
         found = list(zip(canvas.groups(), answers, canvas.lines(), strict=True))
         line_of = [number for number, line in enumerate(digits) for _ in line]

@@ -19,6 +19,7 @@ from numcnn.pad.drawing.layout import Layout, Place, layout, place
 from numcnn.pad.drawing.picture import Picture, picture_place
 from numcnn.pad.drawing.view import Scene, View
 from numcnn.recognition.reading import Recognizer
+from numcnn.recognition.spots import Judge
 
 SHEET = 560  # width and height of the canvas; a window that isn't square shows more than that
 PEN, PENS = 0.032, (0.012, 0.15)  # width of the brush, its smallest and largest, in sides of the sheet
@@ -55,7 +56,8 @@ def screenshot(
 
     inside, why: open these panels.  picture: the path of one on the sheet.
     """
-    recognizer, canvas = Recognizer(network), fitted_canvas(strokes)
+    recognizer = Recognizer(network)
+    canvas = fitted_canvas(strokes, recognizer.judge)
     scene = Scene(canvas, recognizer.read(canvas), theme=theme, pen=suited_pen(canvas), inside=inside)
     if picture is not None:
         scene.picture = _read_now(picture, network)
@@ -88,9 +90,9 @@ def place_of(scene: Scene, places: Layout) -> Place:
     return place(scene.canvas, places.sheet)
 
 
-def fitted_canvas(strokes: Sequence[npt.ArrayLike]) -> Canvas:
-    """Return a canvas with strokes, in any unit, scaled to fit and centred."""
-    canvas = Canvas(SHEET, SHEET)
+def fitted_canvas(strokes: Sequence[npt.ArrayLike], judge: Judge | None = None) -> Canvas:
+    """Return a canvas with strokes, in any unit, scaled to fit and centred.  judge: see ``Canvas``."""
+    canvas = Canvas(SHEET, SHEET, judge)
     box = round(0.7 * SHEET)
     for points in raster.fit(strokes, box=box):
         canvas.stroke(points + (SHEET - box) / 2)

@@ -35,6 +35,7 @@ LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: 
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
 DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
 FEW_BESIDE = 0.34  # of the parts of a line: fewer sure digits, and what looks like two digits may as well be a letter
+SETTLED = 0.6  # of a picture's digits: if more are sure, the other polarity would only bring doubts
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
@@ -49,7 +50,8 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     light = bool(np.median(grey) < low + DARK * (high - low))
     sheet = lay_out(colours, light)
     spots = find_on(sheet, judge, sure_from)
-    if not spots or min(spot.probability for spot in spots) < sure_from or _has_patches(sheet):
+    sure = sum(spot.probability >= sure_from for spot in spots)
+    if sure <= SETTLED * len(spots) or _has_patches(sheet):
         other = lay_out(colours, not light)
         others = find_on(other, judge, sure_from)
         height = max((spot.height for spot in others), default=0)

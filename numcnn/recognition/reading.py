@@ -108,6 +108,11 @@ class Recognizer:
         self._blank: Inspection | None = None
         self._explained: tuple[Bytes, Explanation] | None = None  # the last picture, and its explanation
 
+    def judge(self, images: Bytes) -> Floats:
+        """Return the probabilities (N,10) of pictures (N,28,28)."""
+        with one_blas_thread:
+            return self.network.predict_proba(images)
+
     def read(self, drawing: Drawing) -> tuple[Reading, ...]:
         """Return a ``Reading`` for each digit of a drawing, in the order of reading."""
         digits = zip(drawing.digits(), drawing.boxes(), drawing.lines(), drawing.groups(), strict=True)

@@ -289,18 +289,18 @@ def test_the_largest_pictures_of_every_kind_take_less_than_400_megabytes(name, m
 
 
 @pytest.mark.parametrize(("name", "mode", "size", "options"), LARGEST[2:], ids=[case[0] for case in LARGEST[2:]])
-def test_what_cannot_be_decoded_in_bounded_memory_is_refused(name, mode, size, options, tmp_path, monkeypatch):
-    """Here with a tenth of the limit, so that pictures a tenth as large show it."""
-    monkeypatch.setattr(picture_files, "MAX_MEMORY", picture_files.MAX_MEMORY // 10)
-    for part, refused in ((0.3, False), (0.36, True)):  # of each side
-        small = round(part * size[0]), round(part * size[1])
+def test_what_takes_more_memory_is_read_up_to_50_million_pixels(name, mode, size, options, tmp_path, monkeypatch):
+    """Here with a hundredth of the limits, so that pictures a hundredth as large show it."""
+    monkeypatch.setattr(picture_files, "MAX_MEMORY", picture_files.MAX_MEMORY // 100)
+    monkeypatch.setattr(picture_files, "ALWAYS_READ", picture_files.ALWAYS_READ // 100)
+    for small, refused in (((707, 707), False), ((716, 710), True)):
         more = {"tiffinfo": {278: small[1]}} if name == "whole.tif" else {}
-        path = tmp_path / f"{part}-{name}"
+        path = tmp_path / f"{small[0]}-{name}"
         Image.new(mode, small, "white").save(path, **(options | more))
         if not refused:
             assert only(path).size == small
             continue
-        with pytest.raises(DataError, match=r"pixels of this kind of \w+ takes \d+ MB; the limit is 32 MB, \d million"):
+        with pytest.raises(DataError, match=r"pixels of this kind of \w+ takes \d+ MB; the limit is 0 million pixels"):
             only(path)
 
 

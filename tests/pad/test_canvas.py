@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import numcnn
 from numcnn.data.generated import digit_strokes
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.imaging import raster
@@ -124,6 +125,37 @@ def test_a_sheet_without_a_size_is_refused(size, wrong):
 
 def test_a_size_may_be_any_kind_of_number():
     assert Canvas(0.5, np.float32(3)).height == Canvas(np.int64(3), 3).width == 3
+
+
+# Which strokes make a digit
+
+THREE, STEM = [(0, 0), (50, 10), (10, 45), (50, 80), (0, 100)], [(35, 0), (35, 100)]  # by their positions one digit
+
+
+def test_a_network_is_asked_only_once_which_strokes_make_a_digit():
+    seen, network = [], numcnn.load()
+
+    def judge(images):
+        seen.append(len(images))
+        return network.predict_proba(images)
+
+    canvas = Canvas(400, 400, judge)
+    for points in (THREE, STEM):
+        canvas.stroke(points)
+    assert canvas.groups() == [(0,), (1,)] and seen == [3]  # each alone, and both
+    canvas.stroke([(300, 0), (300, 100)])
+    assert canvas.groups() == [(0,), (1,), (2,)] and seen == [3]
+    canvas.undo()
+    assert canvas.groups() == [(0,), (1,)] and seen == [3]
+    np.testing.assert_array_equal(canvas.digits()[0], raster.mnist_image([THREE]))
+    canvas.begin(37, 50)
+    canvas.extend(37, 60)
+    assert canvas.groups() and len(seen) > 1
+    canvas.undo()
+    canvas.ask(None)
+    assert canvas.groups() == [(0, 1)]
+    canvas.ask(judge)
+    assert canvas.groups() == [(0,), (1,)]
 
 
 # What the network sees

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+import numcnn
 from numcnn.data.generated import GLYPHS, digit_strokes
 from numcnn.data.rows import make_lines, make_row
+from numcnn.imaging import raster
 from numcnn.recognition import grouping
 
 
@@ -123,6 +125,53 @@ def test_strokes_that_belong_together():
         assert grouping.group(strokes) == [tuple(range(len(strokes)))]
     for strokes in ([[(0, 0), (0, 100)], [(25, 0), (25, 100)]], [[(0, 0), (-20, 100)], [(25, 0), (5, 100)]]):
         assert grouping.group(strokes) == [(0,), (1,)]  # 11, and 11 aslant
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return numcnn.load()
+
+
+def read_by(network, strokes, asked):
+    """Return what tells ``grouping`` the network's probabilities; each question is appended to ``asked``."""
+
+    def read(groups):
+        asked.extend(groups)
+        return network.predict_proba(np.stack([raster.mnist_image([strokes[i] for i in g]) for g in groups]))
+
+    return read
+
+
+THREE = [[(0, 0), (50, 10), (10, 45), (50, 80), (0, 100)]]
+
+
+def test_where_positions_leave_doubt_the_network_decides(shipped):
+    for near, two in ((THREE, 12), (THREE, 24), (SEVEN, 15), (SEVEN, 30)):  # a 1 so near that it seems to be their stem
+        strokes, asked = [*near, *shifted(ONE, two, 0)], []
+        assert len(grouping.group(strokes)) == 1
+        assert len(grouping.group(strokes, read_by(shipped, strokes, asked))) == 2 and asked
+    far_bar, asked = [FIVE[0], *shifted([FIVE[1]], 52, -10)], []
+    assert len(grouping.group(far_bar)) == 2
+    assert grouping.group(far_bar, read_by(shipped, far_bar, asked)) == [(0, 1)] and asked
+
+
+def test_where_positions_leave_no_doubt_no_network_is_asked():
+    def read(groups):
+        raise AssertionError(f"asked about {groups}")
+
+    row = [stroke for i, digit in enumerate((FIVE, ONE, FOUR)) for stroke in shifted(digit, 130 * i, 0)]
+    assert grouping.group(row, read) == [(0, 1), (2,), (3, 4)]
+    tangle = [np.random.default_rng(k).normal(size=(4, 2)) for k in range(9)]  # too many doubts to ask about
+    assert grouping.group(tangle, read) == grouping.group(tangle)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_the_network_takes_no_row_apart_worse(late, shipped):
+    alone, both, asked = [], [], []
+    for strokes, _, owners in rows(60, 3, late):
+        alone += right_groups(grouping.group(strokes), owners)
+        both += right_groups(grouping.group(strokes, read_by(shipped, strokes, asked)), owners)
+    assert np.mean(both) >= np.mean(alone) and asked
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1e-3, 0), (560, 1000), (1e9, -1e9)])
