@@ -11,8 +11,11 @@ there. In the epochs' lines a * marks the best so far on validation.
 EXAMPLES = """examples:
   numcnn train                            the full training: about two minutes
   numcnn train --preset fast              99% on MNIST in about ten seconds
-  numcnn train --preset everyone          the shipped network: also learns other
-                                          people's strokes and other scanners
+  numcnn train --preset everyone          also learns other people's strokes,
+                                          other scanners, what is no digit
+  numcnn train --preset harden --from runs/everyone-wide-1/best.npz
+                                          goes on with disturbed pictures: the
+                                          shipped network
   numcnn train --limit 6000 --epochs 3    a quick try
   numcnn train --seeds 5                  how much results vary by chance
   numcnn train --no-test --dropout 0.3    try a setting, judged by validation
@@ -75,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running")
     add_threads_argument(group)
     group.add_argument("--out", metavar="DIR", help="a new folder for the run (default: runs/DATASET-MODEL-NUMBER)")
+    group.add_argument("--from", dest="weights", metavar="FILE", help="begin with these weights, not with random ones")
     group.add_argument("--resume", metavar="DIR", help="continue the run in this folder, with its settings")
     group.add_argument("--seeds", type=int, metavar="N", help="train N networks, with --seed and the seeds after it")
     group.add_argument("--ensemble", action="store_true", help="with --seeds: also test all networks together")
@@ -102,7 +106,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out:
             check_out(arguments.out)  # before anything takes time
         config = _config(arguments)
-        session = new_session(config, _dataset(arguments), options, watch_gradients=arguments.watch_gradients)
+        session = new_session(
+            config,
+            _dataset(arguments),
+            options,
+            watch_gradients=arguments.watch_gradients,
+            weights=arguments.weights,
+        )
     _introduce(session)
     if arguments.resume and not options.quiet:
         say(_where(session))
@@ -123,6 +133,10 @@ def _config(arguments: argparse.Namespace) -> TrainConfig:
         raise ConfigError(f"`momentum` goes with `optimizer='sgd'`; {config.optimizer} has none that can be set")
     if "warmup" in given and config.schedule != "cosine":
         raise ConfigError(f"`warmup` goes with `schedule='cosine'`; the run's schedule is {config.schedule}")
+    if arguments.preset == "harden" and not arguments.weights:
+        raise ConfigError("`preset='harden'` goes on with a trained network; add its weights: `from=FILE`")
+    if arguments.weights and arguments.seeds is not None:
+        raise ConfigError("`from` goes with one training; leave out `seeds`")
     return config
 
 
@@ -152,6 +166,7 @@ def _refuse_other_settings(arguments: argparse.Namespace) -> None:
     changed = list(given_settings(arguments))
     changed += [name for name in ("preset", "watch_gradients", "dry_run") if getattr(arguments, name)]
     changed += ["dataset"] if arguments.dataset != "auto" else []
+    changed += ["from"] if arguments.weights else []
     if changed:
         flags = ", ".join(map(flag, changed))
         raise ConfigError(f"`resume` continues with the run's own settings; leave out {flags}")
