@@ -106,7 +106,7 @@ class Session:
         """Train to the end, or until the run folder's monitor stops.  Raises DivergedError, WriteError."""
         run, files = self.run, self.files or self.open_folder()
         try:
-            optimizer = make_optimizer(run.network, run.config, run.moments)
+            optimizer = make_optimizer(run.network, run.config, run.moments, trained="began_with" in run.info)
             state = fit(
                 run.network,
                 self.train_set,
