@@ -11,8 +11,11 @@ there. In the epochs' lines a * marks the best so far on validation.
 EXAMPLES = """examples:
   numcnn train                            the full training: about two minutes
   numcnn train --preset fast              99% on MNIST in about ten seconds
-  numcnn train --preset everyone          the shipped network: also learns other
-                                          people's strokes and other scanners
+  numcnn train --preset everyone          also learns other people's strokes,
+                                          other scanners, what is no digit
+  numcnn train --preset harden --from runs/everyone-wide-1/best.npz
+                                          goes on with disturbed pictures: the
+                                          shipped network
   numcnn train --limit 6000 --epochs 3    a quick try
   numcnn train --seeds 5                  how much results vary by chance
   numcnn train --seeds 8 --jobs 4         the same, in four processes
@@ -83,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running")
     add_threads_argument(group)
     group.add_argument("--out", metavar="DIR", help="a new folder for the run (default: runs/DATASET-MODEL-NUMBER)")
+    group.add_argument("--from", dest="weights", metavar="FILE", help="begin with these weights, not with random ones")
     group.add_argument("--resume", metavar="DIR", help="continue the run in this folder, with its settings")
     group.add_argument("--seeds", type=int, metavar="N", help="train N networks, with --seed and the seeds after it")
     add_worker_arguments(group)
@@ -253,8 +257,13 @@ def _launch(arguments: argparse.Namespace) -> int:
 def _new_session(arguments: argparse.Namespace, options: Options) -> Session:
     if arguments.out and (options.ranks is None or options.ranks.rank == 0):
         check_out(arguments.out)  # before anything takes time
-    config = config_of(arguments)
-    return new_session(config, chosen_dataset(arguments), options, watch_gradients=arguments.watch_gradients)
+    return new_session(
+        config_of(arguments),
+        chosen_dataset(arguments),
+        options,
+        watch_gradients=arguments.watch_gradients,
+        weights=arguments.weights,
+    )
 
 
 def _report_finished(arguments: argparse.Namespace, earlier: Run) -> int:
@@ -271,6 +280,8 @@ def config_of(arguments: argparse.Namespace) -> TrainConfig:
         raise ConfigError(f"`momentum` goes with `optimizer='sgd'`; {config.optimizer} has none that can be set")
     if "warmup" in given and config.schedule != "cosine":
         raise ConfigError(f"`warmup` goes with `schedule='cosine'`; the run's schedule is {config.schedule}")
+    if arguments.preset == "harden" and not getattr(arguments, "weights", None):  # a sweep has none
+        raise ConfigError("`preset='harden'` goes on with a trained network; add its weights: `from=FILE`")
     return config
 
 
@@ -301,6 +312,7 @@ def _refuse_other_settings(arguments: argparse.Namespace) -> None:
     changed = list(given_settings(arguments))
     changed += [name for name in ("preset", "watch_gradients", "dry_run") if getattr(arguments, name)]
     changed += ["dataset"] if arguments.dataset != "auto" else []
+    changed += ["from"] if arguments.weights else []
     if changed:
         flags = ", ".join(map(flag, changed))
         raise ConfigError(f"`resume` continues with the run's own settings; leave out {flags}")
@@ -384,6 +396,8 @@ def _stop_after_this_batch(files: RunFolder | Follower) -> Iterator[None]:
 
 def _train_several(arguments: argparse.Namespace) -> int:
     """Train with one seed after another, each in its own folder; report mean and spread.  Return the exit code."""
+    if arguments.weights:
+        raise ConfigError("`from` goes with one training; leave out `seeds`")
     options = options_of(arguments)
     at_a_time = several_at_a_time(arguments)
     if at_a_time:

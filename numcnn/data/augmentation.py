@@ -26,7 +26,7 @@ class Augmentation:
     rotation: degrees.  scale, stretch (higher or wider), shear: fractions.  shift, elastic (root mean square of each
     pixel's displacement), thicken, thin (of the pen, on each side): pixels.  contrast: fraction of the grey range.
     For every other picture: light (a smooth field), noise (the most a pixel may be off; most are off far less):
-    fractions of the grey range; cutout (side of a square that becomes paper or, as often, its own negative): pixels.
+    fractions of the grey range; cutout (side of a square that becomes its negative or, half as large, paper): pixels.
     Raises ConfigError for values out of range.
     """
 
@@ -66,7 +66,7 @@ FULL = Augmentation(
     rotation=12, scale=0.12, stretch=0.1, shear=0.15, shift=1.5, elastic=1, thicken=0.7, thin=0.4, contrast=0.2
 )
 # Disturbances between paper and picture, at strength 1.
-DISTURBED = Augmentation(light=1, noise=0.6, cutout=10)
+DISTURBED = Augmentation(light=0.7, noise=0.6, cutout=12)
 EVERYTHING = FULL.plus(DISTURBED)
 
 

@@ -9,6 +9,7 @@ from numcnn.data.dataset import KEYWORDS, MIXTURES, Dataset, check_seed
 from numcnn.data.download import to_stderr
 from numcnn.data.sources import Sources
 from numcnn.errors import ConfigError
+from numcnn.files import as_path
 
 TEST_SEED = 1  # of the generated test set; training seeds are doubled, so that none equals it
 
@@ -77,7 +78,7 @@ def load(  # noqa: PLR0913  (the public door documents each keyword; inside, the
 
 def _from_folder(folder: Path, test_only: bool, origin: mnist.Origin) -> Dataset:
     """Read IDX files named like MNIST's.  The data set is named after its folder, or "mnist" if the hashes match."""
-    arrays = mnist.read_folder(folder.expanduser(), mnist.roles(test_only))
+    arrays = mnist.read_folder(as_path(folder), mnist.roles(test_only))
     name = folder.resolve().name
     if mnist.mismatch(arrays, origin.files) is None:
         name = "mnist"
@@ -100,7 +101,7 @@ def _check_settings(dataset: str | Path, data_dir: str | Path | None, seed: int,
         raise ConfigError(f"limit is {limit}: at least 1 training image is needed.")
     if data_dir and str(dataset) not in ("auto", "mnist", *MIXTURES):
         raise ConfigError(f"`data_dir` is where MNIST is looked for; it cannot be used with `dataset='{dataset}'`.")
-    if dataset in mixture.EARLIER and not Path(dataset).expanduser().is_dir():
+    if dataset in mixture.EARLIER and not as_path(dataset).is_dir():
         raise ConfigError(f"the data set {dataset} is now {mixture.EARLIER[str(dataset)]}, with more in it")
-    if str(dataset) not in KEYWORDS and not Path(dataset).expanduser().is_dir():
+    if str(dataset) not in KEYWORDS and not as_path(dataset).is_dir():
         raise ConfigError(f"`dataset='{dataset}'` is neither a folder nor one of {', '.join(KEYWORDS)}.")

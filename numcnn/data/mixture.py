@@ -41,7 +41,7 @@ class Recipe:
     generated: int = 40_000
     renderings: int = 8
     rescanned: int = 40_000
-    no_digits: int = 20_000
+    no_digits: int = 40_000
     validation: int = 5_000
     leave_out: Collection[int] = ()
 

@@ -13,6 +13,7 @@ from numcnn.data import idx
 from numcnn.data.dataset import Dataset
 from numcnn.data.download import DownloadFailed, IdxFile, Mirrors, Report, download_files, to_stderr, user_cache
 from numcnn.errors import DataError
+from numcnn.files import as_path
 from numcnn.kernels.arrays import Bytes
 
 FILES = {
@@ -79,7 +80,7 @@ def load(
     named = data_dir or os.environ.get(VARIABLE)
     if named:
         try:
-            arrays = read_mnist(Path(named).expanduser(), roles(test_only), origin.files)
+            arrays = read_mnist(as_path(named), roles(test_only), origin.files)
         except DataError as error:
             raise DataError(f"{error} (The folder was given by {'`data_dir`' if data_dir else VARIABLE}.)") from error
     else:

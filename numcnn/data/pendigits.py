@@ -22,7 +22,7 @@ import numpy as np
 from numcnn.data.download import MirrorFailed, Report, download_bytes, to_stderr, user_cache
 from numcnn.data.idx import GET_AGAIN, GZIP_MAGIC, is_web_page
 from numcnn.errors import DataError
-from numcnn.files import atomic_write
+from numcnn.files import as_path, atomic_write
 from numcnn.imaging.raster import Strokes
 from numcnn.kernels.arrays import Bytes, Float64s, Ints
 
@@ -81,7 +81,7 @@ def load(path: str | Path | None = None, *, origin: Origin = OFFICIAL, report: R
     """
     named = path or os.environ.get(VARIABLE)
     if named:
-        return _read(_find(Path(named).expanduser()), origin.sha256)
+        return _read(_find(as_path(named)), origin.sha256)
     folder = Path(origin.cache or user_cache() / "pendigits")
     cached = folder / NAME
     if cached.is_file():

@@ -24,6 +24,9 @@ LATTICE = 14
 # Simard's Gaussian of 4 pixels (Simard, Steinkraus & Platt 2003).
 SPACING = 7
 
+# A patch in which the ink is lost is smaller than an inverted one, by this factor: a lost loop makes another digit.
+LOST = 0.5
+
 # Root mean square of the elastic's displacement when the lattice's numbers are uniform in -1 to 1.
 LATTICE_RMS = 0.277
 
@@ -100,11 +103,12 @@ def change(image: AnyArray, number: int, key: np.uint64, augmentation: Strengths
         level = 255 * a.noise * every_other[NOISE]
         changed = np.clip(changed + level * either_way[-H * W :].reshape(H, W) ** 3, 0, 255)
     if a.cutout and every_other[CUT]:
-        side = a.cutout * every_other[CUT]
+        inverted = u[TURN] < 0.5
+        side = a.cutout * every_other[CUT] * (1 if inverted else LOST)
         top, left = u[CUT_Y] * H - side / 2, u[CUT_X] * W - side / 2
         y, x = np.arange(H)[:, None], np.arange(W)
         patch = (y >= top) & (y < top + side) & (x >= left) & (x < left + side)
-        changed = np.where(patch, 255 - changed if u[TURN] < 0.5 else 0, changed)
+        changed = np.where(patch, 255 - changed if inverted else 0, changed)
     return changed.astype(np.float32)
 
 

@@ -47,7 +47,8 @@ class Optimizer:
     change it, but it is averaged too, to match the averaged parameters.
     pull: after each step, the fraction by which the parameters move back towards their initial values; 0: none.  This
     is L2-SP (Li, Grandvalet & Davoine 2018), decoupled from the gradient.
-    Attributes: moments (name -> array kept between steps: those of ``MOMENTS``, and the averages).
+    Attributes: moments (name -> array kept between steps: those of ``MOMENTS``, and the averages); trained: whether the
+    initial parameters count in the average for as long as its decay says; else they are random, and soon drop out.
     """
 
     # Names of the arrays (P,) that a subclass keeps between steps; they start at zero.
@@ -70,6 +71,7 @@ class Optimizer:
         self.weight_decay = _in_range("weight decay", weight_decay, 0, math.inf)
         self.average = _in_range("average", average, 0, 1)
         self.pull = _in_range("pull", pull, 0, 1)
+        self.trained = False
         self._start = params.copy() if self.pull else None  # the initial values
         self.steps = 0
         self.moments: dict[str, Floats] = {name: np.zeros_like(params) for name in self.MOMENTS}
@@ -87,8 +89,9 @@ class Optimizer:
         if self._start is not None:
             self.params += self.params.dtype.type(self.pull) * (self._start - self.params)
         if self.average:
-            # The first averages span fewer steps, so that the initial values soon drop out.
-            rate = 1 - min(self.average, self.steps / (self.steps + 9))
+            # The first averages span fewer steps, so that random initial values soon drop out.
+            most = 1.0 if self.trained else self.steps / (self.steps + 9)
+            rate = 1 - min(self.average, most)
             for name, array in self._averaged.items():
                 self.kernels.average_step(self.moments[name], array, rate)
 
@@ -182,9 +185,17 @@ class Adam(Optimizer):
 
 
 def make_optimizer(
-    network: Network, config: TrainConfig, moments: Mapping[str, Floats] | None = None, *, pull: float = 0.0
+    network: Network,
+    config: TrainConfig,
+    moments: Mapping[str, Floats] | None = None,
+    *,
+    pull: float = 0.0,
+    trained: bool = False,
 ) -> Optimizer:
-    """Return the optimiser named by ``config`` for the network's parameters; ``moments``: those of a stopped run."""
+    """Return the optimiser named by ``config`` for the network's parameters; ``moments``: those of a stopped run.
+
+    pull, trained: see ``Optimizer``.
+    """
     shared: Shared = {
         "decay": network.decay,
         "weight_decay": config.decay_rate,
@@ -197,6 +208,7 @@ def make_optimizer(
         optimizer = SGD(*arrays, momentum=config.momentum, nesterov=config.nesterov, **shared)
     else:
         optimizer = Adam(*arrays, **shared)  # AdamW is Adam with weight decay
+    optimizer.trained = trained
     for name, values in (moments or {}).items():
         optimizer.moments[name][...] = values
     return optimizer

@@ -1,6 +1,7 @@
 """A whole training run: build a new one or load a stopped one, train it, write its run card."""
 
 import contextlib
+import hashlib
 import platform
 import sys
 import time
@@ -15,12 +16,13 @@ except ImportError:  # Windows
 
 from numcnn import data
 from numcnn.data.batches import Examples
-from numcnn.data.dataset import KEYWORDS, Dataset
+from numcnn.data.dataset import KEYWORDS, MIXTURES, Dataset
 from numcnn.data.download import to_stderr
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
 from numcnn.evaluation.calibration import CERTAINTY, certainty, refusal_threshold
 from numcnn.evaluation.metrics import Evaluation
 from numcnn.kernels.thread_team import use_threads
+from numcnn.nn.checkpoint import find_weights
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network, load
 from numcnn.training.config import TrainConfig
@@ -134,7 +136,7 @@ class Session:
 
     def _fit(self, monitor: Monitor) -> tuple[TrainState, Optimizer]:
         run, ranks = self.run, self.options.ranks
-        optimizer = make_optimizer(run.network, run.config, run.moments)
+        optimizer = make_optimizer(run.network, run.config, run.moments, trained="began_with" in run.info)
         with ranks.together(run.network) if ranks else contextlib.nullcontext():
             state = fit(
                 run.network,
@@ -220,19 +222,31 @@ class Session:
 
 
 def new_session(
-    config: TrainConfig, dataset: str | Path, options: Options, *, watch_gradients: bool = False
+    config: TrainConfig,
+    dataset: str | Path,
+    options: Options,
+    *,
+    watch_gradients: bool = False,
+    weights: str | Path | None = None,
 ) -> Session:
-    """Load the data set and build a network for it.  Raises ConfigError, DataError."""
+    """Load the data set and build a network for it.
+
+    weights: a file whose parameters and normalisation the network begins with; None: random parameters.
+    Raises ConfigError, DataError, CheckpointError.
+    """
     threads = options.use_threads()
     # Even a quiet run reports that generated digits replace MNIST.
     found = _load_data(dataset, config, options, report=dataset == "auto" or not options.quiet)
     if found.train_labels.max(initial=0) >= found.classes and not config.outliers:
         raise ConfigError(f"the data set {found.name} contains non-digits; add `preset='everyone'`, or `outliers=True`")
     train, held_out = _split(found, config)
+    network, info = _new_network(found, train, config), _info(found, config, threads)
+    if weights is not None:
+        info["began_with"] = _begin_with(network, weights, found)
     run = Run(
-        network=_new_network(found, train, config),
+        network=network,
         config=config,
-        info=_info(found, config, threads),
+        info=info,
         dataset_argument=found.name if str(dataset) in KEYWORDS else str(Path(dataset).resolve()),
         watch_gradients=watch_gradients,
     )
@@ -338,6 +352,28 @@ def _new_network(dataset: Dataset, train: Examples, config: TrainConfig) -> Netw
         normalisation=train.normalisation(),
         fuse=config.fuse,
     )
+
+
+def _begin_with(network: Network, weights: str | Path, dataset: Dataset) -> Document:
+    """Give a new network the parameters and the normalisation of a weights file.  Return what records that.
+
+    Raises CheckpointError, and ConfigError if the file holds another architecture, or if what it learned from might be
+    what the data set tests on.
+    """
+    path = find_weights(weights)
+    earlier = load(path)
+    shapes, wanted = ({name: a.shape for name, a in one.named_arrays(one.params).items()} for one in (earlier, network))
+    if shapes != wanted or earlier.input_shape != network.input_shape:
+        raise ConfigError(f"`from` {weights}: its network is not the model that is to be trained; name its `model`")
+    learned_from = earlier.info.get("dataset")
+    if dataset.name in MIXTURES and learned_from != dataset.name:
+        raise ConfigError(
+            f"`from` {weights}: it learned from {learned_from}, so perhaps from people that {dataset.name} tests on"
+        )
+    network.params[...] = earlier.params
+    network.state[...] = earlier.state
+    network.normalisation = earlier.normalisation
+    return {"dataset": learned_from, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def _info(dataset: Dataset, config: TrainConfig, threads: int) -> Document:

@@ -166,8 +166,8 @@ def test_a_patch_becomes_paper_or_its_own_negative():
     cut, turned = ((patched == value).sum(axis=(1, 2)) for value in (0, 155))
     assert (cut + turned + (patched == 100).sum(axis=(1, 2)) == 28 * 28).all()
     assert not (cut.astype(bool) & turned.astype(bool)).any()
-    for size in (cut, turned):
-        assert 0.15 < (size > 0).mean() < 0.35 and 49 <= size.max() <= 81
+    for size, (smallest, largest) in ((cut, (9, 25)), (turned, (49, 81))):  # ink is lost in half the side
+        assert 0.15 < (size > 0).mean() < 0.35 and smallest <= size.max() <= largest
 
 
 def test_batches_are_changed_alike_on_any_number_of_threads_and_otherwise_in_each_epoch(set_threads):
@@ -175,14 +175,14 @@ def test_batches_are_changed_alike_on_any_number_of_threads_and_otherwise_in_eac
     n = 200 if COMPILED else 4
     examples = Examples.all_of(images[:n], labels[:n])
     network = Network(make_layers("canonical"), normalisation=(0.13, 0.31), backend=BACKEND)
-    batches = Batches(examples, n, 1, network.pixel_reader)
-    (batch,), (later,), (again,) = (batches.epoch(number, 0, FULL) for number in (0, 1, 0))
+    batches = Batches(examples, n, 1, network.pixel_reader, FULL)
+    (batch,), (later,), (again,) = batches.epoch(0), batches.epoch(1), batches.epoch(0)
     x, y, z = (b.fill(np.empty((n, 28, 28, 1), np.float32)) for b in (batch, later, again))
     np.testing.assert_array_equal(x, z)
     assert not np.allclose(x.mean(axis=(1, 2, 3)), y.mean(axis=(1, 2, 3)))
     part = batch.fill(np.empty((2, 28, 28, 1), np.float32), 1, 3)
     np.testing.assert_array_equal(part, x[1:3])
-    plain = next(batches.epoch(0)).fill(np.empty_like(x))
+    plain = next(Batches(examples, n, 1, network.pixel_reader).epoch(0)).fill(np.empty_like(x))
     assert 0.01 < np.abs(x - plain).mean() < 1
 
 

@@ -180,6 +180,12 @@ def test_settings_that_make_no_sense(options, settings, message):
         load(**(options | settings))
 
 
+@pytest.mark.parametrize("name", ["dataset", "data_dir"])
+def test_the_folder_of_nobody_is_refused(options, name):
+    with pytest.raises(DataError, match="~nobody-of-that-name/x can't be found"):
+        load(**(options | {"dataset": "mnist", name: "~nobody-of-that-name/x"}))
+
+
 # ------------------------------------------------------------------------------------------------------- imports
 
 

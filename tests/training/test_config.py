@@ -25,6 +25,7 @@ from numcnn.training.config import (
         ({"batch_size": 2.5}, "`batch_size` is 2.5; wants int"),
         ({"lr": 0.0}, "`lr` is 0.0; wants a number above 0"),
         ({"lr": float("nan")}, "`lr` is nan; wants a finite number"),
+        ({"lr": 10**400}, "`lr` is too large; wants a finite number"),
         ({"optimizer": "rmsprop"}, "`optimizer` is 'rmsprop'; choose one of adamw, adam, sgd"),
         ({"schedule": "linear"}, "`schedule` is 'linear'; choose one of constant"),
         ({"model": "vgg"}, "`model` is 'vgg'; choose one of canonical"),

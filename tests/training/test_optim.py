@@ -124,6 +124,14 @@ def test_the_average_by_hand(backend):
         np.testing.assert_array_equal(params, path[-1])
 
 
+def test_of_trained_parameters_the_average_keeps_what_its_decay_says():
+    params = np.array([1.0])
+    optimizer = SGD(params, np.ones(1), reference, momentum=0, average=0.75)
+    optimizer.trained = True
+    optimizer.step(0.2)  # 1 -> 0.8
+    assert optimizer.moments["average"][0] == pytest.approx(0.75 * 1 + 0.25 * 0.8)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", [SGD, Adam])
 def test_pull_goes_a_fraction_of_the_way_back_after_each_step(kind, dtype):

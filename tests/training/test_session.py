@@ -1,17 +1,19 @@
 """A session from Python: what the command does without its printing."""
 
+import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import BACKEND, draw_digits, write_digits
 
 import numcnn
-from numcnn import ConfigError, DataError
-from numcnn.data import idx, mnist
+from numcnn import CheckpointError, ConfigError, DataError
+from numcnn.data import Dataset, idx, mnist
 from numcnn.training import run_folder
 from numcnn.training.config import TrainConfig
-from numcnn.training.session import Options, new_session, peak_memory_mb, resumed_session
+from numcnn.training.session import Options, _begin_with, new_session, peak_memory_mb, resumed_session
 
 CONFIG = TrainConfig(epochs=2, batch_size=50, limit=200, backend=BACKEND)
 
@@ -65,6 +67,50 @@ def test_a_session_that_was_stopped_ends_as_if_it_had_not_been(drawn, tmp_path):
     assert not resumed.train().interrupted
     np.testing.assert_array_equal(resumed.run.network.params, whole.run.network.params)
     assert resumed.finish()[0]["val_accuracy"] == whole.finish()[0]["val_accuracy"]
+
+
+def test_a_training_may_begin_with_weights(drawn, tmp_path):
+    options = Options(quiet=True)
+    first = new_session(CONFIG, drawn, options)
+    first.open_folder(tmp_path / "first")
+    first.train()
+    card, _ = first.finish()
+    first.release()
+    weights = tmp_path / "first" / "best.npz"
+    config = replace(CONFIG, seed=1, average=0.9)
+    second = new_session(config, drawn, options, weights=weights)
+    earlier = numcnn.load(weights)
+    np.testing.assert_array_equal(second.run.network.params, earlier.params)
+    assert second.run.network.normalisation == earlier.normalisation
+    recorded = {"dataset": card["dataset"], "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    assert second.run.info["began_with"] == recorded
+    second.open_folder(tmp_path / "whole")
+    second.train()
+    stopped = new_session(config, drawn, options, weights=weights)
+    stop_after(stopped.open_folder(tmp_path / "stopped"), 5)
+    assert stopped.train().interrupted
+    weights.unlink()  # what a stopped run goes on with is in its own folder
+    resumed = resumed_session(run_folder.load_run(tmp_path / "stopped"), options)
+    resumed.open_folder()
+    resumed.train()
+    resumed.finish()
+    np.testing.assert_array_equal(resumed.run.network.params, second.run.network.params)
+    assert numcnn.load(tmp_path / "stopped" / "best.npz").info["began_with"] == recorded
+
+
+def test_weights_that_a_training_can_not_begin_with(drawn, tmp_path):
+    numcnn.Network([numcnn.Flatten(), numcnn.Dense(10)]).save(tmp_path / "other.npz")
+    with pytest.raises(ConfigError, match=r"other\.npz: its network is not the model that is to be trained"):
+        new_session(CONFIG, drawn, Options(quiet=True), weights=tmp_path / "other.npz")
+    with pytest.raises(CheckpointError, match=r"nothing\.npz"):
+        new_session(CONFIG, drawn, Options(quiet=True), weights=tmp_path / "nothing.npz")
+
+
+def test_a_network_that_may_know_the_people_of_the_test_set_is_refused():
+    fold = Dataset("everyone-0", *draw_digits(20, 1), *draw_digits(20, 2), "drawn")
+    network = numcnn.load("canonical")
+    with pytest.raises(ConfigError, match="it learned from mnist, so perhaps from people that everyone-0 tests on"):
+        _begin_with(network, "canonical", fold)
 
 
 def test_a_run_resumes_only_with_the_data_that_it_began_with(drawn, tmp_path):

@@ -17,6 +17,7 @@ from numcnn.kernels.reference_augment import (
     LATTICE,
     LATTICE_RMS,
     LIGHT,
+    LOST,
     NOISE,
     ROTATION,
     SCALE,
@@ -225,13 +226,14 @@ def _augment(
             for i in range(H * W):
                 off = two * u[first + i] - one
                 target[i] = min(max(target[i] + level * off * off * off, np.float32(0)), white)
-        side = cutout * (two * u[CUT] - one)
+        inverted = u[TURN] < 0.5
+        side = cutout * (two * u[CUT] - one) * (one if inverted else np.float32(LOST))
         if side > 0:
             top_edge, left_edge = u[CUT_Y] * H - side / two, u[CUT_X] * W - side / two
             for y in range(H):
                 for x in range(W):
                     if top_edge <= y < top_edge + side and left_edge <= x < left_edge + side:
-                        target[y * W + x] = white - target[y * W + x] if u[TURN] < 0.5 else np.float32(0)
+                        target[y * W + x] = white - target[y * W + x] if inverted else np.float32(0)
         for i in range(H * W):
             target[i] = target[i] * scale + shift
 
