@@ -3,6 +3,9 @@
 A digit has straight strokes too.  A frame's line differs in where it ends: at two other lines of the frame, or at one
 and at the picture's edge; the ticks of a comb end at one line only, but are equal.  Lines that end nowhere
 are dropped, then those that ended at them, until nothing changes.  What stays is erased, but for strokes across it.
+
+Several 1s on ruled paper stand on lines too, as ticks do.  But no line ends a rule of the page: across lines that are so
+open only those are printed that are as thick and as dark as these, square to them, and end at them.
 """
 
 import math
@@ -28,6 +31,7 @@ EVEN = 0.8  # of the columns of a line between the others' middles, that its mid
 EQUAL = 0.08  # of their length: how much the ends of a comb's ticks differ
 DARKER = 1.3  # times a line's strength: darker ink on it is a stroke's
 UNEQUAL = 2.0  # times the usual strength of a frame's lines: a stronger one has a stroke on it
+SQUARE = 0.06  # radians off a right angle: lines printed across others, also when they are photographed
 LARGE = 1_500_000  # pixels; lines in larger pictures are looked for at half the size or less
 
 
@@ -74,7 +78,12 @@ def frame_lines(strength: Bytes, least: int) -> Bools:
         return gone
     high, wide = rules.runs_across(ink), rules.runs_across(ink.T).T
     shortest = max(LEAST_LENGTH, round(STROKES * float(np.median(np.minimum(high, wide)[ink]))))
-    level, upright = _holding(_lines(ink, high, shortest), _lines(ink.T, wide.T, shortest), ink.shape)
+    level, upright = _lines(ink, high, shortest), _lines(ink.T, wide.T, shortest)
+    level, upright = (
+        _without_writing(level, upright, (ink.T, strength.T), (ink, strength)),
+        _without_writing(upright, level, (ink, strength), (ink.T, strength.T)),
+    )
+    level, upright = _holding(level, upright, ink.shape)
     if not level and not upright:
         return gone
     usual = _usual_thickness(level, upright)
@@ -223,6 +232,37 @@ def _holding(level: list[Line], upright: list[Line], shape: tuple[int, int]) -> 
                 return held
             held = thinner
         level, upright = held
+
+
+def _without_writing(
+    lines: list[Line], others: list[Line], across: tuple[Bools, Bytes], along: tuple[Bools, Bytes]
+) -> list[Line]:
+    """Return lines without those that only meet open ones, as rules of a page are, and differ from them: written 1s.
+
+    along, across: the ink and its strength as ``lines``, and as ``others``, see it.
+    """
+    kept: list[Line] = []
+    for line in lines:
+        met = [(place, other) for other in others if (place := _meeting(line, other)) is not None]
+        held_by = [other for _, other in met]
+        if not met or not all(_is_open(other, lines) for other in held_by) or _is_open(line, others):
+            kept.append(line)
+            continue
+        ends = all(min(abs(end - place) for place, _ in met) <= line.near for end in (line.first, line.last))
+        square = all(abs(line.slope + other.slope) <= SQUARE for other in held_by)
+        usual = [(other.thickness, _tone(*across, other)) for other in held_by]
+        thickness, tone = np.median(usual, axis=0).tolist()
+        if ends and square and rules.are_alike((line.thickness, _tone(*along, line)), (thickness, tone)):
+            kept.append(line)
+    return kept
+
+
+def _is_open(line: Line, others: list[Line]) -> bool:
+    """Return whether no other line stands at either end of a line."""
+    return not any(
+        (place := _meeting(line, other)) is not None and min(abs(place - line.first), abs(place - line.last)) <= line.near
+        for other in others
+    )
 
 
 def _usual_thickness(level: list[Line], upright: list[Line]) -> float:
