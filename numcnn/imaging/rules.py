@@ -23,6 +23,7 @@ THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's ot
 ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
 RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
 ALIKE, UNEVEN = 1.35, 0.75  # times as thick, and as dark: printed in one go; pixels more that a thickness may differ
+LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 LARGE = 600_000  # pixels; rules in larger masks are looked for at half the size or less
 
 
@@ -88,11 +89,11 @@ def are_alike(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return even and max(dark, dark_too) <= ALIKE * min(dark, dark_too)
 
 
-def rules_of_the_page(strength: Bytes, least: int) -> Bools:
+def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None) -> Bools:
     """Return the pixels of level and upright lines that run across all of a picture.  (H,W) uint8 -> (H,W).
 
     Ink is averaged along the lines first, so that rules as faint as the paper's noise are found too.  least: the
-    strength from which a pixel is ink.
+    strength from which a pixel is ink.  known (H,W): bands of level lines that are found already.
     """
     ink = strength >= least
     level = _page_band(strength, least)
@@ -101,6 +102,8 @@ def rules_of_the_page(strength: Bytes, least: int) -> Bools:
         level |= _page_band(strength, least, upright)
     H, W = strength.shape
     gone = level & upright & ink  # where rules cross, both are thick
+    if known is not None:
+        level &= ~known
     gone |= _thin_ink(ink, level, max(THIN_PIXELS, THIN * H))
     return gone | _thin_ink(ink.T, upright.T, max(THIN_PIXELS, THIN * W)).T
 
