@@ -77,7 +77,7 @@ def frame_lines(strength: Bytes, least: int) -> Bools:
 
 
 def printed_lines(strength: Bytes, least: int) -> tuple[Bools, Bools, Bools]:
-    """Return what ``frame_lines`` does, the same for thin level lines from edge to edge, and the bands in which these run."""
+    """Return what ``frame_lines`` does, the same for thin level lines from edge to edge, and the bands of these."""
     ink = strength >= least
     along = np.zeros_like(ink)
     if min(ink.shape) < LEAST_SIDE or not ink.any():
@@ -283,7 +283,8 @@ def _is_rule(line: Line, shape: tuple[int, int]) -> bool:
 def _is_open(line: Line, others: list[Line]) -> bool:
     """Return whether no other line stands at either end of a line."""
     return not any(
-        (place := _meeting(line, other)) is not None and min(abs(place - line.first), abs(place - line.last)) <= line.near
+        (place := _meeting(line, other)) is not None
+        and min(abs(place - line.first), abs(place - line.last)) <= line.near
         for other in others
     )
 

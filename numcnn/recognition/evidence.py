@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from numcnn.imaging import paper, rules
-from numcnn.imaging.parts import Part
+from numcnn.imaging.parts import Part, stroke_width
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Ints
 from numcnn.recognition.spots import Spot
@@ -22,6 +22,7 @@ THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
 FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
+MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do not stand clear: a texture
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
@@ -59,14 +60,6 @@ def is_level_stroke(spot: Spot) -> bool:
     return int(spot.probabilities.argmax()) == 1 and right - left > WIDEST_ONE * spot.height
 
 
-def stroke_width(mask: Bools) -> float:
-    """Return how wide the strokes of some ink are, in pixels: twice its area for each pixel of its edge."""
-    padded = np.pad(mask, 1)
-    inner = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    area = int(mask.sum())
-    return 2 * area / max(1, area - int(inner.sum()))
-
-
 def _has_ground(sheet: Sheet, part: Part) -> bool:
     """Return whether a part lies on a ground to write on.
 
@@ -97,6 +90,14 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
     if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
         weak &= strengths < WEAKER * np.median(strengths)
     return set(np.flatnonzero(weak).tolist())
+
+
+def is_texture(sheet: Sheet, clear: Sequence[Part], count: int) -> bool:
+    """Return whether of very many parts only a few faint ones stand clear on their ground, as in clouds and cloth."""
+    highest = max((part.height for part in clear), default=0)
+    large = [part for part in clear if part.height >= highest / 2]
+    few = len(large) <= MOST_CLEAR and count >= TEXTURE * (1 + len(clear))
+    return few and all(_strength(sheet, part) < FAINT_TO for part in large)
 
 
 def is_edge(sheet: Sheet, part: Part) -> bool:

@@ -22,6 +22,14 @@ def test_digits_that_touch_are_read(text):
     assert found.text == text
 
 
+@pytest.mark.parametrize("text", ["82", "52", "92", "85", "62", "32"])
+@pytest.mark.parametrize("pen", [4, 7])
+def test_a_crop_of_two_touching_digits_is_not_read_as_one(text, pen):
+    """Of a small picture of one piece of ink the network may be sure at a glance, and see one of the two digits."""
+    picture = papers.on_paper(papers.row(text, 50, (90, 140), np.random.default_rng(0), pen, gap=0.0), 250, 20)
+    assert numcnn.read(picture.astype(np.uint8)).text == text
+
+
 @pytest.mark.parametrize("label", [0, 2, 4, 5, 7])
 def test_a_wide_digit_stays_one(label):
     strokes = [stroke * (1.7, 1) + (20, 0) for stroke in papers.strokes_of(label, 100, (20, 30))]
