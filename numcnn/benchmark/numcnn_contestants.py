@@ -35,8 +35,10 @@ class NumcnnTraining(Training):
         self.optimizer = Adam(self.network.params, self.network.grads, self.network.kernels)
         examples = Examples.all_of(workload.images, workload.labels)
         augmentation = TrainConfig(augment=augment).augmentation
-        batches = Batches(examples, TRAINING_BATCH, 0, self.network.pixel_reader, augmentation)
-        self._stream = itertools.chain.from_iterable(batches.epoch(number) for number in itertools.count())
+        batches = Batches(examples, TRAINING_BATCH, 0, self.network.pixel_reader)
+        self._stream = itertools.chain.from_iterable(
+            batches.epoch(number, 0, augmentation) for number in itertools.count()
+        )
         self._loss: float | None = None
         self.variants = {"step": {self.network.backend_name: self._step}}
 

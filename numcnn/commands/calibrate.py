@@ -21,7 +21,15 @@ from numcnn.commands import Document, add_threads_argument, add_weights_argument
 from numcnn.data import handwriting, mixture, pendigits
 from numcnn.errors import ConfigError
 from numcnn.evaluation import metrics, plots
-from numcnn.evaluation.calibration import REFUSED, Risk, is_sure, refusal_threshold, refused, risks, threshold_for
+from numcnn.evaluation.calibration import (
+    Risk,
+    Threshold,
+    certainty,
+    exact_percent,
+    refusal_threshold,
+    risks,
+    threshold_for,
+)
 from numcnn.kernels.arrays import Bytes, Floats
 from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.checkpoint import DEFAULT_WEIGHTS
@@ -59,11 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
     on_mnist = network.evaluate(scans.train_images[last], scans.train_labels[last])
     read = _read(folds, people, arguments.backend)
     strangers = metrics.evaluation(read.labels, read.probabilities)
-    confidence = read.probabilities.max(axis=1)
-    threshold = refusal_threshold(confidence, REFUSED)
-    rows = risks(confidence, strangers.right, read.people)
-    rows = [row for row in rows if row.answered >= LEAST_COVERAGE * row.n]
-    network.info |= {"refuse_below": threshold, "risks": [list(row) for row in rows]}
+    threshold = Threshold(refusal_threshold(certainty(read.probabilities)))
+    rows = _risks(read, strangers, threshold)
+    network.info |= {
+        "refuse_below": threshold.certainty,
+        "certainty_temperature": threshold.temperature,
+        "risks": [list(row) for row in rows],
+    }
     network.save(arguments.out)
     report: Document = {
         "weights": arguments.out,
@@ -71,10 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
         "digits": strangers.n,
         "accuracy": strangers.accuracy,
         "calibration_error": strangers.calibration_error,
-        "refuse_below": threshold,
+        "refuse_below": threshold.certainty,
         "refused": {
-            "strangers": refused(confidence, threshold),
-            "MNIST": on_mnist.answered(threshold).to_json()["refused"],
+            name: result.answered(threshold).to_json()["refused"]
+            for name, result in (("strangers", strangers), ("MNIST", on_mnist))
         },
         "at_most": [_at_most(share, threshold, rows, strangers, on_mnist) for share in ALLOWED],
     }
@@ -145,19 +155,25 @@ def _read(folds: dict[str, Network], people: pendigits.PenDigits, backend: str) 
     return Read(images, labels, writers, probabilities)
 
 
+def _risks(read: Read, strangers: metrics.Evaluation, threshold: Threshold) -> list[Risk]:
+    """Return how many sure answers are wrong at each probability, for probabilities that answer most digits."""
+    sure = threshold.sure(read.probabilities)
+    found = risks(read.probabilities[sure].max(axis=1), strangers.right[sure], read.people[sure])
+    return [row._replace(n=strangers.n) for row in found if row.answered >= LEAST_COVERAGE * strangers.n]
+
+
 def _at_most(
-    share: float, least: float, rows: list[Risk], strangers: metrics.Evaluation, on_mnist: metrics.Evaluation
+    share: float, usual: Threshold, rows: list[Risk], strangers: metrics.Evaluation, on_mnist: metrics.Evaluation
 ) -> Document:
     """Return what ``--at-most share`` answers: of the strangers' digits, and of MNIST's validation images."""
     row = threshold_for(rows, share)
     if row is None:
-        return {"share": share, "threshold": None}
-    threshold = max(least, row.threshold)
-    found: Document = {"share": share, "threshold": threshold, "bound": row.bound}
+        return {"share": share, "probability": None}
+    threshold = usual._replace(probability=row.threshold)
+    found: Document = {"share": share, "probability": row.threshold, "bound": row.bound}
     for name, result in (("strangers", strangers), ("MNIST", on_mnist)):
-        sure = is_sure(result.probabilities.max(axis=1), threshold)
-        wrong = int((sure & ~result.right).sum())
-        found[name] = {"answered": float(sure.mean()), "wrong": wrong / max(1, int(sure.sum()))}
+        answered = result.answered(threshold)
+        found[name] = {"answered": answered.given / answered.n, "wrong": 1 - answered.right / max(1, answered.given)}
     return found
 
 
@@ -166,19 +182,19 @@ def _to_text(report: Document) -> str:
     lines = [
         f"{report['digits']:,} digits of {report['people']} strangers: {report['accuracy']:.2%} right, "
         f"ECE {report['calibration_error']:.2%}",
-        f"sure from a probability of {metrics.exact_percent(report['refuse_below'])} on; not sure of "
+        f"sure from a certainty of {exact_percent(report['refuse_below'])} on; not sure of "
         f"{not_sure['strangers']:.2%} of them, {not_sure['MNIST']:.2%} of MNIST's",
         "",
-        "at most    threshold  strangers                     MNIST",
+        "at most  probability  strangers                     MNIST",
         "wrong                 answered    wrong    bound    answered    wrong",
     ]
     for row in report["at_most"]:
-        if row["threshold"] is None:
+        if row["probability"] is None:
             lines.append(f"{row['share']:<8.1%}   can't be shown with so few digits and people")
             continue
         strangers, scans = row["strangers"], row["MNIST"]
         lines.append(
-            f"{row['share']:<8.1%}  {metrics.exact_percent(row['threshold']):>10}  {strangers['answered']:>8.2%} "
+            f"{row['share']:<8.1%}  {exact_percent(row['probability']):>10}  {strangers['answered']:>8.2%} "
             f"{strangers['wrong']:>8.2%} {row['bound']:>8.2%}   {scans['answered']:>9.2%} {scans['wrong']:>8.2%}"
         )
     return "\n".join([*lines, f"weights: {report['weights']}"])

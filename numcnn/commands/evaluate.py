@@ -57,13 +57,14 @@ from numcnn.commands import (
 from numcnn.data import Dataset, hands, pages, pendigits
 from numcnn.errors import ConfigError, DataError
 from numcnn.evaluation import html_report, metrics, plots
+from numcnn.evaluation.calibration import Threshold
 from numcnn.evaluation.comparison import compare
 from numcnn.files import atomic_write
 from numcnn.imaging import corruptions
 from numcnn.imaging.preprocess import SIDE
 from numcnn.kernels.arrays import Bools, Bytes, Ints
 from numcnn.kernels.thread_team import use_threads
-from numcnn.nn.answers import least_probability
+from numcnn.nn.answers import threshold_of
 from numcnn.nn.checkpoint import DEFAULT_WEIGHTS, find_weights
 from numcnn.nn.layers import Conv2D
 from numcnn.nn.network import Network, load
@@ -154,13 +155,13 @@ def run(arguments: argparse.Namespace) -> int:
         return _compare(arguments)
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
-    least = least_probability(network.info, arguments.at_most)  # now: a bad share fails before the evaluation
+    threshold = threshold_of(network.info, arguments.at_most)  # now: a bad share fails before the evaluation
     if arguments.pages or arguments.rescaled:
         _check_alone(arguments)
         return (_read_pages if arguments.pages else _read_rescaled)(network, weights, arguments)
     dataset, problems = _test_set(arguments, network)
     title = f"{weights.name} on {data.title_of(dataset.name)}"
-    found = _measure(network, dataset, title, arguments, least)
+    found = _measure(network, dataset, title, arguments, threshold)
     if arguments.json:
         more = {"corruptions": found.robustness.to_json()} if found.robustness else {}
         more |= {"pad": found.pad} if found.pad else {}
@@ -169,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{found.title}\ntrained on {_trained_on(network)}; test images: {dataset.source}\n")
         print(found.result.to_text())
-        if found.answered.least:
+        if found.answered.to_text():
             print(f"\n{found.answered.to_text()}")
         if found.robustness:
             print(f"\n{found.robustness.to_text()}")
@@ -291,7 +292,9 @@ def _check_alone(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"{option} is a measurement by itself; leave out {' and '.join(others)}")
 
 
-def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse.Namespace, least: float) -> Findings:
+def _measure(
+    network: Network, dataset: Dataset, title: str, arguments: argparse.Namespace, threshold: Threshold
+) -> Findings:
     images, labels = dataset.test_images[: arguments.limit], dataset.test_labels[: arguments.limit]
     if arguments.corruptions or arguments.pad:
         _check_are_like_mnist(dataset, "--pad" if arguments.pad else "--corruptions")
@@ -302,9 +305,9 @@ def _measure(network: Network, dataset: Dataset, title: str, arguments: argparse
         labels=labels,
         title=title,
         result=result,
-        answered=result.answered(least),
+        answered=result.answered(threshold),
         robustness=_robustness(network, images, labels) if arguments.corruptions else None,
-        pad=_measure_for_the_pad(network, images, labels, least) if arguments.pad else None,
+        pad=_measure_for_the_pad(network, images, labels, threshold) if arguments.pad else None,
     )
 
 
@@ -313,11 +316,11 @@ def _robustness(network: Network, images: Bytes, labels: Ints) -> metrics.Robust
     return metrics.robustness(right.pop("identity"), right)
 
 
-def _measure_for_the_pad(network: Network, images: Bytes, labels: Ints, least: float) -> dict[str, Any]:
+def _measure_for_the_pad(network: Network, images: Bytes, labels: Ints, threshold: Threshold) -> dict[str, Any]:
     writers, who = pad_evaluation.people_for(network)
     few = slice(0, MOST_MISUSED)
     return pad_evaluation.measure(
-        network, pendigits.load().of(writers), (images[few], labels[few]), who=who, least=least
+        network, pendigits.load().of(writers), (images[few], labels[few]), who=who, threshold=threshold
     )
 
 
@@ -387,7 +390,7 @@ def _figures(found: Findings) -> "Iterator[tuple[str, Figure]]":
     yield "confusion.png", plots.confusion_plot(result.confusion, title)
     yield "per_class.png", plots.per_class_plot(result.per_class, title)
     yield "reliability.png", plots.reliability_plot(result.calibration, result.calibration_error, title)
-    yield "coverage_risk.png", plots.coverage_risk_plot(result.risks, found.answered.least, title)
+    yield "coverage_risk.png", plots.coverage_risk_plot(result.risks, found.answered.given / found.answered.n, title)
     if found.robustness:
         few = slice(0, EXAMPLES_EACH)
         corrupted = {name: corruptions.corrupt(found.images[few], name) for name in corruptions.CORRUPTIONS}

@@ -47,7 +47,7 @@ from numcnn.commands import add_at_most_argument, add_weights_argument, say, sho
 from numcnn.errors import ConfigError
 from numcnn.files import check_length
 from numcnn.imaging.picture_paths import copies, find_pictures
-from numcnn.nn.answers import least_probability
+from numcnn.nn.answers import threshold_of
 from numcnn.nn.checkpoint import find_weights
 from numcnn.nn.network import Network, load
 from numcnn.recognition.answer_log import AnswerLog, form_of
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     network = load(arguments.weights, backend=settings.backend)
     warn_if_generated(network)
-    least_probability(network.info, arguments.at_most)  # now, so that a bad share fails before any picture
+    threshold_of(network.info, arguments.at_most)  # now, so that a bad share fails before any picture
     found = find_pictures(arguments.paths)
     for problem in found.problems:
         say(f"numcnn predict: {shown(plain(problem))}")
@@ -207,7 +207,7 @@ def _progress(total: int, done: int, wanted: bool) -> Iterator[tuple[Callable[[s
 def _what_answers_depend_on(arguments: argparse.Namespace, network: Network) -> dict[str, str]:
     """Return in words the settings that must not change within a file of answers."""
     digest = hashlib.sha256(network.params.tobytes() + network.state.tobytes())
-    digest.update(repr((network.temperature, least_probability(network.info))).encode())
+    digest.update(repr((network.temperature, threshold_of(network.info))).encode())
     return {
         "weights": f"{find_weights(arguments.weights).name}, sha256 {digest.hexdigest()[:16]}",
         "--single": "yes" if arguments.single else "no",

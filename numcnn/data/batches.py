@@ -92,20 +92,21 @@ class Batches:
         batch_size: int,
         seed: int,
         pixels: PixelReader,
-        augmentation: Augmentation | None = None,
     ) -> None:
-        """pixels: fills a batch's input.  augmentation: changes the pictures each time; None: no changes."""
+        """pixels: fills a batch's input."""
         self._examples, self._size, self._seed, self._pixels = examples, batch_size, seed, pixels
-        self._augmentation = augmentation
         self._labels = np.empty(min(batch_size, len(examples)), examples.labels.dtype)
 
     def __len__(self) -> int:
         return -(-len(self._examples) // self._size)
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches from number ``start`` on.  Their labels are a buffer that the next batch overwrites."""
+    def epoch(self, number: int, start: int = 0, augmentation: Augmentation | None = None) -> Iterator[Batch]:
+        """Yield the batches from number ``start`` on.  Their labels are a buffer that the next batch overwrites.
+
+        augmentation: changes the pictures, differently in each epoch; None: no changes.
+        """
         order = np.random.default_rng([self._seed, ORDER, number]).permutation(self._examples.index)
-        augmented = Changes(self._augmentation, self._seed, number) if self._augmentation else None
+        augmented = Changes(augmentation, self._seed, number) if augmentation else None
         for first in range(start * self._size, len(order), self._size):
             rows = order[first : first + self._size]
             labels = np.take(self._examples.labels, rows, out=self._labels[: len(rows)])

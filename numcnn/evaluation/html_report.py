@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numcnn.evaluation import metrics
-from numcnn.evaluation.metrics import Answered, Evaluation, Robustness, accuracy_interval, exact_percent, percent
+from numcnn.evaluation.metrics import Answered, Evaluation, Robustness, accuracy_interval, percent
 from numcnn.evaluation.plots.curves import column
 from numcnn.evaluation.svg_chart import Chart, Point
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
@@ -129,11 +129,11 @@ def _headline(found: Findings) -> str:
         "loss": f"{result.loss:.4f}",
         "calibration": f"expected calibration error {result.calibration_error:.2%}",
     }
-    if answered.least and answered.given:
+    if str(answered.threshold) and answered.given:
         low, high = accuracy_interval(answered.right, answered.given)
         sure = f"{answered.right / answered.given:.2%} right ({_range(low, high)}), {answered.given:,} answers"
-        facts["sure answers"] = f"{sure}, each with a probability of {exact_percent(answered.least)} or more"
-        facts["not sure"] = f"{1 - answered.given / answered.n:.2%} of the pictures"
+        facts["sure answers"] = sure
+        facts["not sure"] = f"{1 - answered.given / answered.n:.2%} of the pictures: {answered.threshold}"
     lines = [f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in {**facts, **found.facts}.items()]
     return (
         f'<section><h1>{html.escape(found.title)}</h1><p class="big">{result.accuracy:.2%}</p>'
@@ -201,9 +201,9 @@ def _coverage_risk(result: Evaluation, answered: Answered) -> str:
     chart.range_x = (min(given), 100) if min(given) < 100 else (0, 100)
     chart.band(given, [100 * low for low, _ in limits], [100 * high for _, high in limits])
     chart.line(given, wrong, "a", "wrong answers, with 95% interval")
-    if answered.least and answered.given:
+    if str(answered.threshold) and answered.given:
         at = 100 * answered.given / answered.n
-        chart.line((at, at), (0, highest), "quiet", f"sure from {percent(answered.least)} on")
+        chart.line((at, at), (0, highest), "quiet", "sure answers")
     return _section("If only the most certain answers count", chart.to_svg())
 
 

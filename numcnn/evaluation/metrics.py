@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import DataError, ShapeError
-from numcnn.evaluation.calibration import Risk, is_sure, risks
+from numcnn.evaluation.calibration import Risk, Threshold, risks
 from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
 
 Z95 = 1.959963984540054  # 97.5% point of the normal distribution: two-sided 95%
@@ -70,10 +70,10 @@ class Evaluation:
         """How many answers are wrong if only the most certain count; computed when it is asked for."""
         return risks(np.minimum(self.probabilities.max(axis=1), 1), self.right)
 
-    def answered(self, least: float) -> "Answered":
-        """Return what happens if only answers with this probability (0..1) or more are given."""
-        sure = is_sure(self.probabilities.max(axis=1), least)
-        return Answered(least, self.n, int(sure.sum()), int((sure & self.right).sum()))
+    def answered(self, threshold: Threshold) -> "Answered":
+        """Return what happens if only sure answers are given."""
+        sure = threshold.sure(self.probabilities)
+        return Answered(threshold, self.n, int(sure.sum()), int((sure & self.right).sum()))
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of plain Python values; a loss that is not finite becomes None, as JSON can't hold it."""
@@ -138,9 +138,9 @@ def _html_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str
 
 @dataclass(frozen=True)
 class Answered:
-    """Of ``n`` pictures, ``given`` were answered, each with the probability ``least`` or more; ``right`` correctly."""
+    """Of ``n`` pictures, ``given`` were answered, because these are sure; ``right`` of them correctly."""
 
-    least: float
+    threshold: Threshold
     n: int
     given: int
     right: int
@@ -148,22 +148,23 @@ class Answered:
     def to_json(self) -> dict[str, float | None]:
         """Return shares, 0..1, by name; the accuracy is None when nothing was answered."""
         return {
-            "threshold": self.least,
+            "certainty": self.threshold.certainty,
+            "probability": self.threshold.probability,
             "refused": 1 - self.given / self.n,
             "accuracy": self.right / self.given if self.given else None,
         }
 
     def to_text(self) -> str:
         """Return one or two lines; none if every answer counts as sure."""
-        if not self.least:
+        if not str(self.threshold):
             return ""
         if not self.given:
-            return f"not sure of any picture: none reaches a probability of {exact_percent(self.least)}"
+            return f"not sure of any picture: {self.threshold}"
         low, high = accuracy_interval(self.right, self.given)
         count = "1 answer" if self.given == 1 else f"{self.given:,} answers"
         return (
             f"sure      {self.right / self.given:.2%} right  (95% interval {low:.2%} to {high:.2%}; {count})\n"
-            f"not sure  {1 - self.given / self.n:.2%}  (probability below {exact_percent(self.least)})"
+            f"not sure  {1 - self.given / self.n:.2%}  ({self.threshold})"
         )
 
 
@@ -201,15 +202,6 @@ class Robustness:
 def percent(probability: float) -> str:
     """Format a probability in per cent, without rounding it to 100% or 0%."""
     return ">99.9%" if probability > 0.9995 else "<0.1%" if probability < 0.0005 else f"{probability:.1%}"
-
-
-def exact_percent(share: float) -> str:
-    """Format a share near 100% with as many digits as tell it from 100%: 93.1%, 99.97%."""
-    for digits in (1, 2, 3, 4):
-        text = f"{share:.{digits}%}"
-        if share >= 1 or not text.startswith("100"):
-            return text
-    return ">99.9999%"
 
 
 def evaluation(labels: npt.ArrayLike, probabilities: npt.ArrayLike, loss: float | None = None) -> Evaluation:

@@ -1,8 +1,9 @@
 """From probabilities to an answer: a label, how probable it is, and whether that is enough to be sure.
 
-A network's ``info`` holds two things for this, which ``numcnn calibrate`` writes: "refuse_below", the least probability
-of a sure answer, and "risks", how many answers at each threshold were wrong, on the pen strokes of thirty people that
-the network has not seen.  The second turns "at most 0.5% of the answers wrong" into a threshold.
+A network's ``info`` holds three things for this, which ``numcnn calibrate`` writes: "refuse_below", the least certainty
+of a sure answer, with "certainty_temperature" (1 if missing: certainty is then the probability); and "risks", how many
+sure answers at each probability were wrong, on the pen strokes of thirty people that the network has not seen.  The
+last turns "at most 0.5% of the answers wrong" into a probability.
 """
 
 import reprlib
@@ -10,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from numcnn.errors import ConfigError
-from numcnn.evaluation.calibration import Risk, is_sure, threshold_for
+from numcnn.evaluation.calibration import HIGHEST, LOWEST, Risk, Threshold, threshold_for
 from numcnn.kernels.arrays import Floats
 
-KEYS = ("refuse_below", "risks")  # of a network's info; they hold for its present weights only
+KEYS = ("refuse_below", "certainty_temperature", "risks")  # of a network's info; they hold for its present weights only
 
 
 class Answer(NamedTuple):
@@ -43,7 +44,12 @@ def checked_info(info: object) -> dict[str, Any]:
         if not isinstance(checked.get(key, {}), dict):
             raise ConfigError(f"info: {key} is {reprlib.repr(checked[key])}; wants an object")
     if not _is_share(checked.get("refuse_below", 0.0)):
-        raise ConfigError(f"info: refuse_below is {reprlib.repr(checked['refuse_below'])}; wants a probability, 0 to 1")
+        raise ConfigError(f"info: refuse_below is {reprlib.repr(checked['refuse_below'])}; wants a certainty, 0 to 1")
+    if not _is_temperature(checked.get("certainty_temperature", 1.0)):
+        raise ConfigError(
+            f"info: certainty_temperature is {reprlib.repr(checked['certainty_temperature'])}; wants a number from "
+            f"{LOWEST} to {HIGHEST}"
+        )
     risks: object = checked.get("risks", cast(list[Any], []))
     if not (isinstance(risks, list) and all(map(_is_risk, cast(list[Any], risks)))):
         raise ConfigError(
@@ -56,6 +62,10 @@ def _is_share(value: object) -> bool:
     return type(value) in (int, float) and 0 <= cast(float, value) <= 1
 
 
+def _is_temperature(value: object) -> bool:
+    return type(value) in (int, float) and LOWEST <= cast(float, value) <= HIGHEST
+
+
 def _is_risk(row: Any) -> bool:
     """Say whether ``row`` is a threshold, three counts, the second and third within the first, and a bound."""
     if not isinstance(row, list) or len(cast(list[Any], row)) != len(Risk._fields):
@@ -65,24 +75,24 @@ def _is_risk(row: Any) -> bool:
     return _is_share(threshold) and _is_share(bound) and counts and 0 <= wrong <= answered <= n and n > 0
 
 
-def answers(probabilities: Floats, least: float) -> list[Answer]:
-    """Return the ``Answer`` to each picture.  probabilities (N,C); least: the probability of a sure answer, 0..1."""
+def answers(probabilities: Floats, threshold: Threshold) -> list[Answer]:
+    """Return the ``Answer`` to each picture.  probabilities (N,C); threshold: of a sure answer."""
     labels, highest = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1)
-    found = zip(labels, highest.tolist(), is_sure(highest, least).tolist(), probabilities, strict=True)
+    found = zip(labels, highest.tolist(), threshold.sure(probabilities).tolist(), probabilities, strict=True)
     return [Answer(*each) for each in found]
 
 
-def least_probability(info: Mapping[str, Any], at_most: float | None = None) -> float:
-    """Return the probability from which an answer is sure, 0..1.
+def threshold_of(info: Mapping[str, Any], at_most: float | None = None) -> Threshold:
+    """Return from when on a network's answer is sure.
 
-    info: a network's.  at_most: the share of wrong answers that is allowed, such as 0.005; None: the file's own
-    threshold, 0 if it has none.  ``at_most`` never lowers that one, because it also rejects non-digits.
+    info: the network's.  at_most: the share of wrong answers that is allowed, such as 0.005; None: the file's own
+    threshold, 0 if it has none.  ``at_most`` comes in addition to that one, which rejects non-digits.
     Raises ConfigError for a share that is no share, for one that could not be shown for the network, and when its file
     has no figures for it.
     """
-    least = float(info.get("refuse_below", 0.0))
+    usual = Threshold(float(info.get("refuse_below", 0.0)), float(info.get("certainty_temperature", 1.0)))
     if at_most is None:
-        return least
+        return usual
     if not 0 < at_most < 1:
         raise ConfigError(f"`at_most` is {at_most}; wants a share of wrong answers between 0 and 1, such as 0.005")
     if not info.get("risks"):
@@ -98,4 +108,4 @@ def least_probability(info: Mapping[str, Any], at_most: float | None = None) -> 
             f"`at_most` is {at_most:.3%}, but with {rows[0].n:,} digits no less than {strictest.bound:.3%} can be "
             "shown for these weights; allow more"
         )
-    return max(least, chosen.threshold)
+    return usual._replace(probability=chosen.threshold)

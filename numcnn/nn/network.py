@@ -332,10 +332,10 @@ class Network:
         """Return an ``Answer`` for each picture: label, probability, and whether the network is sure of it.
 
         images: in any form that ``logits`` takes.  at_most: the share of wrong answers that is allowed, such as 0.005;
-        None: the threshold in the weights file.  See ``answers.least_probability``, which may raise ConfigError.
+        None: the threshold in the weights file.  See ``answers.threshold_of``, which may raise ConfigError.
         """
-        least = answers.least_probability(self.info, at_most)
-        return answers.answers(self.predict_proba(images), least)
+        threshold = answers.threshold_of(self.info, at_most)
+        return answers.answers(self.predict_proba(images), threshold)
 
     def evaluate(self, images: npt.ArrayLike, labels: npt.ArrayLike) -> metrics.Evaluation:
         """Compare predictions with labels (N,).  Return a ``metrics.Evaluation``: accuracy, loss, confusion ...

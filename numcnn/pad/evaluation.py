@@ -14,7 +14,7 @@ from numcnn.data.pendigits import PenDigits
 from numcnn.data.rows import make_lines, make_row
 from numcnn.errors import DataError
 from numcnn.evaluation import metrics
-from numcnn.evaluation.calibration import refused
+from numcnn.evaluation.calibration import Threshold
 from numcnn.imaging import misuse, scanners
 from numcnn.imaging.raster import Strokes
 from numcnn.kernels.arrays import Bytes, Ints
@@ -24,6 +24,7 @@ from numcnn.pad.canvas import Canvas
 SHEET = 500
 MOST_IN_A_ROW = 6
 ROWS = {"in_rows": 1, "in_two_lines": 2, "in_three_lines": 3}
+ANY = Threshold()  # every answer is sure
 LATE = 0.1  # fraction of barred digits whose bar is drawn after the next digit
 
 
@@ -84,19 +85,19 @@ def _some(people: PenDigits, own: Ints, rng: np.random.Generator) -> list[tuple[
     return [(people.strokes[i], int(people.labels[i])) for i in chosen]
 
 
-def refusals(network: Network, digits: Bytes, count: int, least: float, seed: int = 7) -> dict[str, float]:
+def refusals(network: Network, digits: Bytes, count: int, threshold: Threshold, seed: int = 7) -> dict[str, float]:
     """Return the fraction, 0..1, answered with "not sure": of digits (N,28,28) and of two kinds of non-digits.
 
     "known kinds" are those that the shipped network learns from, newly drawn; "other kinds" have nothing in common with
-    them; ``count`` of each.  least: the probability of a sure answer, 0..1.
+    them; ``count`` of each.
     """
     pictures = {
         "digits": digits,
         "known kinds": nondigits.generate(count, seed),
         "other kinds": nondigits.generate(count, seed, held_out=True),
     }
-    sure = {name: network.predict_proba(some).max(axis=1) for name, some in pictures.items()}
-    return {name: refused(confidence, least) for name, confidence in sure.items()}
+    sure = {name: threshold.sure(network.predict_proba(some)) for name, some in pictures.items()}
+    return {name: float(1 - each.mean()) for name, each in sure.items()}
 
 
 def people_for(network: Network) -> tuple[tuple[int, ...], str]:
@@ -111,7 +112,7 @@ def measure(
     scans: tuple[Bytes, Ints],
     *,
     who: str = "people",
-    least: float = 0.0,
+    threshold: Threshold = ANY,
     row_count: int = 300,
     no_digits: int = 5000,
     seed: int = 0,
@@ -119,7 +120,7 @@ def measure(
     """Measure everything that the pad needs of a network -> a dict for JSON, accuracies with their intervals.
 
     people: the writers' digits; who: how the report names them.  scans: images (N,28,28) and labels (N,) of MNIST's,
-    also read as other scanners would show them, and as misused input.  least: the probability of a sure answer.
+    also read as other scanners would show them, and as misused input.  threshold: of a sure answer.
     row_count: drawings to read with one row, and as many with two and three; no_digits: non-digits of each kind.
     """
     (images, labels), pictures = scans, prepared(people)
@@ -131,8 +132,8 @@ def measure(
         "who": who,
         "alone": {"accuracy": alone.accuracy, "interval": list(alone.interval), "n": alone.n},
         **{name: _share(score) for name, score in in_rows.items()},
-        "refuse_below": least,
-        "refused": refusals(network, pictures, no_digits, least),
+        "not_sure": str(threshold),
+        "refused": refusals(network, pictures, no_digits, threshold),
         "rescanned": network.evaluate(scanners.rescanned(images, seed), labels).accuracy,
         "handed_in": {"accuracy": plain, "n": len(labels), "points_lost": lost},
     }
@@ -153,7 +154,7 @@ def to_text(found: dict[str, Any]) -> str:
         lines.append(f"{name:<25}{found[key]['accuracy']:>7.2%}  {interval}")
     whole = ", ".join(f"{found[key]['whole']:.1%}" for key in ROWS)
     lines.append(f"drawings without any mistake, in one row, two and three: {whole}")
-    lines += ["", f'answered with "not sure", for less than {metrics.percent(found["refuse_below"])} sure']
+    lines += ["", f'answered with "not sure": {found["not_sure"]}']
     lines += [f"{name:<25}{share:>7.2%}" for name, share in found["refused"].items()]
     handed_in = found["handed_in"]
     lines += ["", f"{handed_in['n']:,} pictures as other scanners show them: {found['rescanned']:.2%}"]

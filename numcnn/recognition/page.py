@@ -11,12 +11,13 @@ import numpy as np
 
 from numcnn.errors import DataError
 from numcnn.evaluation import plots
+from numcnn.evaluation.calibration import Threshold
 from numcnn.imaging import paper
 from numcnn.imaging.annotate import annotated, labels_of, sheet
 from numcnn.imaging.preprocess import Picture
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
-from numcnn.nn.answers import answers, least_probability
+from numcnn.nn.answers import answers, threshold_of
 from numcnn.nn.network import Network, load
 from numcnn.recognition import find, glance
 from numcnn.recognition.explained import all_steps
@@ -25,7 +26,7 @@ from numcnn.recognition.reading import check_network, text_of
 if TYPE_CHECKING:
     from numcnn.evaluation.plots.style import Figure
 
-LEAST = 0.5  # the probability from which a digit counts as one while digits are looked for, for networks without any
+LEAST = 0.78  # the probability from which a digit counts as one while digits are looked for, whatever at_most is
 BATCH = 128  # pictures that the network reads at a time: more would load the compiled kernels
 
 
@@ -149,7 +150,7 @@ def read_many(
 ) -> list[Page | DataError]:
     """Return what ``read`` returns for each picture, or its error; the network reads all plain ones at once."""
     network = check_network(network)
-    least = least_probability(network.info, at_most)
+    threshold = threshold_of(network.info, at_most)
     found: list[Page | DataError | None] = []
     plain: list[tuple[int, glance.Plain, tuple[int, int]]] = []
     others: list[tuple[int, Bytes, tuple[int, int]]] = []
@@ -168,21 +169,21 @@ def read_many(
             plain.append((i, seen, size))
     probabilities = network.predict_proba(np.array([seen.image for _, seen, _ in plain])) if plain else ()
     for (i, seen, size), each in zip(plain, probabilities, strict=True):
-        found[i] = _plain_page(seen, each, size, least)
+        found[i] = _plain_page(seen, each, size, threshold)
     for i, colours, size in others:
         if found[i] is None:
             try:
-                found[i] = _found_page(colours, size, network, least, single=single, explain=explain)
+                found[i] = _found_page(colours, size, network, threshold, single=single, explain=explain)
             except DataError as error:
                 found[i] = error
     both = zip(found, given, strict=True)
     return [one._with(picture, network) if isinstance(one, Page) else one for one, picture in both if one is not None]
 
 
-def _plain_page(plain: glance.Plain, probabilities: Floats, size: tuple[int, int], least: float) -> Page | None:
+def _plain_page(plain: glance.Plain, probabilities: Floats, size: tuple[int, int], threshold: Threshold) -> Page | None:
     """Return the page of a plain picture, or None if the network is not sure enough of it."""
-    (answer,) = answers(probabilities[None], max(least, plain.least))
-    if not answer.sure:
+    (answer,) = answers(probabilities[None], threshold)
+    if not answer.sure or answer.probability < plain.least:
         return None
     return Page([Digit(plain.box, answer.label, answer.probability, True, 0, answer.probabilities, plain.image)], size)
 
@@ -191,7 +192,7 @@ def _found_page(
     colours: Bytes,
     size: tuple[int, int],
     network: Network,
-    least: float,
+    threshold: Threshold,
     *,
     single: bool = False,
     explain: bool = False,
@@ -202,19 +203,17 @@ def _found_page(
         parts = [network.predict_proba(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
         return np.concatenate(parts) if parts else np.empty((0, 10), np.float32)
 
-    # What is found does not depend on at_most: a digit that is then not sure is still there.
-    usual = least_probability(network.info)
     with one_blas_thread:
-        spots, steps = find.find(colours, judge, max(usual, LEAST))
+        spots, steps = find.find(colours, judge, LEAST)
         if single:
             spots = [find.only_one(spots, colours, judge)]
-    digits = [_digit(spot, size[0] / colours.shape[1], size, least) for spot in spots]
+    digits = [_digit(spot, size[0] / colours.shape[1], size, threshold) for spot in spots]
     return Page(digits, size, steps if explain else None)
 
 
-def _digit(spot: find.Spot, factor: float, size: tuple[int, int], least: float) -> Digit:
+def _digit(spot: find.Spot, factor: float, size: tuple[int, int], threshold: Threshold) -> Digit:
     """Return a spot as a ``Digit`` in the picture's own pixels."""
-    (answer,) = answers(spot.probabilities[None], least)
+    (answer,) = answers(spot.probabilities[None], threshold)
     left, top, right, bottom = (round(factor * edge) for edge in spot.box)
     box = left, top, min(right, size[0]) - left, min(bottom, size[1]) - top
     sure = answer.sure and not spot.doubtful

@@ -16,7 +16,7 @@ from numcnn.imaging import raster
 from numcnn.imaging.preprocess import BOX, SIDE
 from numcnn.kernels.arrays import Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
-from numcnn.nn.answers import answers, least_probability
+from numcnn.nn.answers import answers, threshold_of
 from numcnn.nn.inspection import Inspection, inspect_picture, saliency
 from numcnn.nn.network import Network
 from numcnn.recognition.grouping import Box
@@ -97,13 +97,13 @@ class Explanation:
 class Recognizer:
     """A network that reads a drawing; digits that haven't changed since the last call are not read again.
 
-    ``least``: an answer with a lower probability is "not sure"; see ``nn/answers.py``.
+    ``threshold``: an answer below it is "not sure"; see ``nn/answers.py``.
     """
 
     def __init__(self, network: Network) -> None:
         """Take the network to read with.  Raises ConfigError if it doesn't read digits."""
         self.network = check_network(network)
-        self.least = least_probability(network.info)
+        self.threshold = threshold_of(network.info)
         self._inspections: dict[bytes, Inspection] = {}  # by the bytes of the picture
         self._blank: Inspection | None = None
         self._explained: tuple[Bytes, Explanation] | None = None  # the last picture, and its explanation
@@ -157,7 +157,7 @@ class Recognizer:
             return inspect_picture(self.network, image)
 
     def _reading(self, inspection: Inspection, image: Bytes, box: Box, line: int, strokes: tuple[int, ...]) -> Reading:
-        (answer,) = answers(inspection.probabilities[None], self.least)
+        (answer,) = answers(inspection.probabilities[None], self.threshold)
         return Reading(image, inspection, answer.sure, box, line, strokes)
 
 

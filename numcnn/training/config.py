@@ -99,6 +99,7 @@ class TrainConfig:
         least=0,
         most=1,
     )
+    calm: int = _option(0, "how many of the last epochs train without --disturb", least=0)
     outliers: bool = _option(
         False, "the label after the last class marks pictures of no class: the network learns to be unsure about them"
     )
@@ -186,7 +187,14 @@ class TrainConfig:
     @property
     def augmentation(self) -> Augmentation | None:
         """What ``augment``, ``pen`` and ``disturb`` ask for together; None for no augmentation."""
-        together: Augmentation = FULL.times(self.augment).plus(DISTURBED.times(self.disturb))
+        return self._augmentation(self.disturb)
+
+    def augmentation_in(self, epoch: int) -> Augmentation | None:
+        """Return the augmentation of an epoch, which counts from 0: the last ``calm`` ones are not disturbed."""
+        return self._augmentation(self.disturb if epoch < self.epochs - self.calm else 0.0)
+
+    def _augmentation(self, disturb: float) -> Augmentation | None:
+        together: Augmentation = FULL.times(self.augment).plus(DISTURBED.times(disturb))
         if self.pen is not None:
             together = dataclasses.replace(together, thicken=self.pen, thin=self.pen)
         return together if any(dataclasses.astuple(together)) else None

@@ -90,7 +90,7 @@ def _prepare(
     network: Network, train: Examples, config: TrainConfig, state: TrainState, optimizer: Optimizer, monitor: Monitor
 ) -> _Run:
     """Return the run from ``state`` on."""
-    batches = Batches(train, config.batch_size, config.seed, network.pixel_reader, config.augmentation)
+    batches = Batches(train, config.batch_size, config.seed, network.pixel_reader)
     steps = config.epochs * len(batches)
     optimizer.steps = state.epoch * len(batches) + state.batch
     watch = GradientWatch(network) if monitor.watch_gradients else None
@@ -115,7 +115,7 @@ def _train_epoch(run: _Run) -> None:
     """Train on the rest of the current epoch, batch by batch: forward, loss, backward, step."""
     network, optimizer, state = run.network, run.optimizer, run.state
     started = time.perf_counter() - state.seconds
-    for batch in run.batches.epoch(state.epoch, start=state.batch):
+    for batch in run.batches.epoch(state.epoch, state.batch, run.config.augmentation_in(state.epoch)):
         lr = run.schedule(optimizer.steps)
         # Forward, loss, backward, on all threads: fills network.grads.
         loss, logits = network.backpropagate(batch, run.criterion)

@@ -18,7 +18,7 @@ from numcnn.data.batches import Examples
 from numcnn.data.dataset import KEYWORDS, Dataset
 from numcnn.data.download import to_stderr
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
-from numcnn.evaluation.calibration import refusal_threshold
+from numcnn.evaluation.calibration import CERTAINTY, certainty, refusal_threshold
 from numcnn.evaluation.metrics import Evaluation
 from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.models import make_layers
@@ -157,7 +157,8 @@ class Session:
         if len(held_out):
             probabilities = network.calibrate(held_out.images[held_out.index], held_out.labels[held_out.index])
             if config.outliers:
-                files.info["refuse_below"] = refusal_threshold(probabilities.max(axis=1))
+                files.info["refuse_below"] = refusal_threshold(certainty(probabilities))
+                files.info["certainty_temperature"] = CERTAINTY
         test = self.read_test_set(network)
         tested = {key: getattr(test, name) if test else None for key, name in TESTED.items()}
         result = {**network.info["result"], **{key: tested[key] for key in ("test_accuracy", "test_loss")}}

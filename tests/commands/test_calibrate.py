@@ -12,6 +12,7 @@ from numcnn.cli import main
 from numcnn.data import generated, mixture, pendigits
 from numcnn.data.dataset import Dataset
 from numcnn.data.pendigits import PenDigits
+from numcnn.evaluation.calibration import CERTAINTY
 
 
 @pytest.fixture
@@ -49,10 +50,13 @@ def test_the_threshold_comes_from_strangers_and_is_kept_in_the_file(folds, capsy
     network, before = (numcnn.load(folds / f"{name}.npz", backend="reference") for name in ("out", "everyone"))
     np.testing.assert_array_equal(network.params, before.params)
     assert network.info["refuse_below"] == report["refuse_below"] and report["refused"]["strangers"] <= 0.008
+    assert network.info["certainty_temperature"] == CERTAINTY
     rows = network.info["risks"]
-    assert rows[-1][1:4] == [600, 600, round(600 * (1 - report["accuracy"]))] and rows[0][2] >= 0.8 * 600
+    assert 0.8 * 600 <= rows[0][2] < rows[-1][2] < 600
+    assert rows[-1][2] == round(600 * (1 - report["refused"]["strangers"]))  # of the sure ones, all
+    assert rows[-1][3] <= round(600 * (1 - report["accuracy"]))
     assert rows[-1][4] > rows[-1][3] / 600
-    assert len(report["at_most"]) == 4 and report["at_most"][0]["threshold"] is None  # 600 digits show no 0.1%
+    assert len(report["at_most"]) == 4 and report["at_most"][0]["probability"] is None  # 600 digits show no 0.1%
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import numcnn
 from numcnn import Network
 from numcnn.cli import COMMANDS, main
 from numcnn.data import Dataset, idx, mnist, nondigits
-from numcnn.evaluation.calibration import refusal_threshold
+from numcnn.evaluation.calibration import CERTAINTY, certainty, refusal_threshold
 from numcnn.training.config import PRESETS, TrainConfig
 from numcnn.training.run_folder import RunFolder
 
@@ -168,8 +168,9 @@ def test_temperature_and_threshold_come_of_one_reading(run_folder, tmp_path, mon
     read = [images for images in read if len(images) == 25]  # the others are to see whether it collapsed
     assert len(read) == 3  # after each of two epochs, and with the weights that are kept
     network = numcnn.load(tmp_path / "run" / "best.npz", backend=BACKEND)
-    sure = network.predict_proba(read[0]).max(axis=1)
+    sure = certainty(network.predict_proba(read[0]))
     assert network.temperature != 1 and network.info["refuse_below"] == refusal_threshold(sure)
+    assert network.info["certainty_temperature"] == CERTAINTY
 
 
 def test_pictures_of_no_digit_want_to_be_asked_for(tmp_path, capsys, monkeypatch):

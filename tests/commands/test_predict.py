@@ -17,6 +17,7 @@ from processes import ROOT, held, running, shown_on_terminal, wait_for
 
 import numcnn
 from numcnn.cli import main
+from numcnn.evaluation.calibration import certainty
 from numcnn.recognition.answer_log import AnswerLog
 from numcnn.recognition.bulk import Workers
 from numcnn.recognition.file_reader import Item, Settings
@@ -147,9 +148,10 @@ def test_not_sure_is_said_in_every_form(tmp_path, capsys):
     network = numcnn.load(backend="reference")
     path = save(tmp_path / "a.png", draw_digits(200, 12)[0][0])
     (found,) = json.loads(predicted(capsys, path, "--json").out)
+    certain = float(certainty(found["probabilities"], network.info["certainty_temperature"]))
     confidence = found["probability"]
     table = [[confidence + 1e-6, 20_000, 18_000, 0, 0.0002], [0.01, 20_000, 20_000, 600, 0.033]]
-    network.info |= {"refuse_below": confidence / 2, "risks": table}
+    network.info |= {"refuse_below": certain / 2, "risks": table}
     network.save(tmp_path / "careful.npz")
     command = [path, "--weights", tmp_path / "careful.npz"]
     for options, sure in (([], True), (["--at-most", "0.5%"], False), (["--at-most", "0.04"], True)):

@@ -175,14 +175,14 @@ def test_batches_are_changed_alike_on_any_number_of_threads_and_otherwise_in_eac
     n = 200 if COMPILED else 4
     examples = Examples.all_of(images[:n], labels[:n])
     network = Network(make_layers("canonical"), normalisation=(0.13, 0.31), backend=BACKEND)
-    batches = Batches(examples, n, 1, network.pixel_reader, FULL)
-    (batch,), (later,), (again,) = batches.epoch(0), batches.epoch(1), batches.epoch(0)
+    batches = Batches(examples, n, 1, network.pixel_reader)
+    (batch,), (later,), (again,) = (batches.epoch(number, 0, FULL) for number in (0, 1, 0))
     x, y, z = (b.fill(np.empty((n, 28, 28, 1), np.float32)) for b in (batch, later, again))
     np.testing.assert_array_equal(x, z)
     assert not np.allclose(x.mean(axis=(1, 2, 3)), y.mean(axis=(1, 2, 3)))
     part = batch.fill(np.empty((2, 28, 28, 1), np.float32), 1, 3)
     np.testing.assert_array_equal(part, x[1:3])
-    plain = next(Batches(examples, n, 1, network.pixel_reader).epoch(0)).fill(np.empty_like(x))
+    plain = next(batches.epoch(0)).fill(np.empty_like(x))
     assert 0.01 < np.abs(x - plain).mean() < 1
 
 

@@ -13,10 +13,11 @@ from numcnn.evaluation.calibration import (
     HIGHEST,
     LOWEST,
     Risk,
+    Threshold,
+    certainty,
     design_effect,
     fit_temperature,
     refusal_threshold,
-    refused,
     risks,
     threshold_for,
     wrong_at_most,
@@ -97,19 +98,36 @@ def test_weights_from_before_have_none_and_a_wrong_one_is_refused(tmp_path):
 def test_the_threshold_is_the_largest_that_refuses_few_enough(share, n):
     confidence = np.random.default_rng(n).random(n)
     threshold = refusal_threshold(confidence, share)
-    assert refused(confidence, threshold) <= share < refused(confidence, np.nextafter(threshold, 1))
+    assert (confidence < threshold).mean() <= share < (confidence <= threshold).mean()
 
 
 def test_equally_certain_answers_are_all_kept():
-    assert refusal_threshold(np.ones(5), 0.5) == 1 and refused(np.ones(5), 1.0) == 0
-    assert refused([0.2, 0.4, 0.9], 0.4) == pytest.approx(1 / 3)
+    assert refusal_threshold(np.ones(5), 0.5) == 1
+
+
+def test_certainty_is_the_probability_at_another_temperature():
+    logits = np.random.default_rng(3).normal(0, 4, (50, 10))
+    for temperature in (1.0, 3.0):
+        want = softmax(logits / temperature).max(axis=1)
+        np.testing.assert_allclose(certainty(softmax(logits), temperature), want, rtol=1e-9)
+
+
+def test_one_runner_up_costs_less_certainty_than_many():
+    """Of two answers with the same probability, a non-digit's is the one that could be many other digits."""
+    two, many = np.full((2, 10), 1e-6)
+    two[0], two[1] = 0.8, 0.2
+    many[0], many[1:] = 0.8, 0.2 / 9
+    assert certainty(two) > certainty(many) + 0.05
+    assert Threshold(0.5).sure([two, many]).tolist() == [True, False]
+    assert Threshold(0.5, probability=0.9).sure([two, many]).tolist() == [False, False]
+    assert str(Threshold(0.5, probability=0.9)) == "certainty below 50.0% or probability below 90.0%"
+    assert not str(Threshold())
 
 
 @pytest.mark.parametrize("confidence", [[], [0.5, np.nan], [-0.1], [1.2], [[0.5]]])
 def test_values_outside_0_to_1_are_refused(confidence):
-    for call in (refusal_threshold, lambda values: refused(values, 0.5)):
-        with pytest.raises(DataError, match="one answer or more, each from 0 to 1"):
-            call(confidence)
+    with pytest.raises(DataError, match="one answer or more, each from 0 to 1"):
+        refusal_threshold(confidence)
     with pytest.raises(ConfigError, match=r"the share of digits that may be refused is 1; wants 0 or more"):
         refusal_threshold([0.5], 1)
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from numcnn.errors import DataError
 from numcnn.evaluation import metrics
+from numcnn.evaluation.calibration import Threshold
 from numcnn.evaluation.html_report import Findings, page, png
 from numcnn.evaluation.svg_chart import Chart, Point
 
@@ -52,7 +53,9 @@ def findings(right=0.9, least=0.0, **more):
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     result = metrics.evaluation(labels, probabilities)
     images = rng.integers(0, 256, (n, 28, 28), np.uint8)
-    return Findings("a <b> & c.npz", {"trained on": "x < y"}, images, labels, result, result.answered(least), **more)
+    return Findings(
+        "a <b> & c.npz", {"trained on": "x < y"}, images, labels, result, result.answered(Threshold(least, 1.0)), **more
+    )
 
 
 def read(text):

@@ -8,8 +8,8 @@ from conftest import draw_digits
 
 import numcnn
 from numcnn import ConfigError
-from numcnn.evaluation.calibration import risks
-from numcnn.nn.answers import answers, least_probability
+from numcnn.evaluation.calibration import Threshold, risks
+from numcnn.nn.answers import answers, threshold_of
 
 PROBABILITIES = np.array([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2], [0.0, 0.0, 1.0]])
 
@@ -24,24 +24,26 @@ def info(n=20_000, wrong=60, least=0.6, seed=0):
 
 
 def test_an_answer_is_sure_from_the_threshold_on():
-    first, second, third = answers(PROBABILITIES, 0.7)
+    first, second, third = answers(PROBABILITIES, Threshold(0.7, 1.0))
     assert (first.label, first.sure) == (1, True) and first.probability == pytest.approx(0.7)
     assert (second.label, second.sure) == (0, False)
     assert third.sure and third.probabilities.tolist() == [0, 0, 1]
-    assert all(answer.sure for answer in answers(PROBABILITIES, 0.0))
+    assert all(answer.sure for answer in answers(PROBABILITIES, Threshold()))
 
 
 def test_without_a_share_the_files_own_threshold_counts():
-    assert least_probability({}) == 0 and least_probability({"refuse_below": 0.6}) == 0.6
+    assert threshold_of({}) == (0, 1, 0) and threshold_of({"refuse_below": 0.6}) == (0.6, 1, 0)
+    assert threshold_of({"refuse_below": 0.6, "certainty_temperature": 3}) == (0.6, 3, 0)
 
 
 def test_fewer_wrong_answers_need_a_higher_threshold():
-    thresholds = [least_probability(info(least=0.0), at_most) for at_most in (0.01, 0.003, 0.001)]
+    thresholds = [threshold_of(info(least=0.0), at_most).probability for at_most in (0.01, 0.003, 0.001)]
     assert thresholds == sorted(thresholds) and thresholds[0] < thresholds[-1] < 1
 
 
-def test_a_loose_share_does_not_lower_the_files_own_threshold():
-    assert least_probability(info(least=0.95), 0.5) == 0.95 and least_probability(info(least=0.0), 0.5) < 0.95
+def test_a_share_comes_in_addition_to_the_files_own_threshold():
+    usual, loose = (threshold_of(info(least=0.95), at_most) for at_most in (None, 0.5))
+    assert usual == (0.95, 1, 0) and loose.certainty == 0.95 and 0 < loose.probability < 0.95
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_a_loose_share_does_not_lower_the_files_own_threshold():
 )
 def test_shares_that_make_no_sense_or_can_not_be_shown(given, at_most, text):
     with pytest.raises(ConfigError, match=text):
-        least_probability(given, at_most)
+        threshold_of(given, at_most)
 
 
 def test_a_network_reads_pictures_and_paths():
@@ -75,4 +77,4 @@ def test_thresholds_do_not_outlive_the_weights_they_were_measured_for():
     for change in (lambda: network.fit(images[:20], labels[:20], epochs=1), lambda: network.calibrate(images, labels)):
         network.info |= info()
         change()
-        assert least_probability(network.info) == 0 and "risks" not in network.info
+        assert threshold_of(network.info).certainty == 0 and "risks" not in network.info

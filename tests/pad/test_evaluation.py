@@ -11,6 +11,7 @@ import numcnn
 from numcnn.cli import main
 from numcnn.data import generated, pendigits
 from numcnn.data.pendigits import PenDigits
+from numcnn.evaluation.calibration import Threshold
 from numcnn.pad import evaluation, store
 
 
@@ -47,17 +48,17 @@ def test_digits_in_rows_count_when_they_are_separated_and_read(people, network):
 
 def test_what_is_refused_hangs_on_the_threshold(people, network):
     pictures = evaluation.prepared(people)
-    assert set(evaluation.refusals(network, pictures, 20, 0.0).values()) == {0.0}
-    assert set(evaluation.refusals(network, pictures, 20, 1.0 + 1e-9).values()) == {1.0}
+    assert set(evaluation.refusals(network, pictures, 20, Threshold(0.0)).values()) == {0.0}
+    assert set(evaluation.refusals(network, pictures, 20, Threshold(1.0 + 1e-9)).values()) == {1.0}
     middle = float(np.median(network.predict_proba(pictures).max(axis=1)))
-    assert evaluation.refusals(network, pictures, 20, middle)["digits"] == pytest.approx(0.5, abs=0.1)
+    assert evaluation.refusals(network, pictures, 20, Threshold(middle, 1.0))["digits"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_report_fits_80_columns(people, network):
     images, labels = (some[:10] for some in draw_digits(600, 11))
     network.backend = BACKEND
     found = evaluation.measure(
-        network, people, (images, labels), who="generated hands", least=0.6, row_count=5, no_digits=20
+        network, people, (images, labels), who="generated hands", threshold=Threshold(0.6), row_count=5, no_digits=20
     )
     assert found["people"] == 2 and found["alone"]["n"] == len(people) and found["alone"]["accuracy"] > 0.8
     text = evaluation.to_text(found)

@@ -6,7 +6,7 @@ from conftest import draw_digits
 from PIL import Image
 
 import numcnn
-from numcnn.nn.answers import least_probability
+from numcnn.nn.answers import threshold_of
 from numcnn.recognition import page
 from numcnn.recognition.glance import SURE, WIDE, WIDE_SURE, glance
 
@@ -24,16 +24,15 @@ def network():
 
 def test_most_crops_are_plain_and_read_as_find_reads_them(network):
     images, labels = draw_digits(200, 12)
-    least = least_probability(network.info)
     at_once = right = differ = 0
     for i in range(80):
         picture = crop(images[i], side=(28, 56, 140)[i % 3], dark=i % 2 == 0)
         plain = glance(picture)
-        if plain is None or network.predict_proba(plain.image).max() < max(SURE, least):
+        if plain is None or not network.read(plain.image)[0].sure or network.predict_proba(plain.image).max() < SURE:
             continue
         at_once += 1
         (digit,) = page.read(picture, network=network)
-        full = page._found_page(picture, picture.shape[::-1], network, least)
+        full = page._found_page(picture, picture.shape[::-1], network, threshold_of(network.info))
         right += digit.label == labels[i]
         if full.text != str(digit.label):
             differ += len(picture) > 28
@@ -46,7 +45,6 @@ def test_most_crops_are_plain_and_read_as_find_reads_them(network):
 def test_wide_digits_are_plain_if_the_network_is_surer_of_them(network):
     """From there on ``find``, which may cut wide ink in two, leaves nearly all of it whole."""
     images, labels = draw_digits(200, 12)
-    least = least_probability(network.info)
     at_once = cut = 0
     for i in range(60):
         picture = np.asarray(Image.fromarray(crop(images[i], side=112)).resize((112, 60), Image.Resampling.BICUBIC))
@@ -59,7 +57,7 @@ def test_wide_digits_are_plain_if_the_network_is_surer_of_them(network):
         at_once += 1
         (digit,) = page.read(picture, network=network)
         assert digit.label == labels[i]
-        full = page._found_page(picture, picture.shape[::-1], network, least)
+        full = page._found_page(picture, picture.shape[::-1], network, threshold_of(network.info))
         cut += full.text not in (str(digit.label), "")  # "": where find takes it for a blot
     assert at_once >= 10 and cut <= 1
 

@@ -10,6 +10,7 @@ import numcnn
 from numcnn.data.generated import digit_strokes
 from numcnn.data.rows import make_row
 from numcnn.errors import DataError
+from numcnn.evaluation.calibration import certainty
 from numcnn.evaluation.plots.style import BLUE, WARNING
 from numcnn.imaging import raster
 from numcnn.imaging.annotate import SURE
@@ -48,11 +49,12 @@ def test_a_page_is_drawn_with_its_boxes_and_labels(picture, network):
 
 
 def test_what_is_not_sure_has_a_question_mark_and_another_colour(picture, network):
-    probabilities = [digit.probability for digit in numcnn.read(picture, network=network)]
+    temperature = network.info["certainty_temperature"]
+    certain = [certainty(digit.probabilities, temperature) for digit in numcnn.read(picture, network=network)]
     doubtful = network.copy()
-    doubtful.info = {**network.info, "refuse_below": float(np.median(probabilities))}  # the least sure one is refused
+    doubtful.info = {**network.info, "refuse_below": float(np.median(certain))}  # the least sure one is refused
     (axes,) = numcnn.read(picture, network=doubtful).plot().axes
-    least = int(np.argmin(probabilities))
+    least = int(np.argmin(certain))
     assert [text.get_text() for text in axes.texts] == [f"{c}?" if k == least else c for k, c in enumerate("473")]
     assert [text.get_color() == WARNING for text in axes.texts] == [k == least for k in range(3)]
 

@@ -6,6 +6,7 @@ import pytest
 from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU
 from numcnn.data.generated import digit_strokes
 from numcnn.errors import ConfigError
+from numcnn.evaluation.calibration import CERTAINTY, certainty
 from numcnn.imaging import raster
 from numcnn.nn.inspection import saliency
 from numcnn.recognition import grouping
@@ -68,8 +69,9 @@ def test_a_digit_that_has_not_changed_is_not_read_again(network):
 
 
 def test_below_its_threshold_a_network_is_not_sure(network):
-    probability = Recognizer(network).read(row(3))[0].inspection.probabilities.max()
-    for threshold, sure in ((0.0, True), (probability - 1e-3, True), (probability + 1e-3, False)):
+    certain = certainty(Recognizer(network).read(row(3))[0].inspection.probabilities)
+    network.info["certainty_temperature"] = CERTAINTY
+    for threshold, sure in ((0.0, True), (certain - 1e-3, True), (certain + 1e-3, False)):
         network.info["refuse_below"] = float(threshold)
         recognizer = Recognizer(network)
         assert recognizer.read(row(3))[0].sure is sure

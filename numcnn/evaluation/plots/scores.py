@@ -9,7 +9,7 @@ import numpy as np
 
 from numcnn.errors import DataError, ShapeError
 from numcnn.evaluation.calibration import Risk
-from numcnn.evaluation.metrics import CalibrationBin, ClassScores, Robustness, accuracy_interval, percent
+from numcnn.evaluation.metrics import CalibrationBin, ClassScores, Robustness, accuracy_interval
 from numcnn.evaluation.plots.style import (
     BLUE,
     GRID,
@@ -140,11 +140,11 @@ def reliability_plot(
 
 
 def coverage_risk_plot(
-    rows: Sequence[Risk], least: float, title: str = "Wrong answers, if only the most certain count"
+    rows: Sequence[Risk], sure: float, title: str = "Wrong answers, if only the most certain count"
 ) -> Figure:
     """Draw the share of wrong answers over the share of pictures that are answered, the most certain first.
 
-    rows: ``Evaluation.risks``.  least: the probability of a sure answer, 0..1, which is marked.
+    rows: ``Evaluation.risks``.  sure: the share of sure answers, 0..1, which is marked if it is below 1.
     """
     figure = new_figure(6.4, 4.6)
     axes = figure.add_subplot()
@@ -154,10 +154,8 @@ def coverage_risk_plot(
     intervals = 100 * np.array([accuracy_interval(row.wrong, row.answered) for row in ordered]).T
     axes.fill_between(answered, *intervals, color=BLUE, alpha=0.15, linewidth=0, label="95% interval")
     axes.plot(answered, wrong, color=BLUE, marker="o", markersize=4, linewidth=1.6, label="wrong answers")
-    sure = [row for row in ordered if row.threshold >= least]
-    if sure and least > 0:
-        at = 100 * sure[-1].answered / sure[-1].n
-        axes.axvline(at, color=MUTED, linestyle="--", linewidth=1, label=f"sure from {percent(least)} on")
+    if sure < 1:
+        axes.axvline(100 * sure, color=MUTED, linestyle="--", linewidth=1, label="sure answers")
     axes.set_xlabel("answered, % of the pictures")
     axes.set_ylabel("wrong, % of the answers")
     axes.set_ylim(bottom=0)
