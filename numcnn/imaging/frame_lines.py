@@ -4,8 +4,8 @@ A digit has straight strokes too.  A frame's line differs in where it ends: at t
 and at the picture's edge; the ticks of a comb end at one line only, but are equal.  Lines that end nowhere
 are dropped, then those that ended at them, until nothing changes.  What stays is erased, but for strokes across it.
 
-Several 1s on ruled paper stand on lines too, as ticks do.  But no line ends a rule of the page: across lines that are so
-open only those are printed that are as thick and as dark as these, square to them, and end at them.
+Several 1s on ruled paper stand on lines too, as ticks do.  But no line ends a rule of the page: across such open lines
+only those are printed that are as thick and as dark as these, square to them, and end at them.
 """
 
 import math

@@ -5,8 +5,11 @@ import papers
 import pytest
 
 import numcnn
+from numcnn.imaging.parts import Part
+from numcnn.imaging.pieces import find_pieces
 from numcnn.recognition.arbiter import worth
-from numcnn.recognition.touching import seams
+from numcnn.recognition.glance import glance
+from numcnn.recognition.touching import may_be_several, seams
 
 
 def side_by_side(text, gap, height=90, pen=8):
@@ -22,12 +25,18 @@ def test_digits_that_touch_are_read(text):
     assert found.text == text
 
 
-@pytest.mark.parametrize("text", ["82", "52", "92", "85", "62", "32"])
-@pytest.mark.parametrize("pen", [4, 7])
-def test_a_crop_of_two_touching_digits_is_not_read_as_one(text, pen):
-    """Of a small picture of one piece of ink the network may be sure at a glance, and see one of the two digits."""
-    picture = papers.on_paper(papers.row(text, 50, (90, 140), np.random.default_rng(0), pen, gap=0.0), 250, 20)
-    assert numcnn.read(picture.astype(np.uint8)).text == text
+def test_what_is_as_wide_as_two_digits_is_cut_for_a_try_however_sure_the_network_is():
+    """Of 8 and 2 that touch it may see the 2, and be sure."""
+    eight, two = papers.strokes_of(8, 44, (20, 22)), papers.strokes_of(2, 50)
+    two = [stroke * (1.6, 1) + (40, 20) for stroke in two]
+    ink = papers.ink_of(eight + two, (90, 150), 4)
+    picture = papers.on_paper(ink, 250, 20).astype(np.uint8)
+    assert len(find_pieces(ink > 0.5)) == 1
+    assert glance(picture) is None
+    assert numcnn.read(picture).text == "82"
+    for width, several in ((155, True), (120, False)):
+        part = Part((0, 0, width, 100), np.ones((100, width), bool))
+        assert may_be_several(part, 0.996, 0.9) == several
 
 
 @pytest.mark.parametrize("label", [0, 2, 4, 5, 7])
