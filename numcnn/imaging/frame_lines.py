@@ -3,6 +3,9 @@
 A digit has straight strokes too.  A frame's line differs in where it ends: at two other lines of the frame, or at one
 and at the picture's edge; the ticks of a comb end at one line only, but are equal.  Lines that end nowhere
 are dropped, then those that ended at them, until nothing changes.  What stays is erased, but for strokes across it.
+
+Several 1s on ruled paper stand on lines too, as ticks do.  But no line ends a rule of the page: across such open lines
+only those are printed that are as thick and as dark as these, square to them, and end at them.
 """
 
 import math
@@ -28,6 +31,8 @@ EVEN = 0.8  # of the columns of a line between the others' middles, that its mid
 EQUAL = 0.08  # of their length: how much the ends of a comb's ticks differ
 DARKER = 1.3  # times a line's strength: darker ink on it is a stroke's
 UNEQUAL = 2.0  # times the usual strength of a frame's lines: a stronger one has a stroke on it
+SQUARE = 0.06  # radians off a right angle: lines printed across others, also when they are photographed
+RULE_INKED, RULE_THICKEST = 0.95, 1 / 60  # of a picture's width: a rule's ink, and the most that it is thick
 LARGE = 1_500_000  # pixels; lines in larger pictures are looked for at half the size or less
 
 
@@ -68,13 +73,32 @@ def frame_lines(strength: Bytes, least: int) -> Bools:
 
     least: the strength from which a pixel is ink.
     """
+    return printed_lines(strength, least)[0]
+
+
+def printed_lines(strength: Bytes, least: int) -> tuple[Bools, Bools, Bools]:
+    """Return what ``frame_lines`` does, the same for thin level lines from edge to edge, and the bands of these."""
     ink = strength >= least
-    gone = np.zeros_like(ink)
+    along = np.zeros_like(ink)
     if min(ink.shape) < LEAST_SIDE or not ink.any():
-        return gone
+        return along, along, along
     high, wide = rules.runs_across(ink), rules.runs_across(ink.T).T
     shortest = max(LEAST_LENGTH, round(STROKES * float(np.median(np.minimum(high, wide)[ink]))))
-    level, upright = _holding(_lines(ink, high, shortest), _lines(ink.T, wide.T, shortest), ink.shape)
+    level, upright = _lines(ink, high, shortest), _lines(ink.T, wide.T, shortest)
+    level, upright = (
+        _without_writing(level, upright, (ink.T, strength.T), (ink, strength)),
+        _without_writing(upright, level, (ink, strength), (ink.T, strength.T)),
+    )
+    across = [replace(line) for line in level if _is_rule(line, ink.shape)]
+    held = _holding(level, upright, ink.shape)
+    for line in across:
+        _draw(along, replace(line, thickness=3 * line.thickness + 6))
+    return _ink_of(*held, strength, ink, high, wide), _ink_of(across, [], strength, ink, high, wide), along
+
+
+def _ink_of(level: list[Line], upright: list[Line], strength: Bytes, ink: Bools, high: Ints, wide: Ints) -> Bools:
+    """Return the ink of some lines, without what crosses them, (H,W).  high, wide: how far ink reaches, each way."""
+    gone = np.zeros_like(ink)
     if not level and not upright:
         return gone
     usual = _usual_thickness(level, upright)
@@ -82,17 +106,17 @@ def frame_lines(strength: Bytes, least: int) -> Bools:
         _refit(line, usual, ink, high)
     for line in upright:
         _refit(line, usual, ink.T, wide.T)
-    across, down = np.zeros_like(ink), np.zeros_like(ink)
+    crossed, down = np.zeros_like(ink), np.zeros_like(ink)
     tones = [_tone(ink, strength, line) for line in level] + [_tone(ink.T, strength.T, line) for line in upright]
     most = UNEQUAL * float(np.median(tones))
     darkest = [DARKER * min(tone, most) for tone in tones]
     for line, dark in zip(level, darkest, strict=False):
         _erase(gone, ink, high, strength <= dark, line)
-        _draw(across, line)
+        _draw(crossed, line)
     for line, dark in zip(upright, darkest[len(level) :], strict=True):
         _erase(gone.T, ink.T, wide.T, (strength <= dark).T, line)
         _draw(down.T, line)
-    gone |= across & down & ink & (strength <= max(darkest))  # where lines cross, both are thick
+    gone |= crossed & down & ink & (strength <= max(darkest))  # where lines cross, both are thick
     reach = math.ceil(max(line.thickness for line in [*level, *upright]) / 2) + 1
     strokes = 255 * (ink & ~gone).astype(np.uint8)
     return gone & (closing(strokes, reach) == 0)  # what lies between strokes on both sides is a stroke's
@@ -223,6 +247,46 @@ def _holding(level: list[Line], upright: list[Line], shape: tuple[int, int]) -> 
                 return held
             held = thinner
         level, upright = held
+
+
+def _without_writing(
+    lines: list[Line], others: list[Line], across: tuple[Bools, Bytes], along: tuple[Bools, Bytes]
+) -> list[Line]:
+    """Return lines without those that only meet open ones, as rules of a page are, and differ from them: written 1s.
+
+    along, across: the ink and its strength as ``lines``, and as ``others``, see it.
+    """
+    kept: list[Line] = []
+    for line in lines:
+        met = [(place, other) for other in others if (place := _meeting(line, other)) is not None]
+        held_by = [other for _, other in met]
+        if not met or not all(_is_open(other, lines) for other in held_by):
+            kept.append(line)
+            continue
+        places = [0, along[0].shape[1], *(place for place, _ in met)]
+        ends = all(min(abs(end - place) for place in places) <= line.near for end in (line.first, line.last))
+        square = np.median([abs(line.slope + other.slope) for other in held_by]) <= SQUARE
+        usual = [(other.thickness, _tone(*across, other)) for other in held_by]
+        thickness, tone = np.median(usual, axis=0).tolist()
+        if ends and square and rules.are_alike((line.thickness, _tone(*along, line)), (thickness, tone)):
+            kept.append(line)
+    return kept
+
+
+def _is_rule(line: Line, shape: tuple[int, int]) -> bool:
+    """Return whether a level line runs from edge to edge of a picture (H,W), as thin and even as a page's rule."""
+    H, W = shape
+    spans = line.first <= GAP + 1 and line.last >= W - GAP - 1 and line.inked >= RULE_INKED * W
+    return spans and line.even >= RULE_INKED and line.thickness <= RULE_THICKEST * W and min(H, W) >= rules.LEAST_RULED
+
+
+def _is_open(line: Line, others: list[Line]) -> bool:
+    """Return whether no other line stands at either end of a line."""
+    return not any(
+        (place := _meeting(line, other)) is not None
+        and min(abs(place - line.first), abs(place - line.last)) <= line.near
+        for other in others
+    )
 
 
 def _usual_thickness(level: list[Line], upright: list[Line]) -> float:

@@ -15,7 +15,8 @@ MARGIN = 2  # pixels around a piece's clear ink that belong to its soft edge
 LEAST_SIDE = 5  # pixels; smaller pieces are dust
 MOST_PARTS = 500  # more pieces than this are texture; the largest count
 FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
-BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: no digit fills that much
+BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: only flat thick digits fill that much
+BLOT_WIDTH = 0.42  # of its shorter side: a disc's stroke is half as wide, and that of a digit leaves room for others
 
 
 class Part(NamedTuple):
@@ -110,7 +111,17 @@ def is_frame(mask: Bools) -> bool:
     return sum(side >= FRAME_FILLED for side in sides) >= 3
 
 
+def stroke_width(mask: Bools) -> float:
+    """Return how wide the strokes of some ink are, in pixels: twice its area for each pixel of its edge."""
+    padded = np.pad(mask, 1)
+    inner = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    area = int(mask.sum())
+    return 2 * area / max(1, area - int(inner.sum()))
+
+
 def is_blot(part: Part) -> bool:
     """Return whether a part is a filled shape and no line: a hole, a spot, a corner of shadow."""
-    filled = part.mask.mean() > BLOT_FILLED and part.side < 2 * min(part.width, part.height)
-    return bool(filled and part.side >= 10)
+    narrow = min(part.width, part.height)
+    if part.side < 10 or part.side >= 2 * narrow or part.mask.mean() <= BLOT_FILLED:
+        return False
+    return stroke_width(part.mask) > BLOT_WIDTH * narrow

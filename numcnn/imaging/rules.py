@@ -22,6 +22,8 @@ INTERRUPTED, MANY = 0.12, 3  # of a side: also shorter lines that end at an edge
 THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's other side, or pixels if that is more
 ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
 RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
+ALIKE, UNEVEN = 1.35, 0.75  # times as thick, and as dark: printed in one go; pixels more that a thickness may differ
+LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 LARGE = 600_000  # pixels; rules in larger masks are looked for at half the size or less
 
 
@@ -48,26 +50,50 @@ def lines_in(ink: Bools, length: int, reach: int, gap: int = 0) -> Bools:
     return _thin_ink(ink, band, LINE_THICKEST * length)
 
 
-def _ending_at(band: Bools, across: Bools) -> Bools:
-    """Return the lines that end at upright lines on both sides."""
+def _ending_at(band: Bools, across: Bools, strength: Bytes, least: int, factor: int) -> Bools:
+    """Return the lines of a band that end at upright lines on both sides, and are as thick and as dark as these.
+
+    band, across: shrunk by ``factor``.  What is thicker or darker is written: a 1 from one rule to the next.
+    """
     found = find_pieces(band)
     near = GAP + 1
+    ink = strength >= least
+    usual = _look(ink.T, strength.T, _enlarged(across, factor, ink.shape).T)
     kept: list[int] = []
     for k, (left, top, right, bottom) in enumerate(found.boxes.tolist()):
         ends = (
             across[top:bottom, max(0, left - near) : left + near],
             across[top:bottom, max(0, right - near) : right + near],
         )
-        if all(end.any() for end in ends):
+        if not all(end.any() for end in ends):
+            continue
+        inside = slice(factor * top, factor * bottom), slice(factor * left, factor * right)
+        own = _enlarged(found.mask([k], (left, top, right, bottom)), factor, ink[inside].shape)
+        if are_alike(_look(ink[inside], strength[inside], own), usual):
             kept.append(k)
     return found.mask(kept, (0, 0, band.shape[1], band.shape[0]))
 
 
-def rules_of_the_page(strength: Bytes, least: int) -> Bools:
+def _look(ink: Bools, strength: Bytes, band: Bools) -> tuple[float, float]:
+    """Return how thick and how dark level lines are, in their middle: medians over their ink."""
+    inside = band & ink
+    if not inside.any():
+        return 0.0, 0.0
+    return float(np.median(runs_across(ink)[inside])), float(np.median(strength[inside]))
+
+
+def are_alike(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Return whether two lines, their thickness in pixels and their strength, look as if printed in one go."""
+    (thick, dark), (thick_too, dark_too) = one, other
+    even = abs(thick - thick_too) <= UNEVEN + (ALIKE - 1) * min(thick, thick_too)
+    return even and max(dark, dark_too) <= ALIKE * min(dark, dark_too)
+
+
+def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None) -> Bools:
     """Return the pixels of level and upright lines that run across all of a picture.  (H,W) uint8 -> (H,W).
 
     Ink is averaged along the lines first, so that rules as faint as the paper's noise are found too.  least: the
-    strength from which a pixel is ink.
+    strength from which a pixel is ink.  known (H,W): bands of level lines that are found already.
     """
     ink = strength >= least
     level = _page_band(strength, least)
@@ -76,6 +102,8 @@ def rules_of_the_page(strength: Bytes, least: int) -> Bools:
         level |= _page_band(strength, least, upright)
     H, W = strength.shape
     gone = level & upright & ink  # where rules cross, both are thick
+    if known is not None:
+        level &= ~known
     gone |= _thin_ink(ink, level, max(THIN_PIXELS, THIN * H))
     return gone | _thin_ink(ink.T, upright.T, max(THIN_PIXELS, THIN * W)).T
 
@@ -102,7 +130,7 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
         band |= _spanning(parts, 1)[0]
     if across is not None and across.any():
         parts = long_lines(inked, shorter)
-        band |= _ending_at(parts, any_of(across, factor))
+        band |= _ending_at(parts, any_of(across, factor), strength, least, factor)
     return _enlarged(band, factor, strength.shape)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.frame_lines import frame_lines
+from numcnn.imaging.frame_lines import printed_lines
 from numcnn.imaging.preprocess import otsu_threshold
 from numcnn.kernels.arrays import Bools, Bytes, Floats, Ints
 
@@ -13,7 +13,6 @@ CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rul
 HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
 STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
 ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
-LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
@@ -62,13 +61,14 @@ def _window(colours: Bytes, light: bool) -> int:
 
 def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     """Return ink without frames, tables and rules of the page, unless there is nothing else; and these, (H,W)."""
-    ink, framed = _without(ink, frame_lines(ink.smooth, ink.least))
-    if min(ink.smooth.shape) < LEAST_RULED:
+    frames, across, along = printed_lines(ink.smooth, ink.least)
+    ink, framed = _without(ink, frames)
+    if min(ink.smooth.shape) < rules.LEAST_RULED:
         return ink, framed
-    gone = rules.rules_of_the_page(ink.smooth, ink.least)
+    gone = rules.rules_of_the_page(ink.smooth, ink.least, along)
     if gone.any():
         gone &= ink.smooth <= DARKER * np.quantile(ink.smooth[gone], 0.6)  # darker ink crosses the rule
-    ink, ruled = _without(ink, gone)
+    ink, ruled = _without(ink, gone | (across & ~framed))
     return ink, framed | ruled
 
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from numcnn.imaging import paper, rules
-from numcnn.imaging.parts import Part
+from numcnn.imaging.parts import Part, stroke_width
 from numcnn.imaging.sheet import Sheet
-from numcnn.kernels.arrays import AnyArray, Bools, Float64s
+from numcnn.kernels.arrays import AnyArray, Bools, Ints
 from numcnn.recognition.spots import Spot
+from numcnn.recognition.text_lines import text_lines
 
 WIDEST, WIDEST_ONE = 1.6, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
@@ -21,6 +22,7 @@ THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
 FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
+MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do not stand clear: a texture
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
@@ -31,8 +33,9 @@ ALONG = 0.75  # of a side of the box: lines along it are at least this long
 GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
 ON_LINES, ALL_ON_LINES = 0.7, 0.9  # of a straight part's ink, and of any other's, on such lines, and it is of them
 LOOKED_AT = 96  # pixels of the longer side, at most, when lines are looked for in a part
-TICKS, TICK_OFF = 4, 0.04  # as many straight strokes that end at the same level, to this part of their length
-MANY, MUCH = 6, 0.4  # as many straight strokes, and such a share of all, are printed wherever they end
+TICKS, TICK_OFF, MOST_TICKS = 4, 0.015, 0.8  # as many strokes whose ends, to this part of their length, most are level
+LEANING = 0.06  # radians off a right angle to the line of its ends: a photographed tick, but not a slanting 1
+MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
 def is_written(sheet: Sheet, part: Part) -> bool:
@@ -55,14 +58,6 @@ def is_level_stroke(spot: Spot) -> bool:
     """Return whether what the network takes for a 1 lies."""
     left, _, right, _ = spot.box
     return int(spot.probabilities.argmax()) == 1 and right - left > WIDEST_ONE * spot.height
-
-
-def stroke_width(mask: Bools) -> float:
-    """Return how wide the strokes of some ink are, in pixels: twice its area for each pixel of its edge."""
-    padded = np.pad(mask, 1)
-    inner = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    area = int(mask.sum())
-    return 2 * area / max(1, area - int(inner.sum()))
 
 
 def _has_ground(sheet: Sheet, part: Part) -> bool:
@@ -95,6 +90,14 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
     if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
         weak &= strengths < WEAKER * np.median(strengths)
     return set(np.flatnonzero(weak).tolist())
+
+
+def is_texture(sheet: Sheet, clear: Sequence[Part], count: int) -> bool:
+    """Return whether of very many parts only a few faint ones stand clear on their ground, as in clouds and cloth."""
+    highest = max((part.height for part in clear), default=0)
+    large = [part for part in clear if part.height >= highest / 2]
+    few = len(large) <= MOST_CLEAR and count >= TEXTURE * (1 + len(clear))
+    return few and all(_strength(sheet, part) < FAINT_TO for part in large)
 
 
 def is_edge(sheet: Sheet, part: Part) -> bool:
@@ -161,21 +164,37 @@ def on_longer_lines(sheet: Sheet, part: Part) -> float:
 
 
 def printed_strokes(parts: Sequence[Part]) -> set[int]:
-    """Return which parts are straight lines as only printers make them: several with both ends level, or very many.
+    """Return which parts are straight lines as only printers make them: several in a row whose ends lie on two lines.
 
-    Where very many are, what is nearly straight or of the same width is of the same printed lines.
+    People write a row of 1s less evenly.  Where very many are printed, what is nearly straight or of the same width is
+    of the same printed lines.
     """
     shares = np.array([straight_share(part.mask) for part in parts])
     straight = np.flatnonzero(shares >= STRAIGHT)
-    if len(straight) >= max(MANY, MUCH * len(parts)):
-        widths = np.array([stroke_width(part.mask) for part in parts])
-        usual = float(np.median(widths[straight]))
-        alike = (shares >= NEARLY_STRAIGHT) | (np.abs(widths - usual) <= SAME_WIDTH * usual)
-        return set(np.flatnonzero(alike).tolist())
-    ends: Float64s = np.array([(part.box[1], part.box[3]) for part in parts], np.float64).reshape(-1, 2)
-    found: set[int] = set()
-    for k in straight.tolist():
-        off = max(1.0, TICK_OFF * parts[k].height)
-        if (np.abs(ends[straight] - ends[k]).max(axis=1) <= off).sum() >= TICKS:
-            found.add(k)
-    return found
+    boxes = np.array([parts[k].box for k in straight.tolist()]).reshape(-1, 4)
+    own = np.array([stroke_width(parts[k].mask) for k in straight.tolist()])
+    found = {int(straight[k]) for row in text_lines(boxes) if _is_comb(boxes[row], own[row]) for k in row}
+    if len(found) < max(MANY, MUCH * len(parts)):
+        return found
+    widths = np.array([stroke_width(part.mask) for part in parts])
+    usual = float(np.median(widths[sorted(found)]))
+    alike = (shares >= NEARLY_STRAIGHT) | (np.abs(widths - usual) <= SAME_WIDTH * usual)
+    return set(np.flatnonzero(alike).tolist())
+
+
+def _is_comb(boxes: Ints, strokes: AnyArray) -> bool:
+    """Return whether the upper and the lower ends of a row of strokes each lie on a straight line, square to them.
+
+    boxes: (N,4); strokes: their widths, (N,).
+    """
+    if len(boxes) < TICKS:
+        return False
+    middles = (boxes[:, 0] + boxes[:, 2]) / 2
+    off = max(1.0, TICK_OFF * float(np.median(boxes[:, 3] - boxes[:, 1])))
+    for ends in (boxes[:, 1], boxes[:, 3]):
+        slope, at = np.polyfit(middles, ends, 1).tolist()
+        away = np.abs(ends - at - slope * middles)
+        lean = np.median((boxes[:, 2] - boxes[:, 0] - strokes) / (boxes[:, 3] - boxes[:, 1]))
+        if np.quantile(away, MOST_TICKS) > off or abs(lean - abs(slope)) > LEANING:
+            return False
+    return True

@@ -23,7 +23,7 @@ from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
 from numcnn.recognition.clutter import holds_others, is_soft, stands_clear, without_doubts, without_edges
-from numcnn.recognition.evidence import faint_ones, is_level_stroke, is_written, printed_strokes
+from numcnn.recognition.evidence import faint_ones, is_level_stroke, is_texture, is_written, printed_strokes
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, nested, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
@@ -80,6 +80,8 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     parts, highest = take_rules_out(sheet, parts, judge, sure_from)
     parts, highest = without_edges(sheet, parts, highest, sure_from)
     clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part) and not is_soft(sheet, part)]
+    if is_texture(sheet, [parts[k] for k in clear], len(parts)):
+        return []
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:

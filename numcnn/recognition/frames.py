@@ -3,7 +3,7 @@
 import numpy as np
 
 from numcnn.imaging import pieces, rules
-from numcnn.imaging.parts import FRAME_BAND, LEAST_SIDE, MARGIN, Part, is_frame, part_of
+from numcnn.imaging.parts import FRAME_BAND, LEAST_SIDE, MARGIN, Box, Part, is_frame, part_of
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes, Floats
 from numcnn.recognition.spots import SMALLER, Judge, highest_of, typical_height
@@ -102,7 +102,11 @@ def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
     if not sheet.erased.any():
         return set()
     thickness = min(pieces.find_pieces(lines).typical_run() for lines in (sheet.erased, sheet.erased.T))
-    ends = [_ends_at_rules(sheet, part, 1.5 * thickness + 1) for part in parts]
+    darkest = rules.ALIKE * _tone(sheet, (0, 0, *sheet.erased.shape[::-1]), sheet.erased)
+    ends = [
+        _ends_at_rules(sheet, part, 1.5 * thickness + 1) if _tone(sheet, part.box, part.mask) <= darkest else 0
+        for part in parts
+    ]
     rests = {k for k, count in enumerate(ends) if count == 2}
     standing = [k for k, count in enumerate(ends) if count == 1]
     for k in standing:
@@ -112,6 +116,17 @@ def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
             if other != k and apart <= EQUAL * parts[k].side:
                 rests.add(k)
     return rests
+
+
+def _tone(sheet: Sheet, box: Box, mask: Bools) -> float:
+    """Return how much darker than the paper some pixels of a box are, erased or not: the median, as a share."""
+    left, top, right, bottom = box
+    inside = slice(top, bottom), slice(left, right)
+    shares = [
+        float(np.median(1 - values[inside][mask] / np.maximum(ground[inside][mask], 1.0)))
+        for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True)
+    ]
+    return max(shares)
 
 
 def _ends_at_rules(sheet: Sheet, part: Part, thickest: float) -> int:

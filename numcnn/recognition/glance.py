@@ -2,7 +2,8 @@
 
 ``find`` comes to the same answer in twenty times the time, and reads all others.  So this must never be mistaken: what
 is large, in colour, faint, in several pieces, near the border, or like a frame is not plain; and of what is, only
-answers count that the network is very sure of: surer for wide ink, which may be two digits.
+answers count that the network is very sure of: surer for wide ink, which may be two digits; what is as wide as two
+mostly are is never plain.
 """
 
 from typing import NamedTuple
@@ -16,12 +17,15 @@ from numcnn.kernels.arrays import Bools, Bytes
 
 MOST_SIDE = 160  # pixels of a plain picture
 LEAST_HEIGHT = 12  # pixels of its digit
-WIDE = 1.4  # heights: wider ink may be two digits
+WIDE, WIDEST = 0.9, 1.4  # heights: wider ink may be two digits; and from here on even if the network is sure
 LEAST_CONTRAST = 60  # of 255 levels
 INK, STAIN = 0.3, 0.12  # of the strongest ink: from here on it is ink; at most this much may be elsewhere
 NEAR = 2  # pixels around ink that are its soft edge
 FILLED = 0.8  # of a side of the box: three or more such sides are a frame's
-SURE, WIDE_SURE = 0.9, 0.97  # probabilities from which the answer counts; from 0.95 on ``find`` cuts no wide ink
+SURE, WIDE_SURE = (
+    0.9,
+    0.99,
+)  # probabilities from which the answer counts, as ``touching`` cuts no wide ink from there on
 
 
 class Plain(NamedTuple):
@@ -57,7 +61,8 @@ def glance(colours: Bytes) -> Plain | None:
     if len(found) != 1:
         return None
     left, top, right, bottom = found.boxes[0].tolist()
-    if bottom - top < LEAST_HEIGHT or _is_frame(clear[top:bottom, left:right]):
+    wide = right - left > WIDEST * (bottom - top)
+    if wide or bottom - top < LEAST_HEIGHT or _is_frame(clear[top:bottom, left:right]):
         return None
     if np.where(dilate(clear, NEAR), np.float32(0), away).max() > STAIN * peak:
         return None

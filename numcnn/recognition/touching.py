@@ -32,7 +32,8 @@ TOUCHING_WIDTH, ALONE_WIDTH = 0.5, 0.6  # heights: narrower parts aren't cut, be
 LONGEST = 8  # heights: longer parts, of more than about ten digits, are a drawing or a table
 BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is sure
 BROAD_PAIR = 0.9  # heights: two digits side by side are mostly broader
-ONE_CERTAIN, ONE_WIDEST = 0.99, 1.9  # what the network is so certain of, and no wider in heights, is one digit
+ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4  # what the network is so certain of, and no wider in heights, is one digit
+CERTAIN_COST = 0.12  # of worth, for cutting what is wider: a flat 5 is nearly worth as much as two digits
 ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
 LEAST_HEIGHTS = (0.45, 0.7)  # of the part's height: no digit cut out of it is lower, beside sure digits and without
 LEVEL = 0.4  # of the lower one's height, that two digits side by side share
@@ -83,7 +84,8 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
     total, way = _best_way(costs, values, _shared(part, cuts))
     stems = alone and all(labels[place] == 1 for place in way)  # of an A, an H, an N
     level = all(_are_level(found[one], found[other]) for one, other in pairwise(way))
-    if way and level and not stems and total > float(worth(whole[None], np.array([_width(part)]))[0]):
+    alone_worth = float(worth(whole[None], np.array([_width(part)]))[0]) + CERTAIN_COST * (whole.max() >= ONE_CERTAIN)
+    if way and level and not stems and total > alone_worth:
         return [found[place] for place in way]
     return [part]
 

@@ -5,8 +5,10 @@ import papers
 import pytest
 
 import numcnn
+from numcnn.imaging.parts import Part
 from numcnn.recognition.arbiter import worth
-from numcnn.recognition.touching import seams
+from numcnn.recognition.glance import glance
+from numcnn.recognition.touching import may_be_several, seams
 
 
 def side_by_side(text, gap, height=90, pen=8):
@@ -20,6 +22,17 @@ def side_by_side(text, gap, height=90, pen=8):
 def test_digits_that_touch_are_read(text):
     found = numcnn.read(side_by_side(text, 0.02))
     assert found.text == text
+
+
+def test_what_is_as_wide_as_two_digits_is_cut_for_a_try_however_sure_the_network_is():
+    """Of 8 and 2 that touch it may see the 2, and be sure."""
+    for stretch, plain in ((1.7, True), (2.8, False)):
+        strokes = [stroke * (stretch, 1) + (22, 20) for stroke in papers.strokes_of(2, 50)]
+        picture = papers.on_paper(papers.ink_of(strokes, (90, 150), 4), 250, 20).astype(np.uint8)
+        assert (glance(picture) is not None) == plain
+    for width, several in ((155, True), (120, False)):
+        part = Part((0, 0, width, 100), np.ones((100, width), bool))
+        assert may_be_several(part, 0.996, 0.9) == several
 
 
 @pytest.mark.parametrize("label", [0, 2, 4, 5, 7])
