@@ -36,6 +36,7 @@ WEIGHTS = np.array([5.5, 12, -1, 2.5, -6, -1, -7])
 # finds one digit worth more than two, and BIAS; all three chosen on rows and lines of the pen digits' other writers.
 DOUBT = (-2.0, 3.0)
 BIAS = -0.5
+MOST_ASKED = 30  # strokes of a line; more are no row of digits, and their positions alone decide
 MOST_DOUBTFUL = 3  # neighbours of a shape that may be asked about; more are a scribble, and would take long
 
 
@@ -60,7 +61,8 @@ def group_lines(strokes: Sequence[npt.ArrayLike], read: Read | None = None) -> l
     found: list[list[tuple[int, ...]]] = []
     for line in lines.split(boxes, distances, _height(boxes)):
         own = boxes[line]
-        shapes = _Shapes(own, distances[np.ix_(line, line)], read, [indices[i] for i in line])
+        asked = read if len(line) <= MOST_ASKED else None
+        shapes = _Shapes(own, distances[np.ix_(line, line)], asked, [indices[i] for i in line])
         groups, joined = shapes.join()
         order = np.argsort([joined[g[0], 0] + joined[g[0], 2] for g in groups], kind="stable")
         found.append([tuple(sorted(indices[line[i]] for i in groups[k])) for k in order])
