@@ -63,7 +63,7 @@ def test_shares_are_merged_by_their_sizes_in_their_order(fuse, set_threads, shar
     whole = network_of(backend="fast", fuse=fuse)
     set_threads(3)
     whole.backpropagate(batch_of(whole, n), Criterion(whole.kernels))
-    assert whole._replicas.shards(n, whole.kernels) == 3
+    assert whole._replicas.shards(n, whole.kernels) == (3, range(3))
     want = np.zeros(32)
     for first, last in ((0, 2), (2, 4), (4, 7)):
         part = network_of(backend="reference", fuse=fuse)

@@ -422,7 +422,7 @@ def test_equal_bytes_when_the_work_is_shared(threads):
         results = set()
         for _ in range(2):
             network = Network(make_layers("canonical"), normalisation=(0.13, 0.31))
-            assert count_shards(128, network.flops, network.kernels) == threads
+            assert count_shards(128, network.flops, network.kernels.threads()) == threads
             network.fit(images[:384], labels[:384], epochs=2, batch_size=128)
             results.add(network.params.tobytes())
         assert len(results) == 1
