@@ -1,5 +1,7 @@
 """What is not a digit: bars and remains at the edge, rests of rules, blots, shades, faces, texture, letters."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from numcnn.imaging import pieces
@@ -17,6 +19,7 @@ ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
 FEW_SURE = 0.55  # of what looks like digits: fewer sure ones, and they are letters
+MANY = 10  # times as many: parts that don't stand clear, beside what looks like digits
 SCATTERED = 3  # as many spots of which few are sure are letters, or texture
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
@@ -125,6 +128,12 @@ def holds_others(digit: Part, parts: list[Part]) -> bool:
             own = main.mask[y : y + part.height, x : x + part.width]
             inside += not bool((own & part.mask).any())
     return inside >= 2
+
+
+def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
+    """Return whether many parts as high as the spots don't stand clear on their ground: a pattern, not writing."""
+    least = 0.5 * float(np.median([spot.height for spot in spots])) if spots else 0.0
+    return sum(part.height >= least for part in unclear) >= MANY * max(1, len(spots))
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:

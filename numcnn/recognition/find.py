@@ -22,7 +22,14 @@ from numcnn.imaging.parts import Part, joined, parts_of, portraits
 from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
-from numcnn.recognition.clutter import holds_others, is_soft, stands_clear, without_doubts, without_edges
+from numcnn.recognition.clutter import (
+    holds_others,
+    is_one_of_many,
+    is_soft,
+    stands_clear,
+    without_doubts,
+    without_edges,
+)
 from numcnn.recognition.evidence import faint_ones, is_level_stroke, is_texture, is_written, printed_strokes
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, nested, stacked
@@ -30,6 +37,7 @@ from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_heig
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
 
+WHOLE = 0.9  # probability from which all the ink of a picture is its one digit
 ROOM = 4  # pixels of paper around digits that are looked at as one
 LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
@@ -82,6 +90,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part) and not is_soft(sheet, part)]
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
         return []
+    unclear = [part for k, part in enumerate(parts) if k not in set(clear)]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:
@@ -112,7 +121,8 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         Spot(digit.box, image, chances, number)
         for (digit, number), image, chances in zip(found, images, probabilities, strict=True)
     ]
-    return [spot for k, spot in enumerate(spots) if k not in gone and not is_level_stroke(spot)]
+    spots = [spot for k, spot in enumerate(spots) if k not in gone and not is_level_stroke(spot)]
+    return [] if is_one_of_many(spots, unclear) else spots
 
 
 def _digits_of_line(
@@ -158,20 +168,32 @@ def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge, sure_from: float)
     return [whole] if whole.probability >= min(best, sure_from) else spots
 
 
-def only_one(spots: list[Spot], colours: Bytes, judge: Judge) -> Spot:
-    """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank."""
+def only_one(spots: list[Spot], colours: Bytes, ink: Bytes, judge: Judge) -> Spot:
+    """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank.
+
+    ink: the step of that name, (H,W).  A digit of many parts, as on a meter, is all spots together, or all ink: of a
+    picture without frames and rules, which ``ink`` does not hold, if the network is sure of it.
+    """
     if not spots:
         return whole_picture(colours, judge)
-    together = _all_as_one(spots, colours, judge) if len(spots) > 1 else []  # a digit of many parts, as on a meter
-    return max([*spots, *together], key=lambda spot: spot.probability * spot.height)._replace(line=0, doubtful=False)
+    candidates = list(spots)
+    if len(spots) > 1:
+        boxes = np.array([spot.box for spot in spots])
+        (left, top), (right, bottom) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
+        candidates += _as_one((left, top, right, bottom), colours, judge)
+    rows, columns = np.nonzero(ink)
+    if len(rows):
+        everything = int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+        candidates += [whole for whole in _as_one(everything, colours, judge) if whole.probability >= WHOLE]
+    best = max(candidates, key=lambda spot: spot.probability * spot.height)
+    return best._replace(line=0, doubtful=False)
 
 
-def _all_as_one(spots: list[Spot], colours: Bytes, judge: Judge) -> list[Spot]:
-    """Return all spots as one, with what is between them; nothing if that shows no ink."""
+def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> list[Spot]:
+    """Return all that is in a box as one spot; nothing if that shows no ink."""
     H, W = colours.shape[:2]
-    boxes = np.array([spot.box for spot in spots])
-    left, top = (boxes[:, :2].min(axis=0) - ROOM).clip(0).tolist()
-    right, bottom = (boxes[:, 2:].max(axis=0) + ROOM).clip(None, (W, H)).tolist()
+    left, top = max(0, box[0] - ROOM), max(0, box[1] - ROOM)
+    right, bottom = min(W, box[2] + ROOM), min(H, box[3] + ROOM)
     try:
         whole = whole_picture(np.ascontiguousarray(colours[top:bottom, left:right]), judge)
     except DataError:

@@ -206,7 +206,7 @@ def _found_page(
     with one_blas_thread:
         spots, steps = find.find(colours, judge, LEAST)
         if single:
-            spots = [find.only_one(spots, colours, judge)]
+            spots = [find.only_one(spots, colours, steps["ink"], judge)]
     digits = [_digit(spot, size[0] / colours.shape[1], size, threshold) for spot in spots]
     return Page(digits, size, steps if explain else None)
 
