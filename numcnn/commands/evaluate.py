@@ -390,7 +390,7 @@ def _figures(found: Findings) -> "Iterator[tuple[str, Figure]]":
     yield "confusion.png", plots.confusion_plot(result.confusion, title)
     yield "per_class.png", plots.per_class_plot(result.per_class, title)
     yield "reliability.png", plots.reliability_plot(result.calibration, result.calibration_error, title)
-    yield "coverage_risk.png", plots.coverage_risk_plot(result.risks, found.answered.given / found.answered.n, title)
+    yield "coverage_risk.png", plots.coverage_risk_plot(result.risks, found.answered, title)
     if found.robustness:
         few = slice(0, EXAMPLES_EACH)
         corrupted = {name: corruptions.corrupt(found.images[few], name) for name in corruptions.CORRUPTIONS}

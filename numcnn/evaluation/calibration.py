@@ -63,6 +63,11 @@ class Threshold(NamedTuple):
         found = np.asarray(probabilities, np.float64)
         return (certainty(found, self.temperature) >= self.certainty) & (found.max(axis=-1) >= self.probability)
 
+    @property
+    def refuses(self) -> bool:
+        """Whether any answer can be not sure."""
+        return self.certainty > 0 or self.probability > 0
+
     def __str__(self) -> str:
         """Return in words what an answer that is not sure lacks."""
         wanted = {"certainty": self.certainty, "probability": self.probability}

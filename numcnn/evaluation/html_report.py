@@ -129,7 +129,7 @@ def _headline(found: Findings) -> str:
         "loss": f"{result.loss:.4f}",
         "calibration": f"expected calibration error {result.calibration_error:.2%}",
     }
-    if str(answered.threshold) and answered.given:
+    if answered.threshold.refuses and answered.given:
         low, high = accuracy_interval(answered.right, answered.given)
         sure = f"{answered.right / answered.given:.2%} right ({_range(low, high)}), {answered.given:,} answers"
         facts["sure answers"] = sure
@@ -201,10 +201,13 @@ def _coverage_risk(result: Evaluation, answered: Answered) -> str:
     chart.range_x = (min(given), 100) if min(given) < 100 else (0, 100)
     chart.band(given, [100 * low for low, _ in limits], [100 * high for _, high in limits])
     chart.line(given, wrong, "a", "wrong answers, with 95% interval")
-    if str(answered.threshold) and answered.given:
-        at = 100 * answered.given / answered.n
-        chart.line((at, at), (0, highest), "quiet", "sure answers")
-    return _section("If only the most certain answers count", chart.to_svg())
+    text = ""
+    if answered.threshold.refuses and answered.given:
+        low, high = accuracy_interval(answered.given - answered.right, answered.given)
+        share, wrong_share = answered.given / answered.n, 1 - answered.right / answered.given
+        chart.points([Point(100 * share, 100 * wrong_share, 100 * low, 100 * high)])
+        text = "<p>The dot: the sure answers, chosen by certainty; the line: those of the highest probability.</p>"
+    return _section("If only the most probable answers count", chart.to_svg(), text)
 
 
 def _corruptions(found: Robustness) -> str:

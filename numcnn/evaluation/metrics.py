@@ -156,7 +156,7 @@ class Answered:
 
     def to_text(self) -> str:
         """Return one or two lines; none if every answer counts as sure."""
-        if not str(self.threshold):
+        if not self.threshold.refuses:
             return ""
         if not self.given:
             return f"not sure of any picture: {self.threshold}"

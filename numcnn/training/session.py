@@ -243,6 +243,11 @@ def new_session(
     network, info = _new_network(found, train, config), _info(found, config, threads)
     if weights is not None:
         info["began_with"] = _begin_with(network, weights, found)
+        if len(held_out) and found.validation_rows is None:
+            options.report(
+                "warning: unless the same images were held out from it, the network has learned from some of those "
+                "that now validate: accuracy and temperature may be too good"
+            )
     run = Run(
         network=network,
         config=config,
@@ -368,7 +373,7 @@ def _begin_with(network: Network, weights: str | Path, dataset: Dataset) -> Docu
     learned_from = earlier.info.get("dataset")
     if dataset.name in MIXTURES and learned_from != dataset.name:
         raise ConfigError(
-            f"`from` {weights}: it learned from {learned_from}, so perhaps from people that {dataset.name} tests on"
+            f"`from` {weights}: it learned from {learned_from}; what goes on with {dataset.name} must come from that"
         )
     network.params[...] = earlier.params
     network.state[...] = earlier.state

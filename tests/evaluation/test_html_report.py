@@ -87,7 +87,7 @@ def test_it_holds_every_section_and_the_figures():
     found = everything(least=0.6)
     checker = read(page(found))
     words = " ".join(checker.words)
-    for heading in ("By class", "Confusion", "Calibration", "If only the most certain answers count"):
+    for heading in ("By class", "Confusion", "Calibration", "If only the most probable answers count"):
         assert heading in words
     for heading in ("Under corruptions", "The run: loss", "The run: accuracy", "The most confident mistakes"):
         assert heading in words

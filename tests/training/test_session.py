@@ -70,7 +70,8 @@ def test_a_session_that_was_stopped_ends_as_if_it_had_not_been(drawn, tmp_path):
 
 
 def test_a_training_may_begin_with_weights(drawn, tmp_path):
-    options = Options(quiet=True)
+    lines = []
+    options = Options(quiet=True, report=lines.append)
     first = new_session(CONFIG, drawn, options)
     first.open_folder(tmp_path / "first")
     first.train()
@@ -79,6 +80,7 @@ def test_a_training_may_begin_with_weights(drawn, tmp_path):
     weights = tmp_path / "first" / "best.npz"
     config = replace(CONFIG, seed=1, average=0.9)
     second = new_session(config, drawn, options, weights=weights)
+    assert "unless the same images were held out from it" in lines.pop()
     earlier = numcnn.load(weights)
     np.testing.assert_array_equal(second.run.network.params, earlier.params)
     assert second.run.network.normalisation == earlier.normalisation
@@ -109,7 +111,7 @@ def test_weights_that_a_training_can_not_begin_with(drawn, tmp_path):
 def test_a_network_that_may_know_the_people_of_the_test_set_is_refused():
     fold = Dataset("everyone-0", *draw_digits(20, 1), *draw_digits(20, 2), "drawn")
     network = numcnn.load("canonical")
-    with pytest.raises(ConfigError, match="it learned from mnist, so perhaps from people that everyone-0 tests on"):
+    with pytest.raises(ConfigError, match="it learned from mnist; what goes on with everyone-0 must come from"):
         _begin_with(network, "canonical", fold)
 
 

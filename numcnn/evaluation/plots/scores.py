@@ -9,7 +9,7 @@ import numpy as np
 
 from numcnn.errors import DataError, ShapeError
 from numcnn.evaluation.calibration import Risk
-from numcnn.evaluation.metrics import CalibrationBin, ClassScores, Robustness, accuracy_interval
+from numcnn.evaluation.metrics import Answered, CalibrationBin, ClassScores, Robustness, accuracy_interval
 from numcnn.evaluation.plots.style import (
     BLUE,
     GRID,
@@ -140,22 +140,23 @@ def reliability_plot(
 
 
 def coverage_risk_plot(
-    rows: Sequence[Risk], sure: float, title: str = "Wrong answers, if only the most certain count"
+    rows: Sequence[Risk], answered: Answered, title: str = "Wrong answers, if only the most probable count"
 ) -> Figure:
-    """Draw the share of wrong answers over the share of pictures that are answered, the most certain first.
+    """Draw the share of wrong answers over the share of pictures that are answered, the most probable first.
 
-    rows: ``Evaluation.risks``.  sure: the share of sure answers, 0..1, which is marked if it is below 1.
+    rows: ``Evaluation.risks``.  answered: of the same evaluation; the sure answers are marked if any can be not sure.
     """
     figure = new_figure(6.4, 4.6)
     axes = figure.add_subplot()
     ordered = sorted(rows, key=lambda row: row.answered)
-    answered = 100 * np.array([row.answered / row.n for row in ordered])
+    given = 100 * np.array([row.answered / row.n for row in ordered])
     wrong = 100 * np.array([row.wrong / row.answered for row in ordered])
     intervals = 100 * np.array([accuracy_interval(row.wrong, row.answered) for row in ordered]).T
-    axes.fill_between(answered, *intervals, color=BLUE, alpha=0.15, linewidth=0, label="95% interval")
-    axes.plot(answered, wrong, color=BLUE, marker="o", markersize=4, linewidth=1.6, label="wrong answers")
-    if sure < 1:
-        axes.axvline(100 * sure, color=MUTED, linestyle="--", linewidth=1, label="sure answers")
+    axes.fill_between(given, *intervals, color=BLUE, alpha=0.15, linewidth=0, label="95% interval")
+    axes.plot(given, wrong, color=BLUE, marker="o", markersize=4, linewidth=1.6, label="wrong answers")
+    if answered.threshold.refuses and answered.given:
+        at = 100 * answered.given / answered.n, 100 - 100 * answered.right / answered.given
+        axes.plot(*at, color=INK, marker="D", markersize=6, linestyle="none", label="sure answers, by certainty")
     axes.set_xlabel("answered, % of the pictures")
     axes.set_ylabel("wrong, % of the answers")
     axes.set_ylim(bottom=0)
