@@ -18,7 +18,7 @@ import numpy as np
 
 from numcnn.errors import DataError
 from numcnn.imaging import paper, pieces
-from numcnn.imaging.parts import Part, joined, parts_of, portraits
+from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits
 from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
@@ -37,7 +37,8 @@ from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_heig
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
 
-WHOLE = 0.9  # probability from which all the ink of a picture is its one digit
+WHOLE = 0.9  # probability from which all parts of a picture are its one digit
+DUST = 0.25  # of the largest part's side: smaller parts are none of a digit of many
 ROOM = 4  # pixels of paper around digits that are looked at as one
 LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
@@ -47,8 +48,8 @@ SETTLED = 0.6  # of a picture's digits: if more are sure, the other polarity wou
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
-def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], dict[str, AnyArray]]:
-    """Find what may be digits in a picture, in reading order, and the steps on the way: name -> picture.
+def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], dict[str, AnyArray], Sheet]:
+    """Find what may be digits in a picture, in reading order, the steps on the way, name -> picture, and the sheet.
 
     colours: uint8 (H,W) or (H,W,3).  judge: pictures (N,28,28) -> probabilities (N,10).  sure_from: the probability of
     a sure answer.  The polarity of the majority, dark ink if most of the picture is light, is tried first.
@@ -79,7 +80,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     spots = without_doubts(spots, sure_from)
     steps["boxes"] = _boxes_drawn(sheet, spots)
     steps["each 28x28"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
-    return spots, steps
+    return spots, steps, sheet
 
 
 def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
@@ -168,11 +169,11 @@ def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge, sure_from: float)
     return [whole] if whole.probability >= min(best, sure_from) else spots
 
 
-def only_one(spots: list[Spot], colours: Bytes, ink: Bytes, judge: Judge) -> Spot:
+def only_one(spots: list[Spot], colours: Bytes, sheet: Sheet, judge: Judge) -> Spot:
     """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank.
 
-    ink: the step of that name, (H,W).  A digit of many parts, as on a meter, is all spots together, or all ink: of a
-    picture without frames and rules, which ``ink`` does not hold, if the network is sure of it.
+    sheet: as ``find`` returns it.  A digit of many parts, as on a meter, is all spots together, or all parts that stand
+    clear, without frames, rules and dust, if the network is sure of it.
     """
     if not spots:
         return whole_picture(colours, judge)
@@ -181,10 +182,15 @@ def only_one(spots: list[Spot], colours: Bytes, ink: Bytes, judge: Judge) -> Spo
         boxes = np.array([spot.box for spot in spots])
         (left, top), (right, bottom) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
         candidates += _as_one((left, top, right, bottom), colours, judge)
-    rows, columns = np.nonzero(ink)
-    if len(rows):
-        everything = int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-        candidates += [whole for whole in _as_one(everything, colours, judge) if whole.probability >= WHOLE]
+    parts, _ = take_rules_out(sheet, parts_of(sheet), judge, WHOLE)
+    clear = [part for part in parts if stands_clear(sheet, part) and not (is_soft(sheet, part) or is_frame(part.mask))]
+    largest = max((part.side for part in clear), default=0)
+    clear = [part for part in clear if part.side >= DUST * largest]
+    if len(clear) > 1:
+        whole = joined(clear)
+        (image,) = portraits(sheet, [whole])
+        together = Spot(whole.box, image, judge(image[None])[0], 0)
+        candidates += [together] if together.probability >= WHOLE else []
     best = max(candidates, key=lambda spot: spot.probability * spot.height)
     return best._replace(line=0, doubtful=False)
 

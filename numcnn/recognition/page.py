@@ -204,9 +204,9 @@ def _found_page(
         return np.concatenate(parts) if parts else np.empty((0, 10), np.float32)
 
     with one_blas_thread:
-        spots, steps = find.find(colours, judge, LEAST)
+        spots, steps, sheet = find.find(colours, judge, LEAST)
         if single:
-            spots = [find.only_one(spots, colours, steps["ink"], judge)]
+            spots = [find.only_one(spots, colours, sheet, judge)]
     digits = [_digit(spot, size[0] / colours.shape[1], size, threshold) for spot in spots]
     return Page(digits, size, steps if explain else None)
 
