@@ -113,7 +113,9 @@ def _record(arguments: argparse.Namespace) -> int:
     for option in ("screenshot", "inside", "saliency", "picture", "weights"):
         if getattr(arguments, option):
             raise ConfigError(f"--record shows a new network that learns to read strokes; leave out --{option}")
-    check_output("--record", arguments.record, ".gif" if arguments.record.endswith(".gif") else ".png")
+    if not arguments.record.lower().endswith((".gif", ".png")):
+        raise ConfigError(f"--record is {arguments.record}; wants a .gif or .png file")
+    check_output("--record", arguments.record)
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
 
     from numcnn.pad import recording  # noqa: PLC0415 - it loads pygame
