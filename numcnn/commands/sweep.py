@@ -108,7 +108,7 @@ def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
         command=arguments.command_line,
     )
     session = new_session(sweep.config, sweep.dataset_argument, options_of(arguments))
-    if not len(session.validation_set) or 0 in grid.get("val", []):
+    if not len(session.validation_set):
         raise ConfigError("a sweep compares validation accuracy, and no images are held out; add `val`")
     introduce(session)
     folder = new_folder(arguments.out, "sweep")
