@@ -158,6 +158,16 @@ def test_seeds_as_jobs_end_as_one_after_the_other_do(drawn, tmp_path):
     assert files >= {"seed-0", "seed-1", "seeds.json", "series.json"}
 
 
+def test_seeds_as_jobs_that_are_stopped_say_how_they_go_on(drawn, tmp_path):
+    out = tmp_path / "jobs"
+    options = ["--dataset", drawn, "--seeds", "2", *SETTINGS, "--epochs", "500", "--jobs", "2", "--out", out]
+    with running("-m", "numcnn", "train", *options) as process:
+        wait_for(lambda: list(out.rglob("last.npz")), "a run to save")
+        process.terminate()
+        _, stderr = process.communicate()
+    assert process.returncode == 143 and f"continue with: numcnn train --resume {out}" in stderr, stderr
+
+
 def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
     plan = tmp_path / "plan.toml"
     plan.write_text(
