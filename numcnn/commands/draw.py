@@ -7,7 +7,7 @@ EXAMPLES = """examples:
   numcnn draw --strokes four.json --screenshot four.png   no window: a picture
   numcnn draw --strokes four.json --screenshot in.png --inside
   numcnn draw --picture photo.jpg                       read a picture of digits
-  numcnn draw --strokes four.json --record learns.gif   a network learns to read it
+  numcnn draw --strokes four.json --record learns.gif   a network learns to read
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
 downwards, in any unit: the drawing is scaled to fit the sheet, with a margin.
