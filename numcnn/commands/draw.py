@@ -7,7 +7,7 @@ EXAMPLES = """examples:
   numcnn draw --strokes four.json --screenshot four.png   no window: a picture
   numcnn draw --strokes four.json --screenshot in.png --inside
   numcnn draw --picture photo.jpg                       read a picture of digits
-  numcnn draw --strokes four.json --record learns.gif   a network learns it
+  numcnn draw --strokes four.json --record learns.gif   a network learns to read
 
 A strokes file is a JSON list of strokes, each a list of points [x, y] with y
 downwards, in any unit: the drawing is scaled to fit the sheet, with a margin.
@@ -113,7 +113,9 @@ def _record(arguments: argparse.Namespace) -> int:
     for option in ("screenshot", "inside", "saliency", "picture", "weights"):
         if getattr(arguments, option):
             raise ConfigError(f"--record shows a new network that learns to read strokes; leave out --{option}")
-    check_output("--record", arguments.record, ".gif" if arguments.record.endswith(".gif") else ".png")
+    if not arguments.record.lower().endswith((".gif", ".png")):
+        raise ConfigError(f"--record is {arguments.record}; wants a .gif or .png file")
+    check_output("--record", arguments.record)
     strokes = read_strokes(arguments.strokes) if arguments.strokes else []
 
     from numcnn.pad import recording  # noqa: PLC0415 - it loads pygame

@@ -36,6 +36,7 @@ from numcnn.commands.train import (
     engine_of,
     introduce,
     options_of,
+    says_how_to_go_on,
 )
 from numcnn.data import title_of
 from numcnn.errors import ConfigError, WriteError
@@ -74,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     with terminated_cleanly("sweep"):
         sweep, lock = _resumed(arguments) if arguments.resume else _new(arguments)
         work = sweep.jobs(arguments.data_dir)
-        results = do_jobs(work, arguments, lambda job: f"{job.folder.parent.name} seed {job.config.seed}")
+        with says_how_to_go_on("numcnn sweep", sweep.folder):
+            results = do_jobs(work, arguments, lambda job: f"{job.folder.parent.name} seed {job.config.seed}")
         table = sweep.table(results)
         with named_errors(sweep.folder, action="write to the folder", error_class=WriteError):
             sweeps.save_table(table, sweep.folder)
@@ -106,6 +108,8 @@ def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
         command=arguments.command_line,
     )
     session = new_session(sweep.config, sweep.dataset_argument, options_of(arguments))
+    if not len(session.validation_set):
+        raise ConfigError("a sweep compares validation accuracy, and no images are held out; add `val`")
     introduce(session)
     folder = new_folder(arguments.out, "sweep")
     lock = claim(folder, empty=True)

@@ -31,8 +31,8 @@ EXAMPLES = """examples:
                                           --seeds, that was stopped
 
 Equal seed, threads and batch size give equal weights, byte for byte, on one
-machine. Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130
-interrupted.
+machine. Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 75 one of
+several processes is lost, 129 terminal closed, 130 interrupted, 143 terminated.
 """
 
 import argparse
@@ -47,8 +47,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from numcnn import data
 from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, say, terminated_cleanly
 from numcnn.data import title_of
+from numcnn.data.dataset import KEYWORDS
 from numcnn.errors import CheckpointError, ConfigError, DivergedError, WriteError
 from numcnn.files import FolderLock, named_errors
 from numcnn.training import jobs, seeds, train_job
@@ -62,7 +64,7 @@ from numcnn.training.config import (
     given_settings,
     in_options,
 )
-from numcnn.training.launcher import launch
+from numcnn.training.launcher import find_mpiexec, launch
 from numcnn.training.progress import JobProgress
 from numcnn.training.ranks import TIMEOUT, Follower, MpiRanks, count_ranks, silence
 from numcnn.training.run_folder import Run, RunFolder, check_out, claim, load_run, new_folder
@@ -126,11 +128,13 @@ def several_at_a_time(arguments: argparse.Namespace) -> bool:
 
 
 def engine_of(arguments: argparse.Namespace, threads: int) -> jobs.Engine:
-    """Return what does the jobs.  Raises ConfigError."""
+    """Return the engine.  Raises ConfigError."""
     if arguments.cluster is None:
         return jobs.local(arguments.jobs, threads)
     if arguments.jobs is not None:
-        raise ConfigError("`jobs` is for this machine, and `cluster` has as many workers as it has; leave out one")
+        raise ConfigError(
+            "`jobs` is for this machine, and `cluster` for a Dask scheduler; use one of `jobs` and `cluster`"
+        )
     return jobs.cluster(arguments.cluster)
 
 
@@ -212,9 +216,13 @@ def _run_on_ranks(arguments: argparse.Namespace) -> int:
     else:
         session = ranks.agree(lambda: _new_session(arguments, options))
     ranks.check_alike(session.dataset.sha256)
+    began_with: Document = session.run.info.get("began_with", {})
+    ranks.check_equal("the weights with the SHA-256", began_with.get("sha256", "none"))
     introduce(session)
     if not options.quiet:
-        say(f"{ranks.size} processes of {session.threads // ranks.size} threads: {'; '.join(ranks.names)}")
+        threads = session.threads // ranks.size
+        each = "1 thread" if threads == 1 else f"{threads} threads"
+        say(f"{ranks.size} processes, {each} each: {'; '.join(ranks.names)}")
         if arguments.resume:
             say(_where(session))
     files = ranks.agree(lambda: session.open_folder(arguments.out) if ranks.rank == 0 else None)
@@ -224,7 +232,7 @@ def _run_on_ranks(arguments: argparse.Namespace) -> int:
             session.follow(follower)
         return 0
     if not _train(session, files):
-        return 128 + (files.stop_signal or 0)
+        return 128 + (files.stop_signal or signal.SIGTERM)  # another rank may have had the signal
     card, _ = session.finish()
     session.draw()
     return _report(arguments, card)
@@ -233,12 +241,13 @@ def _run_on_ranks(arguments: argparse.Namespace) -> int:
 def _launch(arguments: argparse.Namespace) -> int:
     """Let mpiexec train, and resume the run if one of its processes ends.  Return the exit code."""
     if arguments.processes is None:
-        raise ConfigError("`restarts` goes with `processes`: who starts mpiexec can start it again")
+        raise ConfigError("`restarts` goes with `processes`; add `processes`")
     if arguments.out:
         check_out(arguments.out)
-    config_of(arguments)
+    config = config_of(arguments)
+    mpiexec = find_mpiexec(arguments.processes, arguments.restarts)  # refuses before a folder is made
     given = shlex.split(arguments.command_line)[1:]
-    folder = Path(arguments.resume or arguments.out or new_folder(None, "processes"))
+    folder = Path(arguments.resume or arguments.out or new_folder(None, f"{_name_of_data(arguments)}-{config.model}"))
     if not arguments.resume and not arguments.out:
         given += ["--out", str(folder)]
 
@@ -251,7 +260,15 @@ def _launch(arguments: argparse.Namespace) -> int:
         return ["train", "--resume", str(folder), "--rank-timeout", str(arguments.rank_timeout), *more]
 
     with terminated_cleanly("train"):
-        return launch(arguments.processes, arguments.restarts, command, say)
+        return launch([mpiexec, "-n", str(arguments.processes)], arguments.restarts, command, say)
+
+
+def _name_of_data(arguments: argparse.Namespace) -> str:
+    """Return the name of the data set, for the run's folder.  Raises DataError, ConfigError."""
+    chosen = chosen_dataset(arguments)
+    if chosen in KEYWORDS and chosen != "auto":
+        return chosen
+    return data.load(chosen, arguments.data_dir, test_only=True, generated_test=10, report=lambda line: None).name
 
 
 def _new_session(arguments: argparse.Namespace, options: Options) -> Session:
@@ -280,7 +297,9 @@ def config_of(arguments: argparse.Namespace) -> TrainConfig:
         raise ConfigError(f"`momentum` goes with `optimizer='sgd'`; {config.optimizer} has none that can be set")
     if "warmup" in given and config.schedule != "cosine":
         raise ConfigError(f"`warmup` goes with `schedule='cosine'`; the run's schedule is {config.schedule}")
-    if arguments.preset == "harden" and not getattr(arguments, "weights", None):  # a sweep has none
+    if arguments.preset == "harden" and not hasattr(arguments, "weights"):  # a sweep
+        raise ConfigError("harden trains one network: numcnn train --preset harden --from FILE")
+    if arguments.preset == "harden" and not arguments.weights:
         raise ConfigError("`preset='harden'` goes on with a trained network; add its weights: `from=FILE`")
     return config
 
@@ -373,6 +392,16 @@ def _train(session: Session, files: RunFolder, resume: Path | None = None) -> bo
 
 
 @contextlib.contextmanager
+def says_how_to_go_on(command: str, folder: Path) -> Iterator[None]:
+    """If the block is interrupted, say with which command it goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        say(f"continue with: {command} --resume {shlex.quote(str(folder))}")
+        raise
+
+
+@contextlib.contextmanager
 def _stop_after_this_batch(files: RunFolder | Follower) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM or a closed terminal end the run after the current batch; a second one ends it at once."""
 
@@ -455,7 +484,7 @@ def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace) -> dict[
         )
         for seed in series.seeds
     ]
-    with terminated_cleanly("train"):
+    with terminated_cleanly("train"), says_how_to_go_on("numcnn train", series.folder):
         found = do_jobs(work, arguments, lambda job: f"seed {job.config.seed}")
     return {job.config.seed: found[job.folder].diverged for job in work if found[job.folder].card is None}
 

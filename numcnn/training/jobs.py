@@ -75,7 +75,7 @@ def local(workers: int | None = None, threads: int = 1) -> Engine:
 def _processes(count: int, threads: int) -> Generator[Executor, None, None]:
     """Give a pool of new processes, started on demand; end them, at once if the block raises."""
     before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")  # a forked child would have locks that nobody opens any more
+    context = multiprocessing.get_context("spawn")  # a forked child would have locks held for ever
     with _thread_variables(threads):
         executor = ProcessPoolExecutor(count, context, _start_worker)
         try:
@@ -122,7 +122,7 @@ def _follow_parent() -> None:
 
 
 def cluster(address: str) -> Engine:
-    """Return an engine of the workers of a Dask scheduler, such as tcp://HOST:8786; what they need is Dask's to know.
+    """Return an engine of the workers of a Dask scheduler, such as tcp://HOST:8786; Dask manages the workers.
 
     A worker that ends is replaced by Dask, and its jobs are done elsewhere.  Raises ConfigError, also when it is opened
     and a worker's numcnn is another version; WorkerError if scheduler or workers can't be reached or are lost.

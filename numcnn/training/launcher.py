@@ -14,14 +14,8 @@ from numcnn.errors import ConfigError, WorkerError
 FINAL = (0, 1, 2, 129, 130, 143)
 
 
-def launch(
-    processes: int, restarts: int, arguments: Callable[[], Sequence[str]], report: Callable[[str], object]
-) -> int:
-    """Run numcnn with the arguments in several processes until they come to an end.  Return the exit code.
-
-    arguments: called each time that they start.  restarts: how often they may start again because one was killed, hung
-    or failed.  Raises ConfigError, and WorkerError once there are no restarts left.
-    """
+def find_mpiexec(processes: int, restarts: int) -> str:
+    """Return the path of mpiexec.  Raises ConfigError if there is none, or for numbers that make no sense."""
     if processes < 2:
         raise ConfigError(f"`processes` is {processes}; wants 2 or more")
     if restarts < 0:
@@ -30,13 +24,27 @@ def launch(
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join((beside, os.environ.get("PATH", ""))))
     if mpiexec is None:
         raise ConfigError("`processes` needs the program mpiexec: pip install 'numcnn[mpi]'")
+    return mpiexec
+
+
+def launch(
+    mpiexec: Sequence[str], restarts: int, arguments: Callable[[], Sequence[str]], report: Callable[[str], object]
+) -> int:
+    """Run numcnn with the arguments by mpiexec, in several processes, until they come to an end.  Return the exit code.
+
+    arguments: called each time that they start.  restarts: how often they may start again because one was killed, hung
+    or failed.  Raises WorkerError once there are no restarts left.
+    """
     path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     left = restarts
     while True:
-        command = [mpiexec, "-n", str(processes), sys.executable, "-m", "numcnn", *arguments()]
+        command = [*mpiexec, sys.executable, "-m", "numcnn", *arguments()]
         with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}) as process:
             try:
-                code = process.wait()
+                try:
+                    code = process.wait()
+                except KeyboardInterrupt:  # mpiexec has passed it on, and the ranks save; a second one ends them
+                    return process.wait()
             except BaseException:
                 process.terminate()
                 raise

@@ -64,7 +64,9 @@ class MpiRanks:
                 f"mpiexec has started {count_ranks()} processes, of which mpi4py sees {self.size}; use the mpiexec of "
                 "the MPI that mpi4py was made for"
             )
-        self._since: float | None = None  # when this rank began to wait for others
+        self._waits: tuple[float, float] | None = (
+            None  # since when this rank waits for others, and for how long at most
+        )
         self.timeout = TIMEOUT
         with self._in_time():
             here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED).size
@@ -118,11 +120,12 @@ class MpiRanks:
     def agree(self, work: Callable[[], Result]) -> Result:
         """Do the work, rank 0 first, which may download something.  If it fails anywhere, raise that everywhere."""
         found, error = _attempt(work) if self.rank == 0 else (None, None)
-        error = self.from_first(error)
+        with self._in_time(TIMEOUT):  # data may take longer to load than a step
+            error = self._comm.bcast(error)
         if error is None and self.rank:
             found, error = _attempt(work)
             error = error and type(error)(f"rank {self.rank} ({self.names[self.rank]}): {error}")
-        with self._in_time():
+        with self._in_time(TIMEOUT):
             errors = [one for one in self._comm.allgather(error) if one is not None]
         if errors:
             raise errors[0]
@@ -166,22 +169,22 @@ class MpiRanks:
         os._exit(code)
 
     @contextlib.contextmanager
-    def _in_time(self) -> Generator[None, None, None]:
-        """Notice if the block takes too long: others don't answer."""
-        self._since = time.monotonic()
+    def _in_time(self, least: float = 0.0) -> Generator[None, None, None]:
+        """Notice if the block takes longer than the timeout and ``least``: others don't answer."""
+        self._waits = time.monotonic(), max(self.timeout, least)
         try:
             yield
         finally:
-            self._since = None
+            self._waits = None
 
     def _watch(self) -> None:
         while True:
             time.sleep(min(0.2, self.timeout / 4))
-            since = self._since
-            if since is not None and time.monotonic() - since > self.timeout:
-                self._give_up()
+            waits = self._waits
+            if waits is not None and time.monotonic() - waits[0] > waits[1]:
+                self._give_up(waits[1])
 
-    def _give_up(self) -> None:
+    def _give_up(self, seconds: float) -> None:
         """Find out which ranks don't answer, say so, and end all processes."""
         others = [rank for rank in range(self.size) if rank != self.rank]
         sent = [self._alarm.isend(self.rank, rank) for rank in others]
@@ -194,7 +197,7 @@ class MpiRanks:
         if self.rank != min(waiting):
             time.sleep(ANSWER_SECONDS)  # that one says it
         del sent
-        self.fail(f"{', '.join(lost) or 'the network between the ranks'} didn't answer for {self.timeout:g} s")
+        self.fail(f"{', '.join(lost) or 'the network between the ranks'} didn't answer for {seconds:g} s")
 
     def _buffer(self, name: str, shape: tuple[int, ...], like: Floats) -> Floats:
         if name not in self._buffers or self._buffers[name].shape != shape or self._buffers[name].dtype != like.dtype:

@@ -1,6 +1,7 @@
 """A training as a job: a function of its settings and data alone, which any worker can do, here or on a cluster."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import platform
@@ -20,7 +21,7 @@ from numcnn.errors import CheckpointError, DataError, DivergedError
 from numcnn.files import TEMPORARY, FolderLock, atomic_write
 from numcnn.training import jobs
 from numcnn.training.config import TrainConfig
-from numcnn.training.run_folder import RunFolder, load_run
+from numcnn.training.run_folder import Run, RunFolder, load_run
 from numcnn.training.run_record import Document
 from numcnn.training.session import Options, draw_again, new_session, resumed_session
 
@@ -72,10 +73,11 @@ def run_all(
         else:
             left.append(job)
     for job, result in jobs.run_all(train, left, engine):
-        if result.files:
-            _put_in_place(job.folder, result.files)
         if result.card is not None:
             result.card["weights"] = str(job.folder / "best.npz")
+        if result.files:
+            result.files["run.json"] = (json.dumps(result.card, indent=1) + "\n").encode()
+            _put_in_place(job.folder, result.files)
         found[job.folder] = result
         done(job, result)
     return found
@@ -118,7 +120,7 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
     options = Options(job.data_dir, job.threads, quiet=True, report=notes.append, command=job.command)
     if (folder / "last.npz").exists():
         _wait_for_lock(folder)
-        session = resumed_session(load_run(folder), options)
+        session = resumed_session(_run_of(job), options)
     else:
         session = new_session(job.config, job.dataset, options, watch_gradients=job.watch_gradients)
     if job.dataset_sha256 not in (None, session.dataset.sha256):
@@ -140,11 +142,17 @@ def _finished(job: TrainJob) -> Trained | None:
     """Return the result of a run that is finished, None if it isn't.  Raises CheckpointError for other settings."""
     if not (job.folder / "run.json").exists():
         return None
+    run = _run_of(job)
+    draw_again(run)
+    return Trained(run.card)
+
+
+def _run_of(job: TrainJob) -> Run:
+    """Return the run in a job's folder.  Raises CheckpointError for other settings."""
     run = load_run(job.folder)
     if run.config != job.config:
         raise CheckpointError(f"{job.folder} holds a run with other settings than those asked for")
-    draw_again(run)
-    return Trained(run.card)
+    return run
 
 
 def _wait_for_lock(folder: Path) -> None:

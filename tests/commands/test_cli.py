@@ -421,6 +421,7 @@ def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
         (["train", "--dry-run", "--out", f"{__file__}/run", "--dataset", "DATA"], "cannot make the folder"),
         (["draw", "--screenshot", "pad.xyz"], "--screenshot is pad.xyz; wants a .png file"),
         (["draw", "--screenshot", "no/pad.png"], "--screenshot is no/pad.png, which can't be written: No such file"),
+        (["draw", "--record", "no/a.GIF"], "--record is no/a.GIF, which can't be written: No such file"),
         (["train", "--dataset", "/no/such/folder"], "/no/such/folder is neither a folder nor one of auto"),
         (["train", "--out", "net.npz", "--dataset", "DATA"], "net.npz looks like a file; name a folder"),
         (["train", "--val", "600", "--dataset", "DATA"], "leaves nothing to train on"),

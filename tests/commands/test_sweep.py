@@ -140,6 +140,7 @@ def test_a_sweep_that_is_killed_or_stopped_ends_in_the_same_bytes(how, drawn, wh
     wait_for(lambda: not any(map(alive, workers)), "the workers to end")
     if how != "kill a worker":
         assert not (out / "results.json").exists() and stdout == ""
+        assert how == "kill -9" or f"continue with: numcnn sweep --resume {out}" in stderr
         done = numcnn("sweep", "--resume", out)
         assert done.returncode == 0, done.stderr
     assert weights(out) == {path: found for path, found in weights(whole[0]).items() if "lr=0.003" in str(path)}
@@ -155,6 +156,16 @@ def test_seeds_as_jobs_end_as_one_after_the_other_do(drawn, tmp_path):
     assert weights(tmp_path / "jobs") == weights(tmp_path / "alone")
     files = {path.name for path in (tmp_path / "jobs").iterdir()}
     assert files >= {"seed-0", "seed-1", "seeds.json", "series.json"}
+
+
+def test_seeds_as_jobs_that_are_stopped_say_how_they_go_on(drawn, tmp_path):
+    out = tmp_path / "jobs"
+    options = ["--dataset", drawn, "--seeds", "2", *SETTINGS, "--epochs", "500", "--jobs", "2", "--out", out]
+    with running("-m", "numcnn", "train", *options) as process:
+        wait_for(lambda: list(out.rglob("last.npz")), "a run to save")
+        process.terminate()
+        _, stderr = process.communicate()
+    assert process.returncode == 143 and f"continue with: numcnn train --resume {out}" in stderr, stderr
 
 
 def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
@@ -195,6 +206,11 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
         (["--grid", "epochs=1", "--jobs", "0"], "--jobs is 0; wants 1 to "),
         (["--grid", "epochs=1", "--jobs", "2", "--cluster", "tcp://x:1"], "--jobs is for this machine, and --cluster"),
         (["--grid", "epochs=1", "--cluster", "host"], "--cluster is 'host'; wants the address of a Dask scheduler"),
+        (["--grid", "lr=1e-3,3e-3", "--limit", "10"], "no images are held out; add --val"),
+        (
+            ["--grid", "lr=1,2", "--preset", "harden"],
+            "harden trains one network: numcnn train --preset harden --from FILE",
+        ),
         (["--resume", "nowhere", "--grid", "lr=1"], "--resume goes on with what the sweep was begun with; leave out"),
         (["--resume", "nowhere"], "nowhere/sweep.json: it isn't the plan of a sweep"),
         (["no.toml"], "cannot read no.toml|no.toml is no small file"),

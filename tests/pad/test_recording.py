@@ -54,4 +54,4 @@ def test_what_doesn_t_work_is_said(tmp_path, settings, monkeypatch, capsys):
     assert main(["draw", "--record", str(tmp_path / "a.jpg")]) == 2
     assert main(["draw", "--record", str(tmp_path / "a.gif"), "--inside"]) == 2
     err = capsys.readouterr().err
-    assert "wants a .png file" in err and "leave out --inside" in err
+    assert "wants a .gif or .png file" in err and "leave out --inside" in err

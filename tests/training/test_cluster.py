@@ -97,6 +97,8 @@ def test_a_sweep_on_a_cluster_ends_as_one_here_also_when_a_worker_is_killed(sche
     assert weights(out) == weights(tmp_path / "alone") and len(weights(out)) == 4
     tables = [json.loads((folder / "results.json").read_text())["rows"] for folder in (out, tmp_path / "alone")]
     assert [row["val_accuracy"] for row in tables[0]] == [row["val_accuracy"] for row in tables[1]]
+    for card in out.rglob("run.json"):
+        assert json.loads(card.read_text())["weights"] == str(card.parent / "best.npz")
     lines = [
         re.findall(r"^lr=\S+ seed \d: validation accuracy \S+,", text, re.MULTILINE) for text in (stderr, alone.stderr)
     ]

@@ -11,7 +11,7 @@ from multiprocessing import resource_tracker
 import pytest
 from conftest import BACKEND, write_digits
 
-from numcnn.errors import ConfigError, DataError, DivergedError
+from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
 from numcnn.training import jobs, run_folder, train_job
 from numcnn.training.config import TrainConfig
 from numcnn.training.run_folder import RunFolder, load_run
@@ -168,8 +168,8 @@ def test_a_job_is_a_function_of_its_settings_wherever_it_runs(drawn, whole, tmp_
     found = train_job.run_all([here], jobs.local(1), lambda job, trained: done.append(load_run(job.folder).card))
     assert (here.folder / "best.npz").read_bytes() == whole[0]
     assert found[here.folder].card["weights"] == str(here.folder / "best.npz")
+    assert done[0] == found[here.folder].card
     assert os.listdir(tmp_path) == ["seed-0"] and {*WEIGHTS, "run.json", "log.csv"} <= set(os.listdir(here.folder))
-    assert done[0]["val_accuracy"] == found[here.folder].card["val_accuracy"]
 
 
 def test_a_finished_run_is_only_read(drawn, tmp_path):
@@ -178,6 +178,16 @@ def test_a_finished_run_is_only_read(drawn, tmp_path):
     stamps = {path: path.stat().st_mtime_ns for path in job.folder.iterdir()}
     assert train_job.train(job).card == first.card
     assert {path: path.stat().st_mtime_ns for path in job.folder.iterdir()} == stamps
+
+
+def test_a_run_with_other_settings_is_refused_also_if_it_is_unfinished(drawn, tmp_path):
+    job = job_in(tmp_path, drawn)
+    train_job.train(job)
+    other = replace(job, config=replace(job.config, lr=0.5))
+    for _ in ("finished", "unfinished"):
+        with pytest.raises(CheckpointError, match="other settings than those asked for"):
+            train_job.train(other)
+        (job.folder / "run.json").unlink(missing_ok=True)
 
 
 def test_a_worker_of_another_version_or_with_other_data_is_refused(drawn, tmp_path):

@@ -36,6 +36,13 @@ RunFolder._write_all = full
 from numcnn.cli import main
 sys.exit(main(sys.argv[1:]))
 """
+SLOW_START = """
+import subprocess, sys
+from numcnn.training.ranks import MpiRanks
+ranks = MpiRanks()
+ranks.timeout = 0.02
+ranks.agree(lambda: subprocess.run([sys.executable, "-c", "import numcnn.training.session"], check=True) and None)
+"""
 BATCH_NORM = """
 import sys
 import numpy as np
@@ -84,7 +91,7 @@ def mpi(count, *arguments):
 
 def processes_of(process):
     """Return the process ids of the ranks, which rank 0 says."""
-    line = read_until(process.stderr, "processes of 1 threads: ").splitlines()[-1]
+    line = read_until(process.stderr, "processes, 1 thread each: ").splitlines()[-1]
     return [int(number) for number in re.findall(r", process (\d+)", line)]
 
 
@@ -161,10 +168,51 @@ def test_a_signal_to_any_rank_saves_and_stops_all_after_the_same_step(drawn, who
         wait_for((out / "last.npz").exists, "the run to save")
         os.kill(ranks[1], signal.SIGTERM)
         stdout, stderr = process.communicate()
-    assert process.returncode >= 128 and "test accuracy" not in stdout
+    assert process.returncode == 143 and "test accuracy" not in stdout
     assert f"continue with: numcnn train --resume {out}" in stderr
     done = mpi(2, "-m", "numcnn", "train", "--resume", out)
     assert done.returncode == 0 and (out / "best.npz").read_bytes() == whole
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_ctrl_c_in_the_terminal_of_a_launcher_saves(drawn, whole, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "numcnn", *map(str, train(drawn, out, 30)), "--processes", "2", "--restarts", "1"]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        ranks = processes_of(process)
+        wait_for((out / "last.npz").exists, "the run to save")
+        os.killpg(process.pid, signal.SIGINT)
+        _, stderr = process.communicate()
+    assert process.returncode == 130 and f"continue with: numcnn train --resume {out}" in stderr, stderr
+    assert not any(map(alive, ranks)) and "start again" not in stderr
+    done = mpi(2, "-m", "numcnn", "train", "--resume", out)
+    assert done.returncode == 0 and (out / "best.npz").read_bytes() == whole
+
+
+def test_loading_may_take_longer_than_the_timeout_of_a_step():
+    done = mpi(2, "-c", SLOW_START)
+    assert done.returncode == 0, done.stderr
+
+
+def test_ranks_that_begin_with_other_weights_are_refused(drawn, whole, tmp_path):
+    (tmp_path / "weights.npz").write_bytes(whole)
+    command = [MPIEXEC]
+    for more in (["--from", tmp_path / "weights.npz", ":"], []):
+        command += ["-n", "1", sys.executable, "-m", "numcnn", *train(drawn, tmp_path / "run", 2), *more]
+    done = subprocess.run(list(map(str, command)), env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 2 and not (tmp_path / "run").exists()
+    assert len(re.findall(r"rank 1 \(.*\) has the weights with the SHA-256 none, and rank 0 has", done.stderr)) == 1
+
+
+def test_a_launcher_names_the_folder_as_a_run_alone_does_and_a_refused_one_makes_none(drawn, tmp_path):
+    command = [sys.executable, "-m", "numcnn", "train", "--dataset", drawn, *SETTINGS, "--epochs", "1"]
+    for processes in ("1", "2"):
+        options = ["--processes", processes, "--threads", "1"]
+        done = subprocess.run([*command, *options], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
+        found = sorted(path.name for path in tmp_path.glob("runs/*"))
+        assert (done.returncode, found) == {"1": (2, []), "2": (0, ["drawn-canonical-1"])}[processes], done.stderr
 
 
 def test_what_only_rank_0_can_not_do_ends_all(drawn, tmp_path):
