@@ -102,7 +102,7 @@ def test_a_test_digit_ends_the_stroke_that_is_being_drawn(pad):
     let_go = Event()
 
     def late():
-        let_go.wait()
+        assert let_go.wait(60)
         return dataset()
 
     pad.presenter.samples = Samples(late)

@@ -308,6 +308,13 @@ def test_a_picture_is_read_by_the_network_that_learns(open_pad, tmp_path):
     )
     press(pad, pygame.K_ESCAPE)
     assert pad.scene.readings == before and pad.scene.picture is not None
+    press(pad, pygame.K_r)
+    until(pad, lambda: pad.watching._shown > 0)
+    learned = small(seed=5)
+    pad._on_task_done(TaskResult("", network=learned))  # T, during the run
+    press(pad, pygame.K_ESCAPE)
+    now = pad.scene.reading
+    np.testing.assert_allclose(now.inspection.probabilities, learned.predict_proba(now.image)[0], atol=1e-5)
 
 
 def test_a_run_whose_process_dies_says_so(folder):
