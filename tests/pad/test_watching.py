@@ -86,6 +86,7 @@ def test_a_network_learns_while_the_drawing_stays(open_pad):
         assert not np.array_equal(one.probabilities, other.probabilities)
     assert noise.stages[0].out.shape == (26, 26, 32)  # of the network that learns
     assert pad.scene.maps is learned and pad.scene.why is not None and pad.scene.inside
+    until(pad, lambda: not pad.moving, "the bars")
     np.testing.assert_allclose(pad.scene.bars, learned.probabilities, atol=1e-6)
     assert pad.canvas.strokes is strokes
     press(pad, pygame.K_ESCAPE)
