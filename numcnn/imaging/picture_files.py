@@ -329,7 +329,7 @@ def _check_memory(image: Image.Image, name: str, size: tuple[int, int]) -> None:
     if width * height > ALWAYS_READ and needed > MAX_MEMORY:
         raise DataError(
             f"{name}: decoding {width} x {height} pixels of this kind of {image.format} takes {needed / 1e6:.0f} MB; "
-            f"the limit is {ALWAYS_READ / 1e6:.0f} million pixels; save it as JPEG or PNG, or make it smaller"
+            f"the limit is {ALWAYS_READ / 1e6:g} million pixels; save it as JPEG or PNG, or make it smaller"
         )
 
 

@@ -238,7 +238,3 @@ def _combined(ink: Bools, down: int, right: int, combine: np.ufunc) -> Bools:
         to_columns, from_columns = slice(max(0, -right), min(W, W - right)), slice(max(0, right), min(W, W + right))
         combine(ink[to_rows, to_columns], ink[from_rows, from_columns], out=out[to_rows, to_columns])
     return out
-    to_rows, from_rows = slice(max(0, -down), min(H, H - down)), slice(max(0, down), min(H, H + down))
-    to_columns, from_columns = slice(max(0, -right), min(W, W - right)), slice(max(0, right), min(W, W + right))
-    out[to_rows, to_columns] = ink[from_rows, from_columns]
-    return out

@@ -4,6 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -205,7 +206,8 @@ class Pad:
 
     def _handle(self, event: pygame.event.Event) -> bool:
         kind = event.type
-        if self.watching.open and not self.scene.help and self._handle_training(event):
+        above = self.scene.help or self.chooser.open or self.one_step.open  # a drag that began before still ends
+        if self.watching.open and (not above or kind == pygame.MOUSEBUTTONUP) and self._handle_training(event):
             return True
         if kind == pygame.QUIT:
             return False
@@ -511,7 +513,6 @@ class Pad:
 
     def _open(self, source: pictures.Source | None) -> None:
         """Decode and read a picture in the background, in place of what is on the sheet."""
-        self._lift()
         if source is None:
             self._fail("that text", "that text names no file that is here; drop or paste a picture")
             return
@@ -519,7 +520,8 @@ class Pad:
         self.show_picture(self.tasks.pictures.open(source))
 
     def show_picture(self, picture: Picture | None) -> None:
-        """Show a picture, with its readings if it has some; None: the drawing."""
+        """Show a picture, with its readings if it has some; None: the drawing.  A stroke being drawn ends."""
+        self._lift()
         if picture is None or picture.readings is not None:
             self.tasks.pictures.cancel()  # another one, still being read, would take its place
         self.scene.picture, self.scene.pointer, self._read = picture, None, None
@@ -570,7 +572,7 @@ class Pad:
         if result.picture is not None:
             self._on_picture(result.picture)
         if result.network is not None and self._before is not None:
-            self._before = Recognizer(result.network), self._before[1]
+            self._learned_meanwhile(Recognizer(result.network))
         elif result.network is not None:
             self.recognizer, self._read = Recognizer(result.network), None
             self.canvas.ask(self.recognizer.judge)
@@ -578,6 +580,17 @@ class Pad:
                 self.show_picture(self.tasks.pictures.read(self.scene.picture, result.network))
         if result.words:
             self.say(result.words, result.kind, result.button)
+
+    def _learned_meanwhile(self, recognizer: Recognizer) -> None:
+        """Keep what the user's network has become for the end of the run that is shown."""
+        assert self._before is not None
+        self._before = recognizer, self._before[1]
+        self.canvas.ask(recognizer.judge)
+        picture = self.scene.picture
+        if picture is not None and picture.readings:
+            self.scene.picture = replace(picture, readings=recognizer.again(picture.readings))
+        elif picture is not None and picture.colours is not None and picture.readings is None:
+            self.show_picture(self.tasks.pictures.read(picture, recognizer.network))
 
     # What is shown
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import pygame
 
+from numcnn.imaging.picture_files import SUFFIXES
 from numcnn.pad.drawing.layout import Layout
 from numcnn.pad.drawing.painter import Part
 from numcnn.pad.drawing.theme import THEMES, rounded
 from numcnn.pad.tools import Host, Tool
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".heif", ".pgm", ".ppm")
 MOST = 5000  # entries of a folder
 ROW = 1.9  # height of a row, in heights of the text
 MOVES = {pygame.K_UP: -1, pygame.K_DOWN: 1, pygame.K_PAGEUP: -10, pygame.K_PAGEDOWN: 10}
@@ -38,7 +38,7 @@ def entries_of(folder: Path) -> list[Entry] | str:
     shown = [(name, is_folder) for name, is_folder in some if not name.startswith(".")]
     chosen = [Entry(folder / name, f"{name}/" if there else name, there)
               for name, there in sorted(shown, key=lambda each: (not each[1], each[0].lower()))
-              if there or Path(name).suffix.lower() in ENDINGS]  # fmt: skip
+              if there or Path(name).suffix.lower() in SUFFIXES]  # fmt: skip
     above = [Entry(folder.parent, "../", True)] if folder.parent != folder else []
     return above + chosen
 

@@ -56,13 +56,16 @@ class LiveRun:
                 [sys.executable, "-P", "-m", "numcnn.training.stepwise_process", json.dumps(dict(settings))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 env=child_environment(),
             )
         except OSError as error:
             raise NumcnnError(f"training can't start ({error.strerror or error}); try again") from error
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
+        self._last_line = ""  # that the process wrote to stderr
+        self._error_reader = threading.Thread(target=self._read_errors, daemon=True, name="numcnn-live-errors")
+        self._error_reader.start()
         self._reader = threading.Thread(target=self._read, daemon=True, name="numcnn-live")
         self._reader.start()
 
@@ -128,7 +131,8 @@ class LiveRun:
             self._process.kill()
         self._process.wait()
         self._reader.join()
-        for stream in (self._process.stdin, self._process.stdout):
+        self._error_reader.join()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             assert stream is not None  # it is a pipe
             with contextlib.suppress(OSError):  # what was left to write has no reader
                 stream.close()
@@ -153,8 +157,21 @@ class LiveRun:
                 message = pickle.load(self._process.stdout)
                 self._messages.append((time.perf_counter(), message))
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):
-            ended = ("failed", "the training process ended; start again")
+            ended = ("failed", f"the training process ended ({self._reason()}); start again")
             self._messages.append((time.perf_counter(), ended))
+
+    def _read_errors(self) -> None:
+        """Read stderr until the process ends, and keep its last line."""
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._last_line = line.decode(errors="replace").strip() or self._last_line
+
+    def _reason(self) -> str:
+        """Return why the process ended: the last line that it wrote to stderr, or its exit code."""
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it still runs, but what it said couldn't be read
+            self._process.wait(1)
+        self._error_reader.join(1)
+        return self._last_line or f"exit code {self._process.returncode}"
 
     def _take_over(self, now: float, message: tuple[Any, ...]) -> None:
         kind, *content = message

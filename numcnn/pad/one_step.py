@@ -161,14 +161,17 @@ class OneStep(Tool):
     def update(self, now: float) -> None:
         """Compute the step if something has changed, and go on to the next frame when it is time."""
         scene = self.pad.scene
+        done = None
+        if self._task is not None and self._task.done():
+            done, self._task = self._task, None
         if not self.open:
             return
         if not scene.inside or scene.reading is None:
-            self._opened = None
+            self._inside_before = self._inside_before and scene.inside  # what the user has closed stays closed
+            self.escape()
             return
         self._opened = scene.reading.inspection
-        if self._task is not None and self._task.done():
-            done, self._task = self._task, None
+        if done is not None and self._asked:  # else it was asked for before the panel was closed and opened again
             try:
                 self.lesson = done.result()
             except NumcnnError as error:

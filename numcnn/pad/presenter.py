@@ -83,11 +83,16 @@ class Samples:
         """Whether a digit is on its way."""
         return self._task is not None
 
-    def ask(self, step: int, misread_by: Network | None = None) -> None:
-        """Begin to look for the next digit, or the one before (step -1); misread_by: for the next that it misreads."""
-        if self._task is None:
-            self._thread = self._thread or ThreadPoolExecutor(1, "numcnn-test-set")
-            self._task = self._thread.submit(self._find, step, misread_by)
+    def ask(self, step: int, misread_by: Network | None = None) -> bool:
+        """Begin to look for the next digit, or the one before (step -1); misread_by: for the next that it misreads.
+
+        Return whether it began: not while another digit is on its way.
+        """
+        if self._task is not None:
+            return False
+        self._thread = self._thread or ThreadPoolExecutor(1, "numcnn-test-set")
+        self._task = self._thread.submit(self._find, step, misread_by)
+        return True
 
     def result(self) -> Sample | str | None:
         """Return the digit that was found, or in words why there is none; None if there is no news."""
@@ -166,8 +171,7 @@ class Presenter(Tool):
         self._ask(1, self.pad.recognizer.network)
 
     def _ask(self, step: int, network: Network | None) -> None:
-        self.samples.ask(step, network)
-        if network is not None:
+        if self.samples.ask(step, network) and network is not None:
             self.pad.say("looking for the next misread digit …")
 
     def update(self, now: float) -> None:

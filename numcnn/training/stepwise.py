@@ -87,7 +87,8 @@ class Listener:
 class StepwiseRun:
     """A run of ``network`` with ``config``: `advance` it, and ask for the weights of any step so far with `params_at`.
 
-    Attributes: per_epoch and steps (of an epoch, of the whole run), plan (what is recorded).
+    Attributes: per_epoch and steps (of an epoch, of the whole run), plan (what is recorded), finished (whether the last
+    epoch is done and validated, or ``patience`` has ended the run).
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class StepwiseRun:
         self.steps = self.per_epoch * config.epochs
         self._state, self._optimizer = TrainState(), make_optimizer(network, config)
         self.plan = plan(self.steps, network.params.nbytes, len(self._optimizer.moments))
+        self.finished = False
         self._moments: dict[int, Moment] = {}
         self._replay: _Replay | None = None
 
@@ -107,11 +109,6 @@ class StepwiseRun:
     def step(self) -> int:
         """How many steps are done."""
         return self._state.epoch * self.per_epoch + self._state.batch
-
-    @property
-    def finished(self) -> bool:
-        """Whether the last epoch is done, and validated."""
-        return self._state.epoch == self.config.epochs
 
     def advance(self, steps: int | None = None) -> None:
         """Take so many steps; None: go on until the end, or until the listener wants to stop.
@@ -125,6 +122,7 @@ class StepwiseRun:
             monitor = _Recorder(self, steps)
             train, held_out, config = self._train, self._validation, self.config
             fit(self.network, train, held_out, config, monitor=monitor, state=self._state, optimizer=self._optimizer)
+            self.finished = not self._state.interrupted
 
     def params_at(self, step: int) -> Floats:
         """Return the weights (P,) after so many steps, exactly as they were.  Raises ConfigError for a later step."""

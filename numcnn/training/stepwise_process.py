@@ -112,7 +112,7 @@ class Reporter(Listener):
     def report(self, step: int) -> None:
         """Report the steps since the last report, with the weights as they are now."""
         assert self.run is not None
-        kept = self.run.plan.takes_snapshot(step) or step == self.run.steps
+        kept = self.run.plan.takes_snapshot(step) or step == self.run.steps or self.run.finished
         self._sender.send("steps", step, self._losses, self._accuracies, self.run.network.params.copy(), kept)
         self._losses, self._accuracies, self._reported = [], [], time.perf_counter()
 
@@ -157,7 +157,7 @@ class Server:
         run, before = self._run, self._run.step
         if self._failed:
             return
-        if steps is None:
+        if steps is None and not run.finished:
             self._tell("running")
         try:
             run.advance(steps)

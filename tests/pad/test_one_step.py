@@ -46,6 +46,19 @@ def picture():
     return image
 
 
+def test_a_panel_closed_while_it_computes_leaves_the_pad_at_rest(open_pad):
+    pad = open_pad((1100, 700), strokes=SEVEN)
+    press(pad, pygame.K_g, pygame.K_ESCAPE)
+    wait_for(lambda: pad.step() and not pad.one_step.busy, "the step to be dropped")
+    assert not pad.one_step.open and pad.one_step.lesson is None and not pad.scene.inside
+
+
+def test_the_panel_closes_with_the_last_digit_and_gives_the_view_back(pad):
+    assert pad.scene.inside
+    press(pad, pygame.K_c)
+    assert not pad.one_step.open and not pad.scene.inside and not pad.one_step.playing
+
+
 # Numbers
 
 

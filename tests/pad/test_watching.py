@@ -15,11 +15,11 @@ from processes import ROOT, running, wait_for
 from numcnn.data.generated import digit_strokes
 from numcnn.imaging import raster
 from numcnn.pad import app, store
-from numcnn.pad.background import BackgroundTasks
+from numcnn.pad.background import BackgroundTasks, TaskResult
 from numcnn.pad.drawing.live_view import PACES, panel_places
 from numcnn.pad.live import FAILED, FINISHED, GENERATED, PAUSED, RUNNING, LiveRun
 from numcnn.pad.timeline import Timeline
-from numcnn.pad.watching import FULL, Watching
+from numcnn.pad.watching import Watching
 
 pytestmark = pytest.mark.usefixtures("no_display")
 SEVEN = digit_strokes(7, np.random.default_rng(3))
@@ -86,6 +86,7 @@ def test_a_network_learns_while_the_drawing_stays(open_pad):
         assert not np.array_equal(one.probabilities, other.probabilities)
     assert noise.stages[0].out.shape == (26, 26, 32)  # of the network that learns
     assert pad.scene.maps is learned and pad.scene.why is not None and pad.scene.inside
+    until(pad, lambda: not pad.moving, "the bars")
     np.testing.assert_allclose(pad.scene.bars, learned.probabilities, atol=1e-6)
     assert pad.canvas.strokes is strokes
     press(pad, pygame.K_ESCAPE)
@@ -139,7 +140,6 @@ def test_the_slider_sets_the_pace(open_pad):
     press(pad, pygame.K_SPACE)
     until(pad, lambda: pad.watching.run.step >= at + 3)
     assert pad.scene.training.go == "Pause"
-    assert len(PACES) - 1 == FULL
 
 
 def test_scrubbing_shows_that_step_and_its_exact_weights(open_pad):
@@ -238,8 +238,9 @@ def test_a_window_closed_in_the_middle_leaves_nothing_running_and_loses_nothing(
         pygame.event.post(pygame.event.Event(pygame.QUIT))
         assert not pad.step()
     assert process.poll() is not None
-    restored, problem = store.Autosave().restore(), None
-    assert problem is None and len(restored) == len(drawn) == 1
+    autosave = store.Autosave()
+    restored = autosave.restore()
+    assert autosave.problem is None and len(restored) == len(drawn) == 1
     assert len(store.OwnSet()) == 1
 
 
@@ -308,15 +309,67 @@ def test_a_picture_is_read_by_the_network_that_learns(open_pad, tmp_path):
     )
     press(pad, pygame.K_ESCAPE)
     assert pad.scene.readings == before and pad.scene.picture is not None
+    press(pad, pygame.K_r)
+    until(pad, lambda: pad.watching._shown > 0)
+    learned = small(seed=5)
+    pad._on_task_done(TaskResult("", network=learned))  # T, during the run
+    press(pad, pygame.K_ESCAPE)
+    now = pad.scene.reading
+    np.testing.assert_allclose(now.inspection.probabilities, learned.predict_proba(now.image)[0], atol=1e-5)
 
 
 def test_a_run_whose_process_dies_says_so(folder):
     run = LiveRun({"dataset": str(folder), "backend": BACKEND})
     run._process.kill()
     wait_for(lambda: run.poll() or run.state == FAILED, "the end to be noticed")
-    assert "start again" in run.problem
+    assert "start again" in run.problem and "exit code" in run.problem
     run.go()  # is harmless
     run.close()
+
+
+def test_a_process_that_fails_leaves_its_last_words(tmp_path, monkeypatch):
+    (tmp_path / "numcnn").mkdir()
+    (tmp_path / "numcnn" / "__init__.py").write_text("raise ImportError('half of it is missing')")
+    monkeypatch.setattr("numcnn.pad.live.child_environment", lambda: {**os.environ, "PYTHONPATH": str(tmp_path)})
+    run = LiveRun({})
+    wait_for(lambda: run.poll() and run.state == FAILED, "the end to be noticed")
+    assert run.problem == "the training process ended (ImportError: half of it is missing); start again"
+    run.close()
+
+
+def test_an_open_panel_or_list_takes_the_keys_before_the_run(open_pad, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    pad = open_pad(epochs=1000)
+    press(pad, pygame.K_r)
+    until(pad, lambda: pad.watching.run.step >= 5 and pad.watching.run.state == RUNNING)
+    press(pad, pygame.K_o)
+    press(pad, pygame.K_SPACE, unicode=" ")
+    press(pad, STOP, unicode=".")
+    press(pad, COMMA, unicode=",")
+    assert pad.chooser.search == " .," and pad.watching._at is None
+    press(pad, pygame.K_ESCAPE, pygame.K_g)
+    until(pad, lambda: pad.one_step.lesson is not None, "the step")
+    press(pad, pygame.K_END)
+    assert pad.one_step.at == pad.one_step._last() > 0 and not pad.one_step.playing
+    press(pad, pygame.K_HOME)
+    assert pad.one_step.at == 0 and pad.watching._at is None
+    press(pad, pygame.K_SPACE)
+    assert pad.one_step.playing and pad.watching.run.state == RUNNING
+    press(pad, pygame.K_ESCAPE, pygame.K_HOME)  # the run's again
+    assert not pad.one_step.open and pad.watching._at == 0
+
+
+def test_a_network_learned_during_a_run_says_which_strokes_make_a_digit(open_pad):
+    pad = open_pad()
+    run = finished(pad)
+    learned = small(seed=5)
+    pad._on_task_done(TaskResult("", network=learned))
+    assert pad.canvas._judge.__self__ is pad._before[0] and pad._before[0].network is learned
+    assert pad.step() and same_weights(pad.recognizer.network, run.network()[1].params)
+    press(pad, pygame.K_ESCAPE)
+    assert pad.recognizer.network is learned
+    probabilities = learned.predict_proba(pad.scene.reading.image)[0]
+    np.testing.assert_allclose(pad.scene.reading.inspection.probabilities, probabilities, atol=1e-5)
 
 
 def test_the_time_line_keeps_what_it_should():

@@ -6,11 +6,12 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from conftest import BACKEND, draw_digits, write_digits
-from processes import ROOT, wait_for
+from processes import PATIENCE_SECONDS, ROOT, wait_for
 
 from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.data.batches import Examples
@@ -170,6 +171,9 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        self.watchdog = threading.Timer(PATIENCE_SECONDS, self.child.kill)  # so that no read waits for ever
+        self.watchdog.daemon = True
+        self.watchdog.start()
 
     def command(self, **command):
         self.child.stdin.write(json.dumps(command).encode() + b"\n")
@@ -193,6 +197,7 @@ def process(tmp_path):
 
     yield started
     for one in processes:
+        one.watchdog.cancel()
         one.child.kill()
         one.child.wait()
         for stream in (one.child.stdin, one.child.stdout):
@@ -221,11 +226,27 @@ def test_the_process_trains_pauses_steps_and_looks_back(process):
 
 
 def test_a_pace_leaves_time_between_steps_and_pause_stops_it(process):
-    one = process()
+    one = process(epochs=1000)
     one.command(go=100)
-    one.until("steps", 3)
+    seen = one.until("steps", 3)
     one.command(pause=True)
-    assert one.until("state", "paused")[-2][1] < 18
+    seen += one.until("state", "paused")
+    steps = [message[1] for message in seen if message[0] == "steps"]
+    assert sorted(set(steps)) == list(range(steps[-1] + 1))  # each is reported: none hurries
+    one.command(step=1)
+    assert one.until("steps")[-1][1] == steps[-1] + 1  # none was taken after the pause
+
+
+def test_a_run_that_patience_ends_is_finished_and_says_so_once(process):
+    one = process(epochs=1000, lr=1e-9, patience=1, keep="best", val=30)
+    one.command(go=None)
+    one.until("state", "finished")
+    one.command(go=None)
+    one.command(at=0)
+    assert [message[0] for message in one.until("at")] == ["at"]
+    one.command(pause=True)
+    one.command(at=1)
+    assert [message[0] for message in one.until("at")] == ["at"]
 
 
 @pytest.mark.parametrize("busy", [False, True])
