@@ -158,6 +158,7 @@ def test_seeds_as_jobs_end_as_one_after_the_other_do(drawn, tmp_path):
     assert files >= {"seed-0", "seed-1", "seeds.json", "series.json"}
 
 
+@pytest.mark.skipif(not COMPILED, reason="many runs, slow without compiled kernels")
 def test_seeds_as_jobs_that_are_stopped_say_how_they_go_on(drawn, tmp_path):
     out = tmp_path / "jobs"
     options = ["--dataset", drawn, "--seeds", "2", *SETTINGS, "--epochs", "500", "--jobs", "2", "--out", out]
