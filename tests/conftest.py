@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import threading
+from multiprocessing import resource_tracker
 
 import numpy as np
 import pytest
@@ -75,6 +76,23 @@ def nothing_left_running():
     if hasattr(os, "waitid"):
         with pytest.raises(ChildProcessError):  # there is none
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
+@pytest.fixture
+def open_pad():
+    """Give a function that opens a pad; close it in the end."""
+    from pads import opened_pads  # here, so that only the pad's tests load pygame
+
+    with opened_pads() as opened:
+        yield opened
+
+
+@pytest.fixture
+def no_tracker(nothing_left_running):
+    """End the process with which multiprocessing tidies up; it would live as long as this one."""
+    yield
+    gc.collect()  # the semaphores of a pool that is a part of a circle
+    resource_tracker._resource_tracker._stop()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from processes import parents, weights_below
 
 from numcnn import Network
 from numcnn.data.batches import Batches, Examples
@@ -119,22 +120,19 @@ def one_run(command, data, out, kill_after=None, chance=None):
         said = process.stderr.read()
         timer.cancel()
     assert process.returncode == 0, said
-    weights = {path.relative_to(out): path.read_bytes() for path in sorted(out.rglob("best.npz"))}
+    weights = weights_below(out)
     return weights, time.perf_counter() - started, bool(hit)
 
 
 def descendants(pid):
     """Return the processes that train below one: they have none below themselves, and run Python."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    parent_of = parents()
     below, ahead = [], [pid]
     while ahead:
-        children = [child for child, parent in parents.items() if parent == ahead[0]]
+        children = [child for child, parent in parent_of.items() if parent == ahead[0]]
         ahead = ahead[1:] + children
         below += children
-    return [child for child in below if child not in parents.values() and trains(child)]
+    return [child for child in below if child not in parent_of.values() and trains(child)]
 
 
 def trains(pid):

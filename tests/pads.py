@@ -11,6 +11,8 @@ from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU
 from numcnn.pad import app
 
 SIZE = (900, 600)
+SIZES = [(500, 350), (700, 900), (1300, 420), (1600, 1000), (3840, 2160)]  # every panel is drawn in windows of these
+SEVEN = [[(150, 120), (300, 115), (220, 400)]]
 
 
 def small(classes=10, seed=0):

@@ -12,9 +12,9 @@ import threading
 import time
 from pathlib import Path
 
-import numcnn
+import numcnn as package
 
-ROOT = Path(numcnn.__file__).parents[1]
+ROOT = Path(package.__file__).parents[1]
 PATIENCE_SECONDS = 300
 
 
@@ -24,6 +24,33 @@ def wait_for(condition, what):
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {what}"
         time.sleep(0.002)
+    return found
+
+
+def numcnn(*arguments):
+    """Run ``python -m numcnn``; return the finished process."""
+    command = [sys.executable, "-m", "numcnn", *map(str, arguments)]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+
+
+def weights_below(folder):
+    """Return the bytes of each best.npz below a folder, by its path there."""
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("best.npz"))}
+
+
+def alive(pid):
+    """Return whether a process runs; a zombie has ended, and nobody has asked how."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def parents():
+    """Return the parent of each process, by its id."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            found[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
     return found
 
 

@@ -17,13 +17,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import numcnn
 from numcnn.benchmark import machine
+from numcnn.children import child_environment
 from numcnn.data import mnist
 from numcnn.data.batches import Batch
 from numcnn.errors import NumcnnError
@@ -218,9 +218,8 @@ def _home() -> tuple[str, str, dict[str, Any]]:
 def _in_a_process(part: str) -> list[Finding]:
     """Run the checks of ``part`` in another process, which may crash."""
     command = [sys.executable, "-m", "numcnn.benchmark.checkup", part]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(numcnn.__file__).parents[1]), *_python_path()])}
     try:
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=CHILD_SECONDS)
+        done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=CHILD_SECONDS)
     except subprocess.TimeoutExpired:
         return [Finding(part, FAILED, f"no answer within {CHILD_SECONDS} s", {})]
     notes = done.stderr.strip().splitlines()
@@ -233,10 +232,6 @@ def _in_a_process(part: str) -> list[Finding]:
     if part == "display":  # SDL warns there of much that doesn't matter
         return found
     return [*found, *(Finding(part, NOTE, line, {}) for line in notes)]
-
-
-def _python_path() -> list[str]:
-    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 def _display() -> tuple[str, str, dict[str, Any]]:

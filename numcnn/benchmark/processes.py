@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
-import numcnn
 from numcnn.benchmark import BenchmarkError
 from numcnn.benchmark.contestants import Contestant
+from numcnn.children import child_environment
 
 PATIENCE_SECONDS = 600  # for one answer; compiling takes longest
 
@@ -40,9 +40,7 @@ def environment(threads: int | None = None, tuned: bool = False) -> dict[str, st
 
     tuned: for a framework, set up for the most speed.  numcnn itself runs as its users start it.
     """
-    root = str(Path(numcnn.__file__).parents[1])
-    found = os.environ.get("PYTHONPATH")
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *([found] if found else [])])}
+    env = child_environment()
     if threads:
         # NPROC is what XLA counts its threads by.
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"):

@@ -12,7 +12,7 @@ EXAMPLES = """examples:
   numcnn train                            the full training: about two minutes
   numcnn train --preset fast              99% on MNIST in about ten seconds
   numcnn train --preset everyone          also learns other people's strokes,
-                                          other scanners, what is no digit
+                                          other scanners and non-digits
   numcnn train --preset harden --from runs/everyone-wide-1/best.npz
                                           goes on with disturbed pictures: the
                                           shipped network

@@ -11,7 +11,7 @@ import pygame
 from numcnn.imaging.picture_files import SUFFIXES
 from numcnn.pad.drawing.layout import Layout
 from numcnn.pad.drawing.painter import Part
-from numcnn.pad.drawing.theme import THEMES, rounded
+from numcnn.pad.drawing.theme import THEMES, draw_card, rounded
 from numcnn.pad.tools import Host, Tool
 
 MOST = 5000  # entries of a folder
@@ -176,9 +176,7 @@ class Chooser(Tool):
 
     def _draw(self, surface: pygame.Surface, card: pygame.Rect, text: int) -> None:
         type_, theme = self.pad.view.type, THEMES[self.pad.scene.theme]
-        surface.fill(theme.background, card)
-        rounded(surface, card, theme.line, 0.7 * text)
-        rounded(surface, card.inflate(-2, -2), theme.card, 0.7 * text)
+        draw_card(surface, card, theme, text)
         left, room = card.left + round(1.5 * text), card.width - 3 * text
         title = str(self.folder)
         while type_.width(title, 1.1 * text, True) > room and len(title) > 2:

@@ -6,10 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numcnn
+from numcnn.children import child_environment
 from numcnn.errors import NumcnnError
 
 NICE = 5  # the pad comes first
@@ -33,8 +32,7 @@ class Learner:
             text=True,
             env=child_environment(),
         )
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
+        give_way(self._process.pid)
 
     def report(self) -> dict[str, Any]:
         """Wait until learning ends, and return the command's report.  Raises NumcnnError with its error message.
@@ -63,10 +61,10 @@ class Learner:
             self._process.kill()
 
 
-def child_environment() -> dict[str, str]:
-    """Return the environment of a process that imports the numcnn that runs here."""
-    path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path}
+def give_way(process: int) -> None:
+    """Let a process compute only when the pad does not, as far as the system can do that.  process: its number."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, process, NICE)
 
 
 def in_words(report: Mapping[str, Any]) -> str:

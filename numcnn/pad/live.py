@@ -6,7 +6,6 @@ thread.  The process ends with the pad, however the pad ends.
 
 import contextlib
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -16,11 +15,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from numcnn.children import child_environment
 from numcnn.errors import NumcnnError
 from numcnn.kernels.arrays import Floats
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network
-from numcnn.pad.learner import NICE, child_environment
+from numcnn.pad.learner import give_way
 from numcnn.pad.timeline import Timeline, Validation
 
 STARTING, RUNNING, PAUSED, FINISHED, FAILED = "starting", "running", "paused", "finished", "failed"
@@ -61,8 +61,7 @@ class LiveRun:
             )
         except OSError as error:
             raise NumcnnError(f"training can't start ({error.strerror or error}); try again") from error
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
+        give_way(self._process.pid)
         self._last_line = ""  # that the process wrote to stderr
         self._error_reader = threading.Thread(target=self._read_errors, daemon=True, name="numcnn-live-errors")
         self._error_reader.start()

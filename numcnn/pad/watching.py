@@ -34,7 +34,7 @@ PERIOD = 0.1  # seconds from one network to the next on the screen, while it tra
 SHARE = 0.08  # of a processor's time: no more goes into showing networks, so that training gets the rest
 LONGEST = 0.6  # seconds, even where a frame takes long
 POLL, POLL_IDLE = 0.03, 0.1  # seconds between looks for reports
-GOOD = 0.99  # validation accuracy whose time is told
+GOOD = 0.99  # the panel says when the validation accuracy reaches this
 
 
 class Watching:

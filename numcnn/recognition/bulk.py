@@ -10,11 +10,10 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numcnn
+from numcnn.children import child_environment
 from numcnn.errors import NumcnnError
 from numcnn.recognition.documents import plain
 from numcnn.recognition.file_reader import Item, Outcome, Settings
@@ -112,12 +111,11 @@ class _Worker:
     """One process: see ``bulk_worker.py``."""
 
     def __init__(self, settings: Settings) -> None:
-        path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "numcnn.recognition.bulk_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            env=child_environment(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1"),
             start_new_session=True,  # so that Ctrl-C reaches the parent alone, which then ends its workers
         )
         self._first = json.dumps(settings.to_json()).encode() + b"\n"

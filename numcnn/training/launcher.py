@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numcnn
+from numcnn.children import child_environment
 from numcnn.errors import ConfigError, WorkerError
 
 # Exit codes after which the same would happen again, or somebody wanted the end: see ``numcnn train --help``.
@@ -35,11 +35,10 @@ def launch(
     arguments: called each time that they start.  restarts: how often they may start again because one was killed, hung
     or failed.  Raises WorkerError once there are no restarts left.
     """
-    path = os.pathsep.join(filter(None, (str(Path(numcnn.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     left = restarts
     while True:
         command = [*mpiexec, sys.executable, "-m", "numcnn", *arguments()]
-        with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}) as process:
+        with subprocess.Popen(command, env=child_environment()) as process:
             try:
                 try:
                     code = process.wait()

@@ -17,12 +17,36 @@ BAR = "{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}, {remaining} left{postfix}
 NOTEBOOK_BAR = BAR.replace("{bar:10}", "{bar}")
 
 
-class Progress(Monitor):
+class Lines:
+    """Lines on stderr, above a bar if there is one; only warnings when ``quiet``."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self._bar: tqdm[Any] | None = None
+
+    def say(self, line: str) -> None:
+        """Print a line, unless ``quiet``."""
+        if not self.quiet:
+            self.warn(line)
+
+    def warn(self, line: str) -> None:
+        """Print a line, also when ``quiet``."""
+        if self._bar is not None and not self._bar.disable:
+            self._bar.write(line, file=stderr())
+        else:
+            print(line, file=stderr(), flush=True)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Progress(Lines, Monitor):
     """A bar in a terminal or a notebook, and a line after each epoch, on stderr; nothing when ``quiet``."""
 
     def __init__(self, config: TrainConfig, quiet: bool = False) -> None:
-        self.config, self.quiet = config, quiet
-        self._bar: tqdm[Any] | None = None
+        super().__init__(quiet)
+        self.config = config
 
     def on_start(self, network: Network, state: TrainState, images_per_epoch: int) -> None:
         """Open the bar; for a resumed run it starts where the run stopped."""
@@ -63,20 +87,7 @@ class Progress(Monitor):
 
     def on_end(self) -> None:
         """Remove the bar."""
-        if self._bar is not None:
-            self._bar.close()
-
-    def say(self, line: str) -> None:
-        """Print a line on stderr, above the bar."""
-        if not self.quiet:
-            self.warn(line)
-
-    def warn(self, line: str) -> None:
-        """Print a line on stderr, above the bar, also when ``quiet``."""
-        if self._bar is not None and not self._bar.disable:
-            self._bar.write(line, file=stderr())
-        else:
-            print(line, file=stderr(), flush=True)
+        self._close_bar()
 
 
 class Together(Monitor):
@@ -133,37 +144,24 @@ class Together(Monitor):
 JOBS_BAR = "{desc} {n_fmt} of {total_fmt} |{bar:10}| {elapsed}, {remaining} left"
 
 
-class JobProgress:
+class JobProgress(Lines):
     """A bar of the jobs that are done, and a line for each, on stderr; no lines and no bar when ``quiet``."""
 
     def __init__(self, total: int, quiet: bool = False) -> None:
-        self._total, self._quiet = total, quiet
-        self._bar: tqdm[Any] | None = None
+        super().__init__(quiet)
+        self._total = total
 
     def __enter__(self) -> Self:
         from tqdm.auto import tqdm  # noqa: PLC0415  (importing numcnn doesn't load tqdm)
 
-        disable = True if self._quiet else None  # None: no bar where stderr isn't a terminal
+        disable = True if self.quiet else None  # None: no bar where stderr isn't a terminal
         self._bar = tqdm(
             total=self._total, desc="trainings", disable=disable, leave=False, bar_format=JOBS_BAR, file=stderr()
         )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def say(self, line: str) -> None:
-        """Print a line on stderr, above the bar, unless ``quiet``."""
-        if not self._quiet:
-            self.warn(line)
-
-    def warn(self, line: str) -> None:
-        """Print a line on stderr, above the bar."""
-        if self._bar is not None and not self._bar.disable:
-            self._bar.write(line, file=stderr())
-        else:
-            print(line, file=stderr(), flush=True)
+        self._close_bar()
 
     def advance(self) -> None:
         """Count one more job as done."""

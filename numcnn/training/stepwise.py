@@ -74,7 +74,7 @@ class Listener:
         """Called after each step, with the mean loss and the accuracy (0..1) of its batch."""
 
     def on_validation(self, step: int, loss: float, accuracy: float, images: int) -> None:
-        """Called after a validation on so many images; the whole validation set at the end of an epoch."""
+        """Called after a validation.  images: on how many; at the end of an epoch on the whole validation set."""
 
     def on_epoch(self, row: Row) -> None:
         """Called at the end of each epoch with its row of ``TrainState.history``."""

@@ -1,36 +1,25 @@
 """``numcnn sweep`` and ``train --jobs``, as a user runs them: real processes, and kills in the middle."""
 
 import contextlib
-import gc
 import json
 import os
 import re
 import signal
-import subprocess
-import sys
-from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, write_digits
-from processes import ROOT, running, wait_for
+from processes import alive, numcnn, parents, running, wait_for, weights_below
 
 from numcnn.cli import main
 from numcnn.errors import CheckpointError, ConfigError
 from numcnn.training import sweeps
 
+pytestmark = pytest.mark.usefixtures("no_tracker")
 SETTINGS = ["--limit", "200", "--val", "50", "--batch-size", "30", "--backend", BACKEND]
 EPOCHS = "20" if COMPILED else "2"
 GRID = ["--grid", "lr=1e-3,3e-3", "--seeds", "2"]
-
-
-@pytest.fixture(autouse=True)
-def no_tracker(nothing_left_running):
-    """End the process with which multiprocessing tidies up; it would live as long as this one."""
-    yield
-    gc.collect()  # the semaphores of a pool that is a part of a circle
-    resource_tracker._resource_tracker._stop()
 
 
 @pytest.fixture(scope="module")
@@ -47,31 +36,14 @@ def whole(drawn, tmp_path_factory):
     return out, done
 
 
-def numcnn(*arguments):
-    """Run ``python -m numcnn``; return the finished process."""
-    command = [sys.executable, "-m", "numcnn", *map(str, arguments)]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-
-
-def weights(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("best.npz"))}
-
-
 def children(pid):
     """Return the ids of a process's children that compute: not the one with which multiprocessing tidies up."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for child, parent in parents().items():
         with contextlib.suppress(OSError):
-            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
-                command = (path.parent / "cmdline").read_bytes()
-                found += [int(path.parent.name)] if b"resource_tracker" not in command else []
+            if parent == pid and b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
     return found
-
-
-def alive(pid):
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def test_a_sweep_is_a_table_with_the_best_first(whole):
@@ -98,9 +70,9 @@ def test_a_sweep_is_a_table_with_the_best_first(whole):
 
 def test_a_finished_sweep_is_only_read_again(whole):
     out, done = whole
-    before = weights(out)
+    before = weights_below(out)
     again = numcnn("sweep", "--resume", out)
-    assert again.stdout == done.stdout and weights(out) == before
+    assert again.stdout == done.stdout and weights_below(out) == before
 
 
 @pytest.mark.skipif(not COMPILED, reason="many runs, slow without compiled kernels")
@@ -143,7 +115,9 @@ def test_a_sweep_that_is_killed_or_stopped_ends_in_the_same_bytes(how, drawn, wh
         assert how == "kill -9" or f"continue with: numcnn sweep --resume {out}" in stderr
         done = numcnn("sweep", "--resume", out)
         assert done.returncode == 0, done.stderr
-    assert weights(out) == {path: found for path, found in weights(whole[0]).items() if "lr=0.003" in str(path)}
+    assert weights_below(out) == {
+        path: found for path, found in weights_below(whole[0]).items() if "lr=0.003" in str(path)
+    }
     assert not [path for path in out.rglob(".*")]
 
 
@@ -153,7 +127,7 @@ def test_seeds_as_jobs_end_as_one_after_the_other_do(drawn, tmp_path):
     done = numcnn("train", *options, "--jobs", "2", "--out", tmp_path / "jobs")
     assert done.returncode == 0, done.stderr
     assert done.stdout == alone.stdout.replace(str(tmp_path / "alone"), str(tmp_path / "jobs"))
-    assert weights(tmp_path / "jobs") == weights(tmp_path / "alone")
+    assert weights_below(tmp_path / "jobs") == weights_below(tmp_path / "alone")
     files = {path.name for path in (tmp_path / "jobs").iterdir()}
     assert files >= {"seed-0", "seed-1", "seeds.json", "series.json"}
 

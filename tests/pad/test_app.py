@@ -11,7 +11,7 @@ import numpy as np
 import pygame
 import pytest
 from conftest import COMPILED
-from pads import SIZE, click, count, drag, mouse, opened_pads, press, region, settle, small, words
+from pads import SIZE, click, count, drag, mouse, press, region, settle, small, words
 from PIL import Image
 from processes import ROOT, wait_for
 
@@ -30,13 +30,6 @@ LIGHT = THEMES["light"]
 NO_DISPLAY = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
 
 pytestmark = pytest.mark.usefixtures("no_display")
-
-
-@pytest.fixture
-def open_pad():
-    """Give a function that opens a pad; close it in the end."""
-    with opened_pads() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pygame
 import pytest
-from pads import click, drag, mouse, opened_pads, press, settle, small, words
+from pads import SEVEN, SIZES, click, drag, mouse, press, settle, small, words
 from processes import wait_for
 from recording import RecordingType, assert_parts_apart
 
@@ -15,14 +15,6 @@ from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, lea
 from numcnn.pad.one_step import RATES
 
 pytestmark = pytest.mark.usefixtures("no_display")
-SIZES = [(500, 350), (700, 900), (1300, 420), (1600, 1000), (3840, 2160)]
-SEVEN = [[(150, 120), (300, 115), (220, 400)]]
-
-
-@pytest.fixture
-def open_pad():
-    with opened_pads() as opened:
-        yield opened
 
 
 def calm(pad):

@@ -3,6 +3,7 @@
 import numpy as np
 import pygame
 import pytest
+from pads import SIZES
 from recording import Recorder, RecordingType, assert_apart
 
 import numcnn
@@ -11,8 +12,6 @@ from numcnn.pad import still
 from numcnn.pad.drawing.layout import layout
 from numcnn.pad.drawing.view import Scene, View
 from numcnn.recognition.reading import Recognizer
-
-SIZES = [(500, 350), (700, 900), (1300, 420), (1600, 1000), (3840, 2160)]
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pygame
 import pytest
-from pads import SIZE, click, count, drag, mouse, opened_pads, press, region, settle, small, words
+from pads import SIZE, click, count, drag, mouse, press, region, settle, small, words
 from PIL import Image
 from processes import PATIENCE_SECONDS, wait_for
 
@@ -30,12 +30,6 @@ pytestmark = pytest.mark.usefixtures("no_display")
 @pytest.fixture(scope="module")
 def network():
     return numcnn.load(backend="reference")
-
-
-@pytest.fixture
-def open_pad():
-    with opened_pads() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pygame
 import pytest
 from conftest import draw_digits
-from pads import mouse, opened_pads, press, settle, small, words
+from pads import mouse, press, settle, small, words
 from PIL import Image
 from processes import wait_for
 from recording import RecordingType, assert_parts_apart
@@ -19,12 +19,6 @@ from numcnn.pad.presenter import Sample, Samples
 
 pytestmark = pytest.mark.usefixtures("no_display")
 STROKES = [[(150, 120), (300, 115), (220, 400)]]
-
-
-@pytest.fixture
-def open_pad():
-    with opened_pads() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

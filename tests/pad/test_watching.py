@@ -10,7 +10,7 @@ import pytest
 from conftest import BACKEND, write_digits
 from pads import drag, mouse, opened_pads, press, small, words
 from PIL import Image
-from processes import ROOT, running, wait_for
+from processes import ROOT, alive, running, wait_for
 
 from numcnn.data.generated import digit_strokes
 from numcnn.imaging import raster
@@ -266,15 +266,7 @@ def test_a_pad_that_is_killed_takes_its_training_with_it(folder):
         line = next(line for line in pad.stdout if line.strip().isdigit())
         pad.send_signal(signal.SIGKILL)
         pad.wait()
-        wait_for(lambda: not _alive(int(line)), "the training process to end")
-
-
-def _alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"  # a zombie has ended; nobody has asked how
-    except FileNotFoundError:
-        return False
+        wait_for(lambda: not alive(int(line)), "the training process to end")
 
 
 def test_a_process_that_cannot_start_leaves_the_users_network(open_pad, monkeypatch):

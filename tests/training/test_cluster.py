@@ -11,7 +11,7 @@ import threading
 
 import pytest
 from conftest import BACKEND, write_digits
-from processes import PATIENCE_SECONDS, ROOT, running, wait_for
+from processes import PATIENCE_SECONDS, ROOT, numcnn, running, wait_for, weights_below
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'numcnn[cluster]'")
 
@@ -69,15 +69,6 @@ def worker(address, folder, *options, **environment):
     return dask("dask_worker", address, *options, **environment)
 
 
-def numcnn(*arguments):
-    command = [sys.executable, "-m", "numcnn", *map(str, arguments)]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-
-
-def weights(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("best.npz"))}
-
-
 def test_a_sweep_on_a_cluster_ends_as_one_here_also_when_a_worker_is_killed(scheduler, drawn, tmp_path):
     _, address = scheduler
     sweep = ["sweep", "--dataset", drawn, *GRID, *SETTINGS]
@@ -94,7 +85,7 @@ def test_a_sweep_on_a_cluster_ends_as_one_here_also_when_a_worker_is_killed(sche
         with worker(address, tmp_path / "b"):
             _, stderr = process.communicate()
     assert process.returncode == 0, stderr
-    assert weights(out) == weights(tmp_path / "alone") and len(weights(out)) == 4
+    assert weights_below(out) == weights_below(tmp_path / "alone") and len(weights_below(out)) == 4
     tables = [json.loads((folder / "results.json").read_text())["rows"] for folder in (out, tmp_path / "alone")]
     assert [row["val_accuracy"] for row in tables[0]] == [row["val_accuracy"] for row in tables[1]]
     for card in out.rglob("run.json"):
@@ -129,4 +120,4 @@ def test_a_scheduler_that_ends_or_is_not_there_is_one_line(scheduler, drawn, tmp
     assert command.returncode == 1, stderr
     assert stderr.splitlines()[-1].startswith(f"numcnn sweep: the cluster {address} lost a job")
     done = numcnn("sweep", "--resume", tmp_path / "out", "--jobs", "1")  # what is done there is done here, too
-    assert done.returncode == 0 and len(weights(tmp_path / "out")) == 4
+    assert done.returncode == 0 and len(weights_below(tmp_path / "out")) == 4

@@ -1,13 +1,11 @@
 """Independent jobs in real processes: what each worker may use, what happens when some are killed."""
 
-import gc
 import hashlib
 import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
-from multiprocessing import resource_tracker
 
 import pytest
 from conftest import BACKEND, write_digits
@@ -22,15 +20,10 @@ from numcnn.training.train_job import TrainJob
 CONFIG = TrainConfig(epochs=2, batch_size=30, limit=200, val=50, test=False, backend=BACKEND)
 WEIGHTS = ("best.npz", "last.npz")
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
-
-
-@pytest.fixture(autouse=True)
-def no_tracker(nothing_left_running):
-    """End the process with which multiprocessing tidies up; it would live as long as this one."""
-    yield
-    gc.collect()  # the semaphores of a pool that is a part of a circle
-    resource_tracker._resource_tracker._stop()
+pytestmark = [
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does"),
+    pytest.mark.usefixtures("no_tracker"),
+]
 
 
 @pytest.fixture(scope="module")

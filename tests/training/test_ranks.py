@@ -1,6 +1,5 @@
 """One training over several processes, started by a real mpiexec: equal bytes, ranks that die or hang."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BACKEND, write_digits
-from processes import ROOT, read_until, running, wait_for
+from processes import ROOT, alive, read_until, running, wait_for
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'numcnn[mpi]'")
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -93,12 +92,6 @@ def processes_of(process):
     """Return the process ids of the ranks, which rank 0 says."""
     line = read_until(process.stderr, "processes, 1 thread each: ").splitlines()[-1]
     return [int(number) for number in re.findall(r", process (\d+)", line)]
-
-
-def alive(pid):
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def test_processes_times_threads_is_what_counts_not_which_is_which(drawn, tmp_path):

@@ -15,7 +15,7 @@ from numcnn.nn.traced import Explanation
 from numcnn.pad.drawing.inside import GREYS
 from numcnn.pad.drawing.inside_layout import TIMES, Band
 from numcnn.pad.drawing.painter import Part
-from numcnn.pad.drawing.theme import Color, Theme, Type, heat, mix, rounded, signed
+from numcnn.pad.drawing.theme import Color, Theme, Type, draw_card, draw_close_button, heat, mix, signed
 from numcnn.pad.explaining import Explained, Spot, channel_of, value_at, values_of
 
 LINES = 10  # to the inputs that added most
@@ -141,9 +141,7 @@ class Card:
         """Draw the card."""
         look, inner, shown = self.look, self.inner, self.shown
         type_, theme, text = look
-        surface.fill(theme.background, self.room)
-        rounded(surface, self.room, theme.line, 0.7 * text)
-        rounded(surface, self.room.inflate(-2, -2), theme.card, 0.7 * text)
+        draw_card(surface, self.room, theme, text)
         width = inner.width - (self.close.width if shown.pinned else 0)
         value, top = f" = {value_at(shown.inspection, shown.spot):.4g}", inner.top
         wrapped = [type_.wrapped(words + value, 1.08 * text, width / BOLD) for words in titles(shown)]
@@ -151,21 +149,12 @@ class Card:
             type_.write(surface, line, text, theme.ink, True, topleft=(inner.left, top))
             top += round(LINE * text)
         if shown.pinned:
-            self._draw_close(surface)
+            draw_close_button(surface, self.close, theme, text)
         for view in self.views:
             self._draw_view(surface, view)
         if self.views:
             top = max(view.rect.bottom for view in self.views) + round(1.6 * text)
         self._draw_sum(surface, pygame.Rect(inner.left, top, inner.width, inner.bottom - top))
-
-    def _draw_close(self, surface: pygame.Surface) -> None:
-        theme, text = self.look.theme, self.look.text
-        rounded(surface, self.close, theme.hover, text // 3)
-        (x, y), arm = self.close.center, round(0.35 * text)
-        for sign in (-1, 1):
-            pygame.draw.line(
-                surface, theme.ink, (x - arm, y - sign * arm), (x + arm, y + sign * arm), max(2, text // 8)
-            )
 
     # Views
 

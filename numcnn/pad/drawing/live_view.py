@@ -12,7 +12,7 @@ import pygame
 from numcnn.evaluation.metrics import percent
 from numcnn.kernels.arrays import Float64s
 from numcnn.pad.drawing.painter import Part
-from numcnn.pad.drawing.theme import Theme, Type, mix, rgb, rounded
+from numcnn.pad.drawing.theme import Theme, Type, disc, mix, rgb, rounded
 from numcnn.pad.timeline import Timeline
 
 PACES: tuple[float | None, ...] = (
@@ -142,9 +142,9 @@ class LivePanel:
         rounded(surface, line, theme.track, thick)
         for i in range(len(PACES)):
             x = rect.left + round(rect.width * i / (len(PACES) - 1))
-            _disc(surface, theme.other, (x, rect.centery), max(2, text // 5))
+            disc(surface, theme.other, (x, rect.centery), max(2, text // 5))
         x = rect.left + round(rect.width * scene.notch / (len(PACES) - 1))
-        _disc(surface, theme.accent, (x, rect.centery), round(0.5 * text))
+        disc(surface, theme.accent, (x, rect.centery), round(0.5 * text))
         self.type.write(surface, PACE_WORDS[scene.notch], text, theme.muted, midleft=places.pace.midleft)
 
     def _words(
@@ -202,13 +202,13 @@ class LivePanel:
             points = _points(plot, steps, _accuracy_heights(accuracies), timeline)
             _line(surface, points, rgb(theme.accent), wide)
             for point in points:
-                _disc(surface, theme.accent, (round(point[0]), round(point[1])), max(2, text // 6))
+                disc(surface, theme.accent, (round(point[0]), round(point[1])), max(2, text // 6))
         done = pygame.Rect(line.left, line.top, _x(plot, timeline.done, timeline.steps) - plot.left, thick)
         if done.width:
             rounded(surface, done, theme.other, thick)
         x = _x(plot, scene.shown, timeline.steps)
         surface.fill(theme.ink, (x, plot.top, 1, track.centery - plot.top))
-        _disc(surface, theme.accent if scene.follows else theme.ink, (x, track.centery), round(0.5 * text))
+        disc(surface, theme.accent if scene.follows else theme.ink, (x, track.centery), round(0.5 * text))
 
     def _setting(
         self, surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int, shown: tuple[str, str, str | None]
@@ -342,12 +342,6 @@ def _line(surface: pygame.Surface, points: Float64s, color: tuple[int, int, int]
     some = np.concatenate([points[:-1:every], points[-1:]]).tolist()
     for i in range(wide):
         pygame.draw.aalines(surface, color, False, [(x, y + i) for x, y in some])
-
-
-def _disc(surface: pygame.Surface, color: str, center: tuple[int, int], radius: int) -> None:
-    rect = pygame.Rect(0, 0, 2 * radius, 2 * radius)
-    rect.center = center
-    rounded(surface, rect, color, radius)
 
 
 def _arrow(surface: pygame.Surface, center: tuple[int, int], half: float, color: str) -> None:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pygame
 
 from numcnn.pad.drawing.layout import Layout
-from numcnn.pad.drawing.theme import Theme, Type, rounded
+from numcnn.pad.drawing.theme import Theme, Type, disc, rounded
 
 Draw: TypeAlias = Callable[[pygame.Surface], None]
 
@@ -92,10 +92,7 @@ def toast(type_: Type, theme: Theme, places: Layout, shown: Toast) -> tuple[pyga
         _card(surface, theme, rect, text)
         color = {"good": theme.accent, "bad": theme.against}.get(shown.kind, theme.muted)
         x = rect.left + round(1.3 * text)
-        side = 2 * round(0.34 * text)
-        spot = pygame.Rect(0, 0, side, side)
-        spot.center = x, rect.centery
-        rounded(surface, spot, color, spot.width / 2)
+        disc(surface, color, (x, rect.centery), round(0.34 * text))
         for i, line in enumerate(lines):
             y = rect.top + round((0.6 + 1.45 * (i + 0.5)) * text)
             type_.write(surface, line, text, theme.ink, midleft=(x + text, y))

@@ -24,7 +24,7 @@ from numcnn.pad.drawing.inside import (
 from numcnn.pad.drawing.inside_layout import OUTPUTS, Band
 from numcnn.pad.drawing.lens_card import BOLD, Look, draw_terms
 from numcnn.pad.drawing.painter import Part
-from numcnn.pad.drawing.theme import Color, Theme, heat, rgb, rounded
+from numcnn.pad.drawing.theme import Color, Theme, draw_card, draw_close_button, heat, rgb, rounded
 from numcnn.pad.explaining import values_of
 from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, Frame, Lesson
 
@@ -183,9 +183,7 @@ class StepCard:
     def draw(self, surface: pygame.Surface, room: pygame.Rect) -> None:
         """Draw the card."""
         type_, theme, text = self.look
-        surface.fill(theme.background, room)
-        rounded(surface, room, theme.line, 0.7 * text)
-        rounded(surface, room.inflate(-2, -2), theme.card, 0.7 * text)
+        draw_card(surface, room, theme, text)
         self._draw_controls(surface)
         rect, step = self.controls.above, round(LINE * text)
         top, lines = rect.top, rect.height // step
@@ -302,8 +300,7 @@ class StepCard:
     def _draw_controls(self, surface: pygame.Surface) -> None:
         type_, theme, text = self.look
         controls, shown = self.controls, self.shown
-        rounded(surface, controls.close, theme.hover, text // 3)
-        _cross(surface, controls.close, theme.ink, text)
+        draw_close_button(surface, controls.close, theme, text)
         for name, rect in controls.buttons.items():
             on = name == "play" and shown.playing
             rounded(surface, rect, theme.active if on else theme.hover, text // 3)
@@ -348,12 +345,6 @@ def _shades(theme: Theme, veil: float) -> Bytes:
     background = rgb(theme.background)
     faded = (1 - veil) * heat(theme)[:255] + veil * np.array(background)
     return np.array([background, *faded.round()], np.uint8)
-
-
-def _cross(surface: pygame.Surface, rect: pygame.Rect, color: Color, text: int) -> None:
-    (x, y), arm = rect.center, round(0.35 * text)
-    for sign in (-1, 1):
-        pygame.draw.line(surface, color, (x - arm, y - sign * arm), (x + arm, y + sign * arm), max(2, text // 8))
 
 
 def _symbol(surface: pygame.Surface, name: str, rect: pygame.Rect, color: Color, text: int) -> None:

@@ -108,6 +108,28 @@ def rounded(surface: pygame.Surface, rect: pygame.Rect, color: Color, radius: fl
         surface.blit(corner, place, (right * radius, down * radius, radius, radius))
 
 
+def disc(surface: pygame.Surface, color: Color, center: tuple[int, int], radius: int) -> None:
+    """Fill a circle, smoothly."""
+    rect = pygame.Rect(0, 0, 2 * radius, 2 * radius)
+    rect.center = center
+    rounded(surface, rect, color, radius)
+
+
+def draw_card(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int) -> None:
+    """Draw an empty card with an edge, on the background.  text: height of its words, in pixels."""
+    surface.fill(theme.background, rect)
+    rounded(surface, rect, theme.line, 0.7 * text)
+    rounded(surface, rect.inflate(-2, -2), theme.card, 0.7 * text)
+
+
+def draw_close_button(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int) -> None:
+    """Draw a button with a cross."""
+    rounded(surface, rect, theme.hover, text // 3)
+    (x, y), arm = rect.center, round(0.35 * text)
+    for sign in (-1, 1):
+        pygame.draw.line(surface, theme.ink, (x - arm, y - sign * arm), (x + arm, y + sign * arm), max(2, text // 8))
+
+
 @lru_cache(maxsize=64)
 def _disc(radius: int, color: RGB) -> pygame.Surface:
     ink = raster.draw([[(radius, radius)]], (2 * radius, 2 * radius), 2 * radius)
