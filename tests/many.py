@@ -49,7 +49,7 @@ def steps(threads=1, count=100):
         whole.append(time.perf_counter() - started)
         if ranks is not None:
             some = np.ones_like(network.grads)
-            ranks.any(False)  # so that all begin together
+            ranks.any_rank(False)  # so that all begin together
             started = time.perf_counter()
             ranks.add_up([some] * threads, threads * ranks.size, network.grads)
             exchange.append(time.perf_counter() - started)

@@ -17,6 +17,7 @@ ROOT = Path(numcnn.__file__).parent
 
 # From the ground up: a folder imports from those before it and from itself.
 FLOORS = (
+    "children",
     "console",
     "errors",
     "files",

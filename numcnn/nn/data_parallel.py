@@ -63,7 +63,7 @@ class Ranks(Protocol):
         """Set total (P,) to the sum of all ``count`` shards' arrays, in the order of the shards.  own: this rank's."""
         ...
 
-    def share(self, array: Floats, bounds: Sequence[int]) -> None:
+    def gather(self, array: Floats, bounds: Sequence[int]) -> None:
         """Complete an array of which rank r has filled the rows from bounds[r] to bounds[r + 1]."""
         ...
 
@@ -219,7 +219,7 @@ class Replicas:
         """Return the number of shards for a batch of n images, and which this process computes, each on a replica."""
         size, rank = (self.ranks.size, self.ranks.rank) if self.ranks else (1, 0)
         count = count_shards(n, self._flops, kernels.threads() * size)
-        own = range(_shard(count, size, rank)[0], _shard(count, size, rank)[1])
+        own = range(*_shard(count, size, rank))
         while len(self._all) < len(own):
             self._all.append(with_gradients(self._flat, self._fuse))
         for replica in self._all[: max(1, len(own))]:
@@ -253,9 +253,9 @@ class Replicas:
                 kernels.add(self._flat.grads, more)
         else:
             self.ranks.add_up(gradients, count, self._flat.grads)
-            bounds = [count * rank // self.ranks.size for rank in range(self.ranks.size + 1)]
-            self.ranks.share(losses, bounds)
-            self.ranks.share(out, [n * bound // count for bound in bounds])
+            bounds = _bounds(count, self.ranks.size)
+            self.ranks.gather(losses, bounds)
+            self.ranks.gather(out, [n * bound // count for bound in bounds])
         if self._flat.state.size:
             self._merge_state(n, count, own)
         return sum(losses.tolist()), out
@@ -274,7 +274,7 @@ class Replicas:
             assert replica.next_state is not None
             states[number] = replica.next_state
         if self.ranks is not None:
-            self.ranks.share(states, [count * rank // self.ranks.size for rank in range(self.ranks.size + 1)])
+            self.ranks.gather(states, _bounds(count, self.ranks.size))
         if count == 1:
             state[...] = states[0]
             return
@@ -305,3 +305,8 @@ def on_threads(kernels: Kernels, count: int, run: Callable[[int], None]) -> None
 def _shard(n: int, count: int, number: int) -> tuple[int, int]:
     """Return the index of a shard's first image, and that after its last."""
     return n * number // count, n * (number + 1) // count
+
+
+def _bounds(n: int, count: int) -> list[int]:
+    """Return the index of each shard's first image, and the number of images."""
+    return [n * number // count for number in range(count + 1)]

@@ -95,9 +95,8 @@ class Pad:
         self._toast_ends = self._frame_at = self._panels_at = 0.0
         self.moving = True
         self.watching = Watching()
-        self._before: tuple[Recognizer, bool] | None = (
-            None  # while a run is shown: the user's network, the panel's state
-        )
+        # While a run is shown: the user's network, and whether the inside was open.
+        self._before: tuple[Recognizer, bool] | None = None
         self.actions: dict[str, Callable[[], None]] = {
             "undo": self._undo,
             "redo": self._redo,
@@ -130,12 +129,8 @@ class Pad:
         open_window(size)
         self.view = View()
         self.presenter, self.chooser, self.one_step = Presenter(self), Chooser(self), OneStep(self)
-        self.tools: list[Tool] = [
-            self.chooser,
-            self.one_step,
-            Pointing(self),
-            self.presenter,
-        ]  # those above others first
+        # Those above others first.
+        self.tools: list[Tool] = [self.chooser, self.one_step, Pointing(self), self.presenter]
         self._pressed: tuple[int, int] | None = None  # where a tap on a digit began
         if not self.canvas.strokes:
             self._restore_drawing()

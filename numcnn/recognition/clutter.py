@@ -48,6 +48,11 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
     return max(shares)[1] >= CLEAR_GROUND
 
 
+def is_clear(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part stands clear on its ground, with edges that are not soft."""
+    return stands_clear(sheet, part) and not is_soft(sheet, part)
+
+
 def is_soft(sheet: Sheet, part: Part) -> bool:
     """Return whether a part has no edge: around it there is much of the ink in it, as in a shade of the light."""
     reach = max(3, round(SOFT_EDGE * part.side))

@@ -24,9 +24,8 @@ from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import AnyArray, Bytes
 from numcnn.recognition.clutter import (
     holds_others,
+    is_clear,
     is_one_of_many,
-    is_soft,
-    stands_clear,
     without_doubts,
     without_edges,
 )
@@ -88,10 +87,10 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     parts = parts_of(sheet)
     parts, highest = take_rules_out(sheet, parts, judge, sure_from)
     parts, highest = without_edges(sheet, parts, highest, sure_from)
-    clear = [k for k, part in enumerate(parts) if stands_clear(sheet, part) and not is_soft(sheet, part)]
+    clear = [k for k, part in enumerate(parts) if is_clear(sheet, part)]
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
         return []
-    unclear = [part for k, part in enumerate(parts) if k not in set(clear)]
+    unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:
@@ -183,7 +182,7 @@ def only_one(spots: list[Spot], colours: Bytes, sheet: Sheet, judge: Judge) -> S
         (left, top), (right, bottom) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
         candidates += _as_one((left, top, right, bottom), colours, judge)
     parts, _ = take_rules_out(sheet, parts_of(sheet), judge, WHOLE)
-    clear = [part for part in parts if stands_clear(sheet, part) and not (is_soft(sheet, part) or is_frame(part.mask))]
+    clear = [part for part in parts if is_clear(sheet, part) and not is_frame(part.mask)]
     largest = max((part.side for part in clear), default=0)
     clear = [part for part in clear if part.side >= DUST * largest]
     if len(clear) > 1:

@@ -22,10 +22,8 @@ LEAST_CONTRAST = 60  # of 255 levels
 INK, STAIN = 0.3, 0.12  # of the strongest ink: from here on it is ink; at most this much may be elsewhere
 NEAR = 2  # pixels around ink that are its soft edge
 FILLED = 0.8  # of a side of the box: three or more such sides are a frame's
-SURE, WIDE_SURE = (
-    0.9,
-    0.99,
-)  # probabilities from which the answer counts, as ``touching`` cuts no wide ink from there on
+# Probabilities from which the answer counts: ``touching`` cuts no wide ink from the second on.
+SURE, WIDE_SURE = 0.9, 0.99
 
 
 class Plain(NamedTuple):

@@ -64,9 +64,8 @@ class MpiRanks:
                 f"mpiexec has started {count_ranks()} processes, of which mpi4py sees {self.size}; use the mpiexec of "
                 "the MPI that mpi4py was made for"
             )
-        self._waits: tuple[float, float] | None = (
-            None  # since when this rank waits for others, and for how long at most
-        )
+        # Since when this rank waits for others, and for how long at most.
+        self._waits: tuple[float, float] | None = None
         self.timeout = TIMEOUT
         with self._in_time():
             here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED).size
@@ -99,7 +98,7 @@ class MpiRanks:
             self._comm.Allgather(added, whole)
         total[...] = whole.reshape(-1)[: total.size]
 
-    def share(self, array: Floats, bounds: Sequence[int]) -> None:
+    def gather(self, array: Floats, bounds: Sequence[int]) -> None:
         """Complete an array of which rank r has filled the rows from bounds[r] to bounds[r + 1]."""
         row = array.nbytes // max(1, len(array))
         counts = [row * (last - first) for first, last in itertools.pairwise(bounds)]
@@ -107,7 +106,7 @@ class MpiRanks:
         with self._in_time():
             self._comm.Allgatherv(self._mpi.IN_PLACE, [array, counts, starts, self._mpi.BYTE])
 
-    def any(self, flag: bool) -> bool:
+    def any_rank(self, flag: bool) -> bool:
         """Return whether any rank's flag is set."""
         with self._in_time():
             return bool(self._comm.allreduce(int(flag), self._mpi.MAX))
@@ -146,7 +145,7 @@ class MpiRanks:
 
     @contextlib.contextmanager
     def together(self, network: Network) -> Generator[None, None, None]:
-        """Share the steps of training; if this rank alone fails, end all."""
+        """Let the ranks take each step of training together; if this rank alone fails, end all."""
         network.train_together(self)
         try:
             yield
@@ -234,7 +233,7 @@ class RankMonitor(Together):
 
     def should_stop(self) -> bool:
         """See ``Monitor.should_stop``."""
-        return self._ranks.any(super().should_stop())
+        return self._ranks.any_rank(super().should_stop())
 
 
 def silence() -> None:

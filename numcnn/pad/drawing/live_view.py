@@ -15,13 +15,8 @@ from numcnn.pad.drawing.painter import Part
 from numcnn.pad.drawing.theme import Theme, Type, disc, mix, rgb, rounded
 from numcnn.pad.timeline import Timeline
 
-PACES: tuple[float | None, ...] = (
-    0.0,
-    2.0,
-    8.0,
-    30.0,
-    None,
-)  # steps a second of the slider's notches; None: full speed
+# Steps a second at the slider's notches; None: full speed.
+PACES: tuple[float | None, ...] = (0.0, 2.0, 8.0, 30.0, None)
 PACE_WORDS = ("one step", "2 steps/s", "8 steps/s", "30 steps/s", "full speed")
 CONTROLS = ("go", "step", "again")
 SETTINGS = ("lr", "optimizer", "batch_size", "seed")
