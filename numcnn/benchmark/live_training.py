@@ -15,26 +15,33 @@ from numcnn.benchmark.processes import PYTHON_MODULE, environment
 from numcnn.pad.learner import NICE
 from numcnn.pad.live import EPOCHS
 
-SIZES, QUICK_SIZES = ("1100x700", "1100x700", "1100x700", "3840x2160"), ("1100x700",)
+# The window's size, and what is drawn meanwhile: see ``pad_player.watch_training``.
+STAYS, MANY = "one digit", "many"
+CASES = (*(("1100x700", STAYS), ("1100x700", MANY)) * 3, ("3840x2160", STAYS))
+QUICK_CASES = CASES[:1]
 
 
 def measure(quick: bool, dataset: Sequence[str], say: Say) -> dict[str, Any]:
     """Train with and without the pad, in turn.  dataset: the options of ``numcnn train`` that name it.
 
-    Return the runs' figures, and the pad's share of the speed.  Raises BenchmarkError if one fails.
+    Return the runs' figures, and the pad's share of the speed, by what is drawn.  Raises BenchmarkError if one fails.
     """
     rows: list[dict[str, Any]] = []
-    for number, size in enumerate(QUICK_SIZES if quick else SIZES):
-        say(f"live: seed {number}, numcnn train, then the same in the pad, {size}")
+    for number, (size, drawing) in enumerate(QUICK_CASES if quick else CASES):
+        say(f"live: seed {number}, numcnn train, then the same in the pad, {size}, drawing {drawing}")
         with tempfile.TemporaryDirectory(prefix="numcnn-live-") as home:
             before = _processor_seconds()
             alone = _alone(dataset, number, Path(home) / "run")
             between = _processor_seconds()
-            watched = _watched(dataset, number, size, home)
+            watched = _watched(dataset, number, size, drawing, home)
             seconds = {"alone_processor_seconds": between - before, "processor_seconds": _processor_seconds() - between}
         rows.append({**watched, **seconds, "seed": number, "alone_images_per_second": alone})
-    shares = [row["images_per_second"] / row["alone_images_per_second"] for row in rows]
-    return {"runs": rows, "share_of_speed": statistics.median(shares), "shares": shares}
+        rows[-1]["share_of_speed"] = rows[-1]["images_per_second"] / alone
+    shares = {
+        drawing: statistics.median(row["share_of_speed"] for row in rows if row["drawing"] == drawing)
+        for drawing in dict.fromkeys(row["drawing"] for row in rows)
+    }
+    return {"runs": rows, "share_of_speed": shares}
 
 
 def _processor_seconds() -> float:
@@ -51,13 +58,13 @@ def _alone(dataset: Sequence[str], seed: int, out: Path) -> float:
     return json.loads((out / "run.json").read_text())["images_per_second"]
 
 
-def _watched(dataset: Sequence[str], seed: int, size: str, home: str) -> dict[str, Any]:
+def _watched(dataset: Sequence[str], seed: int, size: str, drawing: str, home: str) -> dict[str, Any]:
     """Return what ``pad_player.watch_training`` measures."""
     settings: dict[str, Any] = {"seed": seed}
     names = {"--dataset": "dataset", "--data-dir": "data_dir"}
     settings |= {names[option]: value for option, value in zip(dataset[::2], dataset[1::2], strict=True)}
     display = {"SDL_VIDEODRIVER": "dummy", "NUMCNN_HOME": home}
-    command = [*PYTHON_MODULE, "numcnn.benchmark.pad_player", "train", size, json.dumps(settings)]
+    command = [*PYTHON_MODULE, "numcnn.benchmark.pad_player", "train", size, drawing, json.dumps(settings)]
     return json.loads(_run(command, display).splitlines()[-1])
 
 

@@ -147,10 +147,11 @@ class TimedFrames(app.Pad):
             self.frames.append((time.perf_counter() - began, time.thread_time() - used))
 
 
-def watch_training(size: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Let a network learn in the pad, at full speed, while digits are drawn.  Return the figures of frames and run.
+def watch_training(size: str, drawing: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Let a network learn in the pad, at full speed.  Return the figures of frames and run.
 
-    settings: of the run, besides those of the preset fast.
+    drawing: "one digit" that stays on the sheet, or "many", one after the other.  settings: of the run, besides those
+    of the preset fast.
     """
     width, height = map(int, size.split("x"))
     pad = TimedFrames(load(backend="reference"), (width, height))
@@ -161,7 +162,7 @@ def watch_training(size: str, settings: dict[str, Any]) -> dict[str, Any]:
         run, began, drawn = pad.watching.run, time.perf_counter(), 0
         assert run is not None
         while run.state not in (FINISHED, FAILED):
-            if run.step > DRAW_EVERY * drawn and run.state == RUNNING:
+            if run.step > DRAW_EVERY * drawn and run.state == RUNNING and (drawing == "many" or not drawn):
                 drawn += 1
                 digit = drawn % 10
                 feeder = threading.Thread(target=_feed, args=(_events(digit, pad.places().sheet, RATE), RATE))
@@ -176,6 +177,7 @@ def watch_training(size: str, settings: dict[str, Any]) -> dict[str, Any]:
         assert run.timeline is not None
         return {
             "size": size,
+            "drawing": drawing,
             "frames": len(wall),
             **{f"frame_ms_p{p}": float(np.percentile(wall, p)) for p in (50, 95)},
             **{f"work_ms_p{p}": float(np.percentile(work, p)) for p in (50, 95)},
@@ -207,7 +209,7 @@ def idle_share() -> float:
 if __name__ == "__main__":
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     if sys.argv[1:2] == ["train"]:
-        print(json.dumps(watch_training(sys.argv[2], json.loads(sys.argv[3]))))
+        print(json.dumps(watch_training(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))))
         sys.exit()
     cases = CASES[: int(sys.argv[1])] if len(sys.argv) > 1 else CASES
     print(json.dumps({"cases": [play(*case) for case in cases], "idle_cpu": idle_share()}))

@@ -34,6 +34,7 @@ from numcnn.recognition.reading import Reading, Recognizer, text_of
 
 SIZE = (1100, 700)  # of a new window
 FRAME = 1 / 160  # seconds: least time from one frame to the next
+SCREEN = 1 / 60  # while a network learns, which needs the processor too, and while bars move
 PANELS = 1 / 25  # seconds: least time between updates of feature maps and saliency while the user draws
 WAIT = 0.5  # seconds: longest wait for events, so that Ctrl-C in the terminal takes effect
 EASE = 0.04  # seconds: time constant of the bars
@@ -141,7 +142,7 @@ class Pad:
         """Wait for events, at most 0.5 s, handle them, and show what has changed.  Return False to quit."""
         if self._frame_at:
             events = [pygame.event.wait(max(1, round(1000 * self._longest_wait())))]
-            early = self._frame_at + FRAME - time.perf_counter()
+            early = self._frame_at + (SCREEN if self.watching.running else FRAME) - time.perf_counter()
             if events[0].type != pygame.NOEVENT and early > 0.001:
                 time.sleep(early)
             for event in (*events, *pygame.event.get()):
@@ -181,7 +182,7 @@ class Pad:
     def _longest_wait(self) -> float:
         """Return how long to wait for events, in seconds."""
         if self.moving:
-            return max(0.001, self._frame_at + 1 / 60 - time.perf_counter())
+            return max(0.001, self._frame_at + SCREEN - time.perf_counter())
         if self.watching.open:
             return self.watching.wait(time.perf_counter())
         if self.tasks.progress:
@@ -669,7 +670,7 @@ class Pad:
     def _ease_bars(self, now: float) -> None:
         """Move the bars towards their final lengths."""
         target, bars = lengths(self.scene), self.scene.bars
-        passed = min(now - self._frame_at, 1 / 60)
+        passed = min(now - self._frame_at, SCREEN)
         bars = bars + (target - bars) * (1 - math.exp(-passed / EASE))
         still = self.watching.running  # the next network comes before the bars would have arrived
         self.moving = not still and bool(np.abs(target - bars).max() > CLOSE_ENOUGH)

@@ -7,6 +7,7 @@ from typing import Any
 import pygame
 
 from numcnn.evaluation.metrics import percent
+from numcnn.kernels.thread_team import available_threads
 from numcnn.nn.network import Network
 from numcnn.pad.drawing.live_view import PACES, SETTINGS, PanelPlaces, TrainingScene
 from numcnn.pad.live import (
@@ -31,7 +32,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 RATES = {"adamw": 0.012, "adam": 0.001, "sgd": 0.05}  # that suit the optimisers; chosen with them
 FULL = len(PACES) - 1  # the slider's last notch
 PERIOD = 0.1  # seconds from one network to the next on the screen, while it trains
-SHARE = 0.08  # of a processor's time: no more goes into showing networks, so that training gets the rest
+SHARE = 0.03  # of all processors' time: no more goes into showing networks, so that training gets the rest
 LONGEST = 0.6  # seconds, even where a frame takes long
 POLL, POLL_IDLE = 0.03, 0.1  # seconds between looks for reports
 GOOD = 0.99  # the panel says when the validation accuracy reaches this
@@ -90,9 +91,8 @@ class Watching:
         """Return for how long there is nothing to do, in seconds."""
         if self.run is None:
             return PERIOD
-        if self.run.waiting:
-            return max(0.001, self._due - now)
-        return POLL if self.running or self._asked is not None else POLL_IDLE
+        least = 0.001 if self.run.waiting else POLL if self.running or self._asked is not None else POLL_IDLE
+        return max(least, self._due - now)
 
     def refresh(self, now: float) -> Network | None:
         """Return the network to show from now on, if it is time for another one."""
@@ -127,7 +127,7 @@ class Watching:
         """Note what a frame took of the processor, so that showing networks leaves training its time."""
         self._cost += seconds
         if self.running:
-            self._due = max(self._due, self._shown_at + min(LONGEST, self._cost / SHARE))
+            self._due = max(self._due, self._shown_at + min(LONGEST, self._cost / (SHARE * available_threads())))
 
     def news(self) -> str:
         """Return what should be said once, or nothing."""
