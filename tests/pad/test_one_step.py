@@ -101,7 +101,7 @@ def test_the_gradient_of_each_band_is_how_fast_the_loss_rises_with_it():
 def test_each_frame_has_the_sum_of_its_largest_number():
     network = numcnn.load(backend="reference")
     lesson = learn_once(network, inspect_picture(network, picture()), 4, 0.01, None)
-    for (kind, band), found in lesson.sums.items():
+    for (kind, band, _), found in lesson.sums.items():
         assert found.sum == pytest.approx(found.value, rel=1e-6, abs=1e-9)
         if kind == BACKWARD:
             assert abs(found.value) == pytest.approx(np.abs(lesson.gradient(band)).max())
@@ -169,8 +169,8 @@ def test_controls_take_taps_and_the_slider_a_drag_and_nothing_is_drawn(pad):
     click(pad, controls.labels[3])
     calm(pad)
     assert step.lesson.label == 3
-    track = controls.track
-    drag(pad, controls.knob.center, (track.left + track.width // 4, 5), (track.right + 200, track.centery))
+    track = controls.slider.line
+    drag(pad, controls.slider.knob(0.5), (track.left + track.width // 4, 5), (track.right + 200, track.centery))
     calm(pad)
     assert step.lesson.rate == RATES[1]
     mouse(pygame.MOUSEMOTION, track.center)  # the button is up

@@ -116,10 +116,10 @@ def disc(surface: pygame.Surface, color: Color, center: tuple[int, int], radius:
 
 
 def draw_card(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int) -> None:
-    """Draw an empty card with an edge, on the background.  text: height of its words, in pixels."""
-    surface.fill(theme.background, rect)
+    """Draw an empty card with an edge.  text: height of its words, in pixels."""
+    edge = max(1, text // 12)
     rounded(surface, rect, theme.line, 0.7 * text)
-    rounded(surface, rect.inflate(-2, -2), theme.card, 0.7 * text)
+    rounded(surface, rect.inflate(-2 * edge, -2 * edge), theme.card, 0.7 * text - edge)
 
 
 def draw_close_button(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int) -> None:
