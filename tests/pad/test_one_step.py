@@ -11,6 +11,7 @@ import numcnn
 from numcnn.nn.inspection import inspect_picture
 from numcnn.pad import store
 from numcnn.pad.background import BackgroundTasks
+from numcnn.pad.drawing.step_view import StepCard, StepScene
 from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, learn_once
 from numcnn.pad.one_step import RATES
 
@@ -96,6 +97,21 @@ def test_the_gradient_of_each_band_is_how_fast_the_loss_rises_with_it():
 
         slope = (loss((values + nudge * direction)[None]) - loss((values - nudge * direction)[None])) / (2 * nudge)
         assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-3, abs=1e-6)
+
+
+def test_a_max_pool_shows_the_window_whose_largest_gets_the_gradient():
+    network = numcnn.load(backend="reference")
+    lesson = learn_once(network, inspect_picture(network, picture()), 4, 0.01, None)
+    at = next(i for i, frame in enumerate(lesson.frames()) if frame.kind == BACKWARD and frame.stop == "pool1")
+    shown = StepScene(lesson, lesson.frames(), at, 4, 0.01, 0.5, False)
+    window = StepCard(None, shown, None).window()
+    values, gradients = ([float(row[i]) for row in window] for i in (1, 2))
+    assert len(window) == 4 and sum(gradient != 0 for gradient in gradients) == 1
+    assert gradients[int(np.argmax(values))] != 0 and max(values) > 0
+    for name, value, gradient in window:
+        index = tuple(map(int, name[2:-1].split(",")))
+        assert lesson.before["pool1"]["x"][index] == pytest.approx(float(value), rel=1e-2)
+        assert lesson.before["pool1"]["dx"][index] == pytest.approx(float(gradient), rel=1e-2)
 
 
 def test_each_frame_has_the_sum_of_its_largest_number():

@@ -210,12 +210,13 @@ class StepCard:
         found = self.shown.lesson.sums.get(self.shown.frame)
         if found and rect.bottom - top >= 5.5 * step:
             top += step // 2
-            head = f"the largest: {found.entry}"
-            head = head if type_.width(head, text, True) <= rect.width else found.entry
-            type_.write(surface, head, text, theme.ink, True, topleft=(rect.left, top))
             rest = pygame.Rect(rect.left, top + step, rect.width, rect.bottom - top - step)
             window = self.window()
-            if window and len(window) * step <= rest.height:
+            window = window if len(window) * step <= rest.height else []
+            heads = ["one window: x, and its dx"] if window else [f"the largest: {found.entry}", found.entry]
+            head = next((head for head in heads if type_.width(head, text, True) <= rect.width), heads[-1])
+            type_.write(surface, head, text, theme.ink, True, topleft=(rect.left, top))
+            if window:
                 self._draw_window(surface, rest, window)
             else:
                 draw_terms(surface, self.look, rest, found)
@@ -232,13 +233,17 @@ class StepCard:
             type_.write(surface, words, text, theme.ink if won else theme.muted, won, topleft=(rect.left, top))
 
     def window(self) -> list[tuple[str, str, str]]:
-        """Return the window of a max-pool from which the largest gradient comes: names, values of x and of dx."""
+        """Return one window of a max-pool: names, values of x and of dx.
+
+        It is the one with the largest gradient among those whose largest x is above 0, if there are any.
+        """
         lesson, frame = self.shown.lesson, self.shown.frame
         stop = lesson.before[frame.stop]
         if frame.kind != BACKWARD or not isinstance(stop.layer, MaxPool2D):
             return []
         (KH, KW), (SH, SW), (OH, OW, _) = stop.layer.pool_size, stop.layer.stride, stop["out"].shape
-        y, x, c = largest(stop["dx"])
+        alive = stop["dx"] * (stop["x"] > 0)
+        y, x, c = largest(alive if alive.any() else stop["dx"])
         top, left = min(y // SH, OH - 1) * SH, min(x // SW, OW - 1) * SW
         places = [(row, column, c) for row in range(top, top + KH) for column in range(left, left + KW)]
         return [(f"x[{','.join(map(str, at))}]", f"{stop['x'][at]:.3g}", f"{stop['dx'][at]:.3g}") for at in places]
@@ -302,11 +307,10 @@ class StepCard:
         if frame.kind == CHANGE:
             return list(self._changes(frame.stop))
         pairs = [("answer", f"{lesson.before.answer}", f"{lesson.after.answer}"),
-                 (f"p({label})", _share(lesson.before.probabilities[label]), _share(lesson.after.probabilities[label])),
                  ("loss", f"{lesson.before.loss:.3g}", f"{lesson.after.loss:.3g}")]  # fmt: skip
         others = [int(digit) for digit in np.argsort(-lesson.before.probabilities) if digit != label]
         pairs += [(f"p({digit})", *(_share(trace.probabilities[digit]) for trace in (lesson.before, lesson.after)))
-                  for digit in others[:OTHERS]]  # fmt: skip
+                  for digit in [label, *others[:OTHERS]]]  # fmt: skip
         return [(name, f"{old} → {new}") for name, old, new in pairs]
 
     def _changes(self, layer: str) -> Iterator[tuple[str, str]]:
