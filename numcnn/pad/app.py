@@ -185,7 +185,8 @@ class Pad:
 
     def _handle(self, event: pygame.event.Event) -> bool:
         kind = event.type
-        above = self.scene.help or self.chooser.open or self.one_step.open  # a drag that began before still ends
+        listed = self.scene.help and kind != pygame.KEYDOWN  # keys do what the lists say while these are shown
+        above = listed or self.chooser.open or self.one_step.open  # a drag that began before still ends
         if self.watching.open and (not above or kind == pygame.MOUSEBUTTONUP) and self._handle_training(event):
             return True
         if kind == pygame.QUIT:
@@ -296,7 +297,7 @@ class Pad:
         """Handle a key.  Return False to quit."""
         if event.key == pygame.K_ESCAPE:
             return self._escape()
-        if not self.scene.help and any(tool.press(event) for tool in self.tools):
+        if any(tool.press(event) for tool in self.tools):
             return True
         if name := action_of(event):
             self.act(name)

@@ -186,7 +186,7 @@ class LivePanel:
             MARKS, _points(plot, np.zeros(2), _accuracy_heights(np.array(MARKS)), timeline)[:, 1], strict=True
         ):
             surface.fill(theme.line, (plot.left, round(y), plot.width, 1))
-            self.type.write(surface, f"{mark:.0%}", 0.8 * text, theme.muted, midleft=(plot.right + text // 3, y))
+            self.type.write(surface, f"{mark:.0%}", text, theme.muted, midleft=(plot.right + text // 3, y))
         if timeline.done > 1:
             steps = np.arange(1.0, timeline.done + 1)
             losses = np.array(timeline.losses)

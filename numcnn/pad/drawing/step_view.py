@@ -213,11 +213,8 @@ class StepCard:
             rest = pygame.Rect(rect.left, top + step, rect.width, rect.bottom - top - step)
             window = self.window()
             window = window if len(window) * step <= rest.height else []
-            heads = (
-                ["one window: x, and its dx", "one window: x, dx"]
-                if window
-                else [f"the largest: {found.entry}", found.entry]
-            )
+            heads = [f"the largest: {found.entry}", found.entry]
+            heads = ["one window: x, and its dx", "one window: x, dx"] if window else heads
             head = next((head for head in heads if type_.width(head, text, True) <= rect.width), heads[-1])
             type_.write(surface, head, text, theme.ink, True, topleft=(rect.left, top))
             if window:

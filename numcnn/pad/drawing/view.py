@@ -17,7 +17,7 @@ from numcnn.pad.drawing.inside_layout import TIMES
 from numcnn.pad.drawing.layout import SEEN, Layout, Place
 from numcnn.pad.drawing.live_view import LivePanel, TrainingScene
 from numcnn.pad.drawing.painter import Painter, Part
-from numcnn.pad.drawing.picture import Picture, PictureLayer, ink_opacity
+from numcnn.pad.drawing.picture import LEAST_LABEL, Picture, PictureLayer, ink_opacity
 from numcnn.pad.drawing.theme import THEMES, Color, Theme, Type, grey_surface, mix, rgb, rounded
 from numcnn.pad.eraser import Stroke
 from numcnn.pad.keys import STATUS
@@ -246,8 +246,9 @@ class View:
         """Return the frames around the digits, if there are several; in a picture with labels."""
         if scene.picture is not None:
             sheet, shown, focus = place.sheet.inflate(2, 2), scene.readings, scene.focus or 0
+            least = self._text if self._large else LEAST_LABEL
             return [Part("boxes", sheet, (shown, focus, place.scale),
-                         lambda s: self._picture.draw_boxes(s, sheet, marks, shown, focus))]  # fmt: skip
+                         lambda s: self._picture.draw_boxes(s, sheet, marks, shown, focus, least))]  # fmt: skip
         if len(marks) < 2:
             return []
         parts: list[Part] = []
