@@ -111,7 +111,7 @@ def test_a_max_pool_shows_the_window_whose_largest_gets_the_gradient():
     for name, value, gradient in window:
         index = tuple(map(int, name[2:-1].split(",")))
         assert lesson.before["pool1"]["x"][index] == pytest.approx(float(value), rel=1e-2)
-        assert lesson.before["pool1"]["dx"][index] == pytest.approx(float(gradient), rel=1e-2)
+        assert lesson.before["pool1"]["dx"][index] == pytest.approx(float(gradient), rel=0.05)
 
 
 def test_each_frame_has_the_sum_of_its_largest_number():

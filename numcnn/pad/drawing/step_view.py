@@ -31,6 +31,7 @@ from numcnn.pad.explaining import values_of
 from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, Frame, Lesson, largest
 
 BUTTONS: tuple[str, ...] = ("first", "back", "play", "forth", "last")
+TRIED = 500  # windows of a max-pool among which one is looked for
 OTHERS = 4  # digits besides the label whose probabilities the last frame shows
 VEIL = 0.75  # of the background's colour on what has not been reached
 
@@ -225,29 +226,35 @@ class StepCard:
     def _draw_window(self, surface: pygame.Surface, rect: pygame.Rect, rows: list[tuple[str, str, str]]) -> None:
         """Write what each pixel of a max-pool's window was, and what it gets."""
         type_, theme, text = self.look
+        named = all(type_.width(f"{name} = {value}{gradient}", text, True) < rect.width - text // 2
+                    for name, value, gradient in rows)  # fmt: skip
         for i, (name, value, gradient) in enumerate(rows):
             top, won = rect.top + i * round(LINE * text), float(gradient) != 0
             color = theme.muted if not won else theme.against if gradient.startswith("-") else theme.accent
-            left = type_.write(surface, gradient, text, color, won, topright=(rect.right, top)).left
-            words = next((words for words in (f"{name} = {value}", value)
-                          if type_.width(words, text, True) < left - rect.left - text // 2), "")  # fmt: skip
+            type_.write(surface, gradient, text, color, won, topright=(rect.right, top))
+            words = f"{name} = {value}" if named else value
             type_.write(surface, words, text, theme.ink if won else theme.muted, won, topleft=(rect.left, top))
 
     def window(self) -> list[tuple[str, str, str]]:
         """Return one window of a max-pool: names, values of x and of dx.
 
-        It is the one with the largest gradient among those whose largest x is above 0, if there are any.
+        It is that of the largest gradient; if there is one among the next largest with all x above 0, that one.
         """
         lesson, frame = self.shown.lesson, self.shown.frame
         stop = lesson.before[frame.stop]
         if frame.kind != BACKWARD or not isinstance(stop.layer, MaxPool2D):
             return []
         (KH, KW), (SH, SW), (OH, OW, _) = stop.layer.pool_size, stop.layer.stride, stop["out"].shape
-        alive = stop["dx"] * (stop["x"] > 0)
-        y, x, c = largest(alive if alive.any() else stop["dx"])
-        top, left = min(y // SH, OH - 1) * SH, min(x // SW, OW - 1) * SW
-        places = [(row, column, c) for row in range(top, top + KH) for column in range(left, left + KW)]
-        return [(f"x[{','.join(map(str, at))}]", f"{stop['x'][at]:.3g}", f"{stop['dx'][at]:.3g}") for at in places]
+        chosen: list[tuple[int, int, int]] = []
+        for i in np.argsort(-np.abs(stop["dx"]), axis=None)[:TRIED]:
+            y, x, c = map(int, np.unravel_index(i, stop["dx"].shape))
+            top, left = min(y // SH, OH - 1) * SH, min(x // SW, OW - 1) * SW
+            places = [(row, column, c) for row in range(top, top + KH) for column in range(left, left + KW)]
+            chosen = chosen or places
+            if all(stop["x"][at] > 0 for at in places):
+                chosen = places
+                break
+        return [(f"x[{','.join(map(str, at))}]", f"{stop['x'][at]:.3g}", f"{stop['dx'][at]:.2g}") for at in chosen]
 
     # Words and numbers
 
