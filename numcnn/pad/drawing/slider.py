@@ -41,7 +41,7 @@ class Slider(NamedTuple):
         """Draw it with the knob at a share of its way.  notches: marks along the line, if the knob stops only there."""
         thick = max(2, text // 5)
         line = pygame.Rect(self.line.left, self.line.centery - thick // 2, self.line.width, thick)
-        rounded(surface, line, theme.track, thick)
+        rounded(surface, line, theme.line, thick)
         for i in range(notches):
             disc(surface, theme.other, self.knob(i / (notches - 1)), thick)
         disc(surface, theme.accent, self.knob(share), round(KNOB * text))

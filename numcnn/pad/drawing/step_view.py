@@ -342,12 +342,12 @@ class StepCard:
         draw_close_button(surface, controls.close, theme, text)
         for name, rect in controls.buttons.items():
             on = name == "play" and shown.playing
-            rounded(surface, rect, theme.active if on else theme.hover, text // 3)
+            rounded(surface, rect, theme.active if on else theme.line, text // 3)
             _symbol(surface, name if not on else "pause", rect, rgb(theme.accent if on else theme.ink), text)
         for digit, rect in enumerate(controls.labels):
             chosen = digit == shown.label
-            rounded(surface, rect, theme.active if chosen else theme.hover, text // 3)
-            type_.write(surface, f"{digit}", text, theme.accent if chosen else theme.muted, chosen, center=rect.center)
+            rounded(surface, rect, theme.active if chosen else theme.line, text // 3)
+            type_.write(surface, f"{digit}", text, theme.accent if chosen else theme.ink, chosen, center=rect.center)
         controls.slider.draw(surface, type_, theme, text, shown.rate_share, rate_words(shown.rate))
 
 

@@ -123,8 +123,8 @@ def draw_card(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: in
 
 
 def draw_close_button(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int) -> None:
-    """Draw a button with a cross."""
-    rounded(surface, rect, theme.hover, text // 3)
+    """Draw a button with a cross, on a card."""
+    rounded(surface, rect, theme.line, text // 3)
     (x, y), arm = rect.center, round(0.35 * text)
     for sign in (-1, 1):
         pygame.draw.line(surface, theme.ink, (x - arm, y - sign * arm), (x + arm, y + sign * arm), max(2, text // 8))
