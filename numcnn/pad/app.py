@@ -22,6 +22,7 @@ from numcnn.pad.drawing.live_view import panel_places
 from numcnn.pad.drawing.overlays import Toast
 from numcnn.pad.drawing.picture import Picture
 from numcnn.pad.drawing.view import Scene, View
+from numcnn.pad.keys import action_of, digit_of
 from numcnn.pad.one_step import OneStep
 from numcnn.pad.pointing import Pointing
 from numcnn.pad.presenter import Presenter
@@ -42,23 +43,6 @@ CLOSE_ENOUGH = 0.002  # of the full length: the bar has arrived
 TOAST_SECONDS, LETTERS_A_SECOND = 3.0, 12  # a message stays until it can have been read
 THICKER = 1.15  # factor for one step of the wheel
 ERASER = 0.9  # radius, in widths of the brush
-
-# What keys do, by the names in ``Pad.actions``.
-KEYS = {
-    pygame.K_c: "clear", pygame.K_SPACE: "clear", pygame.K_e: "erase", pygame.K_f: "inside", pygame.K_TAB: "inside",
-    pygame.K_w: "why", pygame.K_t: "learn", pygame.K_b: "swap", pygame.K_s: "save", pygame.K_d: "theme",
-    pygame.K_h: "help", pygame.K_F1: "help", pygame.K_u: "unlabel", pygame.K_LEFTBRACKET: "thinner",
-    pygame.K_RIGHTBRACKET: "thicker", pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up",
-    pygame.K_DOWN: "down", pygame.K_F11: "present", pygame.K_n: "next", pygame.K_p: "previous", pygame.K_m: "misread",
-    pygame.K_o: "open", pygame.K_g: "step", pygame.K_r: "train",
-}  # fmt: skip
-# The same for keys pressed with Ctrl.
-CONTROL_KEYS = {
-    pygame.K_z: "undo", pygame.K_y: "redo", pygame.K_s: "save", pygame.K_c: "copy", pygame.K_v: "paste",
-    pygame.K_o: "open",
-}  # fmt: skip
-CHARACTERS = {"?": "help", "[": "thinner", "]": "thicker"}  # for keyboard layouts that have them on other keys
-DIGITS = {key: digit for digit in range(10) for key in (pygame.K_0 + digit, getattr(pygame, f"K_KP{digit}"))}
 
 
 class Pad:
@@ -202,7 +186,8 @@ class Pad:
 
     def _handle(self, event: pygame.event.Event) -> bool:
         kind = event.type
-        above = self.scene.help or self.chooser.open or self.one_step.open  # a drag that began before still ends
+        listed = self.scene.help and kind != pygame.KEYDOWN  # keys do what the lists say while these are shown
+        above = listed or self.chooser.open or self.one_step.open  # a drag that began before still ends
         if self.watching.open and (not above or kind == pygame.MOUSEBUTTONUP) and self._handle_training(event):
             return True
         if kind == pygame.QUIT:
@@ -311,22 +296,14 @@ class Pad:
 
     def _press(self, event: pygame.event.Event) -> bool:
         """Handle a key.  Return False to quit."""
-        control, shift = event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META), event.mod & pygame.KMOD_SHIFT
         if event.key == pygame.K_ESCAPE:
             return self._escape()
-        if not self.scene.help and any(tool.press(event) for tool in self.tools):
+        if any(tool.press(event) for tool in self.tools):
             return True
-        if control:
-            name = CONTROL_KEYS.get(event.key)
-            if name:
-                self.act("redo" if name == "undo" and shift else name)
-        elif not event.mod & pygame.KMOD_ALT:
-            character = getattr(event, "unicode", "")
-            name = CHARACTERS.get(character) or KEYS.get(event.key)
-            if name:
-                self.act(name)
-            elif (digit := DIGITS.get(event.key)) is not None or character.isdecimal():
-                self.label(int(character) if digit is None else digit)
+        if name := action_of(event):
+            self.act(name)
+        elif (digit := digit_of(event)) is not None:
+            self.label(digit)
         return True
 
     def _escape(self) -> bool:
@@ -353,7 +330,7 @@ class Pad:
     # Actions of keys and buttons
 
     def act(self, name: str) -> None:
-        """Run an action by its name: see ``actions``, ``KEYS`` and ``layout.BUTTONS``."""
+        """Run an action by its name: see ``actions``, ``keys.DRAWING`` and ``layout.BUTTONS``."""
         self.actions[name]()
 
     def say(self, words: str, kind: str = "note", button: str = "") -> None:

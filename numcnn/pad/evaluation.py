@@ -135,7 +135,7 @@ def measure(
         "who": who,
         "alone": {"accuracy": alone.accuracy, "interval": list(alone.interval), "n": alone.n},
         **{name: _share(score) for name, score in in_rows.items()},
-        "not_sure": str(threshold),
+        "not_sure": threshold._asdict(),
         "refused": refusals(network, pictures, no_digits, threshold),
         "rescanned": network.evaluate(scanners.rescanned(images, seed), labels).accuracy,
         "handed_in": {"accuracy": plain, "n": len(labels), "points_lost": lost},
@@ -157,7 +157,7 @@ def to_text(found: dict[str, Any]) -> str:
         lines.append(f"{name:<25}{found[key]['accuracy']:>7.2%}  {interval}")
     whole = ", ".join(f"{found[key]['whole']:.1%}" for key in ROWS)
     lines.append(f"drawings without any mistake, in one row, two and three: {whole}")
-    lines += ["", f'answered with "not sure": {found["not_sure"]}']
+    lines += ["", f'answered with "not sure": {Threshold(**found["not_sure"])}']
     lines += [f"{name:<25}{share:>7.2%}" for name, share in found["refused"].items()]
     handed_in = found["handed_in"]
     lines += ["", f"{handed_in['n']:,} pictures as other scanners show them: {found['rescanned']:.2%}"]

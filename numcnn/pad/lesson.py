@@ -36,7 +36,7 @@ class Lesson:
     after: Trace
     label: int
     rate: float
-    sums: dict[tuple[str, int], Explanation]  # by a frame's kind and band: how its largest number was made
+    sums: dict[Frame, Explanation]  # how the largest number of a frame was made
 
     def frames(self) -> list[Frame]:
         """Return what is shown one after the other."""
@@ -71,11 +71,21 @@ class Lesson:
         """Return how fast the loss rises with each number that a band shows."""
         return self.maker(band)["dx"].reshape(values_of(self.inspection, band).shape)
 
+    def parameter(self, layer: str) -> str:
+        """Return the name of the parameter by which a layer's change is shown."""
+        params = self.changed(layer)
+        return "w" if "w" in params else next(iter(params))
+
     def changed(self, layer: str) -> dict[str, tuple[Float64s, Float64s]]:
         """Return a layer's parameters before and after the step, by name."""
         stop, after = self.before[layer], self.after[layer]
         assert stop.layer is not None
         return {name: (stop[name], after[name]) for name in stop.layer.params}
+
+
+def largest(values: Float64s) -> tuple[int, ...]:
+    """Return the index of the value that is farthest from 0."""
+    return tuple(map(int, np.unravel_index(int(np.abs(values).argmax()), values.shape)))
 
 
 def learn_once(network: Network, inspection: Inspection, label: int, rate: float, known: Lesson | None) -> Lesson:
@@ -97,18 +107,19 @@ def learn_once(network: Network, inspection: Inspection, label: int, rate: float
     return lesson
 
 
-def _sums(lesson: Lesson) -> dict[tuple[str, int], Explanation]:
-    """Return how the largest number of each band was made, forward and backward."""
-    found: dict[tuple[str, int], Explanation] = {}
+def _sums(lesson: Lesson) -> dict[Frame, Explanation]:
+    """Return how the largest number of each frame was made: forward, backward, and of the weights' gradients."""
+    found: dict[Frame, Explanation] = {}
     inspection, before = lesson.inspection, lesson.before
-    for band in range(1, len(inspection.stages) + 2):
-        values = values_of(inspection, band)
-        place = np.unravel_index(int(values.argmax()), values.shape)
-        spot = Spot(band, int(place[-1]), *map(int, place[:-1]))
-        found[FORWARD, band] = before.explain(*address(spot, inspection, lesson.network))
-    for band in range(len(inspection.stages) + 2):
-        maker = lesson.maker(band)
-        place = np.unravel_index(int(np.abs(maker["dx"]).argmax()), maker["dx"].shape)
-        found[BACKWARD, band] = before.explain(maker.name, "dx", tuple(map(int, place)))
-    found[LOSS_FRAME, len(inspection.stages) + 1] = before.explain(LOSS, "out")
+    for frame in lesson.frames():
+        if frame.kind == FORWARD and frame.band:
+            values = values_of(inspection, frame.band)
+            place = np.unravel_index(int(values.argmax()), values.shape)
+            spot = Spot(frame.band, int(place[-1]), *map(int, place[:-1]))
+            found[frame] = before.explain(*address(spot, inspection, lesson.network))
+        elif frame.kind == LOSS_FRAME:
+            found[frame] = before.explain(LOSS, "out")
+        elif frame.kind in (BACKWARD, CHANGE):
+            name = "dx" if frame.kind == BACKWARD else f"d{lesson.parameter(frame.stop)}"
+            found[frame] = before.explain(frame.stop, name, largest(before[frame.stop][name]))
     return found

@@ -16,8 +16,9 @@ from numcnn.pad.drawing.inside_layout import bands
 from numcnn.pad.drawing.layout import Layout
 from numcnn.pad.drawing.lens_card import Look
 from numcnn.pad.drawing.painter import Part
-from numcnn.pad.drawing.step_view import Controls, StepScene, controls_of, step_parts
+from numcnn.pad.drawing.step_view import Controls, StepScene, controls_of, rate_words, step_parts
 from numcnn.pad.drawing.theme import THEMES
+from numcnn.pad.keys import action_of, digit_of
 from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, Lesson, learn_once
 from numcnn.pad.pointing import lens_room
 from numcnn.pad.tools import Host, Tool
@@ -44,6 +45,17 @@ class OneStep(Tool):
         self._thread: ThreadPoolExecutor | None = None
         self._task: Future[Lesson] | None = None
         self._asked: tuple[object, ...] = ()
+        finer = (RATES[1] / RATES[0]) ** (1 / FINER)
+        self._actions: dict[str, Callable[[], object]] = {  # of keys and buttons
+            "first": lambda: self.go(0),
+            "back": lambda: self.go(self.at - 1),
+            "play": self.play,
+            "forth": lambda: self.go(self.at + 1),
+            "last": lambda: self.go(self._last()),
+            "more": lambda: self.set_rate(self.rate * finer),
+            "less": lambda: self.set_rate(self.rate / finer),
+            "close": self.escape,
+        }
 
     @property
     def open(self) -> bool:
@@ -64,37 +76,25 @@ class OneStep(Tool):
             self.pad.say("draw a digit first: then a step of learning is shown for it")
         else:
             self._opened, self.label = scene.reading.inspection, scene.reading.label
-            self._inside_before, scene.inside = scene.inside, True
+            self._inside_before, scene.inside, scene.stepping = scene.inside, True, True
             self.lesson, self.at, self.playing, self._asked, self._next_at = None, 0, True, (), 0.0
 
     def escape(self) -> bool:
         """Close the panel."""
         if not self.open:
             return False
-        self._opened, self.playing, self.pad.scene.inside = None, False, self._inside_before
+        self._opened, self.playing = None, False
+        self.pad.scene.inside, self.pad.scene.stepping = self._inside_before, False
         return True
 
     def press(self, event: pygame.event.Event) -> bool:
         """Step, play, set rate and label."""
-        if not self.open or event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT):
+        if not self.open:
             return False
-        character = getattr(event, "unicode", "")
-        finer = (RATES[1] / RATES[0]) ** (1 / FINER)
-        keys: dict[int, Callable[[], None]] = {
-            pygame.K_LEFT: lambda: self.go(self.at - 1),
-            pygame.K_RIGHT: lambda: self.go(self.at + 1),
-            pygame.K_HOME: lambda: self.go(0),
-            pygame.K_END: lambda: self.go(self._last()),
-            pygame.K_SPACE: self.play,
-            pygame.K_UP: lambda: self.set_rate(self.rate * finer),
-            pygame.K_DOWN: lambda: self.set_rate(self.rate / finer),
-        }
-        if event.key in keys:
-            keys[event.key]()
-        elif pygame.K_0 <= event.key <= pygame.K_9:
-            self.set_label(event.key - pygame.K_0)
-        elif character.isdecimal():
-            self.set_label(int(character))
+        if name := action_of(event, "step"):
+            self._actions[name]()
+        elif (digit := digit_of(event)) is not None:
+            self.set_label(digit)
         else:
             return False
         return True
@@ -111,14 +111,7 @@ class OneStep(Tool):
         elif name.isdecimal():
             self.set_label(int(name))
         elif name:
-            {
-                "first": lambda: self.go(0),
-                "back": lambda: self.go(self.at - 1),
-                "play": self.play,
-                "forth": lambda: self.go(self.at + 1),
-                "last": lambda: self.go(self._last()),
-                "close": self.escape,
-            }[name]()
+            self._actions[name]()
         return True
 
     def move(self, position: Sequence[int], touch: bool) -> bool:
@@ -151,8 +144,7 @@ class OneStep(Tool):
         self.rate = min(max(rate, RATES[0]), RATES[1])
 
     def _slide(self, position: Sequence[int]) -> None:
-        track = self._controls(self.pad.places()).track
-        share = min(max((position[0] - track.left) / max(1, track.width), 0), 1)
+        share = self._controls(self.pad.places()).slider.share_at(position[0])
         self.set_rate(RATES[0] * (RATES[1] / RATES[0]) ** share)
 
     def _last(self) -> int:
@@ -201,14 +193,15 @@ class OneStep(Tool):
             return []
         lesson, room = self.lesson, lens_room(places)
         self.at = min(self.at, self._last())
-        shown = StepScene(lesson, lesson.frames(), self.at, self.label, self.rate, self.playing)
+        share = math.log(self.rate / RATES[0]) / math.log(RATES[1] / RATES[0])
+        shown = StepScene(lesson, lesson.frames(), self.at, self.label, self.rate, share, self.playing)
         look = Look(self.pad.view.type, THEMES[self.pad.scene.theme], places.text)
         there = bands(lesson.inspection.stages, places.inside, places.text)
         return step_parts(look, shown, there, (room, places.inside), self._controls(places))
 
     def _controls(self, places: Layout) -> Controls:
-        share = math.log(self.rate / RATES[0]) / math.log(RATES[1] / RATES[0])
-        return controls_of(lens_room(places), places.text, share)
+        beside = max(self.pad.view.type.width(rate_words(rate), places.text) for rate in (1.1e-4, 0.0011))
+        return controls_of(lens_room(places), places.text, beside)
 
     def close(self) -> None:
         """Stop computing."""

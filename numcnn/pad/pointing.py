@@ -38,9 +38,9 @@ class Pointing(Tool):
     # What is where
 
     def inspection(self) -> Inspection | None:
-        """Return what the panel shows of the digit in focus; None while there is none."""
+        """Return what the panel shows of the digit in focus; None while there is none, or no panel."""
         scene = self.pad.scene
-        return scene.maps if scene.inside and scene.reading else None
+        return scene.maps if self.pad.places().inside.width and scene.reading else None
 
     def bands(self) -> list[Band]:
         """Return the bands of the inside panel; none while it is closed or empty."""

@@ -9,7 +9,8 @@ import pygame
 from numcnn.evaluation.metrics import percent
 from numcnn.kernels.thread_team import available_threads
 from numcnn.nn.network import Network
-from numcnn.pad.drawing.live_view import PACES, SETTINGS, PanelPlaces, TrainingScene
+from numcnn.pad.drawing.live_view import LABELS, PACES, SETTINGS, SPEED, PanelPlaces, TrainingScene
+from numcnn.pad.keys import action_of
 from numcnn.pad.live import (
     EPOCHS,
     FAILED,
@@ -60,6 +61,8 @@ class Watching:
         self._due = self._began = self._shown_at = self._cost = 0.0
         self.reached: float | None = None  # seconds from the start to a validation accuracy of 99%
         self._told = False  # whether it was said that there is no MNIST
+        self._chosen = ""  # the setting that keys change, or SPEED; "" until one is chosen
+        self._note = ""  # what a key has changed, where the panel has no room for it
 
     @property
     def open(self) -> bool:
@@ -131,6 +134,9 @@ class Watching:
 
     def news(self) -> str:
         """Return what should be said once, or nothing."""
+        if self._note:
+            note, self._note = self._note, ""
+            return note
         if self.run is None or self._told or self.run.known.get("dataset") != GENERATED:
             return ""
         self._told = True
@@ -154,6 +160,7 @@ class Watching:
             values=values,
             changed=self._choice != self._started_with,
             hovered=self._hovered,
+            chosen=self._chosen,
         )
 
     # Events
@@ -162,8 +169,8 @@ class Watching:
         """Handle an event of the open panel, whose Rect is ``area``.  Return whether it was one."""
         if self.run is None or places is None:
             return False
-        if event.type == pygame.KEYDOWN and not event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META | pygame.KMOD_ALT):
-            return self._press(event)
+        if event.type == pygame.KEYDOWN:
+            return self._press(event, places)
         if event.type == pygame.MOUSEBUTTONDOWN and area.collidepoint(event.pos):
             if event.button == pygame.BUTTON_LEFT:
                 self._click(event.pos, places)
@@ -178,31 +185,42 @@ class Watching:
             return self._dragged is not None
         return event.type == pygame.MOUSEWHEEL and self._hovered is not None and self._wheel(event.y)
 
-    def _press(self, event: pygame.event.Event) -> bool:
-        """Handle a key: Space pauses and goes on; comma and full stop go a step back and on; Home and End."""
-        key, character = event.key, getattr(event, "unicode", "")
-        if key == pygame.K_SPACE:
-            self.act("go")
-        elif key == pygame.K_COMMA or character == ",":
-            self._go_to(self._shown - 1)
-        elif key == pygame.K_PERIOD or character == ".":
-            self.act("step")
-        elif key == pygame.K_HOME:
-            self._go_to(0)
-        elif key == pygame.K_END:
-            self._at, self._due = None, 0.0
+    def _press(self, event: pygame.event.Event, places: PanelPlaces) -> bool:
+        """Handle a key of ``keys.TRAINING``."""
+        name = action_of(event, "training")
+        if name == "choose":
+            names = SPEED, *SETTINGS
+            way = -1 if event.mod & pygame.KMOD_SHIFT else 1
+            self._chosen = names[(names.index(self._chosen) + way) % len(names)] if self._chosen else names[0]
+        elif name in ("less", "more"):
+            self._chosen = self._chosen or SPEED
+            self._change(1 if name == "more" else -1)
+        elif name:
+            self.act(name)
+        if name in ("choose", "less", "more") and self._chosen != SPEED and not places.settings:
+            words, value = LABELS[self._chosen][0], self._choice[self._chosen]
+            self._note = f"{words} {value}; - and + change it, Enter starts again"
+        return bool(name)
+
+    def _change(self, way: int) -> None:
+        """Take the next (1) or the previous (-1) value of what is chosen."""
+        if self._chosen == SPEED:
+            self._set_pace(min(max(self._notch + way, 0), FULL))
         else:
-            return False
-        return True
+            self._choose(self._chosen, way)
 
     def act(self, name: str) -> None:
-        """Do what a button says: go, step, again."""
+        """Do what a button or a key says: go, step, again, back, first, latest."""
         run = self.run
         if run is None:
             return
         if name == "again":
             self.start()
-        elif name == "go" and run.state in (FINISHED, FAILED):
+        elif name == "back":
+            self._go_to(self._shown - 1)
+        elif name == "first":
+            self._go_to(0)
+        elif name == "latest" or (name == "go" and run.state in (FINISHED, FAILED)):
             self._at = None
         elif name == "go" and run.state == RUNNING:
             run.pause()
@@ -232,22 +250,27 @@ class Watching:
         elif name in places.controls:
             self.act(name)
         elif name:
-            self._choose(*name.split(" "))
+            setting, sign = name.split(" ")
+            self._choose(setting, 1 if sign == "+" else -1)
 
     def _drag(self, position: tuple[int, int], places: PanelPlaces) -> None:
         run = self.run
         assert run is not None
         if self._dragged == "slider":
-            notch = places.notch_at(position[0])
-            if notch != self._notch:
-                self._notch = notch
-                if self.running and PACES[notch] == 0.0:
-                    run.pause()
-                elif self.running:
-                    run.go(PACES[notch])
+            self._set_pace(places.notch_at(position[0]))
         elif run.timeline is not None:
             step = places.step_at(position[0], run.timeline.steps)
             self._at = None if step >= run.step else step
+
+    def _set_pace(self, notch: int) -> None:
+        """Put the slider on a notch."""
+        if notch == self._notch:
+            return
+        self._notch = notch
+        if self.run is not None and self.running and PACES[notch] == 0.0:
+            self.run.pause()
+        elif self.run is not None and self.running:
+            self.run.go(PACES[notch])
 
     def _drop(self) -> None:
         """Let go of the slider or the time line; where it was left, the weights are computed exactly."""
@@ -270,14 +293,14 @@ class Watching:
         """Change the setting under the mouse.  Return whether there is one."""
         name = (self._hovered or "").split(" ")[0]
         if name in CHOICES:
-            self._choose(name, "+" if up > 0 else "-")
+            self._choose(name, 1 if up > 0 else -1)
         return name in CHOICES
 
-    def _choose(self, name: str, sign: str) -> None:
-        """Take the next value of a setting, or the one before."""
+    def _choose(self, name: str, way: int) -> None:
+        """Take the next value of a setting, or with -1 the one before."""
         values = CHOICES[name]
         at = bisect_left(values, self._choice[name]) if name != "optimizer" else values.index(self._choice[name])
-        at += 1 if sign == "+" else -1
+        at += way
         at = at % len(values) if name == "optimizer" else min(max(0, at), len(values) - 1)
         self._choice[name] = values[at]
         if name == "optimizer":

@@ -24,6 +24,7 @@ from numcnn.pad import app, still, store
 from numcnn.pad.background import BackgroundTasks
 from numcnn.pad.drawing.layout import BUTTONS
 from numcnn.pad.drawing.theme import THEMES
+from numcnn.pad.keys import DRAWING
 from numcnn.pad.learner import Learner
 
 LIGHT = THEMES["light"]
@@ -130,8 +131,8 @@ def test_nothing_of_the_words_before_is_left_under_the_answer(open_pad, size):
 
 
 def test_every_key_and_button_has_an_action_and_every_action_a_key_or_button(pad):
-    keys = {**app.KEYS, **app.CONTROL_KEYS, **app.CHARACTERS}
-    names = {*keys.values(), *app.KEYS.values(), *filter(None, BUTTONS)}
+    keys = {name for row in DRAWING for some in (row.keys, row.control, row.characters) for name in some.values()}
+    names = {*keys, *filter(None, BUTTONS)}
     assert names == set(pad.actions) and all(map(callable, pad.actions.values()))
 
 

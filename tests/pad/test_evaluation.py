@@ -60,6 +60,7 @@ def test_the_report_fits_80_columns(people, network):
     found = evaluation.measure(
         network, people, (images, labels), who="generated hands", threshold=Threshold(0.6), row_count=5, no_digits=20
     )
+    assert json.loads(json.dumps(found["not_sure"])) == {"certainty": 0.6, "temperature": 3.0, "probability": 0.0}
     assert found["people"] == 2 and found["alone"]["n"] == len(people) and found["alone"]["accuracy"] > 0.8
     text = evaluation.to_text(found)
     assert max(map(len, text.splitlines())) <= 80

@@ -11,6 +11,7 @@ import numcnn
 from numcnn.nn.inspection import inspect_picture
 from numcnn.pad import store
 from numcnn.pad.background import BackgroundTasks
+from numcnn.pad.drawing.step_view import StepCard, StepScene
 from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, learn_once
 from numcnn.pad.one_step import RATES
 
@@ -98,10 +99,25 @@ def test_the_gradient_of_each_band_is_how_fast_the_loss_rises_with_it():
         assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-3, abs=1e-6)
 
 
+def test_a_max_pool_shows_the_window_whose_largest_gets_the_gradient():
+    network = numcnn.load(backend="reference")
+    lesson = learn_once(network, inspect_picture(network, picture()), 4, 0.01, None)
+    at = next(i for i, frame in enumerate(lesson.frames()) if frame.kind == BACKWARD and frame.stop == "pool1")
+    shown = StepScene(lesson, lesson.frames(), at, 4, 0.01, 0.5, False)
+    window = StepCard(None, shown, None).window()
+    values, gradients = ([float(row[i]) for row in window] for i in (1, 2))
+    assert len(window) == 4 and sum(gradient != 0 for gradient in gradients) == 1
+    assert gradients[int(np.argmax(values))] != 0 and max(values) > 0
+    for name, value, gradient in window:
+        index = tuple(map(int, name[2:-1].split(",")))
+        assert lesson.before["pool1"]["x"][index] == pytest.approx(float(value), rel=1e-2)
+        assert lesson.before["pool1"]["dx"][index] == pytest.approx(float(gradient), rel=0.05)
+
+
 def test_each_frame_has_the_sum_of_its_largest_number():
     network = numcnn.load(backend="reference")
     lesson = learn_once(network, inspect_picture(network, picture()), 4, 0.01, None)
-    for (kind, band), found in lesson.sums.items():
+    for (kind, band, _), found in lesson.sums.items():
         assert found.sum == pytest.approx(found.value, rel=1e-6, abs=1e-9)
         if kind == BACKWARD:
             assert abs(found.value) == pytest.approx(np.abs(lesson.gradient(band)).max())
@@ -169,8 +185,8 @@ def test_controls_take_taps_and_the_slider_a_drag_and_nothing_is_drawn(pad):
     click(pad, controls.labels[3])
     calm(pad)
     assert step.lesson.label == 3
-    track = controls.track
-    drag(pad, controls.knob.center, (track.left + track.width // 4, 5), (track.right + 200, track.centery))
+    track = controls.slider.line
+    drag(pad, controls.slider.knob(0.5), (track.left + track.width // 4, 5), (track.right + 200, track.centery))
     calm(pad)
     assert step.lesson.rate == RATES[1]
     mouse(pygame.MOUSEMOTION, track.center)  # the button is up

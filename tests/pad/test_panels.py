@@ -4,12 +4,15 @@ import numpy as np
 import pygame
 import pytest
 from pads import SIZES
-from recording import Recorder, RecordingType, assert_apart
+from recording import Recorder, RecordingType, assert_apart, assert_parts_apart
 
 import numcnn
 from numcnn.data.generated import digit_strokes
-from numcnn.pad import still
+from numcnn.pad import keys, still
+from numcnn.pad.drawing import overlays
 from numcnn.pad.drawing.layout import layout
+from numcnn.pad.drawing.painter import Part
+from numcnn.pad.drawing.theme import THEMES
 from numcnn.pad.drawing.view import Scene, View
 from numcnn.recognition.reading import Recognizer
 
@@ -57,5 +60,20 @@ def test_no_text_or_picture_overlaps_another_or_is_cut(network, size, inside, la
     texts, pictures = drawn(network, size, drawing(), large, inside=inside)
     assert len(texts) > 15 and (not inside or len(pictures) > 10)
     assert_apart(pygame.Rect(0, 0, *size), texts, pictures)
+    if large:
+        assert min(height for _, _, height in texts) >= 0.03 * size[1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("mode", keys.LISTS)
+def test_the_lists_of_keys_are_whole_and_those_of_the_mode_come_first(size, large, mode):
+    type_, places = RecordingType(), layout(size, False, large)
+    rect, draw = overlays.help_card(type_, THEMES["dark"], places, mode)
+    texts, _ = assert_parts_apart([Part("help", rect, (), draw)], size, type_, pygame.Rect(0, 0, *size))
+    title, rows = keys.LISTS[mode]
+    assert [word for word, _, _ in texts][: 2 * len(rows) + 1] == [title, *(w for row in rows for w in row[:2])]
+    everything = 3 + 2 * sum(len(rows) for _, rows in keys.LISTS.values())
+    assert len(texts) in (everything, 2 * len(rows) + 1) and (large or size[0] < 700 or len(texts) == everything)
     if large:
         assert min(height for _, _, height in texts) >= 0.03 * size[1]

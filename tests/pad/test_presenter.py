@@ -79,6 +79,17 @@ def test_test_digits_come_one_after_the_other_and_back(pad, network):
     assert pad.scene.picture is None and len(pad.canvas.strokes) == 1
 
 
+def test_in_a_presentation_the_label_on_a_picture_is_as_large_as_other_words(pad, monkeypatch):
+    go(pad, pygame.K_n)
+    image, heights = pad.view.type.image, []
+    monkeypatch.setattr(pad.view.type, "image", lambda *given: (heights.append(given[1]), image(*given))[1])
+    for pad.scene.large in (False, True):
+        heights.clear()
+        pad.view.forget()
+        assert pad.step() and heights
+    assert min(heights) >= 0.03 * pygame.display.get_surface().get_height()
+
+
 def test_only_misread_digits_come_and_none_is_left_out(open_pad):
     network = small(seed=2)
     data = dataset()

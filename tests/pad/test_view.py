@@ -23,10 +23,11 @@ from numcnn.pad.drawing.ink import Ink
 from numcnn.pad.drawing.inside import Inside
 from numcnn.pad.drawing.inside_layout import bands
 from numcnn.pad.drawing.layout import BUTTONS, layout, place
-from numcnn.pad.drawing.overlays import KEYS, TIPS, Toast
+from numcnn.pad.drawing.overlays import TIPS, Toast
 from numcnn.pad.drawing.painter import Painter, Part
 from numcnn.pad.drawing.theme import THEMES, Type, grey_surface
 from numcnn.pad.drawing.view import WORDS, Scene, View, _apart, _around_focus
+from numcnn.pad.keys import DRAWING
 from numcnn.recognition.reading import Recognizer, square_of
 
 LIGHT = THEMES["light"]
@@ -108,7 +109,7 @@ def test_the_canvas_lies_in_the_middle_and_goes_there_and_back():
 def test_every_button_has_a_word_a_tip_and_a_picture_and_the_keys_are_listed():
     names = {name for name in BUTTONS if name}
     assert names == set(WORDS) == set(TIPS) == set(STROKES)
-    listed = " ".join(key for key, _ in KEYS)
+    listed = " ".join(row.names for row in DRAWING)
     for key in ("E", "C", "S", "F", "W", "U", "T", "B", "D", "H", "Esc", "Ctrl Z", "Ctrl C", "Ctrl V", "[", "0 to 9"):
         assert key in listed
 

@@ -1,5 +1,6 @@
 """Training in the pad: a real run in its process, a real window under SDL's dummy driver, posted events."""
 
+import itertools
 import os
 import signal
 import sys
@@ -8,17 +9,20 @@ import numpy as np
 import pygame
 import pytest
 from conftest import BACKEND, write_digits
-from pads import drag, mouse, opened_pads, press, small, words
+from pads import SIZES, drag, mouse, opened_pads, press, small, words
 from PIL import Image
 from processes import ROOT, alive, running, wait_for
+from recording import RecordingType, assert_parts_apart
 
 from numcnn.data.generated import digit_strokes
 from numcnn.imaging import raster
-from numcnn.pad import app, store
+from numcnn.pad import store
 from numcnn.pad.background import BackgroundTasks, TaskResult
-from numcnn.pad.drawing.live_view import PACES, panel_places
+from numcnn.pad.drawing.layout import layout
+from numcnn.pad.drawing.live_view import PACES, LivePanel, TrainingScene, panel_places
+from numcnn.pad.drawing.theme import THEMES
 from numcnn.pad.live import FAILED, FINISHED, GENERATED, PAUSED, RUNNING, LiveRun
-from numcnn.pad.timeline import Timeline
+from numcnn.pad.timeline import Timeline, Validation
 from numcnn.pad.watching import Watching
 
 pytestmark = pytest.mark.usefixtures("no_display")
@@ -115,7 +119,9 @@ def test_pause_go_on_and_step_by_step(open_pad):
     assert pad.canvas.strokes, "Space clears the sheet only while nothing trains"
     until(pad, lambda: pad.watching.run.state == PAUSED and pad.watching._shown == pad.watching.run.step)
     paused_at = pad.watching.run.step
-    press(pad, STOP)
+    press(pad, pygame.K_h, STOP)  # also while the keys are listed
+    assert pad.scene.help
+    press(pad, pygame.K_h)
     until(pad, lambda: pad.watching._shown == paused_at + 1)
     click(pad, panel(pad).controls["step"].center)
     until(pad, lambda: pad.watching._shown == paused_at + 2)
@@ -128,7 +134,7 @@ def test_the_slider_sets_the_pace(open_pad):
     pad = open_pad(epochs=1000)
     press(pad, pygame.K_r)
     until(pad, lambda: pad.watching.run.state == RUNNING)
-    slider = panel(pad).slider
+    slider = panel(pad).slider.line
     drag(pad, slider.midright, slider.center, slider.midleft)  # one step
     assert PACES[pad.scene.training.notch] == 0.0
     until(pad, lambda: pad.watching.run.state == PAUSED and pad.watching._shown == pad.watching.run.step)
@@ -200,6 +206,58 @@ def test_settings_are_chosen_and_taken_by_the_next_run(open_pad):
     until(pad, lambda: pad.watching.run.state == FINISHED)
     assert not pad.scene.training.changed
     assert pad.watching.run.known["lr"] == 0.05 and pad.watching.run.timeline.per_epoch != first.timeline.per_epoch
+
+
+def test_keys_alone_set_the_speed_and_every_option_and_start_again(open_pad):
+    pad = open_pad(epochs=1000)
+    press(pad, pygame.K_r)
+    until(pad, lambda: pad.watching.run.state == RUNNING)
+    first, less, more = pad.watching.run, pygame.K_MINUS, pygame.K_KP_PLUS
+    press(pad, *[less] * 6)  # the speed, as long as nothing is chosen
+    assert pad.scene.training.chosen == "speed" and PACES[pad.scene.training.notch] == 0.0
+    until(pad, lambda: first.state == PAUSED and pad.watching._shown == first.step)
+    at = first.step
+    press(pad, pygame.K_SPACE)
+    until(pad, lambda: pad.watching._shown == at + 1 and first.state == PAUSED)
+    shown = []
+    for keys in ([less], [more, more], [more], [more, more]):
+        press(pad, pygame.K_TAB, *keys)
+        shown.append(pad.scene.training.chosen)
+    assert shown == ["lr", "optimizer", "batch_size", "seed"] and pad.scene.inside
+    assert pad.scene.training.values == ("0.05", "sgd", "64", "2") and pad.scene.training.changed
+    press(pad, pygame.K_TAB, mod=pygame.KMOD_SHIFT)
+    press(pad, pygame.K_RIGHTBRACKET, unicode="+")  # where a keyboard has it
+    assert pad.scene.training.values[2] == "128"
+    press(pad, pygame.K_TAB, pygame.K_TAB, *[more] * 9)
+    assert PACES[pad.scene.training.notch] is None and words(pad) == ""
+    press(pad, pygame.K_RETURN)
+    assert pad.watching.run is not first and not pad.scene.training.changed
+    until(pad, lambda: pad.watching.run.step > 0)
+    assert pad.watching.run.known["lr"] == 0.05
+    assert pad.watching.run.timeline.per_epoch < first.timeline.per_epoch / 3  # batches of 128, not of 32
+    pad.scene.large = True  # no room for the settings: a message says what the keys do
+    press(pad, pygame.K_TAB, pygame.K_TAB, less)
+    assert not panel(pad).settings and words(pad).startswith("optimizer adam; - and +")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_of_the_panel_overlaps_or_is_cut(size):
+    pygame.font.init()
+    timeline = Timeline(1716, 429, 20)
+    timeline.add_steps(1716, [2.3] * 1716, [0.5] * 1716, np.zeros(3, np.float32), True)
+    timeline.validations.append(Validation(1716, 0.9912, 0.0312, 5000))
+    long = "it diverged: the loss is nan; choose a smaller learning rate"
+    for large, words_, values in itertools.product(
+        (False, True), ("generated digits, not MNIST; step 1,716 of 1,716, epoch 4, 300/s; 99% after 10 s", long),
+        (("0.0003", "adamw", "512", "99"), ("0.1", "sgd", "32", "0")),
+    ):  # fmt: skip
+        places, type_ = layout(size, True, large, True), RecordingType()
+        for timeline_, failed in ((timeline, words_ == long), (None, False)):
+            scene = TrainingScene(timeline_, 1716, True, words_, failed, failed, "Pause", 4, values, True, None, "seed")
+            parts = LivePanel(type_).parts(places.training, THEMES["light"], places.text, scene)
+            texts, _ = assert_parts_apart(parts, size, type_, places.training.inflate(places.text, 2))
+            assert {"Pause", "Step", "Start again", "full speed"} <= {word for word, _, _ in texts}
+            assert not large or min(height for _, _, height in texts) >= 0.03 * size[1]
 
 
 def test_a_rate_that_diverges_is_explained_and_can_be_looked_at(open_pad):
@@ -375,4 +433,3 @@ def test_the_time_line_keeps_what_it_should():
     timeline.add_asked(33, np.full(3, 33, np.float32))
     assert timeline.nearest(33)[0] == 33 and timeline.nearest(34)[0] == 20 and timeline.has(33)
     assert timeline.nbytes == 5 * 12
-    assert app.KEYS[pygame.K_r] == "train"

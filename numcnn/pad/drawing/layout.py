@@ -14,7 +14,8 @@ from numcnn.recognition.grouping import Box
 BUTTONS = ("undo", "redo", "erase", "clear", None, "inside", "why", "train", "learn", None, "save", "theme", "help")
 SMALLEST = 200  # pixels: a smaller window is laid out as if it had this width or height
 SEEN = 28
-NARROW = 24  # heights of the text: if a training run leaves no more width, neither maps nor bars are shown beside it
+NARROW = 24  # heights of the text: if a training run leaves no more width, neither maps nor bars are shown beside it;
+LEAST = 350  # nor if it leaves no more area, in squares of that height
 LARGE = 0.033  # height of the text in a presentation, in heights of the window
 
 
@@ -93,15 +94,20 @@ def layout(size: tuple[int, int], inside: bool = False, large: bool = False, tra
     strip, narrow = pygame.Rect(0, 0, 0, 0), round(NARROW * text * (0.6 if large else 1))
     if training:
         room = pygame.Rect(left, margin, width - left - margin, bottom - margin)
-        strip = _training(room, (15 if large else 18) * text, 13 * text, narrow)
+        strip = _training(room, (15 if large else 18) * text, (13 if room.width > 30 * text else 19) * text, narrow)
         width, bottom = (strip.left, bottom) if strip.top == margin else (width, strip.top - margin)
-        inside = inside or width - left - margin < narrow
-    if inside:
-        room = pygame.Rect(left, margin, width - left - margin, bottom - margin)
-        if strip.width and room.width < narrow:  # no room for the panel beside a training run
+    room = pygame.Rect(left, margin, width - left - margin, bottom - margin)
+    crowded = training and (room.width < narrow or room.width * room.height < LEAST * text**2)
+    if inside or crowded:
+        if crowded:  # no room for the panel beside a training run
             sheet, answer, seen, panel = _beside_inside(room, text)
-            for rect in (sheet, answer, seen):
-                rect.width = room.width
+            if room.width > 1.4 * room.height:
+                sheet.size = round(0.55 * room.width), room.height
+                left = sheet.right + margin
+                answer, seen = _answer_above_seen(pygame.Rect(left, room.top, room.right - left, room.height), text)
+            else:
+                for rect in (sheet, answer, seen):
+                    rect.width = room.width
             panel = pygame.Rect(0, 0, 0, 0)
         elif 1.2 * room.width < room.height:
             sheet, answer, seen, panel = _above_inside(room, text)

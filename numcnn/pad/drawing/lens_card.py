@@ -274,12 +274,15 @@ def draw_terms(surface: pygame.Surface, look: Look, rect: pygame.Rect, found: Ex
     """Write as many terms as fit into a Rect, the largest first, and their sum.  Return where it ends."""
     type_, theme, text = look
     step, top = round(LINE * text), rect.top
-    for names, numbers, product in _rows(look, found, rect.height // step, rect.width):
+    rows = _rows(look, found, rect.height // step, rect.width)
+    widest = max((sum(type_.width(words, text) for words in row) for row in rows if row[0] and row[1]), default=0)
+    named = widest + 1.5 * text < rect.width  # all factors, or none
+    for names, numbers, product in rows:
         color = theme.against if product.startswith("-") else theme.accent
         right = type_.write(surface, product, text, color, topright=(rect.right, top)).left
-        at = right - text - (type_.width(numbers, text) if numbers else 0)
+        at = right - text - type_.width(numbers, text)
         type_.write(surface, numbers, text, theme.ink, topleft=(at, top))
-        if names and type_.width(names, text) < at - rect.left - text // 2:
+        if named or not numbers:
             type_.write(surface, names, text, theme.muted, topleft=(rect.left, top))
         top += step
     total = f"{found.sum:+.4g}"

@@ -12,6 +12,7 @@ import pygame
 from numcnn.evaluation.metrics import percent
 from numcnn.kernels.arrays import Float64s
 from numcnn.pad.drawing.painter import Part
+from numcnn.pad.drawing.slider import Slider
 from numcnn.pad.drawing.theme import Theme, Type, disc, mix, rgb, rounded
 from numcnn.pad.timeline import Timeline
 
@@ -20,6 +21,7 @@ PACES: tuple[float | None, ...] = (0.0, 2.0, 8.0, 30.0, None)
 PACE_WORDS = ("one step", "2 steps/s", "8 steps/s", "30 steps/s", "full speed")
 CONTROLS = ("go", "step", "again")
 SETTINGS = ("lr", "optimizer", "batch_size", "seed")
+SPEED = "speed"  # what the slider sets
 LABELS = {"lr": ("learning rate", "rate"), "optimizer": ("optimizer", ""), "batch_size": ("batch", "batch")}
 LABELS |= {"seed": ("seed", "seed")}
 ROW, GAP = 1.9, 0.5  # heights of a row and of a gap between items, in heights of the text
@@ -49,14 +51,14 @@ class TrainingScene:
     values: tuple[str, ...]  # of SETTINGS
     changed: bool  # whether the settings are not those of this run, so that "Start again" takes them
     hovered: str | None = None  # the name of the control under the mouse
+    chosen: str = ""  # "speed", or one of SETTINGS, that keys change
 
 
 class PanelPlaces(NamedTuple):
     """Where everything is, in pixels of the window.  An item without room has an empty Rect."""
 
     controls: dict[str, pygame.Rect]
-    slider: pygame.Rect
-    pace: pygame.Rect  # the words beside the slider
+    slider: Slider
     legend: pygame.Rect
     words: pygame.Rect
     plot: pygame.Rect
@@ -72,15 +74,14 @@ class PanelPlaces(NamedTuple):
         for name, rect in self.settings.items():
             if rect.collidepoint(x, y):
                 return f"{name} {'-' if x < rect.centerx else '+'}"
-        if self.slider.inflate(self.slider.height, 0).collidepoint(x, y):
+        if self.slider.holds(position):
             return "slider"
         line = self.plot.union(self.track).inflate(self.track.height, 0)
         return "track" if line.collidepoint(x, y) else None
 
     def notch_at(self, x: float) -> int:
         """Return the notch of the slider that is nearest to a position."""
-        share = (x - self.slider.left) / max(1, self.slider.width)
-        return round(min(max(share, 0.0), 1.0) * (len(PACES) - 1))
+        return round(self.slider.share_at(x) * (len(PACES) - 1))
 
     def step_at(self, x: float, steps: int) -> int:
         """Return the step of the time line at a position."""
@@ -100,9 +101,9 @@ class LivePanel:
         timeline, hovered = scene.timeline, scene.hovered
         done = (timeline.done, len(timeline.validations)) if timeline else None
         parts = [self._button(name, place, theme, text, scene) for name, place in places.controls.items()]
-        slider = places.slider.union(places.pace).inflate(2 * text, 0)
-        parts.append(Part("pace", slider, (scene.notch, hovered == "slider"),
-                          lambda s: self._slider(s, places, theme, text, scene)))  # fmt: skip
+        slider = places.slider.line.union(places.slider.words).inflate(2 * text, 0)
+        parts.append(Part("pace", slider, (scene.notch, scene.chosen == SPEED),
+                          lambda s: self._slider(s, places.slider, theme, text, scene)))  # fmt: skip
         legend = places.legend.union(places.words)
         parts.append(Part("training words", legend, (done, scene.shown, scene.words, scene.follows),
                           lambda s: self._words(s, places, theme, text, scene)))  # fmt: skip
@@ -113,8 +114,9 @@ class LivePanel:
         for name, value in zip(SETTINGS, scene.values, strict=True):
             if place := places.settings.get(name):
                 over = hovered if hovered and hovered.startswith(f"{name} ") else None
-                parts.append(Part(f"setting {name}", place, (value, over), lambda s, n=name, p=place, v=value, o=over:
-                                  self._setting(s, p, theme, text, (n, v, o))))  # fmt: skip
+                shown = name, value, over, name == scene.chosen
+                parts.append(Part(f"setting {name}", place, shown, lambda s, p=place, shown=shown:
+                                  self._setting(s, p, theme, text, shown)))  # fmt: skip
         return parts
 
     def _button(self, name: str, rect: pygame.Rect, theme: Theme, text: int, scene: TrainingScene) -> Part:
@@ -129,18 +131,11 @@ class LivePanel:
 
         return Part(f"training {name}", rect, (words, hovered, strong), draw)
 
-    def _slider(
-        self, surface: pygame.Surface, places: PanelPlaces, theme: Theme, text: int, scene: TrainingScene
-    ) -> None:
-        rect, thick = places.slider, max(2, text // 5)
-        line = pygame.Rect(rect.left, rect.centery - thick // 2, rect.width, thick)
-        rounded(surface, line, theme.track, thick)
-        for i in range(len(PACES)):
-            x = rect.left + round(rect.width * i / (len(PACES) - 1))
-            disc(surface, theme.other, (x, rect.centery), max(2, text // 5))
-        x = rect.left + round(rect.width * scene.notch / (len(PACES) - 1))
-        disc(surface, theme.accent, (x, rect.centery), round(0.5 * text))
-        self.type.write(surface, PACE_WORDS[scene.notch], text, theme.muted, midleft=places.pace.midleft)
+    def _slider(self, surface: pygame.Surface, slider: Slider, theme: Theme, text: int, scene: TrainingScene) -> None:
+        share = scene.notch / (len(PACES) - 1)
+        slider.draw(surface, self.type, theme, text, share, PACE_WORDS[scene.notch], len(PACES))
+        if scene.chosen == SPEED:
+            _ring(surface, slider.line.union(slider.words).inflate(round(1.8 * text), 0), theme, text)
 
     def _words(
         self, surface: pygame.Surface, places: PanelPlaces, theme: Theme, text: int, scene: TrainingScene
@@ -149,20 +144,28 @@ class LivePanel:
         timeline, line, legend = scene.timeline, LINE * text, places.legend
         x, y = float(legend.left), legend.top + line / 2
         color = theme.against if scene.failed else theme.muted
-        for color_of, words in _legend(timeline, scene.shown) if timeline else ():
+        values = _legend(timeline, scene.shown) if timeline else []
+        beside = places.words.top < legend.bottom
+        room = legend.width - self.type.width(scene.words, text)
+        while beside and values and self._legend_width(values, text) > room:
+            del values[-1]
+        for color_of, words in values:
             spot = pygame.Rect(0, 0, round(0.7 * text), round(0.7 * text))
             if x > legend.left and legend.height > 1.5 * line:
                 x, y = legend.left, y + line
             spot.midleft = round(x), round(y)
             rounded(surface, spot, getattr(theme, color_of), text // 4)
             x = self.type.write(surface, words, text, theme.ink, midleft=(spot.right + text // 2, y)).right + text
-        if places.words.top < legend.bottom:
+        if beside:
             words = self.type.fitted(scene.words, text, places.words.right - x)
             self.type.write(surface, words, text, color, midright=places.words.midright)
             return
         for i, words in enumerate(self.type.wrapped(scene.words, text, places.words.width)[:2]):
             middle = places.words.left, places.words.top + line * (i + 0.5)
             self.type.write(surface, self.type.fitted(words, text, places.words.width), text, color, midleft=middle)
+
+    def _legend_width(self, values: list[tuple[str, str]], text: int) -> int:
+        return sum(round(2.3 * text) + self.type.width(words, text) for _, words in values)
 
     def _curves(
         self, surface: pygame.Surface, places: PanelPlaces, theme: Theme, text: int, scene: TrainingScene
@@ -183,7 +186,7 @@ class LivePanel:
             MARKS, _points(plot, np.zeros(2), _accuracy_heights(np.array(MARKS)), timeline)[:, 1], strict=True
         ):
             surface.fill(theme.line, (plot.left, round(y), plot.width, 1))
-            self.type.write(surface, f"{mark:.0%}", 0.8 * text, theme.muted, midleft=(plot.right + text // 3, y))
+            self.type.write(surface, f"{mark:.0%}", text, theme.muted, midleft=(plot.right + text // 3, y))
         if timeline.done > 1:
             steps = np.arange(1.0, timeline.done + 1)
             losses = np.array(timeline.losses)
@@ -206,10 +209,18 @@ class LivePanel:
         disc(surface, theme.accent if scene.follows else theme.ink, (x, track.centery), round(0.5 * text))
 
     def _setting(
-        self, surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int, shown: tuple[str, str, str | None]
+        self,
+        surface: pygame.Surface,
+        rect: pygame.Rect,
+        theme: Theme,
+        text: int,
+        shown: tuple[str, str, str | None, bool],
     ) -> None:
-        """Draw a setting: its name, and its value between two arrows.  shown: name, value, which arrow is hovered."""
-        name, value, hovered = shown
+        """Draw a setting: its name, and its value between two arrows.
+
+        shown: name, value, which arrow is hovered, whether keys change it.
+        """
+        name, value, hovered, chosen = shown
         x, inner = rect.left, rect.width - 2 * text
         label = _label(self.type, name, text, inner - self.type.width(value, text) - text)
         rounded(surface, rect, theme.track, text // 2)
@@ -222,6 +233,8 @@ class LivePanel:
         x = rect.centerx - wide // 2
         x = self.type.write(surface, words, text, theme.muted, midleft=(x, rect.centery)).right if words else x
         self.type.write(surface, value, text, theme.ink, midleft=(x, rect.centery))
+        if chosen:
+            _ring(surface, rect, theme, text)
 
 
 def panel_places(type_: Type, rect: pygame.Rect, text: int) -> PanelPlaces:
@@ -253,10 +266,8 @@ def _panel_places(type_: Type, rect: tuple[int, int, int, int], text: int) -> Pa
     plot.left, plot.width = plot.left + text // 2, plot.width - round(MARKED * text) - text // 2
     track = pygame.Rect(plot.left, plot.bottom, plot.width, round(TRACK * text))
     moved = {name: place.move(0, area.bottom - below + gap - area.top) for name, place in settings.items()}
-    slider = top.pop("slider").inflate(-text, 0)
-    pace = pygame.Rect(slider.right - beside, slider.top, beside, row)
-    slider.width -= beside + round(0.9 * text)
-    return PanelPlaces(top, slider, pace, legend, words, plot, track, moved)
+    slider = Slider.within(top.pop("slider").inflate(-text, 0), text, beside)
+    return PanelPlaces(top, slider, legend, words, plot, track, moved)
 
 
 def _setting_widths(type_: Type, text: int, room: int) -> dict[str, int]:
@@ -337,6 +348,11 @@ def _line(surface: pygame.Surface, points: Float64s, color: tuple[int, int, int]
     some = np.concatenate([points[:-1:every], points[-1:]]).tolist()
     for i in range(wide):
         pygame.draw.aalines(surface, color, False, [(x, y + i) for x, y in some])
+
+
+def _ring(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int) -> None:
+    """Draw the outline of what keys change."""
+    pygame.draw.rect(surface, theme.accent, rect, max(2, text // 8), border_radius=text // 2)
 
 
 def _arrow(surface: pygame.Surface, center: tuple[int, int], half: float, color: str) -> None:

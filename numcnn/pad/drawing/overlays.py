@@ -1,42 +1,20 @@
 """What is shown above the pad for a while: a tooltip, a message, the list of keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import pygame
 
 from numcnn.pad.drawing.layout import Layout
-from numcnn.pad.drawing.theme import Theme, Type, disc, rounded
+from numcnn.pad.drawing.theme import Theme, Type, disc, draw_card
+from numcnn.pad.keys import LISTS, Row
 
 Draw: TypeAlias = Callable[[pygame.Surface], None]
 
-KEYS = (
-    ("Left button, pen, finger", "draw"),
-    ("Right button", "erase"),
-    ("E", "eraser, on and off"),
-    ("Wheel, [ and ]", "brush, on the screen"),
-    ("Ctrl Z, Ctrl Y", "undo, redo"),
-    ("Ctrl C", "copy the digits as text"),
-    ("C, Space", "clear"),
-    ("S", "save the drawing as PNG"),
-    ("Drop a picture, Ctrl V", "read it"),
-    ("O", "open a picture file"),
-    ("Click, arrow keys", "choose a digit"),
-    ("Point, tap", "what a number is made of"),
-    ("F, Tab", "inside the network"),
-    ("W", "why this answer"),
-    ("G", "one step of learning"),
-    ("0 to 9", "say what it is"),
-    ("U", "take that back"),
-    ("R", "watch a new network learn"),
-    ("T", "learn from your digits"),
-    ("B", "shipped weights or yours"),
-    ("N, P, M", "test digits: next, previous, misread"),
-    ("D, F11", "dark or light; full screen"),
-    ("H, ?", "these keys"),
-    ("Esc", "close, quit"),
-)
+HELP_LINES = 1.1, 1.62  # least and usual height of a row in the list of keys, in heights of the text
+HELP_EDGE = 1.6  # height of the card above and below its rows together, in heights of the text
+LEAST_HELP = 8  # pixels: height of the text in the smallest windows
 VEIL = 170  # of 255: opacity of the veil behind the list of keys
 TIPS = {
     "undo": "Undo   Ctrl Z",
@@ -69,27 +47,32 @@ def tooltip(type_: Type, theme: Theme, places: Layout, name: str) -> tuple[pygam
     rect.midleft = button.right + text // 2, button.centery
 
     def draw(surface: pygame.Surface) -> None:
-        _card(surface, theme, rect, text)
+        draw_card(surface, rect, theme, text)
         type_.write(surface, TIPS[name], text, theme.ink, center=rect.center)
 
     return rect.inflate(text, text), draw
 
 
-def toast(type_: Type, theme: Theme, places: Layout, shown: Toast) -> tuple[pygame.Rect, Draw, pygame.Rect | None]:
-    """Return a message's Rect, its drawing function, and the Rect of its button or None."""
+def toast(
+    type_: Type, theme: Theme, places: Layout, shown: Toast, legend: bool
+) -> tuple[pygame.Rect, Draw, pygame.Rect | None]:
+    """Return a message's Rect, its drawing function, and the Rect of its button or None.
+
+    legend: whether it leaves the sheet's last line free.
+    """
     text, sheet = places.text, places.sheet
     button_wide = type_.width(shown.button, text, True) + 2 * text if shown.button else 0
     room = max(8 * text, sheet.width - 5 * text - button_wide)
     lines = [line for part in shown.words.split("\n") for line in type_.wrapped(part, text, room)]
     wide = max(type_.width(line, text) for line in lines)
     rect = pygame.Rect(0, 0, round(wide + 3.4 * text + button_wide), round((1.45 * len(lines) + 1.2) * text))
-    rect.midbottom = sheet.centerx, sheet.bottom - round(2.4 * text)
+    rect.midbottom = sheet.centerx, sheet.bottom - round((2.4 if legend else 0.7) * text)
     button = None
     if shown.button:
         button = pygame.Rect(rect.right - button_wide - text // 2, rect.top, button_wide, rect.height)
 
     def draw(surface: pygame.Surface) -> None:
-        _card(surface, theme, rect, text)
+        draw_card(surface, rect, theme, text)
         color = {"good": theme.accent, "bad": theme.against}.get(shown.kind, theme.muted)
         x = rect.left + round(1.3 * text)
         disc(surface, color, (x, rect.centery), round(0.34 * text))
@@ -102,17 +85,16 @@ def toast(type_: Type, theme: Theme, places: Layout, shown: Toast) -> tuple[pyga
     return rect.inflate(text, text), draw, button
 
 
-def help_card(type_: Type, theme: Theme, places: Layout) -> tuple[pygame.Rect, Draw]:
-    """Return the Rect and the drawing function of the list of keys, with a veil over the whole window behind it."""
-    text = places.text
-    left = max(type_.width(key, text, True) for key, _ in KEYS)
-    right = max(type_.width(action, text) for _, action in KEYS)
-    line = 1.62 * text
-    rect = pygame.Rect(0, 0, round(left + right + 5 * text), round(len(KEYS) * line + 4.2 * text))
+def help_card(type_: Type, theme: Theme, places: Layout, mode: str) -> tuple[pygame.Rect, Draw]:
+    """Return the Rect and the drawing function of the lists of keys, with a veil over the whole window behind them.
+
+    mode: the list that comes first, and alone where there is no room for the others.
+    """
     window = pygame.Rect(0, 0, places.status.right + places.margin, places.status.bottom)
-    if rect.height > window.height:
-        line *= (window.height - 4.2 * text) / (rect.height - 4.2 * text)
-        rect.height = window.height
+    text, columns, line = _help_plan(type_, window, places.text, mode)
+    names, wide = _help_widths(type_, text)
+    tall = max(map(len, columns)) * line
+    rect = pygame.Rect(0, 0, round(wide * len(columns) + 0.8 * text), round(tall + HELP_EDGE * text))
     rect.center = window.center
 
     def draw(surface: pygame.Surface) -> None:
@@ -120,17 +102,43 @@ def help_card(type_: Type, theme: Theme, places: Layout) -> tuple[pygame.Rect, D
         veil.fill(theme.background)
         veil.set_alpha(VEIL)
         surface.blit(veil, surface.get_clip())
-        _card(surface, theme, rect, text)
-        type_.write(surface, "Keys", 1.5 * text, theme.ink, True, topleft=(rect.left + 2 * text, rect.top + text))
-        for i, (key, action) in enumerate(KEYS):
-            y = round(rect.top + 3.2 * text + (i + 0.5) * line)
-            type_.write(surface, key, text, theme.ink, True, midleft=(rect.left + 2 * text, y))
-            type_.write(surface, action, text, theme.muted, midleft=(rect.left + left + 3 * text, y))
+        draw_card(surface, rect, theme, text)
+        for number, column in enumerate(columns):
+            left = round(rect.left + 1.2 * text + number * wide)
+            for i, row in enumerate(column):
+                y = round(rect.centery - tall / 2 + (i + 0.5) * line)
+                title = not row.words
+                type_.write(surface, row.names, text, theme.accent if title else theme.ink, True, midleft=(left, y))
+                type_.write(surface, row.words, text, theme.muted, midleft=(left + names, y))
 
     return pygame.Rect(0, 0, window.width, window.height + places.margin), draw
 
 
-def _card(surface: pygame.Surface, theme: Theme, rect: pygame.Rect, text: int) -> None:
-    edge = max(1, text // 12)
-    rounded(surface, rect.inflate(2 * edge, 2 * edge), theme.line, 0.7 * text + edge)
-    rounded(surface, rect, theme.card, 0.7 * text)
+def _help_plan(type_: Type, window: pygame.Rect, text: int, mode: str) -> tuple[int, list[list[Row]], float]:
+    """Return the height of the text, the rows of each column, and the height of a row.
+
+    All lists if they fit, in as few columns as that takes; else the mode's own; else that with smaller text.
+    """
+    order = [mode, *(name for name in LISTS if name != mode)]
+    half = 1 if mode == "drawing" else 2  # the long list has a column of its own
+    line, columns = 0.0, [_help_column(order[:1])]
+    for size in range(text, LEAST_HELP - 1, -1):
+        room = window.width - size, window.height - HELP_EDGE * size
+        for lists in ([order], [order[:half], order[half:]], [order[:1]]):
+            columns = [_help_column(each) for each in lists]
+            line = min(HELP_LINES[1] * size, room[1] / max(map(len, columns)))
+            if line >= HELP_LINES[0] * size and _help_widths(type_, size)[1] * len(columns) <= room[0]:
+                return size, columns, line
+    return LEAST_HELP, columns, line
+
+
+def _help_column(names: Sequence[str]) -> list[Row]:
+    """Return lists one below the other, each with its title, and an empty row between them."""
+    return [row for name in names for row in (Row("", ""), Row(LISTS[name][0], ""), *LISTS[name][1])][1:]
+
+
+def _help_widths(type_: Type, text: int) -> tuple[int, int]:
+    """Return the widths of the names of the keys and of a whole column, each with the gap behind it."""
+    rows = [row for _, rows in LISTS.values() for row in rows]
+    names = max(type_.width(row.names, text, True) for row in rows) + text
+    return names, names + max(type_.width(row.words, text) for row in rows) + round(1.6 * text)

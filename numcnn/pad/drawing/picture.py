@@ -14,8 +14,8 @@ from numcnn.recognition.reading import Reading
 PALE = 0.62  # of the paper's colour in the picture below a saliency
 LARGEST_ENLARGEMENT = 8  # screen pixels for a pixel of a small picture, at most
 CRISP = 3  # from this enlargement on pixels are shown as squares
-LEAST_LABEL, LARGEST_LABEL = 12, 28  # pixels
-LEAST_FRAME = 28  # pixels: height of a frame whose label may be in its corner
+LEAST_LABEL, LARGEST_LABEL = 12, 28  # pixels; in a presentation labels are as high as other words
+LEAST_FRAME = 2.3  # height of a frame whose label may be in its corner, in heights of the label
 COVERED = 6  # pixels of a neighbour's frame that a label may cover
 ON_PICTURE = THEMES["light"]  # most pictures are of light paper
 
@@ -71,12 +71,14 @@ class PictureLayer:
         marks: list[pygame.Rect],
         readings: Sequence[Reading],
         focus: int,
+        least: int,
     ) -> None:
         """Draw a frame around each digit with its label: above it, or in its corner if frames stand close.
 
         marks: the frames.  In frames too small for that, only the digit in focus has a label.
+        least: height of a label at least, in pixels.
         """
-        heights = [min(max(LEAST_LABEL, round(0.4 * rect.height)), LARGEST_LABEL) for rect in marks]
+        heights = [max(least, min(round(0.4 * rect.height), LARGEST_LABEL)) for rect in marks]
         tags = [pygame.Rect(r.left, r.top - h, round(0.8 * h), h) for r, h in zip(marks, heights, strict=True)]
         above = not any(
             tag.inflate(-COVERED, -COVERED).collidelist(marks[:i] + marks[i + 1 :]) >= 0 for i, tag in enumerate(tags)
@@ -86,8 +88,8 @@ class PictureLayer:
             pygame.draw.rect(surface, color, marks[i], 3 if i == focus else 1, border_radius=2)
             if above and tags[i].top >= sheet.top:
                 self._label(surface, tags[i].topleft, heights[i], readings[i], i == focus)
-            elif i == focus or marks[i].height >= LEAST_FRAME:
-                self._label(surface, marks[i].topleft, LEAST_LABEL, readings[i], i == focus)
+            elif i == focus or marks[i].height >= LEAST_FRAME * least:
+                self._label(surface, marks[i].topleft, least, readings[i], i == focus)
 
     def _label(
         self, surface: pygame.Surface, corner: tuple[int, int], height: int, reading: Reading, in_focus: bool

@@ -8,6 +8,7 @@ import numpy as np
 import pygame
 
 from numcnn.kernels.arrays import AnyArray, Bytes, Float64s
+from numcnn.nn.layers import MaxPool2D
 from numcnn.nn.traced import LOSS, statistics
 from numcnn.pad.drawing.inside import (
     GREYS,
@@ -24,11 +25,14 @@ from numcnn.pad.drawing.inside import (
 from numcnn.pad.drawing.inside_layout import OUTPUTS, Band
 from numcnn.pad.drawing.lens_card import BOLD, Look, draw_terms
 from numcnn.pad.drawing.painter import Part
+from numcnn.pad.drawing.slider import Slider
 from numcnn.pad.drawing.theme import Color, Theme, draw_card, draw_close_button, heat, rgb, rounded
 from numcnn.pad.explaining import values_of
-from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, Frame, Lesson
+from numcnn.pad.lesson import ANSWER, BACKWARD, CHANGE, FORWARD, LOSS_FRAME, Frame, Lesson, largest
 
 BUTTONS: tuple[str, ...] = ("first", "back", "play", "forth", "last")
+TRIED = 500  # windows of a max-pool among which one is looked for
+OTHERS = 4  # digits besides the label whose probabilities the last frame shows
 VEIL = 0.75  # of the background's colour on what has not been reached
 
 
@@ -40,6 +44,7 @@ class StepScene(NamedTuple):
     at: int
     label: int
     rate: float
+    rate_share: float  # where the slider stands, 0..1
     playing: bool
 
     @property
@@ -53,32 +58,28 @@ class Controls(NamedTuple):
 
     buttons: dict[str, pygame.Rect]
     labels: list[pygame.Rect]  # of the digits 0 to 9
-    track: pygame.Rect  # of the slider
-    knob: pygame.Rect
+    slider: Slider
     close: pygame.Rect
     above: pygame.Rect  # what is left of the card for words and numbers
 
     def at(self, position: Sequence[int]) -> str:
         """Return the name of the control at a position of the window: a button, a digit, "rate", "close", or ""."""
         named = [*self.buttons.items(), *((str(i), rect) for i, rect in enumerate(self.labels)), ("close", self.close)]
-        named.append(("rate", self.track.inflate(self.knob.width, self.knob.height)))
-        return next((name for name, rect in named if rect.collidepoint(position[0], position[1])), "")
+        found = next((name for name, rect in named if rect.collidepoint(position[0], position[1])), "")
+        return found or ("rate" if self.slider.holds(position) else "")
 
 
-def controls_of(room: pygame.Rect, text: int, share: float) -> Controls:
-    """Return where the controls are in a card; share: the slider's position, 0..1."""
+def controls_of(room: pygame.Rect, text: int, beside: int) -> Controls:
+    """Return where the controls are in a card; beside: width of the widest words at the slider."""
     pad, high = round(0.7 * text), round(1.8 * text)
     inner = room.inflate(-2 * pad, -2 * pad)
     row = pygame.Rect(inner.left, inner.bottom - high, inner.width, high)
     buttons = dict(zip(BUTTONS, _divided(row, len(BUTTONS), text // 3), strict=True))
     labels = _divided(row.move(0, -round(2.1 * text)), 10, max(1, text // 8))
-    slider = row.move(0, -round(4.3 * text))
-    knob = pygame.Rect(0, 0, round(0.9 * text), round(1.3 * text))
-    track = pygame.Rect(slider.left + knob.width, slider.centery + text // 2, slider.width - 2 * knob.width, text // 4)
-    knob.center = track.left + round(share * track.width), track.centery
+    slider = Slider.within(row.move(0, -round(4.0 * text)), text, beside)
     close = pygame.Rect(inner.right - high, inner.top, high, high)
-    above = pygame.Rect(inner.left, inner.top, inner.width, slider.top - round(0.9 * text) - inner.top)
-    return Controls(buttons, labels, track, knob, close, above)
+    above = pygame.Rect(inner.left, inner.top, inner.width, slider.line.top - text // 3 - inner.top)
+    return Controls(buttons, labels, slider, close, above)
 
 
 def _divided(row: pygame.Rect, count: int, gap: int) -> list[pygame.Rect]:
@@ -92,15 +93,11 @@ def step_parts(
     """Return the parts of the step.  there: the bands of the inside panel; areas: of the card and the panel."""
     room, panel = areas
     card_key = shown.lesson, shown.at, shown.label, shown.rate, shown.playing
-    return [
-        Part(
-            "step panel",
-            panel.inflate(16, 16),
-            (shown.lesson, shown.at),
-            lambda surface: Panel(look, shown, there).draw(surface, panel),
-        ),
-        Part("step card", room, card_key, lambda surface: StepCard(look, shown, controls).draw(surface, room)),
-    ]
+    card = Part("step card", room, card_key, lambda surface: StepCard(look, shown, controls).draw(surface, room))
+    if not panel.width:  # no room beside a training run
+        return [card]
+    key = shown.lesson, shown.at
+    return [Part("step panel", panel.inflate(16, 16), key, lambda s: Panel(look, shown, there).draw(s, panel)), card]
 
 
 class Panel:
@@ -211,15 +208,53 @@ class StepCard:
             if type_.width(name, text) <= right - rect.left - text // 2:
                 type_.write(surface, name, text, theme.muted, topleft=(rect.left, top))
             top += step
-        found = self.shown.lesson.sums.get((self.shown.frame.kind, self.shown.frame.band))
+        found = self.shown.lesson.sums.get(self.shown.frame)
         if found and rect.bottom - top >= 5.5 * step:
             top += step // 2
-            head = type_.fitted(f"the largest: {found.entry}", text, rect.width)
-            head = found.entry if "…" in head else head
+            rest = pygame.Rect(rect.left, top + step, rect.width, rect.bottom - top - step)
+            window = self.window()
+            window = window if len(window) * step <= rest.height else []
+            heads = [f"the largest: {found.entry}", found.entry]
+            heads = ["one window: x, and its dx", "one window: x, dx"] if window else heads
+            head = next((head for head in heads if type_.width(head, text, True) <= rect.width), heads[-1])
             type_.write(surface, head, text, theme.ink, True, topleft=(rect.left, top))
-            draw_terms(
-                surface, self.look, pygame.Rect(rect.left, top + step, rect.width, rect.bottom - top - step), found
-            )
+            if window:
+                self._draw_window(surface, rest, window)
+            else:
+                draw_terms(surface, self.look, rest, found)
+
+    def _draw_window(self, surface: pygame.Surface, rect: pygame.Rect, rows: list[tuple[str, str, str]]) -> None:
+        """Write what each pixel of a max-pool's window was, and what it gets."""
+        type_, theme, text = self.look
+        named = all(type_.width(f"{name} = {value}{gradient}", text, True) < rect.width - text // 2
+                    for name, value, gradient in rows)  # fmt: skip
+        for i, (name, value, gradient) in enumerate(rows):
+            top, won = rect.top + i * round(LINE * text), float(gradient) != 0
+            color = theme.muted if not won else theme.against if gradient.startswith("-") else theme.accent
+            type_.write(surface, gradient, text, color, won, topright=(rect.right, top))
+            words = f"{name} = {value}" if named else value
+            type_.write(surface, words, text, theme.ink if won else theme.muted, won, topleft=(rect.left, top))
+
+    def window(self) -> list[tuple[str, str, str]]:
+        """Return one window of a max-pool: names, values of x and of dx.
+
+        It is that of the largest gradient; if there is one among the next largest with all x above 0, that one.
+        """
+        lesson, frame = self.shown.lesson, self.shown.frame
+        stop = lesson.before[frame.stop]
+        if frame.kind != BACKWARD or not isinstance(stop.layer, MaxPool2D):
+            return []
+        (KH, KW), (SH, SW), (OH, OW, _) = stop.layer.pool_size, stop.layer.stride, stop["out"].shape
+        chosen: list[tuple[int, int, int]] = []
+        for i in np.argsort(-np.abs(stop["dx"]), axis=None)[:TRIED]:
+            y, x, c = map(int, np.unravel_index(i, stop["dx"].shape))
+            top, left = min(y // SH, OH - 1) * SH, min(x // SW, OW - 1) * SW
+            places = [(row, column, c) for row in range(top, top + KH) for column in range(left, left + KW)]
+            chosen = chosen or places
+            if all(stop["x"][at] > 0 for at in places):
+                chosen = places
+                break
+        return [(f"x[{','.join(map(str, at))}]", f"{stop['x'][at]:.3g}", f"{stop['dx'][at]:.2g}") for at in chosen]
 
     # Words and numbers
 
@@ -240,7 +275,7 @@ class StepCard:
         if frame.kind == BACKWARD:
             return [lesson.before[frame.stop].lessons[1]]
         if frame.kind == CHANGE:
-            return ["Each weight takes a step against its gradient: w - rate * dw."]
+            return ["Plain gradient descent: each weight takes a step against its gradient, w - rate * dw."]
         better = lesson.after.loss < lesson.before.loss
         return [
             "The same picture again, by the changed copy. " +
@@ -250,6 +285,8 @@ class StepCard:
 
     def short(self) -> str:
         """Return the words for a card with little room."""
+        if self.window():
+            return "the largest x gets dout"
         return {FORWARD: "", LOSS_FRAME: "loss = -log p", BACKWARD: "d loss / d value", CHANGE: "w - rate * dw"}.get(
             self.shown.frame.kind, "by the changed copy"
         )
@@ -278,21 +315,23 @@ class StepCard:
         if frame.kind == CHANGE:
             return list(self._changes(frame.stop))
         pairs = [("answer", f"{lesson.before.answer}", f"{lesson.after.answer}"),
-                 (f"p({label})", _share(lesson.before.probabilities[label]), _share(lesson.after.probabilities[label])),
                  ("loss", f"{lesson.before.loss:.3g}", f"{lesson.after.loss:.3g}")]  # fmt: skip
+        others = [int(digit) for digit in np.argsort(-lesson.before.probabilities) if digit != label]
+        pairs += [(f"p({digit})", *(_share(trace.probabilities[digit]) for trace in (lesson.before, lesson.after)))
+                  for digit in [label, *others[:OTHERS]]]  # fmt: skip
         return [(name, f"{old} → {new}") for name, old, new in pairs]
 
     def _changes(self, layer: str) -> Iterator[tuple[str, str]]:
         """Yield how a layer's parameters change: the norms, and the one that changes most in full."""
         lesson = self.shown.lesson
-        before, after = lesson.changed(layer).get("w") or next(iter(lesson.changed(layer).values()))
-        name = "w" if "w" in lesson.changed(layer) else next(iter(lesson.changed(layer)))
+        name = lesson.parameter(layer)
+        before, after = lesson.changed(layer)[name]
         gradient = lesson.before[layer][f"d{name}"]
         yield f"norm of {name}", f"{_norm(before):.4g}"
         yield f"norm of d{name}", f"{_norm(gradient):.4g}"
         yield "norm of the change", f"{_norm(after - before):.4g}"
-        at = np.unravel_index(int(np.abs(gradient).argmax()), gradient.shape)
-        yield f"{name}[{','.join(map(str, map(int, at)))}]", f"{before[at]:.4g}"
+        at = largest(gradient)
+        yield f"{name}[{','.join(map(str, at))}]", f"{before[at]:.4g}"
         yield f"- {lesson.rate:.2g} * {gradient[at]:.4g}", f"{after[at]:.4g}"
 
     # Controls
@@ -303,17 +342,18 @@ class StepCard:
         draw_close_button(surface, controls.close, theme, text)
         for name, rect in controls.buttons.items():
             on = name == "play" and shown.playing
-            rounded(surface, rect, theme.active if on else theme.hover, text // 3)
+            rounded(surface, rect, theme.active if on else theme.line, text // 3)
             _symbol(surface, name if not on else "pause", rect, rgb(theme.accent if on else theme.ink), text)
         for digit, rect in enumerate(controls.labels):
             chosen = digit == shown.label
-            rounded(surface, rect, theme.active if chosen else theme.hover, text // 3)
-            type_.write(surface, f"{digit}", text, theme.accent if chosen else theme.muted, chosen, center=rect.center)
-        rounded(surface, controls.track, theme.track, text // 8)
-        rounded(surface, controls.knob, theme.accent, text // 3)
-        low = controls.track.top - text // 2
-        words = type_.shortened(f"rate {shown.rate:.2g}, plain gradient descent", text, controls.above.width)
-        type_.write(surface, words, text, theme.ink, midbottom=(controls.above.centerx, low))
+            rounded(surface, rect, theme.active if chosen else theme.line, text // 3)
+            type_.write(surface, f"{digit}", text, theme.accent if chosen else theme.ink, chosen, center=rect.center)
+        controls.slider.draw(surface, type_, theme, text, shown.rate_share, rate_words(shown.rate))
+
+
+def rate_words(rate: float) -> str:
+    """Return what is written beside the slider."""
+    return f"rate {rate:.2g}"
 
 
 def _figures(values: AnyArray) -> list[tuple[str, str]]:

@@ -116,15 +116,15 @@ def disc(surface: pygame.Surface, color: Color, center: tuple[int, int], radius:
 
 
 def draw_card(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int) -> None:
-    """Draw an empty card with an edge, on the background.  text: height of its words, in pixels."""
-    surface.fill(theme.background, rect)
+    """Draw an empty card with an edge.  text: height of its words, in pixels."""
+    edge = max(1, text // 12)
     rounded(surface, rect, theme.line, 0.7 * text)
-    rounded(surface, rect.inflate(-2, -2), theme.card, 0.7 * text)
+    rounded(surface, rect.inflate(-2 * edge, -2 * edge), theme.card, 0.7 * text - edge)
 
 
 def draw_close_button(surface: pygame.Surface, rect: pygame.Rect, theme: Theme, text: int) -> None:
-    """Draw a button with a cross."""
-    rounded(surface, rect, theme.hover, text // 3)
+    """Draw a button with a cross, on a card."""
+    rounded(surface, rect, theme.line, text // 3)
     (x, y), arm = rect.center, round(0.35 * text)
     for sign in (-1, 1):
         pygame.draw.line(surface, theme.ink, (x - arm, y - sign * arm), (x + arm, y + sign * arm), max(2, text // 8))

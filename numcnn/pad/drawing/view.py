@@ -17,9 +17,10 @@ from numcnn.pad.drawing.inside_layout import TIMES
 from numcnn.pad.drawing.layout import SEEN, Layout, Place
 from numcnn.pad.drawing.live_view import LivePanel, TrainingScene
 from numcnn.pad.drawing.painter import Painter, Part
-from numcnn.pad.drawing.picture import Picture, PictureLayer, ink_opacity
+from numcnn.pad.drawing.picture import LEAST_LABEL, Picture, PictureLayer, ink_opacity
 from numcnn.pad.drawing.theme import THEMES, Color, Theme, Type, grey_surface, mix, rgb, rounded
 from numcnn.pad.eraser import Stroke
+from numcnn.pad.keys import STATUS
 from numcnn.recognition.reading import Explanation, Reading, smooth
 
 WORDS = {
@@ -41,15 +42,6 @@ HALO = 0.16  # opacity of the saliency where there is no ink
 LEADING = 0.4  # between lines of the answer, in heights of its digits
 LEAST_ANSWER = 1.1  # height of a line of the answer, in small texts; of more lines than fit, those around the focus
 LEAST_TILE = 14  # pixels: sides of what the network sees
-STATUS = (
-    ("0-9", "tell what it is"),
-    ("F", "look inside"),
-    ("W", "why"),
-    ("R", "train"),
-    ("T", "learn"),
-    ("H", "all keys"),
-)
-STATUS_TRAINING = (("Space", "pause"), (", .", "step back, on"), ("Home End", "first, latest"), ("Esc", "end training"))
 
 
 @dataclass
@@ -71,6 +63,7 @@ class Scene:
     blank: Inspection | None = None  # for the panel when nothing is drawn: see ``Recognizer.blank``
     why: Explanation | None = None  # of the reading in focus
     training: TrainingScene | None = None  # what the panel of a training run shows, while there is one
+    stepping: bool = False  # whether one step of learning is shown
     help: bool = False  # whether the list of keys is open
     toast: overlays.Toast | None = None
     progress: tuple[str, float] | None = None  # of learning: (words, 0..1)
@@ -82,6 +75,11 @@ class Scene:
     def reading(self) -> Reading | None:
         """The reading in focus, or None."""
         return None if self.focus is None else self.readings[self.focus]
+
+    @property
+    def mode(self) -> str:
+        """Which of the ``keys.LISTS`` the keys are those of."""
+        return "step" if self.stepping else "drawing" if self.training is None else "training"
 
 
 class View:
@@ -137,7 +135,7 @@ class View:
             *(self._button(scene, name, rect) for name, rect in places.buttons.items()),
             *self._answer(places.answer, scene),
             *self._seen(places.seen, scene),
-            Part("status", places.status, (scene.note, progress, scene.training is None),
+            Part("status", places.status, (scene.note, progress, scene.mode),
                  lambda s: self._status(s, places, scene)),
         ]  # fmt: skip
         inspection = reading.inspection if reading else scene.blank
@@ -156,7 +154,9 @@ class View:
         if hint := _hint_for(scene):
             rect = pygame.Rect(0, 0, sheet.width, 6 * places.text)
             rect.center = sheet.center
-            parts.append(Part("hint", rect, hint, lambda surface: self._hint(surface, sheet, *hint)))
+            if scene.picture is not None:  # above the message
+                rect.centery = sheet.top + round(0.3 * sheet.height)
+            parts.append(Part("hint", rect, hint, lambda surface: self._hint(surface, rect, *hint)))
         return parts + scene.above + self._overlays(scene, places)
 
     def _overlays(self, scene: Scene, places: Layout) -> list[Part]:
@@ -176,11 +176,11 @@ class View:
         if scene.picture is not None and scene.picture.readings is None:
             toast = overlays.Toast(f"reading {scene.picture.name} …")
         if toast:
-            rect, draw, self.toast_button = overlays.toast(self.type, theme, places, toast)
+            rect, draw, self.toast_button = overlays.toast(self.type, theme, places, toast, scene.why is not None)
             parts.append(Part("toast", rect, (toast,), draw))
         if scene.help:
-            rect, draw = overlays.help_card(self.type, theme, places)
-            parts.append(Part("help", rect, (), draw))
+            rect, draw = overlays.help_card(self.type, theme, places, scene.mode)
+            parts.append(Part("help", rect, (scene.mode,), draw))
         return parts
 
     # The sheet
@@ -246,8 +246,9 @@ class View:
         """Return the frames around the digits, if there are several; in a picture with labels."""
         if scene.picture is not None:
             sheet, shown, focus = place.sheet.inflate(2, 2), scene.readings, scene.focus or 0
+            least = self._text if self._large else LEAST_LABEL
             return [Part("boxes", sheet, (shown, focus, place.scale),
-                         lambda s: self._picture.draw_boxes(s, sheet, marks, shown, focus))]  # fmt: skip
+                         lambda s: self._picture.draw_boxes(s, sheet, marks, shown, focus, least))]  # fmt: skip
         if len(marks) < 2:
             return []
         parts: list[Part] = []
@@ -258,17 +259,17 @@ class View:
                 surface, color, rect, max(1, self._text // 9), border_radius=self._text // 2)))  # fmt: skip
         return parts
 
-    def _hint(self, surface: pygame.Surface, sheet: pygame.Rect, large: str, small: str) -> None:
-        x, y, text = *sheet.center, self._text
-        size = min(1.9 * text, 1.9 * text * sheet.width / (self.type.width(large, 1.9 * text) + 2 * text))
+    def _hint(self, surface: pygame.Surface, rect: pygame.Rect, large: str, small: str) -> None:
+        x, y, text = *rect.center, self._text
+        size = min(1.9 * text, 1.9 * text * rect.width / (self.type.width(large, 1.9 * text) + 2 * text))
         self.type.write(surface, large, size, self._theme.ink, midbottom=(x, y))
-        small = self.type.shortened(small, 1.1 * text, sheet.width - text)
+        small = self.type.shortened(small, 1.1 * text, rect.width - text)
         self.type.write(surface, small, 1.1 * text, self._theme.muted, midtop=(x, y + text // 2))
 
     def _legend(self, surface: pygame.Surface, rect: pygame.Rect, why: Explanation) -> None:
         theme, text = self._theme, self._text
         lines = f"speaks for {why.answer}", f"speaks for {why.runner_up} instead"
-        for shorter in (("for {}", "for {} instead"), ("for {}", "for {}")):
+        for shorter in (("for {}", "for {} instead"), ("for {}", "for {}"), ("{}", "{}")):
             if sum(self.type.width(words, text) for words in lines) + 6 * text > rect.width:
                 lines = shorter[0].format(why.answer), shorter[1].format(why.runner_up)
         x, y = rect.left + text, rect.centery
@@ -289,7 +290,7 @@ class View:
         line.height = rect.bottom - line.top
         strong, lines = len(letters) == 1, _by_line(scene.readings)
         words = _in_words(scene.reading, strong) if scene.reading else _without_answer(scene.picture)
-        if scene.reading and len(lines) > number.height // (LEAST_ANSWER * text):
+        if scene.reading and len(lines) > max(1, number.height // (LEAST_ANSWER * text)):
             words += f", line {scene.reading.line + 1} of {len(lines)}"
         parts = [Part("words", line, (words, strong), lambda surface: self._line(surface, line, words, strong))]
         if letters:
@@ -385,9 +386,11 @@ class View:
 
     def _seen_words(self, surface: pygame.Surface, room: pygame.Rect) -> None:
         text = self._text
-        lines = self.type.wrapped(f"what the network sees, 28{TIMES}28 pixels", text, room.width)
-        if 1.3 * text * len(lines) > room.height + text / 2:
-            lines = [self.type.shortened("what the network sees", text, room.width)]
+        for words in (f"what the network sees, 28{TIMES}28 pixels", "what the network sees", "as seen", ""):
+            lines = self.type.wrapped(words, text, room.width)
+            tall, wide = 1.3 * text * len(lines), max(self.type.width(line, text) for line in lines)
+            if tall <= room.height + text / 2 and wide <= room.width:
+                break
         for i, line in enumerate(lines):
             y = room.bottom - round(1.3 * text * (len(lines) - i)) + text // 4
             self.type.write(surface, line, text, self._theme.muted, topleft=(room.left, y))
@@ -469,7 +472,7 @@ class View:
         elif scene.note:
             right = self.type.write(surface, scene.note, text, theme.muted, midright=(right, rect.centery)).left - text
         x = rect.left
-        for key, action in STATUS if scene.training is None else STATUS_TRAINING:
+        for key, action in STATUS[scene.mode]:
             wide = self.type.width(key, text, True) + self.type.width(action, text) + text // 2
             if x + wide > right:
                 break
@@ -540,7 +543,7 @@ def _without_answer(picture: Picture | None) -> str:
     if picture is None:
         return "no answer yet"
     if picture.problem:
-        return "no answer: nothing was read"
+        return "no answer"
     return "reading …" if picture.readings is None else "no digits found"
 
 
