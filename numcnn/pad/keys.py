@@ -1,8 +1,12 @@
 """What keys do, in one table: what the list of keys and the status line say, and the action that each key runs."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pygame
+
+NONE: Mapping[Any, str] = MappingProxyType({})
 
 
 class Row(NamedTuple):
@@ -10,9 +14,9 @@ class Row(NamedTuple):
 
     names: str
     words: str
-    keys: dict[int, str] = {}  # noqa: RUF012
-    control: dict[int, str] = {}  # noqa: RUF012
-    characters: dict[str, str] = {}  # noqa: RUF012  # for keyboard layouts that have them on other keys
+    keys: Mapping[int, str] = NONE
+    control: Mapping[int, str] = NONE
+    characters: Mapping[str, str] = NONE  # for keyboard layouts that have them on other keys
 
 
 DRAWING = (
