@@ -23,6 +23,7 @@ from numcnn.kernels.buffers import flat, scratch
 from numcnn.kernels.fast import elementary, product, spin_wait
 from numcnn.kernels.fast.conv_relu_pool import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
 from numcnn.kernels.fast.jit import COMPILED, kernel
+from numcnn.kernels.fast.simd import FUSED  # noqa: F401
 from numcnn.kernels.fast.updates import adam_step, add, average_step, sgd_step  # noqa: F401
 from numcnn.kernels.reference_augment import Strengths
 from numcnn.kernels.thread_team import one_blas_thread, set_spin_wait, the_team
