@@ -24,15 +24,19 @@ EXAMPLES = """examples:
   mpiexec -n 4 numcnn train               one network, trained by four processes
   numcnn train --processes 4 --restarts 3 the same; if one ends, it goes on from
                                           the last save
+  numcnn train --preset fast --reproducible
+                                          the same bytes on every machine; their
+                                          SHA-256 is in the README
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
                                           and a picture of them
   numcnn train --resume runs/mnist-canonical-1
                                           continue a run, or a series of
                                           --seeds, that was stopped
 
-Equal seed, threads and batch size give equal weights, byte for byte, on one
-machine. Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 75 one of
-several processes is lost, 129 terminal closed, 130 interrupted, 143 terminated.
+Equal settings, data and threads give equal weights, byte for byte; with
+--reproducible, whatever the threads. Exit codes: 0 fine, 1 failed, 2 wrong
+usage or bad input, 75 one of several processes is lost, 129 terminal closed,
+130 interrupted, 143 terminated.
 """
 
 import argparse
@@ -605,6 +609,8 @@ def _report(arguments: argparse.Namespace, card: Document) -> int:
     which = "last" if card["val_accuracy"] is None or card["config"].get("keep") == "last" else "best"
     epoch = f"{which} epoch {card['best_epoch']}"
     print(f"{epoch}; {card['seconds']:.0f} s, {card['images_per_second']:,.0f} img/s{memory}")
+    if card["config"].get("reproducible") and "weights_sha256" in card:
+        print(f"SHA-256: {card['weights_sha256']}")
     print(f"weights: {card['weights']}")
     folder = Path(card["weights"]).parent
     for text, name in (("curves", "curves.png"), ("gradients", "gradients.png"), ("log", "log.csv")):

@@ -4,7 +4,7 @@ A *kernel* is a pure function: it reads the arrays it is given, fills the ``out`
 ``protocol.Kernels`` lists them with their shapes.  Two modules implement it:
 
 * ``reference`` (with ``reference_augment``): plain NumPy in the shortest correct form.  It is the specification.
-* ``fast.ops``: Numba and BLAS.  Tests hold every kernel of it against ``reference``.
+* ``fast.ops``: Numba.  Tests hold every kernel of it against ``reference``.
 
 The contract
     Layout    images ``(N, H, W, C)``; convolution weights ``(KH, KW, C, F)``; dense weights ``(D_in, D_out)``.

@@ -1,9 +1,9 @@
 """A team of Python threads that run one task in parallel, each on a part of the data.
 
-Compiled kernels and BLAS both release the GIL, so plain threads run them side by side.  Numba's own parallel loops
-would bring a second thread pool beside BLAS's: the two spin against each other for the same cores (a training step took
-40 times as long while another process was busy), abort on some systems when two threads use them, die after a fork, and
-compile far slower.  Here BLAS runs with one thread, and each thread of the team calls it on its own part.
+Compiled kernels release the GIL, so plain threads run them side by side.  Numba's own parallel loops would bring a
+second thread pool beside that of BLAS, which NumPy uses in layers of the user's own: the two spin against each other
+for the same cores (a training step took 40 times as long while another process was busy), abort on some systems when
+two threads use them, die after a fork, and compile far slower.  So BLAS runs with one thread.
 
 The parts depend on the number of threads alone; any thread may run any of them.
 """

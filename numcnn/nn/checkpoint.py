@@ -6,6 +6,7 @@ hostile file raises CheckpointError.
 """
 
 import ast
+import hashlib
 import json
 import math
 import os
@@ -76,6 +77,15 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], meta: Map
         raise CheckpointError(
             f"cannot write {path}: {error.strerror or error}; check the folder and the space left"
         ) from error
+
+
+def digest(arrays: Mapping[str, Floats]) -> str:
+    """Return the SHA-256 of arrays: of name, dtype and shape in words, then the numbers (little-endian), in turn."""
+    found = hashlib.sha256()
+    for name, array in arrays.items():
+        found.update(f"{name} {array.dtype.name} {'x'.join(map(str, array.shape))}\n".encode())
+        found.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return found.hexdigest()
 
 
 def _member(name: str) -> zipfile.ZipInfo:

@@ -2,7 +2,7 @@
 
 If the threads split every kernel, they would wait for each other after each one; this way they wait once a step.  Each
 works on a *replica* of the network: the same parameters, but its own gradients, outputs and buffers.  Afterwards the
-gradients are added in the order of the shards, so results are exactly repeatable for a fixed number of threads.  The
+gradients are added in the order of the shards, so results are exactly repeatable for a fixed number of them.  The
 layers' next state (see ``Layer``) becomes the mean of the shards', weighted by their numbers of images.
 
 Several processes (``Ranks``) do the same: each takes some shards of the batch, one for each of its threads.  They too
@@ -26,6 +26,10 @@ from numcnn.nn import fusion
 from numcnn.nn.flat_arrays import FlatArrays
 from numcnn.nn.layer import Layer, settings_of
 from numcnn.nn.losses import SoftmaxCrossEntropy
+
+# Shards of a batch in a reproducible training, whatever the threads.  More would serve more threads, but each thread
+# that takes several adds up the gradients of all parameters for each.
+REPRODUCIBLE_SHARDS = 4
 
 # FLOP of a forward pass that make one more thread worthwhile: about 7 MNIST images.
 LEAST_FLOPS = 1 << 25
@@ -197,9 +201,9 @@ class Readers:
             self._idle.append(replica)
 
 
-def count_shards(n: int, flops: int, threads: int) -> int:
-    """Return the number of shards for n images of ``flops`` each: one per thread, fewer for little work."""
-    return max(1, min(threads, n, n * flops // LEAST_FLOPS))
+def count_shards(n: int, flops: int, most: int) -> int:
+    """Return the number of shards for n images of ``flops`` each: ``most``, one a thread, or fewer for little work."""
+    return max(1, min(most, n, n * flops // LEAST_FLOPS))
 
 
 class Replicas:
@@ -210,6 +214,7 @@ class Replicas:
         self._flat, self._flops, self._fuse = flat, flops, fuse
         self._all = [Replica(flat, flat.layers, flat.grads, flat.next_state, fuse)]
         self.ranks: Ranks | None = None  # other processes that take a part in each step
+        self.fixed: int | None = None  # the number of shards, if it isn't one for each thread of all processes
 
     def first(self, kernels: Kernels | None = None) -> Replica:
         """Return the replica that is the network itself, set to ``kernels``; None: the kernels of its last run."""
@@ -218,7 +223,7 @@ class Replicas:
     def shards(self, n: int, kernels: Kernels) -> tuple[int, range]:
         """Return the number of shards for a batch of n images, and which this process computes, each on a replica."""
         size, rank = (self.ranks.size, self.ranks.rank) if self.ranks else (1, 0)
-        count = count_shards(n, self._flops, kernels.threads() * size)
+        count = count_shards(n, self._flops, self.fixed or kernels.threads() * size)
         own = range(*_shard(count, size, rank))
         while len(self._all) < len(own):
             self._all.append(with_gradients(self._flat, self._fuse))

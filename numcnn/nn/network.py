@@ -240,6 +240,13 @@ class Network:
         """From now on share each step of training with other processes, which call the same at the same time."""
         self._replicas.ranks = ranks
 
+    def fix_shards(self, count: int | None) -> None:
+        """From now on cut each batch of training into ``count`` shards whatever the threads; None: one a thread.
+
+        The sum over a batch is that of its shards' sums, so its last digits depend on their number.
+        """
+        self._replicas.fixed = count
+
     # Inference: from any number of threads at once, also while one trains
 
     def logits(self, images: Pictures) -> Floats:
@@ -508,6 +515,10 @@ class Network:
         twin = self.copy()
         twin.info = copy.deepcopy(self.info, memo)
         return twin
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of parameters and state: for each array its name, dtype and shape, and its numbers."""
+        return checkpoint.digest({**self.named_arrays(self.params), **self.named_state()})
 
     def save(self, path: str | os.PathLike[str], extra_arrays: Mapping[str, AnyArray] | None = None) -> None:
         """Write parameters, state, architecture, normalisation and ``info`` to ``path`` (.npz), atomically.

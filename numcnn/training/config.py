@@ -135,6 +135,9 @@ class TrainConfig:
         0, "stop after this many epochs without a better validation accuracy; 0: never stop early", least=0
     )
     seed: int = _option(0, "seed of initial weights, image order, split, dropout and generated digits", least=0)
+    reproducible: bool = _option(
+        False, "the same weights to the last bit for any number of threads and processes, on any machine with FMA"
+    )
     backend: str = _option("fast", "the kernels: compiled, or plain NumPy", BACKENDS[::-1])
     fuse: bool = _option(
         True,
@@ -159,6 +162,10 @@ class TrainConfig:
             raise ConfigError(
                 "`patience` waits for a better validation accuracy, but `keep='last'` keeps the last epoch anyway; "
                 "leave out `patience`, or add `keep='best'`"
+            )
+        if self.reproducible and self.backend != "fast":
+            raise ConfigError(
+                f"`reproducible` wants the compiled kernels; {self.backend} adds up as this machine's BLAS does"
             )
         if not self.test and self.val == 0:
             raise ConfigError(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError
+from numcnn.nn.data_parallel import REPRODUCIBLE_SHARDS
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels
 from numcnn.nn.network import Network
 from numcnn.nn.pixels import readable
@@ -65,12 +66,15 @@ def fit(
     if config.augmentation and (examples.images.dtype != np.uint8 or examples.images.ndim != 3):
         shape, dtype = examples.images.shape, examples.images.dtype
         raise ConfigError(f"`augment` changes grey pictures, (N, H, W) uint8; these are {shape} {dtype}")
+    if config.reproducible:
+        _check_reproducible(network)
     network.forget_calibration()  # an earlier one doesn't suit other weights
     monitor, state = _with_progress(monitor, config, verbose), state or TrainState()
     optimizer = optimizer or make_optimizer(network, config)
     run = _prepare(network, examples, config, state, optimizer, monitor)
 
     state.interrupted = False
+    network.fix_shards(REPRODUCIBLE_SHARDS if config.reproducible else None)
     try:
         monitor.on_start(network, state, len(examples))
         with network.kernels.computing():
@@ -81,6 +85,7 @@ def fit(
                     return state
                 _finish_epoch(run, held_out)
     finally:
+        network.fix_shards(None)
         monitor.on_end()
     optimizer.take_average()
     return state
@@ -170,6 +175,17 @@ def _with_progress(monitor: Monitor | None, config: TrainConfig, verbose: bool) 
     if not verbose:
         return monitor or Monitor()
     return Together(monitor, Progress(config)) if monitor else Progress(config)
+
+
+def _check_reproducible(network: Network) -> None:
+    """Raise ConfigError unless training and validation run on kernels that compute the same bytes everywhere."""
+    if network.backend != "fast":
+        raise ConfigError("`reproducible` wants the compiled kernels for training and validation; use backend='fast'")
+    if not getattr(network.kernels, "FUSED", False):
+        raise ConfigError(
+            "`reproducible` wants compiled kernels and a processor with fused multiply-add (FMA, since 2013); without "
+            "them sums are rounded otherwise"
+        )
 
 
 def _as_examples(examples: Pairs, network: Network, outliers: bool = False) -> Examples:

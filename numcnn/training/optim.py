@@ -22,7 +22,7 @@ AVERAGE, AVERAGE_STATE = "average", "average state"
 
 def clip_gradients(grads: Floats, max_norm: float) -> float:
     """Scale grads (P,) down in place so that their Euclidean norm is at most ``max_norm``.  Return the norm before."""
-    norm = math.sqrt(np.dot(grads, grads))
+    norm = math.sqrt(np.square(grads).sum())  # not np.dot: BLAS adds up in an order of each machine's own
     if norm > max_norm:
         grads *= max_norm / norm
     return norm

@@ -162,8 +162,8 @@ def check_card(card: object) -> Document:
         count(card, key)
     for key in ("seconds", "images_per_second"):
         number(card, key, least=0)
-    for key in ("dataset", "weights", "model"):
-        text(card, key)
+    for key in ("dataset", "weights", "model", *(["weights_sha256"] if "weights_sha256" in card else [])):
+        text(card, key)  # older cards have no hash
     mapping(card["config"], "config")
     interval = card["test_interval"]
     if (interval is None) != (card["test_accuracy"] is None):

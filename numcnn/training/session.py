@@ -47,7 +47,7 @@ TESTED = {
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is carried out.  Only ``threads`` can change the weights, in their last digits.
+    """How a run is carried out.  Only ``threads`` can change the weights, in their last digits, if not reproducible.
 
     data_dir: MNIST's folder.  threads: None for one per processor or, in a resumed run, as many as before.
     quiet: no progress; report: prints a line.  command: the command line, for the run card.
@@ -200,6 +200,7 @@ class Session:
             "dataset_source": dataset.source,
             "dataset_sha256": run.info["dataset_sha256"],
             "weights": str(files.best),
+            "weights_sha256": network.sha256(),
             "model": config.model,
             "parameters": network.params.size,
             "seed": config.seed,
@@ -312,6 +313,8 @@ def _note_changes(session: Session) -> None:
     info, state = session.run.info, session.run.state
     now = {"threads": session.threads, **versions()}
     before = {"threads": info["threads"], **info["versions"]}
+    if session.run.config.reproducible:
+        before["threads"] = session.threads  # any number gives the same weights
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if not keys:
         return

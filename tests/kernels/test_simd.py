@@ -9,7 +9,7 @@ import pytest
 from conftest import COMPILED
 
 from numcnn.kernels import fused_shapes
-from numcnn.kernels.fast import jit, simd
+from numcnn.kernels.fast import simd
 from numcnn.kernels.fast.simd import LANES
 
 OPERATIONS = (
@@ -36,7 +36,7 @@ def prepared(program, form, *sizes):
     if form == "plain":
         return program(PLAIN, *sizes)
     # Not through Numba's cache, whose key doesn't contain changes of ``simd``.
-    return numba.njit(nogil=True, fastmath=jit.FASTMATH, error_model="numpy")(program(simd, *sizes))
+    return numba.njit(nogil=True, error_model="numpy")(program(simd, *sizes))
 
 
 def numbers(size, dtype, seed=0):

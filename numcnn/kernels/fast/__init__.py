@@ -1,1 +1,1 @@
-"""The kernels in Numba and BLAS, compiled on first use.  ``ops`` is the back-end; importing it loads Numba."""
+"""The kernels in Numba, compiled on first use.  ``ops`` is the back-end; importing it loads Numba."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from numcnn.kernels.arrays import AnyArray, Floats, Ints, Scalar
 from numcnn.kernels.buffers import scratch
+from numcnn.kernels.fast.elementary import exp, log, sin_cos
 from numcnn.kernels.fast.jit import kernel
 from numcnn.kernels.reference_augment import (
     CONTRAST,
@@ -163,9 +164,10 @@ def _find_places(strengths: Floats, grid: Grid, u: Floats, along: Floats, rows: 
     one, two = np.float32(1), np.float32(2)
     middle_y, middle_x = np.float32(H - 1) / two, np.float32(W - 1) / two
     angle = rotation * np.float32(np.pi / 180) * (two * u[ROTATION] - one)
-    size = (one + scaling) ** (two * u[SCALE] - one)
-    wider = (one + stretch) ** (two * u[STRETCH] - one)
-    cos, sin, shear = np.cos(angle), np.sin(angle), shearing * (two * u[SHEAR] - one)
+    size = np.float32(exp((two * u[SCALE] - one) * log(one + scaling)))  # a power of 1 + scaling
+    wider = np.float32(exp((two * u[STRETCH] - one) * log(one + stretch)))
+    sin64, cos64 = sin_cos(angle)
+    sin, cos, shear = np.float32(sin64), np.float32(cos64), shearing * (two * u[SHEAR] - one)
     # Columns and rows that a step to the right, and one down, go in the source.
     right_x, right_y = cos / (size * wider), sin / (size * wider)
     down_x, down_y = (cos * shear - sin) * wider / size, (sin * shear + cos) * wider / size

@@ -26,6 +26,7 @@ import numpy as np
 from numcnn.kernels.arrays import Bytes, Floats, Ints
 from numcnn.kernels.buffers import flat, scratch
 from numcnn.kernels.fast.jit import kernel
+from numcnn.kernels.fast.product import product_kernel
 from numcnn.kernels.fast.simd import (
     LANES,
     Registers,
@@ -250,6 +251,8 @@ def _store_windows(m: Floats, b: Floats, out: Floats, which: Bytes, start: int, 
 @functools.cache
 def _winograd(columns: int) -> Kernel:
     """Return the kernel whose products take ``columns`` registers of filters at a time."""
+    product = product_kernel(columns)
+    width = columns * LANES
 
     @kernel
     def winograd(
@@ -260,28 +263,9 @@ def _winograd(columns: int) -> Kernel:
         for n in range(N):
             _transform_patches(x, n * H * W * C, v, W, C, PH, PW)
             for i in range(16):
-                for f in range(0, F, columns * LANES):
-                    for t in range(0, T, WINDOWS):
-                        window = min(t, T - WINDOWS)  # the last few may be computed twice
-                        at = (i * T + window) * C
-                        m0 = fill(x.dtype.type(0), columns)
-                        m1 = m0
-                        m2 = m0
-                        m3 = m0
-                        m4 = m0
-                        for c in range(C):
-                            weights = load(u, (i * C + c) * F + f, columns)
-                            m0 = multiply_add(m0, v[at + c], weights)
-                            m1 = multiply_add(m1, v[at + C + c], weights)
-                            m2 = multiply_add(m2, v[at + 2 * C + c], weights)
-                            m3 = multiply_add(m3, v[at + 3 * C + c], weights)
-                            m4 = multiply_add(m4, v[at + 4 * C + c], weights)
-                        to = (i * T + window) * F + f
-                        store(m, to, m0)
-                        store(m, to + F, m1)
-                        store(m, to + 2 * F, m2)
-                        store(m, to + 3 * F, m3)
-                        store(m, to + 4 * F, m4)
+                patches, weights = v[i * T * C : (i + 1) * T * C], u[i * C * F : (i + 1) * C * F]
+                to = m[i * T * F : (i + 1) * T * F]
+                product(patches, (C, 1), weights, (F, width), to, to, (T, C, F))  # the panels are full: no tile is used
             _store_windows(m, b, out, which, n * T * F, T, F)
 
     return winograd

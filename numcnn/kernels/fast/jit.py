@@ -1,4 +1,4 @@
-"""How Numba is set up: where compiled kernels are cached, and which floating-point optimisations LLVM may make.
+"""How Numba is set up: where compiled kernels are cached, and that LLVM may not change how numbers are rounded.
 
 Only the files in this folder load Numba, so nothing else has to wait for it.
 """
@@ -16,10 +16,6 @@ from typing import Any, TypeAlias, TypeVar
 
 from numcnn.errors import ConfigError
 from numcnn.kernels.compilation import compilation_begins
-
-# "reassoc" lets LLVM sum in vector lanes, "contract" lets it use fused multiply-add.  Not in the set: "nnan" and
-# "ninf", which would let LLVM assume that NaN and infinity never occur and so swallow them.
-FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
 # When a new version makes its folder, those of other versions that haven't changed for this many days are deleted.
 KEEP_DAYS = 30
@@ -40,13 +36,13 @@ def hashed_files() -> list[Path]:
 
 
 def cache_tag() -> str:
-    """Return what Numba's cache key omits, as eight letters: the flags, and the text of all ``hashed_files``.
+    """Return what Numba's cache key omits, as eight letters: the text of all ``hashed_files``.
 
     (Numba's key has the time stamp of the function's own file only; a function or constant that it takes from another
     file may have changed since: numba #6845.)
     """
     texts = [path.read_bytes() for path in hashed_files()]
-    return hashlib.sha256(repr((sorted(FASTMATH), sys.version_info[:2], texts)).encode()).hexdigest()[:8]
+    return hashlib.sha256(repr((sys.version_info[:2], texts)).encode()).hexdigest()[:8]
 
 
 def cache_folder() -> Path | None:
@@ -116,11 +112,14 @@ COMPILED = not numba.config.DISABLE_JIT
 
 
 def kernel(function: Function) -> Function:
-    """Decorate a function to be compiled on first use, cached on disk, without the GIL and with ``FASTMATH``.
+    """Decorate a function to be compiled on first use, cached on disk, and run without the GIL.
 
+    Never ``fastmath``: LLVM would sum in the lanes of this processor's vectors, and fuse what it likes.  Without it,
+    each sum, product, quotient and root is rounded as IEEE 754 says and as the code is written, also in vectors, so
+    the result is the same on every machine.  It costs nothing: sums that matter are written in vectors (``simd``).
     Never ``parallel=True``: ``thread_team`` runs kernels in parallel, and says why.
     """
-    settings: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     compiled = numba.njit(**settings)(function)
     if COMPILED:
         with contextlib.suppress(RuntimeError):  # no folder is writable: compile anew in every process

@@ -1,8 +1,10 @@
-"""The kernels in Numba and BLAS: names, signatures and results of ``reference``; tests hold the two together.
+"""The kernels in Numba: names, signatures and results of ``reference``; tests hold the two together.
 
-A convolution is a matrix product: ``im2col`` copies the pixels under each kernel position to a row, and BLAS multiplies
-all rows by the weights.  It takes a few images at a time, so that the rows are still in the cache when BLAS reads them.
-The products stay outside the compiled functions: inside, Numba would require SciPy.
+A convolution is a matrix product: ``im2col`` copies the pixels under each kernel position to a row, and ``product``
+multiplies all rows by the weights.  It takes a few images at a time, so that the rows are still in the cache then.
+
+Equal numbers give equal bytes on every processor with fused multiply-add: sums run in one order, products and sums
+are rounded as they are written, and exp and log are numcnn's own (``jit``, ``product``, ``elementary``).
 
 All of it is serial and releases the GIL: a network gives each thread a part of the batch to take through all its layers
 (``nn/data_parallel.py``).  Convolution, ReLU and max-pool in one kernel are in ``conv_relu_pool``, optimiser steps
@@ -18,24 +20,26 @@ from numcnn.errors import ShapeError
 from numcnn.kernels import reference
 from numcnn.kernels.arrays import AnyArray, Float64s, Floats, Ints, Pair, Scalar
 from numcnn.kernels.buffers import flat, scratch
-from numcnn.kernels.fast import spin_wait
+from numcnn.kernels.fast import elementary, product, spin_wait
 from numcnn.kernels.fast.conv_relu_pool import conv_relu_pool_backward, conv_relu_pool_forward  # noqa: F401
 from numcnn.kernels.fast.jit import COMPILED, kernel
+from numcnn.kernels.fast.simd import FUSED  # noqa: F401
 from numcnn.kernels.fast.updates import adam_step, add, average_step, sgd_step  # noqa: F401
-from numcnn.kernels.reference import tanh_forward  # noqa: F401  (NumPy's own is vectorised)
 from numcnn.kernels.reference_augment import Strengths
 from numcnn.kernels.thread_team import one_blas_thread, set_spin_wait, the_team
 
 if COMPILED:
     set_spin_wait(spin_wait)
 
-# Bytes of im2col rows made at a time: they should fit in the second-level cache while BLAS reads them.
+multiply = product.multiply if COMPILED else np.matmul  # as loops in Python it would take minutes
+
+# Bytes of im2col rows made at a time: they should fit in the second-level cache while they are multiplied.
 CHUNK_BYTES = 1 << 19
 
 
 @contextlib.contextmanager
 def computing() -> Iterator[None]:
-    """Run a pass: BLAS uses one thread, because the team is parallel; overflow raises no warning."""
+    """Run a pass.  Overflow raises no warning; in layers of the user's own BLAS uses one thread, as the team does."""
     with one_blas_thread, reference.computing():
         yield
 
@@ -98,6 +102,15 @@ def _add_bias(rows: Floats, b: Floats) -> None:
             rows[n, f] += b[f]
 
 
+@kernel
+def _add_rows(rows: Floats, total: Floats) -> None:
+    """total += the sum of all rows, one after another."""
+    N, F = rows.shape
+    for n in range(N):
+        for f in range(F):
+            total[f] += rows[n, f]
+
+
 def _rows(x: Floats) -> Floats:
     """View images (N,H,W,C) as rows of values (N,H,W*C)."""
     N, H, W, C = x.shape
@@ -112,7 +125,7 @@ def conv2d_forward(x: Floats, w: Floats, b: Floats, out: Floats, stride: Pair) -
     for first, last, columns in _column_chunks(x, w, OH, OW):
         _im2col(_rows(x[first:last]), KH, SH, SW * C, columns.reshape(last - first, OH, OW, KH, KW * C))
         products = out[first:last].reshape(-1, F)
-        np.matmul(columns, w.reshape(-1, F), out=products)
+        multiply(columns, w.reshape(-1, F), products)
         _add_bias(products, b)
 
 
@@ -130,26 +143,27 @@ def conv2d_backward(
         by_kernel_row = columns.reshape(last - first, OH, OW, KH, KW * C)
         dout_rows = dout[first:last].reshape(-1, F)
         _im2col(_rows(x[first:last]), KH, SH, SW * C, by_kernel_row)
-        np.matmul(columns.T, dout_rows, out=dw_of_chunk)
+        multiply(columns.T, dout_rows, dw_of_chunk)
         dw += dw_of_chunk.reshape(dw.shape)
-        db += dout_rows.sum(axis=0)
+        _add_rows(dout_rows, db)
         if dx is not None:
-            np.matmul(dout_rows, w.reshape(-1, F).T, out=columns)  # dcolumns, in the memory of the rows
+            multiply(dout_rows, w.reshape(-1, F).T, columns)  # dcolumns, in the memory of the rows
             _col2im(by_kernel_row, KH, SH, SW * C, _rows(dx[first:last]))
 
 
 def dense_forward(x: Floats, w: Floats, b: Floats, out: Floats) -> None:
     """See ``reference.dense_forward``."""
-    np.matmul(x, w, out=out)
+    multiply(x, w, out)
     _add_bias(out, b)
 
 
 def dense_backward(dout: Floats, x: Floats, w: Floats, dx: Floats | None, dw: Floats, db: Floats) -> None:
     """See ``reference.dense_backward``."""
-    np.matmul(x.T, dout, out=dw)
+    multiply(x.T, dout, dw)
     if dx is not None:
-        np.matmul(dout, w.T, out=dx)
-    np.sum(dout, axis=0, out=db)
+        multiply(dout, w.T, dx)
+    db[...] = 0
+    _add_rows(dout, db)
 
 
 @kernel
@@ -198,6 +212,17 @@ def leaky_relu_backward(dout: Floats, out: Floats, slope: float, dx: Floats) -> 
 
 
 @kernel
+def _tanh_forward(x: Floats, out: Floats) -> None:
+    for i in range(x.size):
+        out[i] = elementary.tanh(x[i])
+
+
+def tanh_forward(x: Floats, out: Floats) -> None:
+    """See ``reference.tanh_forward``."""
+    _tanh_forward(*flat(x, out))
+
+
+@kernel
 def _tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
     one = dout.dtype.type(1)
     for i in range(dout.size):
@@ -210,20 +235,15 @@ def tanh_backward(dout: Floats, out: Floats, dx: Floats) -> None:
 
 
 @kernel
-def _sigmoid_of_exp(x: Floats, out: Floats) -> None:
-    """Turn exp(-abs(x)), which ``out`` holds, into the sigmoid of x."""
-    one, zero = x.dtype.type(1), x.dtype.type(0)
+def _sigmoid_forward(x: Floats, out: Floats) -> None:
     for i in range(x.size):
-        e = out[i]
-        out[i] = (one if x[i] >= zero else e) / (one + e)
+        e = elementary.exp(-abs(x[i]))  # never overflows
+        out[i] = (1 if x[i] >= 0 else e) / (1 + e)
 
 
 def sigmoid_forward(x: Floats, out: Floats) -> None:
-    """See ``reference.sigmoid_forward``.  NumPy's exp() is vectorised; Numba's calls the C library for each number."""
-    np.abs(x, out=out)
-    np.negative(out, out=out)
-    np.exp(out, out=out)
-    _sigmoid_of_exp(*flat(x, out))
+    """See ``reference.sigmoid_forward``."""
+    _sigmoid_forward(*flat(x, out))
 
 
 @kernel
@@ -457,12 +477,12 @@ def _softmax_cross_entropy_forward(
         largest = logits[n, 0]
         for c in range(1, C):
             largest = max(largest, logits[n, c])
-        total = logits.dtype.type(0)
+        total = 0.0
         for c in range(C):
             log_probs[n, c] = logits[n, c] - largest
-            total += np.exp(log_probs[n, c])
-        log_total = np.log(total)
-        mean = logits.dtype.type(0)
+            total += elementary.exp(log_probs[n, c])
+        log_total = elementary.log(total)
+        mean = 0.0
         for c in range(C):
             log_probs[n, c] -= log_total
             mean += log_probs[n, c] * per_class
@@ -489,7 +509,7 @@ def _softmax_cross_entropy_backward(
     for n in range(N):
         everywhere = (smoothing if labels[n] < C else one) * per_class
         for c in range(C):
-            dlogits[n, c] = (np.exp(log_probs[n, c]) - everywhere) * share
+            dlogits[n, c] = (elementary.exp(log_probs[n, c]) - everywhere) * share
         if labels[n] < C:
             dlogits[n, labels[n]] -= (one - smoothing) * share
 

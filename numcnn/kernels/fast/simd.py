@@ -41,22 +41,23 @@ Registers: TypeAlias = AnyArray
 Flat: TypeAlias = AnyArray
 
 
-def _lanes() -> int:
-    """Return how many float32 a register is taken to hold: 16 with AVX-512, else 8 (two registers of Neon or SSE)."""
+def _has(feature: str, *, unless_known: bool) -> bool:
+    """Return whether the processor that kernels are compiled for has a feature, by LLVM's name.
+
+    unless_known: the answer for one chosen by NUMBA_CPU_NAME, or where LLVM doesn't list such a feature.
+    """
     features = numba.config.CPU_FEATURES or ""
     if numba.config.CPU_NAME in (None, "", "host") and not features:
-        return 16 if binding.get_host_cpu_features().get("avx512f") else 8
-    return 16 if "+avx512f" in features.split(",") else 8
+        return binding.get_host_cpu_features().get(feature, unless_known)
+    return f"+{feature}" in features.split(",") or unless_known
 
 
-LANES = _lanes()
+# How many float32 a register is taken to hold: 16 with AVX-512, else 8 (two registers of Neon or SSE).
+LANES = 16 if _has("avx512f", unless_known=False) else 8
 
-# A product and its sum may be rounded once, together (fused multiply-add), and the sign of a zero doesn't matter, so
-# that LLVM can skip adding zeros under a mask.  Every sum and product has these flags: without any, Numba would add its
-# own, which allow reordering sums.  Numbers that are equal because they were summed in one order would then differ,
-# and a window's ties go to another position.
-_FUSED = ("contract", "nsz")
-
+# Whether products are added by fused multiply-add, rounded once.  Processors without it (x86 before 2013) would take
+# a hundred times as long to imitate it, so there both are rounded.
+FUSED = COMPILED and _has("fma", unless_known=numba.config.CPU_NAME not in ("generic", "x86-64", "x86-64-v2"))
 
 Kinds: TypeAlias = Sequence[NumbaObject]  # Numba types of the arguments
 Values: TypeAlias = Sequence[NumbaObject]  # LLVM values of the arguments
@@ -126,7 +127,11 @@ class _Emitter:
         self.builder.store(vector, self._pointer(kind, array, at, vector.type)).align = kind.dtype.bitwidth // 8
 
     def multiply_add(self, total: NumbaObject, a: NumbaObject, b: NumbaObject) -> NumbaObject:
-        return self.builder.fadd(total, self.builder.fmul(a, b, flags=_FUSED), flags=_FUSED)
+        if not FUSED:
+            return self.builder.fadd(total, self.builder.fmul(a, b))
+        kind = ir.FunctionType(total.type, [total.type] * 3)
+        name = f"llvm.fma.v{LANES}{'f32' if isinstance(total.type.element, ir.FloatType) else 'f64'}"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, total])
 
     def compare(
         self, how: str, kind: NumbaObject, flags: NumbaObject, at: NumbaObject, value: NumbaObject, register: int = 0
@@ -221,7 +226,7 @@ def fill(value: Scalar, count: int) -> Registers:
 def _emit_by_register(operation: str) -> Emit:
     def emit(emitter: _Emitter, _: Kinds, values: Values) -> NumbaObject:
         pairs = zip(emitter.registers(values[0]), emitter.registers(values[1]), strict=True)
-        return emitter.row([getattr(emitter.builder, operation)(a, b, flags=_FUSED) for a, b in pairs])
+        return emitter.row([getattr(emitter.builder, operation)(a, b) for a, b in pairs])
 
     return emit
 
@@ -241,7 +246,7 @@ def subtract(a: Registers, b: Registers) -> Registers:
 def _emit_scale(emitter: _Emitter, _: Kinds, values: Values) -> NumbaObject:
     factor = emitter.filled(values[0])
     registers = emitter.registers(values[1])
-    return emitter.row([emitter.builder.fmul(factor, register, flags=_FUSED) for register in registers])
+    return emitter.row([emitter.builder.fmul(factor, register) for register in registers])
 
 
 @_operation(lambda factor, row: row, _emit_scale)
