@@ -35,6 +35,7 @@ class Shared(TypedDict, total=False):
     weight_decay: float
     average: float
     state: Floats | None
+    pull: float
 
 
 class Optimizer:
@@ -44,6 +45,8 @@ class Optimizer:
     average: decay d of a running average of the parameters, mean = d * mean + (1 - d) * params (Polyak & Juditsky 1992,
     the exponential form); 0: no average.  state: a network's state (S,), such as BatchNorm's statistics; steps don't
     change it, but it is averaged too, to match the averaged parameters.
+    pull: after each step, the fraction by which the parameters move back towards their initial values; 0: none.  This
+    is L2-SP (Li, Grandvalet & Davoine 2018), decoupled from the gradient.
     Attributes: moments (name -> array kept between steps: those of ``MOMENTS``, and the averages); trained: whether the
     initial parameters count in the average for as long as its decay says; else they are random, and soon drop out.
     """
@@ -61,12 +64,15 @@ class Optimizer:
         weight_decay: float = 0.0,
         average: float = 0.0,
         state: Floats | None = None,
+        pull: float = 0.0,
     ) -> None:
         self.params, self.grads, self.kernels = params, grads, kernels
         self.decay: Floats = np.ones_like(params) if decay is None else np.asarray(decay, params.dtype)
         self.weight_decay = _in_range("weight decay", weight_decay, 0, math.inf)
         self.average = _in_range("average", average, 0, 1)
+        self.pull = _in_range("pull", pull, 0, 1)
         self.trained = False
+        self._start = params.copy() if self.pull else None  # the initial values
         self.steps = 0
         self.moments: dict[str, Floats] = {name: np.zeros_like(params) for name in self.MOMENTS}
         self._averaged: dict[str, Floats] = {}  # name of an average in ``moments`` -> the array that it averages
@@ -80,6 +86,8 @@ class Optimizer:
         """Take one step with learning rate ``lr`` along the current gradients."""
         self.steps += 1
         self._step(lr)
+        if self._start is not None:
+            self.params += self.params.dtype.type(self.pull) * (self._start - self.params)
         if self.average:
             # The first averages span fewer steps, so that random initial values soon drop out.
             most = 1.0 if self.trained else self.steps / (self.steps + 9)
@@ -181,17 +189,19 @@ def make_optimizer(
     config: TrainConfig,
     moments: Mapping[str, Floats] | None = None,
     *,
+    pull: float = 0.0,
     trained: bool = False,
 ) -> Optimizer:
     """Return the optimiser named by ``config`` for the network's parameters; ``moments``: those of a stopped run.
 
-    trained: see ``Optimizer``.
+    pull, trained: see ``Optimizer``.
     """
     shared: Shared = {
         "decay": network.decay,
         "weight_decay": config.decay_rate,
         "average": config.average,
         "state": network.state,
+        "pull": pull,
     }
     arrays = network.params, network.grads, network.kernels
     if config.optimizer == "sgd":

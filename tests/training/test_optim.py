@@ -132,6 +132,27 @@ def test_of_trained_parameters_the_average_keeps_what_its_decay_says():
     assert optimizer.moments["average"][0] == pytest.approx(0.75 * 1 + 0.25 * 0.8)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_pull_goes_a_fraction_of_the_way_back_after_each_step(kind, dtype):
+    start, grads = np.array([1.0, -2.0, 3.0], dtype), np.array([0.5, 1.0, -2.0], dtype)
+    params, free = start.copy(), start.copy()
+    optimizer, without = kind(params, grads, reference, pull=0.25), kind(free, grads, reference)
+    for _ in range(3):
+        free[...] = params
+        optimizer.step(0.1)
+        without.step(0.1)
+        np.testing.assert_array_equal(params, free + dtype(0.25) * (start - free))
+    assert np.abs(params - start).max() > 0.01
+
+
+def test_the_average_is_of_parameters_that_were_pulled():
+    params = np.array([1.0])
+    optimizer = SGD(params, np.ones(1), reference, momentum=0, average=0.5, pull=0.5)
+    optimizer.step(0.2)  # 1 -> 0.8 -> 0.9; the first average keeps a tenth of where it began
+    assert params[0] == pytest.approx(0.9) and optimizer.moments["average"][0] == pytest.approx(0.91)
+
+
 def test_sgd_weight_decay_by_hand():
     # p <- 0.98 p - 0.1 v with v <- 0.5 v + 1, from p = 1: v = 1, 1.5, 1.75
     params = np.array([1.0])
@@ -157,6 +178,7 @@ def test_clipping_scales_the_whole_gradient_to_the_norm():
         (Adam, {"beta2": "x"}, "beta2 is 'x'"),
         (Adam, {"average": 1.0}, "average is 1.0; wants a number, 0 or more and below 1"),
         (Adam, {"eps": float("nan")}, "eps is nan"),
+        (SGD, {"pull": 1.5}, "pull is 1.5; wants a number, 0 or more and below 1"),
     ],
 )
 def test_a_wrong_setting_is_named(kind, settings, text):
