@@ -72,6 +72,21 @@ def test_golden_run(backend, fuse, dtype, rtol):
     np.testing.assert_allclose(monitor.losses, GOLDEN, rtol=rtol)
 
 
+def test_float32_stays_by_float64_for_500_steps():
+    """Within 1e-4 of the loss.  (Once a ReLU or a window's winner flips in one of them only, they part for good.)"""
+    images, labels = draw_digits(600, 11)
+    losses = []
+    for dtype, backend in ((np.float32, BACKEND), (np.float64, "reference")):
+        layers = [Conv2D(16, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10)]
+        network = Network(layers, (14, 14, 1), seed=1, normalisation=(0.13, 0.31), dtype=dtype, backend=backend)
+        monitor = LossOfEachStep()
+        config = TrainConfig(epochs=25, batch_size=20, optimizer="adamw", lr=1e-3)
+        fit(network, (images[:400, ::2, ::2], labels[:400]), None, config, monitor=monitor)
+        losses.append(monitor.losses)
+    assert len(losses[0]) == 500 and losses[0][-1] < 0.5 * losses[0][0]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
 class Allocations(Monitor):
     """Trace what is allocated from one step to another."""
 
