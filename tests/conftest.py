@@ -131,6 +131,9 @@ def tiny_mnist(tmp_path):
 
 # A shell's background job inherits SIGINT ignored, and hands that on; the tests interrupt things on purpose.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Under nohup SIGHUP is ignored, which is handed on, too; a handler isn't, and it protects the tests alike.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 # With NUMBA_DISABLE_JIT=1 the fast kernels are plain Python: right, but far too slow to train whole networks with.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")

@@ -382,7 +382,8 @@ def test_interrupted_it_leaves_no_worker_and_a_file_to_continue(scans, tmp_path,
     assert answered(out) == readable_in(scans)[:5]
 
 
-def test_a_worker_that_is_killed_costs_no_picture(scans, small_network):
+def test_workers_that_are_killed_cost_no_picture(scans, small_network):
+    """``python tests/many.py bulk FOLDER`` does it with 20,000 pictures and the command."""
     items = [Item(path) for path in readable_in(scans)]
     with Workers(Settings(weights=str(small_network)), 2) as workers:
         outcomes = workers.read(items)
