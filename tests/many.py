@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import statistics
 import subprocess
@@ -94,6 +95,7 @@ def kills(data, folder, count=20, seed=0):
     train = ["train", "--processes", "2", "--restarts", "3", "--threads", "1"]
     sweep = ["sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "1", "--jobs", "2"]
     for name, command in (("rank", train), ("worker", sweep)):
+        one_run(command, data, folder / f"{name}-warm")  # compiles, which would make the next one seem to take long
         whole, seconds, _ = one_run(command, data, folder / f"{name}-whole")
         killed = runs = 0
         while killed < count:
@@ -103,6 +105,7 @@ def kills(data, folder, count=20, seed=0):
             killed += hit
             assert found == whole, f"{out} ends otherwise"
             assert not list(out.rglob(".*")), f"{out} holds {list(out.rglob('.*'))}"
+            shutil.rmtree(out)
         print(f"{name}: {killed} killed in {runs} runs: all ended with the same bytes", flush=True)
 
 

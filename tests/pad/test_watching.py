@@ -21,7 +21,7 @@ from numcnn.pad.live import FAILED, FINISHED, GENERATED, PAUSED, RUNNING, LiveRu
 from numcnn.pad.timeline import Timeline
 from numcnn.pad.watching import Watching
 
-pytestmark = pytest.mark.usefixtures("no_display")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_display")]
 SEVEN = digit_strokes(7, np.random.default_rng(3))
 COMMA, STOP = pygame.K_COMMA, pygame.K_PERIOD
 
