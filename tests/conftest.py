@@ -34,8 +34,7 @@ def pytest_collection_modifyitems(items):
         if path.parent.name in ANY_KERNELS and not CHOOSES_KERNELS.search(path.read_text(encoding="utf-8"))
     }
     for item in items:
-        elsewhere = item.get_closest_marker("compiled") or {"real_mnist", "real_pens"} & set(item.fixturenames)
-        if item.path in once and not elsewhere:
+        if item.path in once and not {"real_mnist", "real_pens"} & set(item.fixturenames):
             item.add_marker("once")
 
 

@@ -31,7 +31,7 @@ from numcnn.training.session import Options, new_session
 
 THREADS, PREDICTIONS = 8, 100_000  # in an hour
 MOST_GROWTH = 8.0  # MB
-SAMPLES = 200
+SAMPLES, LEAST_SAMPLES = 200, 9
 WARM_ROUNDS = 3  # until all fonts and pictures of the pad are drawn once
 PAD_KEYS = (
     pygame.K_SPACE, pygame.K_e, pygame.K_f, pygame.K_w, pygame.K_b, pygame.K_d, pygame.K_h, pygame.K_LEFTBRACKET,
@@ -53,7 +53,7 @@ class Watch:
         if share * SAMPLES >= len(self.samples):
             memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
             self.samples.append((memory, len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))))
-        return share < 1
+        return share < 1 or len(self.samples) < LEAST_SAMPLES
 
     def report(self, name):
         """Print and return the growth of memory (MB), threads and files from the second third to the last one."""

@@ -164,7 +164,7 @@ class Process:
     """The real one."""
 
     def __init__(self, **settings):
-        settings = {"epochs": 1, "batch_size": 32, "backend": BACKEND, **settings}
+        settings = {"epochs": 1, "batch_size": 8, "limit": 150, "backend": BACKEND, **settings}
         self.child = subprocess.Popen(
             [sys.executable, "-m", "numcnn.training.stepwise_process", json.dumps(settings)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -205,7 +205,6 @@ def process(tmp_path):
                 stream.close()
 
 
-@pytest.mark.compiled
 def test_the_process_trains_pauses_steps_and_looks_back(process):
     one = process()
     ready = one.until("ready")[-1][1]
@@ -238,7 +237,6 @@ def test_a_pace_leaves_time_between_steps_and_pause_stops_it(process):
     assert one.until("steps")[-1][1] == steps[-1] + 1  # none was taken after the pause
 
 
-@pytest.mark.compiled
 def test_a_run_that_patience_ends_is_finished_and_says_so_once(process):
     one = process(epochs=1000, lr=1e-9, patience=1, keep="best", val=30)
     one.command(go=None)
