@@ -6,6 +6,7 @@ The pad is played for so many minutes (60 if none are given), then a network tra
 another one for answers: 100,000 times in an hour, in proportion in less.  Linux only: it reads /proc.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -39,6 +40,15 @@ PAD_KEYS = (
 )  # fmt: skip
 
 
+def open_files():
+    """Return how many files are open, but for fonts: the pad keeps some sizes of them."""
+    count = 0
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            count += not os.readlink(path).endswith(".ttf")
+    return count
+
+
 class Watch:
     """Samples of what a process uses, while ``going`` is asked whether to go on."""
 
@@ -52,7 +62,7 @@ class Watch:
         share = (time.monotonic() - self.began) / self.seconds if share is None else share
         if share * SAMPLES >= len(self.samples):
             memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
-            self.samples.append((memory, len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))))
+            self.samples.append((memory, len(os.listdir("/proc/self/task")), open_files()))
         return share < 1 or len(self.samples) < LEAST_SAMPLES
 
     def report(self, name):
