@@ -220,6 +220,7 @@ def test_pages_of_a_tiff_are_numbered(tmp_path, capsys):
     assert [page["digits"] for page in pages] == [page["digits"] for page in alone] and pages[0]["digits"]
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="its file systems refuse such names")
 def test_odd_names_are_read_and_printed(tmp_path, small_network):
     digit = draw_digits(200, 12)[0][0]
@@ -318,6 +319,7 @@ def answered(path):
     return [row[0] for row in csv.reader(io.StringIO(text, newline=""))][1:]
 
 
+@pytest.mark.compiled
 def test_several_processes_answer_in_order_and_alike(scans, small_network):
     alone = process(scans, "--json", "--weights", small_network)
     assert alone.returncode == 2

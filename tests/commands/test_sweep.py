@@ -121,6 +121,7 @@ def test_a_sweep_that_is_killed_or_stopped_ends_in_the_same_bytes(how, drawn, wh
     assert not [path for path in out.rglob(".*")]
 
 
+@pytest.mark.compiled
 def test_seeds_as_jobs_end_as_one_after_the_other_do(drawn, tmp_path):
     options = ["--dataset", drawn, "--seeds", "2", *SETTINGS, "--epochs", "2", "--threads", "1", "--quiet"]
     alone = numcnn("train", *options, "--out", tmp_path / "alone")
