@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import signal
 import threading
 from multiprocessing import resource_tracker
@@ -10,10 +11,31 @@ import numpy as np
 import pytest
 from processes import wait_for
 
+from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 from numcnn.data import generated, idx, mnist
 from numcnn.kernels import thread_team
+from numcnn.nn.models import MODELS
 
 REAL = {name: os.environ.get(name) for name in ("NUMCNN_DATA", "NUMCNN_PENDIGITS")}
+
+# Test files of these folders are marked ``once`` unless they choose kernels: compiled or not makes no difference there.
+ANY_KERNELS = {"commands", "data", "evaluation", "imaging", "pad", "recognition"}
+CHOOSES_KERNELS = re.compile(r"\b(BACKEND|COMPILED|fast)\b")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what CI runs in one of its two lanes only, for lack of time: see ``markers`` in pyproject.toml.
+
+    Tests with real data aren't marked: the lane without compilation has none.
+    """
+    once = {
+        path
+        for path in {item.path for item in items}
+        if path.parent.name in ANY_KERNELS and not CHOOSES_KERNELS.search(path.read_text(encoding="utf-8"))
+    }
+    for item in items:
+        if item.path in once and not {"real_mnist", "real_pens"} & set(item.fixturenames):
+            item.add_marker("once")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -131,6 +153,9 @@ def tiny_mnist(tmp_path):
 
 # A shell's background job inherits SIGINT ignored, and hands that on; the tests interrupt things on purpose.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Under nohup SIGHUP is ignored, which is handed on, too; a handler isn't, and it protects the tests alike.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 # With NUMBA_DISABLE_JIT=1 the fast kernels are plain Python: right, but far too slow to train whole networks with.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
@@ -155,6 +180,17 @@ def write_digits(folder):
         idx.write_images(folder / mnist.FILES[f"{part}_images"].name, images)
         idx.write_labels(folder / mnist.FILES[f"{part}_labels"].name, labels)
     return folder
+
+
+def small_canonical_layers(classes, dropout):
+    """Return the layers of what stands in for ``canonical`` where only what surrounds a training is tested."""
+    return [Conv2D(4, 5, stride=2), ReLU(), MaxPool2D(2), Flatten(), Dropout(dropout), Dense(classes)]
+
+
+@pytest.fixture
+def small_canonical(monkeypatch):
+    """The model ``canonical`` is a small network in this process."""
+    monkeypatch.setitem(MODELS, "canonical", small_canonical_layers)
 
 
 def unipen(labels, writers, seed=1):

@@ -17,8 +17,11 @@ import time
 import zipfile
 from pathlib import Path
 
+from conftest import small_canonical_layers
+
 from numcnn.cli import main
 from numcnn.evaluation.plots import style
+from numcnn.nn.models import MODELS
 from numcnn.training import run_folder
 
 SETTINGS = ["--epochs", "3", "--limit", "150", "--val", "30", "--batch-size", "20", "--threads", "1"]
@@ -116,6 +119,7 @@ def kill_one(out, data, backend, seconds, chance):
 def run(data, folder, count, seed=0, backend="fast"):
     """Kill ``count`` times; return in how many runs."""
     style.library()  # load all before forking
+    MODELS["canonical"] = small_canonical_layers
     chance, kills, runs = random.Random(seed), 0, 0
     whole = folder / "whole"
     for out in (folder / "warm", whole):

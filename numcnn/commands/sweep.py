@@ -28,23 +28,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, terminated_cleanly
-from numcnn.commands.train import (
-    add_worker_arguments,
-    chosen_dataset,
-    config_of,
-    do_jobs,
-    engine_of,
-    introduce,
-    options_of,
-    says_how_to_go_on,
-)
+from numcnn.commands.train import chosen_dataset, config_of, introduce, options_of
+from numcnn.commands.workers import add_worker_arguments, do_jobs, engine_of, says_how_to_go_on
 from numcnn.data import title_of
 from numcnn.errors import ConfigError, WriteError
 from numcnn.files import FolderLock, named_errors
 from numcnn.training import sweeps
 from numcnn.training.config import add_config_arguments, given_settings
 from numcnn.training.run_folder import check_out, claim, new_folder
-from numcnn.training.session import new_session
+from numcnn.training.session import Options, Session, new_session
 from numcnn.training.sweeps import Sweep
 
 SEEDS = 3
@@ -107,9 +99,7 @@ def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
         threads=arguments.threads or 1,
         command=arguments.command_line,
     )
-    session = new_session(sweep.config, sweep.dataset_argument, options_of(arguments))
-    if not len(session.validation_set):
-        raise ConfigError("a sweep compares validation accuracy, and no images are held out; add `val`")
+    session = _first_session(sweep, options_of(arguments))
     introduce(session)
     folder = new_folder(arguments.out, "sweep")
     lock = claim(folder, empty=True)
@@ -117,6 +107,21 @@ def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
     with named_errors(folder, action="write to the folder", error_class=WriteError):
         sweep.save()
     return sweep, lock
+
+
+def _first_session(sweep: Sweep, options: Options) -> Session:
+    """Return the session of the first run.  Raises ConfigError if a combination holds no images out."""
+    sessions: dict[tuple[int | None, float | None], Session] = {}
+    for settings in sweep.combinations():
+        config = replace(sweep.config, **settings)
+        if (config.limit, config.val) in sessions:
+            continue
+        session = new_session(config, sweep.dataset_argument, replace(options, quiet=options.quiet or bool(sessions)))
+        if not len(session.validation_set):
+            which = "".join(f", {name}={value}" for name, value in settings.items() if name in ("limit", "val"))
+            raise ConfigError(f"a sweep compares validation accuracy, and no images are held out{which}; add `val`")
+        sessions[config.limit, config.val] = session
+    return next(iter(sessions.values()))
 
 
 def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:

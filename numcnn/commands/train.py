@@ -46,18 +46,27 @@ import shlex
 import signal
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from numcnn import data
 from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, say, terminated_cleanly
+from numcnn.commands.workers import (
+    accuracy_of,
+    add_worker_arguments,
+    do_jobs,
+    engine_of,
+    result_line,
+    says_how_to_go_on,
+    several_at_a_time,
+)
 from numcnn.data import title_of
 from numcnn.data.dataset import KEYWORDS
 from numcnn.errors import CheckpointError, ConfigError, DivergedError, WriteError
 from numcnn.files import FolderLock, named_errors
-from numcnn.training import jobs, seeds, train_job
+from numcnn.training import seeds
 from numcnn.training.config import (
     DATASETS,
     TrainConfig,
@@ -69,7 +78,6 @@ from numcnn.training.config import (
     in_options,
 )
 from numcnn.training.launcher import find_mpiexec, launch
-from numcnn.training.progress import JobProgress
 from numcnn.training.ranks import TIMEOUT, Follower, MpiRanks, count_ranks, silence
 from numcnn.training.run_folder import Run, RunFolder, check_out, claim, load_run, new_folder
 from numcnn.training.session import (
@@ -80,7 +88,7 @@ from numcnn.training.session import (
     new_session,
     resumed_session,
 )
-from numcnn.training.train_job import Trained, TrainJob
+from numcnn.training.train_job import TrainJob
 
 NOTHING_HELD_OUT = "no validation images: the last epoch is kept; probabilities are not calibrated"
 
@@ -114,53 +122,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dry-run", action="store_true", help=f"take {DRY_RUN_STEPS} steps, write nothing")
     group.add_argument("--quiet", action="store_true", help="show no progress, only the result")
     group.add_argument("--json", action="store_true", help="print the run card as JSON, and nothing else on stdout")
-
-
-def add_worker_arguments(parser: "argparse._ActionsContainer") -> None:
-    """Add ``--jobs`` and ``--cluster``."""
-    parser.add_argument("--jobs", type=int, metavar="N", help="train N networks at a time, a process for each")
-    parser.add_argument(
-        "--cluster",
-        metavar="ADDRESS",
-        help="train on the workers of a Dask scheduler, such as tcp://host:8786 (pip install 'numcnn[cluster]')",
-    )
-
-
-def several_at_a_time(arguments: argparse.Namespace) -> bool:
-    """Return whether trainings are to run side by side."""
-    return arguments.jobs is not None or arguments.cluster is not None
-
-
-def engine_of(arguments: argparse.Namespace, threads: int) -> jobs.Engine:
-    """Return the engine.  Raises ConfigError."""
-    if arguments.cluster is None:
-        return jobs.local(arguments.jobs, threads)
-    if arguments.jobs is not None:
-        raise ConfigError(
-            "`jobs` is for this machine, and `cluster` for a Dask scheduler; use one of `jobs` and `cluster`"
-        )
-    return jobs.cluster(arguments.cluster)
-
-
-def do_jobs(
-    work: list[TrainJob], arguments: argparse.Namespace, name: Callable[[TrainJob], str]
-) -> dict[Path, Trained]:
-    """Do the trainings here or on a cluster, with a line for each under its ``name``.  Return folder -> result."""
-    engine = engine_of(arguments, work[0].threads)
-    if arguments.cluster is not None:
-        work = train_job.without_shared_disk(work, lambda line: None)
-    with JobProgress(len(work), arguments.quiet) as progress:
-
-        def done(job: TrainJob, trained: Trained) -> None:
-            for note in trained.notes:
-                progress.warn(f"{name(job)}: {note}")
-            if trained.card is None:
-                progress.warn(f"{name(job)} diverged: {in_options(trained.diverged)}")
-            else:
-                progress.say(_line(name(job), trained.card))
-            progress.advance()
-
-        return train_job.run_all(work, engine, done)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -204,8 +165,7 @@ def _run_on_ranks(arguments: argparse.Namespace) -> int:
     ranks.timeout = arguments.rank_timeout
     if not ranks.timeout > 0:
         raise ConfigError(f"`rank_timeout` is {ranks.timeout}; wants a number of seconds above 0")
-    if several_at_a_time(arguments) or arguments.seeds is not None or arguments.ensemble or arguments.dry_run:
-        raise ConfigError("mpiexec trains one network; leave out `seeds`, `ensemble`, `jobs`, `cluster`, `dry_run`")
+    _refuse_several_networks(arguments)
     if arguments.resume:
         _refuse_other_settings(arguments)
     options = replace(options_of(arguments), ranks=ranks)
@@ -246,13 +206,15 @@ def _launch(arguments: argparse.Namespace) -> int:
     """Let mpiexec train, and resume the run if one of its processes ends.  Return the exit code."""
     if arguments.processes is None:
         raise ConfigError("`restarts` goes with `processes`; add `processes`")
+    _refuse_several_networks(arguments)
     if arguments.out:
         check_out(arguments.out)
     config = config_of(arguments)
     mpiexec = find_mpiexec(arguments.processes, arguments.restarts)  # refuses before a folder is made
     given = shlex.split(arguments.command_line)[1:]
-    folder = Path(arguments.resume or arguments.out or new_folder(None, f"{_name_of_data(arguments)}-{config.model}"))
-    if not arguments.resume and not arguments.out:
+    named = arguments.resume or arguments.out
+    folder = Path(named or new_folder(None, f"{_name_of_data(arguments)}-{config.model}"))
+    if not named:
         given += ["--out", str(folder)]
 
     def command() -> list[str]:
@@ -263,8 +225,21 @@ def _launch(arguments: argparse.Namespace) -> int:
         more += [flag(name) for name in ("quiet", "json") if getattr(arguments, name)]
         return ["train", "--resume", str(folder), "--rank-timeout", str(arguments.rank_timeout), *more]
 
-    with terminated_cleanly("train"):
-        return launch([mpiexec, "-n", str(arguments.processes)], arguments.restarts, command, say)
+    try:
+        with terminated_cleanly("train"):
+            return launch([mpiexec, "-n", str(arguments.processes)], arguments.restarts, command, say)
+    finally:
+        if not named:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # works only if the processes have written nothing
+
+
+def _refuse_several_networks(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for options that don't go with several processes for one network."""
+    if several_at_a_time(arguments) or arguments.seeds is not None or arguments.ensemble or arguments.dry_run:
+        raise ConfigError(
+            "several processes train one network; leave out `seeds`, `ensemble`, `jobs`, `cluster`, `dry_run`"
+        )
 
 
 def _name_of_data(arguments: argparse.Namespace) -> str:
@@ -396,16 +371,6 @@ def _train(session: Session, files: RunFolder, resume: Path | None = None) -> bo
 
 
 @contextlib.contextmanager
-def says_how_to_go_on(command: str, folder: Path) -> Iterator[None]:
-    """If the block is interrupted, say with which command it goes on."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        say(f"continue with: {command} --resume {shlex.quote(str(folder))}")
-        raise
-
-
-@contextlib.contextmanager
 def _stop_after_this_batch(files: RunFolder | Follower) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM or a closed terminal end the run after the current batch; a second one ends it at once."""
 
@@ -467,7 +432,7 @@ def _train_several(arguments: argparse.Namespace) -> int:
         session.draw()
         cards.append(card)
         if not at_a_time:
-            say(_line(f"seed {seed}", card))
+            say(result_line(f"seed {seed}", card))
     summary = seeds.summarise(series, cards, readings, diverged)
     seeds.write(summary, readings, series.folder)
     lock.release()
@@ -491,10 +456,6 @@ def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace) -> dict[
     with terminated_cleanly("train"), says_how_to_go_on("numcnn train", series.folder):
         found = do_jobs(work, arguments, lambda job: f"seed {job.config.seed}")
     return {job.config.seed: found[job.folder].diverged for job in work if found[job.folder].card is None}
-
-
-def _line(name: str, card: Document) -> str:
-    return f"{name}: {_accuracy(card)}, {card['seconds']:.0f} s"
 
 
 def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock, Session | None]:
@@ -545,15 +506,6 @@ def _seed_session(series: seeds.Series, seed: int, options: Options) -> tuple[Se
     return session, earlier.card
 
 
-def _accuracy(card: Document, on: str = "") -> str:
-    """Return a run's accuracy in words: on the test set or, if that was not read, on validation images."""
-    if card["test_accuracy"] is not None:
-        return f"test accuracy{on} {card['test_accuracy']:.2%}"
-    if card["val_accuracy"] is not None:
-        return f"validation accuracy{on} {card['val_accuracy']:.2%}"
-    return "no images to measure accuracy on"
-
-
 def _report_several(arguments: argparse.Namespace, summary: Document, folder: Path) -> int:
     """Print a series' summary.  Return the exit code: 1 if a seed diverged."""
     code = 1 if "diverged" in summary else 0
@@ -595,7 +547,7 @@ def _report(arguments: argparse.Namespace, card: Document) -> int:
     if arguments.json:
         print_json(card)
         return 0
-    accuracy = _accuracy(card, f" on {title_of(card['dataset'])}:")
+    accuracy = accuracy_of(card, f" on {title_of(card['dataset'])}:")
     if card["test_interval"] is None:
         more = "(the test set was not read)"
     else:

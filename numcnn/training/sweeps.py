@@ -81,6 +81,8 @@ class Sweep:
         for settings in self.combinations():
             folder = self.folder / folder_name(settings)
             cards = [found.card for path, found in results.items() if path.parent == folder and found.card]
+            if any(card["val_accuracy"] is None for card in cards):
+                raise CheckpointError(f"{folder}: no images were held out, so nothing can be compared")
             accuracies = [float(card["val_accuracy"]) for card in cards]
             spread = metrics.spread(accuracies, 1) if len(cards) > 1 else {"n": len(cards), "mean": sum(accuracies)}
             row = {"settings": settings, "folder": str(folder), "diverged": self.count - len(cards)}

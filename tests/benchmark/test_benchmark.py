@@ -503,6 +503,7 @@ def test_a_whole_run_that_fails_says_why():
         whole_runs.time_to_accuracy(SHORT, ["--dataset", "no-such-folder"], 1, silent)
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
     ("number", "code", "last"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]

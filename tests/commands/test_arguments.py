@@ -13,6 +13,7 @@ import numcnn
 from numcnn.cli import COMMANDS, main
 from numcnn.commands import shown
 
+pytestmark = pytest.mark.once
 ROOT = Path(numcnn.__file__).parents[1]
 SEVEN = str(ROOT / ".github" / "pictures" / "seven.png")
 

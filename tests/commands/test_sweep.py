@@ -121,6 +121,7 @@ def test_a_sweep_that_is_killed_or_stopped_ends_in_the_same_bytes(how, drawn, wh
     assert not [path for path in out.rglob(".*")]
 
 
+@pytest.mark.compiled
 def test_seeds_as_jobs_end_as_one_after_the_other_do(drawn, tmp_path):
     options = ["--dataset", drawn, "--seeds", "2", *SETTINGS, "--epochs", "2", "--threads", "1", "--quiet"]
     alone = numcnn("train", *options, "--out", tmp_path / "alone")
@@ -182,6 +183,7 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
         (["--grid", "epochs=1", "--jobs", "2", "--cluster", "tcp://x:1"], "--jobs is for this machine, and --cluster"),
         (["--grid", "epochs=1", "--cluster", "host"], "--cluster is 'host'; wants the address of a Dask scheduler"),
         (["--grid", "lr=1e-3,3e-3", "--limit", "10"], "no images are held out; add --val"),
+        (["--grid", "limit=60,10"], "no images are held out, limit=10; add --val"),
         (
             ["--grid", "lr=1,2", "--preset", "harden"],
             "harden trains one network: numcnn train --preset harden --from FILE",

@@ -8,6 +8,7 @@ import numcnn
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU, SoftmaxCrossEntropy, gradcheck
 from numcnn.errors import ShapeError
 from numcnn.kernels import BACKENDS
+from numcnn.nn.data_parallel import with_gradients
 from numcnn.nn.fusion import ConvReluPool, describe
 from numcnn.nn.models import make_layers
 
@@ -103,6 +104,8 @@ def test_the_choice_can_be_printed():
         "conv2, relu2, pool2 in one kernel: forward winograd, backward lists",
         "every other layer by itself",
     ]
+    assert len(with_gradients(network._flat, fuse=True).steps) == len(network.layers) - 4  # twice three in one
+    assert len(with_gradients(network._flat, fuse=False).steps) == len(network.layers)
     network.fuse = False
     assert network.summary().splitlines()[-1].startswith("total")
     all_fused = Network(row(Conv2D(16, 3)), (13, 13, 16), backend="reference")

@@ -14,6 +14,8 @@ import numcnn
 from numcnn import ConfigError
 from numcnn.nn import lens
 
+pytestmark = pytest.mark.once
+
 needs_browser = pytest.mark.skipif(
     chromium() is None, reason="there is no Chromium here (Debian: apt install chromium)"
 )

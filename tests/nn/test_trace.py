@@ -33,6 +33,8 @@ from numcnn.kernels import reference
 from numcnn.nn import terms
 from numcnn.nn.terms import entry, number, term
 
+pytestmark = pytest.mark.once
+
 NORMALISATION = (0.13, 0.31)
 
 

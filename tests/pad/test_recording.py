@@ -18,7 +18,7 @@ SIZE = (640, 480)
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     folder = write_digits(tmp_path_factory.mktemp("digits") / "own")
-    return {"dataset": str(folder), "backend": BACKEND, "epochs": 2, "batch_size": 32}
+    return {"dataset": str(folder), "backend": BACKEND, "epochs": 2, "batch_size": 8, "limit": 150}
 
 
 @pytest.mark.parametrize("name", ["a.gif", "b.PNG"])

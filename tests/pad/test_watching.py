@@ -25,7 +25,7 @@ from numcnn.pad.live import FAILED, FINISHED, GENERATED, PAUSED, RUNNING, LiveRu
 from numcnn.pad.timeline import Timeline, Validation
 from numcnn.pad.watching import Watching
 
-pytestmark = pytest.mark.usefixtures("no_display")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_display")]
 SEVEN = digit_strokes(7, np.random.default_rng(3))
 COMMA, STOP = pygame.K_COMMA, pygame.K_PERIOD
 
@@ -44,7 +44,7 @@ def open_pad(folder, tmp_path):
         def new(**settings):
             tasks = BackgroundTasks(store.OwnSet(), None, tmp_path)
             pad = opened((900, 600), small(), strokes=SEVEN, tasks=tasks)
-            ours = {"dataset": str(folder), "backend": BACKEND, "epochs": 2, "batch_size": 32}
+            ours = {"dataset": str(folder), "backend": BACKEND, "epochs": 2, "batch_size": 8, "limit": 150}
             pad.watching = Watching(**ours | settings)
             return pad
 
@@ -148,6 +148,7 @@ def test_the_slider_sets_the_pace(open_pad):
     assert pad.scene.training.go == "Pause"
 
 
+@pytest.mark.compiled
 def test_scrubbing_shows_that_step_and_its_exact_weights(open_pad):
     pad = open_pad(epochs=6)
     run = finished(pad)
@@ -177,6 +178,7 @@ def test_scrubbing_shows_that_step_and_its_exact_weights(open_pad):
     np.testing.assert_array_equal(pad.scene.reading.inspection.probabilities, last)
 
 
+@pytest.mark.compiled
 def test_the_weights_computed_again_are_those_that_were_recorded(open_pad):
     run = finished(open_pad(epochs=6))
     recorded = {step: params for step, params in run.timeline._kept.items()}

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from conftest import BACKEND, write_digits
+from conftest import write_digits
 
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
 from numcnn.training import jobs, run_folder, train_job
@@ -17,7 +17,7 @@ from numcnn.training.run_folder import RunFolder, load_run
 from numcnn.training.session import Session
 from numcnn.training.train_job import TrainJob
 
-CONFIG = TrainConfig(epochs=2, batch_size=30, limit=200, val=50, test=False, backend=BACKEND)
+CONFIG = TrainConfig(epochs=2, batch_size=30, limit=200, val=50, test=False, backend="reference")
 WEIGHTS = ("best.npz", "last.npz")
 
 pytestmark = [
@@ -130,6 +130,7 @@ def test_jobs_whose_worker_is_killed_are_done_again_and_each_result_comes_once(t
     assert sorted(found) == [(path, True) for path in paths]
 
 
+@pytest.mark.compiled
 def test_a_job_that_kills_every_worker_ends_in_an_error():
     assert error_of(die, "x").startswith(
         "WorkerError('workers ended 4 times in a row and no job was done between; 1 are left"
@@ -146,6 +147,7 @@ def test_a_senseless_number_of_workers_is_refused(count):
         jobs.local(count)
 
 
+@pytest.mark.compiled
 def test_trainings_whose_worker_is_killed_go_on_from_their_last_save_to_the_same_bytes(drawn, whole, tmp_path):
     work = [job_in(tmp_path, drawn, seed) for seed in (0, 1)]
     steps = []

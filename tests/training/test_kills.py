@@ -12,11 +12,12 @@ from conftest import BACKEND, write_digits
 from processes import ROOT
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forked")
 def test_killed_runs_end_as_if_nothing_had_happened(tmp_path):
     data, runs = write_digits(tmp_path / "drawn"), tmp_path / "runs"
     runs.mkdir()
-    count, seed = os.environ.get("NUMCNN_KILLS", "12"), os.environ.get("NUMCNN_KILLS_SEED", "0")
+    count, seed = os.environ.get("NUMCNN_KILLS", "20"), os.environ.get("NUMCNN_KILLS_SEED", "0")
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "kills.py", data, runs, count, seed],
         env={**os.environ, "PYTHONPATH": str(ROOT), "NUMCNN_BACKEND": BACKEND},
@@ -25,5 +26,5 @@ def test_killed_runs_end_as_if_nothing_had_happened(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[0]) >= int(count)
-    if int(count) > 12:
+    if int(count) > 20:
         print(done.stdout)

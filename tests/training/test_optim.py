@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from numcnn import BatchNorm, Dense, Flatten, Network
 from numcnn.errors import ConfigError
 from numcnn.kernels import BACKENDS, get_backend, reference
-from numcnn.training.optim import SGD, Adam, clip_gradients
+from numcnn.training.config import TrainConfig
+from numcnn.training.optim import SGD, Adam, clip_gradients, make_optimizer, moments_of
 
 # Ten steps on f(p) = sum(scale * (p - target)^2) / 2 by torch.optim of PyTorch 2.13 in float64.
 START, TARGET, SCALE = (0.3, -0.1, 2.0), (1.0, -2.0, 0.5), (1.0, 10.0, 0.1)
@@ -166,8 +168,20 @@ def test_clipping_scales_the_whole_gradient_to_the_norm():
     grads = np.array([3.0, 4.0], np.float32)
     assert clip_gradients(grads, 10) == pytest.approx(5)
     assert grads.tolist() == [3, 4]
+    clip_gradients(just_above := np.array([0.9, 1.2]), 1)
+    np.testing.assert_allclose(just_above, [0.6, 0.8])
     assert clip_gradients(grads, 1) == pytest.approx(5)
     np.testing.assert_allclose(grads, [0.6, 0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("average", "state"), [(0.0, set()), (0.9, {"average", "average state"})])
+def test_what_is_kept_between_steps_is_known_beforehand(average, state):
+    network = Network([Flatten(), Dense(4), BatchNorm(), Dense(10)], (2, 2, 1))
+    config = TrainConfig(average=average)
+    optimizer = make_optimizer(network, config)
+    shapes = {name: array.shape for name, array in optimizer.moments.items()}
+    assert moments_of(config, network) == shapes and set(shapes) == {"m", "v"} | state
+    assert not optimizer.trained
 
 
 @pytest.mark.parametrize(

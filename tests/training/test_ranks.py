@@ -13,6 +13,7 @@ from conftest import BACKEND, write_digits
 from processes import ROOT, alive, read_until, running, wait_for
 
 import numcnn
+from numcnn.cli import main
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'numcnn[mpi]'")
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -207,12 +208,25 @@ def test_ranks_that_begin_with_other_weights_are_refused(drawn, whole, tmp_path)
 
 
 def test_a_launcher_names_the_folder_as_a_run_alone_does_and_a_refused_one_makes_none(drawn, tmp_path):
-    command = [sys.executable, "-m", "numcnn", "train", "--dataset", drawn, *SETTINGS, "--epochs", "1"]
-    for processes in ("1", "2"):
-        options = ["--processes", processes, "--threads", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "numcnn",
+        "train",
+        "--dataset",
+        drawn,
+        *SETTINGS,
+        "--epochs",
+        "1",
+        "--threads",
+        "1",
+    ]
+    for options, end in (
+        (["--processes", "2", "--from", "nowhere.npz"], (2, [])),
+        (["--processes", "2"], (0, ["drawn-canonical-1"])),
+    ):
         done = subprocess.run([*command, *options], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
-        found = sorted(path.name for path in tmp_path.glob("runs/*"))
-        assert (done.returncode, found) == {"1": (2, []), "2": (0, ["drawn-canonical-1"])}[processes], done.stderr
+        assert (done.returncode, sorted(path.name for path in tmp_path.glob("runs/*"))) == end, done.stderr
 
 
 def test_what_only_rank_0_can_not_do_ends_all(drawn, tmp_path):
@@ -250,7 +264,7 @@ def test_ranks_with_other_data_are_refused(drawn, tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--seeds", "2"], "mpiexec trains one network; leave out --seeds"),
+        (["--seeds", "2"], "several processes train one network; leave out --seeds"),
         (["--rank-timeout", "0"], "--rank-timeout is 0.0; wants a number of seconds above 0"),
         (["--lr", "-1"], "--lr is -1.0; wants a number above 0"),
     ],
@@ -267,9 +281,10 @@ def test_what_makes_no_sense_is_said_once(options, text, drawn):
         (["--restarts", "2"], "--restarts goes with --processes"),
         (["--processes", "1"], "--processes is 1; wants 2 or more"),
         (["--processes", "2", "--restarts", "-1"], "--restarts is -1; wants 0 or more"),
+        (["--processes", "2", "--seeds", "2"], "several processes train one network; leave out --seeds"),
     ],
 )
-def test_a_launcher_that_makes_no_sense_is_refused(options, text, drawn, tmp_path):
-    command = [sys.executable, "-m", "numcnn", "train", "--dataset", drawn, "--out", tmp_path / "run", *options]
-    done = subprocess.run(list(map(str, command)), env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 2 and text in done.stderr.splitlines()[-1]
+def test_a_launcher_that_makes_no_sense_is_refused(options, text, drawn, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--dataset", drawn, *options]) == 2
+    assert text in capsys.readouterr().err.splitlines()[-1] and not (tmp_path / "runs").exists()

@@ -21,6 +21,7 @@ from numcnn.training import run_folder
 from numcnn.training.config import TrainConfig
 from numcnn.training.session import Options, new_session, resumed_session
 
+pytestmark = pytest.mark.usefixtures("small_canonical")
 VALUES = (None, True, -1, 0, 5, 2.5, 1e300, float("inf"), float("nan"), 10**400, "", "x", "a\0b", "\ud800", [], [1], {})
 GONE = object()
 
@@ -58,8 +59,8 @@ def some_of(found):
     return found
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
+@pytest.fixture
+def small(small_canonical, tmp_path_factory):
     """Return the folder of a run that was stopped in the middle of its second epoch."""
     base = tmp_path_factory.mktemp("record")
     (base / "data").mkdir()

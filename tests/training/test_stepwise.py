@@ -164,7 +164,7 @@ class Process:
     """The real one."""
 
     def __init__(self, **settings):
-        settings = {"epochs": 1, "batch_size": 32, "backend": BACKEND, **settings}
+        settings = {"epochs": 1, "batch_size": 8, "limit": 150, "backend": BACKEND, **settings}
         self.child = subprocess.Popen(
             [sys.executable, "-m", "numcnn.training.stepwise_process", json.dumps(settings)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -24,8 +24,8 @@ from numcnn.training.optim import make_optimizer
 from numcnn.training.run_folder import RunFolder
 from numcnn.training.session import Options, Session, new_session, resumed_session
 
-CONFIG = TrainConfig(epochs=2, batch_size=30, limit=200, val=50, backend=BACKEND)  # five batches an epoch
-SETTINGS = ["--epochs", "2", "--batch-size", "30", "--limit", "200", "--val", "50", "--backend", BACKEND]
+CONFIG = TrainConfig(epochs=2, batch_size=15, limit=100, val=25, backend=BACKEND)  # five batches an epoch
+SETTINGS = ["--epochs", "2", "--batch-size", "15", "--limit", "100", "--val", "25", "--backend", BACKEND]
 SETTINGS += [] if COMPILED else ["--threads", "1"]
 
 
@@ -34,7 +34,7 @@ def drawn(tmp_path_factory):
     return write_digits(tmp_path_factory.mktemp("survival") / "drawn")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def whole(drawn, tmp_path_factory):
     """The bytes of best.npz of a run that nothing happens to."""
     session = new_session(CONFIG, drawn, Options(quiet=True))
@@ -46,8 +46,8 @@ def whole(drawn, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch):
-    """Save after every step, and draw small pictures."""
+def often(small_canonical, monkeypatch):
+    """Train a small network, in this process; save after every step, and draw small pictures."""
     monkeypatch.setattr(run_folder, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(run_folder, "MOST_COST", 1e9)
     monkeypatch.setattr(style, "DPI", 20)
@@ -166,9 +166,12 @@ def test_what_is_stopped_while_the_disk_is_full_says_what_is_saved(drawn, small_
 
 def test_a_disk_that_is_too_small_is_reported_at_the_start(drawn, small_disk, capsys):
     disk = small_disk("2m")
-    assert main(["train", "--dataset", str(drawn), "--out", str(disk / "run"), "--quiet", *SETTINGS]) == 2
+    assert (
+        main(["train", "--dataset", str(drawn), "--out", str(disk / "run"), "--quiet", "--model", "wide", *SETTINGS])
+        == 2
+    )
     error = capsys.readouterr().err
-    assert "has 2.1 MB left and the run needs 6.6 MB; make space, or name another with --out" in error
+    assert "has 2.1 MB left and the run needs 18.6 MB; make space, or name another with --out" in error
     assert not list((disk / "run").iterdir()) if (disk / "run").exists() else True
 
 

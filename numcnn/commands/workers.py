@@ -1,0 +1,85 @@
+"""Trainings side by side, here or on a cluster: the options and the lines of `numcnn train` and `numcnn sweep`."""
+
+import argparse
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from numcnn.commands import Document, say
+from numcnn.errors import ConfigError
+from numcnn.training import jobs, train_job
+from numcnn.training.config import in_options
+from numcnn.training.progress import JobProgress
+from numcnn.training.train_job import Trained, TrainJob
+
+
+def add_worker_arguments(parser: "argparse._ActionsContainer") -> None:
+    """Add ``--jobs`` and ``--cluster``."""
+    parser.add_argument("--jobs", type=int, metavar="N", help="train N networks at a time, a process for each")
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="train on the workers of a Dask scheduler, such as tcp://host:8786 (pip install 'numcnn[cluster]')",
+    )
+
+
+def several_at_a_time(arguments: argparse.Namespace) -> bool:
+    """Return whether trainings are to run side by side."""
+    return arguments.jobs is not None or arguments.cluster is not None
+
+
+def engine_of(arguments: argparse.Namespace, threads: int) -> jobs.Engine:
+    """Return the engine.  Raises ConfigError."""
+    if arguments.cluster is None:
+        return jobs.local(arguments.jobs, threads)
+    if arguments.jobs is not None:
+        raise ConfigError(
+            "`jobs` is for this machine, and `cluster` for a Dask scheduler; use one of `jobs` and `cluster`"
+        )
+    return jobs.cluster(arguments.cluster)
+
+
+def do_jobs(
+    work: list[TrainJob], arguments: argparse.Namespace, name: Callable[[TrainJob], str]
+) -> dict[Path, Trained]:
+    """Do the trainings here or on a cluster, with a line for each under its ``name``.  Return folder -> result."""
+    engine = engine_of(arguments, work[0].threads)
+    if arguments.cluster is not None:
+        work = train_job.without_shared_disk(work, lambda line: None)
+    with JobProgress(len(work), arguments.quiet) as progress:
+
+        def done(job: TrainJob, trained: Trained) -> None:
+            for note in trained.notes:
+                progress.warn(f"{name(job)}: {note}")
+            if trained.card is None:
+                progress.warn(f"{name(job)} diverged: {in_options(trained.diverged)}")
+            else:
+                progress.say(result_line(name(job), trained.card))
+            progress.advance()
+
+        return train_job.run_all(work, engine, done)
+
+
+@contextlib.contextmanager
+def says_how_to_go_on(command: str, folder: Path) -> Iterator[None]:
+    """If the block is interrupted, say with which command it goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        say(f"continue with: {command} --resume {shlex.quote(str(folder))}")
+        raise
+
+
+def result_line(name: str, card: Document) -> str:
+    """Return a line that says how a training ended: its ``name``, accuracy and time."""
+    return f"{name}: {accuracy_of(card)}, {card['seconds']:.0f} s"
+
+
+def accuracy_of(card: Document, on: str = "") -> str:
+    """Return a run's accuracy in words: on the test set or, if that was not read, on validation images."""
+    if card["test_accuracy"] is not None:
+        return f"test accuracy{on} {card['test_accuracy']:.2%}"
+    if card["val_accuracy"] is not None:
+        return f"validation accuracy{on} {card['val_accuracy']:.2%}"
+    return "no images to measure accuracy on"
