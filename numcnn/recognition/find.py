@@ -29,7 +29,14 @@ from numcnn.recognition.clutter import (
     without_doubts,
     without_edges,
 )
-from numcnn.recognition.evidence import faint_ones, is_level_stroke, is_texture, is_written, printed_strokes
+from numcnn.recognition.evidence import (
+    beside_others,
+    faint_ones,
+    is_level_stroke,
+    is_texture,
+    is_written,
+    printed_strokes,
+)
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, nested, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
@@ -44,6 +51,7 @@ SMALL = 40  # pixels: a picture this small may be one digit that fills it
 DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
 FEW_BESIDE = 0.34  # of the parts of a line: fewer sure digits, and what looks like two digits may as well be a letter
 SETTLED = 0.6  # of a picture's digits: if more are sure, the other polarity would only bring doubts
+CERTAIN = 0.99  # probability from which what lies across an edge of the light is a digit, beside sure ones
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
@@ -87,7 +95,9 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
     parts = parts_of(sheet)
     parts, highest = take_rules_out(sheet, parts, judge, sure_from)
     parts, highest = without_edges(sheet, parts, highest, sure_from)
-    clear = [k for k, part in enumerate(parts) if is_clear(sheet, part)]
+    stands = np.array([is_clear(sheet, part) for part in parts], bool)
+    stands |= beside_others(parts, highest >= CERTAIN, stands & (highest >= sure_from))
+    clear = np.flatnonzero(stands).tolist()
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
         return []
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
@@ -109,20 +119,28 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         for digit in _digits_of_line(
             sheet, [(parts[k], float(highest[k])) for k in line], heights[number], judge, sure_from
         )
-        if is_written(sheet, digit) and not holds_others(digit, parts)
+        if not holds_others(digit, parts)
     ]
-    digits = [digit for digit, _ in found]
-    if not digits:
+    spots = _written_ones(sheet, found, judge, sure_from)
+    return [] if is_one_of_many(spots, unclear) else spots
+
+
+def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
+    """Return those of the digits, each with its line, that are written ink."""
+    if not found:
         return []
+    digits = [digit for digit, _ in found]
     images = portraits(sheet, digits)
     probabilities = judge(images)
-    gone = printed_strokes(digits) | faint_ones(sheet, digits, probabilities.max(axis=1) >= sure_from)
-    spots = [
-        Spot(digit.box, image, chances, number)
-        for (digit, number), image, chances in zip(found, images, probabilities, strict=True)
-    ]
-    spots = [spot for k, spot in enumerate(spots) if k not in gone and not is_level_stroke(spot)]
-    return [] if is_one_of_many(spots, unclear) else spots
+    highest = probabilities.max(axis=1)
+    written = np.array([is_written(sheet, digit) for digit in digits], bool)
+    across = beside_others(digits, highest >= CERTAIN, written & (highest >= sure_from))
+    written |= [bool(may) and is_written(sheet, digit, edge=True) for digit, may in zip(digits, across, strict=True)]
+    kept = np.flatnonzero(written).tolist()
+    left = [digits[k] for k in kept]
+    gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from) if kept else set()
+    spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
+    return [spot for spot in spots if not is_level_stroke(spot)]
 
 
 def _digits_of_line(
