@@ -14,6 +14,8 @@ network finds likelier counts.  The network is the arbiter in all of this: it wa
 once, of parts and of letters.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from numcnn.errors import DataError
@@ -55,8 +57,17 @@ CERTAIN = 0.99  # probability from which what lies across an edge of the light i
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
-def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], dict[str, AnyArray], Sheet]:
-    """Find what may be digits in a picture, in reading order, the steps on the way, name -> picture, and the sheet.
+class Found(NamedTuple):
+    """What may be digits in a picture, in reading order; the steps, name -> picture; the sheet, and its parts."""
+
+    spots: list[Spot]
+    steps: dict[str, AnyArray]
+    sheet: Sheet
+    parts: list[Part]
+
+
+def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
+    """Find what may be digits in a picture -> ``Found``.
 
     colours: uint8 (H,W) or (H,W,3).  judge: pictures (N,28,28) -> probabilities (N,10).  sure_from: the probability of
     a sure answer.  The polarity of the majority, dark ink if most of the picture is light, is tried first.
@@ -65,15 +76,15 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     low, high = np.quantile(grey[:: max(1, len(grey) // 300)], [0.02, 0.98])
     light = bool(np.median(grey) < low + DARK * (high - low))
     sheet = lay_out(colours, light)
-    spots = find_on(sheet, judge, sure_from)
+    spots, parts = find_on(sheet, judge, sure_from)
     sure = sum(spot.probability >= sure_from for spot in spots)
     if sure <= SETTLED * len(spots) or _has_patches(sheet):
         other = lay_out(colours, not light)
-        others = find_on(other, judge, sure_from)
+        others, other_parts = find_on(other, judge, sure_from)
         height = max((spot.height for spot in others), default=0)
         settled = any(spot.probability >= sure_from and spot.height >= 0.5 * height for spot in spots)
         if not settled and _evidence(others) > _evidence(spots):
-            sheet, spots, others = other, others, spots
+            sheet, spots, others, parts = other, others, spots, other_parts
         spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sheet, sure_from)])
     if max(colours.shape[:2]) <= SMALL:
         spots = _or_whole(spots, colours, judge, sure_from)
@@ -87,24 +98,23 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     spots = without_doubts(spots, sure_from)
     steps["boxes"] = _boxes_drawn(sheet, spots)
     steps["each 28x28"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
-    return spots, steps, sheet
+    return Found(spots, steps, sheet, parts)
 
 
-def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
-    """Find what may be digits on a sheet, in reading order."""
-    parts = parts_of(sheet)
-    parts, highest = take_rules_out(sheet, parts, judge, sure_from)
-    parts, highest = without_edges(sheet, parts, highest, sure_from)
+def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], list[Part]]:
+    """Find what may be digits on a sheet, in reading order; and all its parts, without frames and rules."""
+    everything, highest = take_rules_out(sheet, parts_of(sheet), judge, sure_from)
+    parts, highest = without_edges(sheet, everything, highest, sure_from)
     stands = np.array([is_clear(sheet, part) for part in parts], bool)
     stands |= beside_others(parts, highest >= CERTAIN, stands & (highest >= sure_from))
     clear = np.flatnonzero(stands).tolist()
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
-        return []
+        return [], everything
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:
-        return []
+        return [], everything
     height = typical_height(parts, highest, sure_from)
     boxes = np.array([part.box for part in parts])
     core = [k for k, part in enumerate(parts) if is_core(part, float(highest[k]), height, sure_from)]
@@ -122,7 +132,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         if not holds_others(digit, parts)
     ]
     spots = _written_ones(sheet, found, judge, sure_from)
-    return [] if is_one_of_many(spots, unclear) else spots
+    return ([] if is_one_of_many(spots, unclear) else spots), everything
 
 
 def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
@@ -186,12 +196,13 @@ def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge, sure_from: float)
     return [whole] if whole.probability >= min(best, sure_from) else spots
 
 
-def only_one(spots: list[Spot], colours: Bytes, sheet: Sheet, judge: Judge) -> Spot:
+def only_one(found: Found, colours: Bytes, judge: Judge) -> Spot:
     """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank.
 
-    sheet: as ``find`` returns it.  A digit of many parts, as on a meter, is all spots together, or all parts that stand
+    A digit of many parts, as on a meter, is all spots together, or all parts that stand
     clear, without frames, rules and dust, if the network is sure of it.
     """
+    spots, _, sheet, parts = found
     if not spots:
         return whole_picture(colours, judge)
     candidates = list(spots)
@@ -199,7 +210,6 @@ def only_one(spots: list[Spot], colours: Bytes, sheet: Sheet, judge: Judge) -> S
         boxes = np.array([spot.box for spot in spots])
         (left, top), (right, bottom) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
         candidates += _as_one((left, top, right, bottom), colours, judge)
-    parts, _ = take_rules_out(sheet, parts_of(sheet), judge, WHOLE)
     clear = [part for part in parts if is_clear(sheet, part) and not is_frame(part.mask)]
     largest = max((part.side for part in clear), default=0)
     clear = [part for part in clear if part.side >= DUST * largest]
