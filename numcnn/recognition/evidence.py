@@ -43,7 +43,7 @@ MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is
 def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
     """Return whether a part has the shape and the strength of a written digit.
 
-    edge: it may lie across an edge of the light.
+    edge: it may lie across an edge of the light, and mostly along printed lines.
     """
     if part.width > WIDEST * part.height:
         return False
@@ -56,7 +56,7 @@ def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
     if straight < NEARLY_STRAIGHT:
         return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
     corner = straight >= STRAIGHT and part.width > CORNER * part.height and width < CORNER_THIN * part.side
-    return not (corner or on_longer_lines(sheet, part) >= ON_LINES)
+    return not (corner or on_longer_lines(sheet, part) >= (ALL_ON_LINES if edge else ON_LINES))
 
 
 def is_level_stroke(spot: Spot) -> bool:

@@ -420,6 +420,16 @@ def test_a_rest_along_erased_ink_is_not_written():
     assert not is_written(sheet, part)
 
 
+def test_a_one_mostly_along_a_rule_is_written_only_beside_other_digits():
+    strokes = [np.array([(60.0, 30.0), (60.0, 90.0)]), np.array([(60.0, 32.0), (48.0, 44.0)])]
+    sheet = lay_out(papers.on_paper(papers.ink_of(strokes, (120, 120), 4), 230, 40).astype(np.uint8))
+    (part,) = parts_of(sheet)
+    assert is_written(sheet, part)
+    sheet.erased[:28, 58:63] = sheet.erased[93:, 58:63] = True
+    assert not is_written(sheet, part)
+    assert is_written(sheet, part, edge=True)
+
+
 def test_letters_are_not_sure():
     for letter in ("50,0 28,50 4,100 / 50,0 74,50 96,100 / 20,62 80,60", "8,0 8,100 / 92,0 92,100 / 8,50 92,50"):
         glyph = generated.Glyph(0, "letter", 1, letter)
