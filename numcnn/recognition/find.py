@@ -47,6 +47,7 @@ from numcnn.recognition.touching import cut_apart, may_be_several
 
 WHOLE = 0.9  # probability from which all parts of a picture are its one digit
 DUST = 0.25  # of the largest part's side: smaller parts are none of a digit of many
+NEAR_ONE = 0.3  # of a sure digit's side: what is farther from it is none of its parts
 ROOM = 4  # pixels of paper around digits that are looked at as one
 LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
@@ -213,6 +214,8 @@ def only_one(found: Found, colours: Bytes, judge: Judge) -> Spot:
     clear = [part for part in parts if is_clear(sheet, part) and not is_frame(part.mask)]
     largest = max((part.side for part in clear), default=0)
     clear = [part for part in clear if part.side >= DUST * largest]
+    if len(spots) == 1 and spots[0].probability >= WHOLE:
+        clear = [part for part in clear if _is_near(part, spots[0])]
     if len(clear) > 1:
         whole = joined(clear)
         (image,) = portraits(sheet, [whole])
@@ -220,6 +223,20 @@ def only_one(found: Found, colours: Bytes, judge: Judge) -> Spot:
         candidates += [together] if together.probability >= WHOLE else []
     best = max(candidates, key=lambda spot: spot.probability * spot.height)
     return best._replace(line=0, doubtful=False)
+
+
+def _is_near(part: Part, spot: Spot) -> bool:
+    """Return whether a part may belong to a spot: not the rest of a sheet's edge, a hole, or a neighbour's remains."""
+    reach = NEAR_ONE * max(spot.height, spot.box[2] - spot.box[0])
+    left, top, right, bottom = spot.box
+    x1, y1, x2, y2 = part.box
+    return (
+        x2 >= left - reach
+        and x1 <= right + reach
+        and y2 >= top - reach
+        and y1 <= bottom + reach
+        and (part.side <= 2 * max(spot.height, right - left))
+    )
 
 
 def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> list[Spot]:

@@ -420,6 +420,15 @@ def test_a_rest_along_erased_ink_is_not_written():
     assert not is_written(sheet, part)
 
 
+@pytest.mark.parametrize(
+    ("condition", "number"), [("cut neighbours", 4), ("turned", 18), ("scanner border", 3), ("holes and staple", 1)]
+)
+def test_what_lies_far_from_a_sure_digit_is_no_part_of_it(condition, number):
+    """Of a picture known to hold one digit, the sheet's edge, a hole and a neighbour's remains are none of it."""
+    sheet = pages.make("digit", condition, hands.Generated(), seed=1, number=number)
+    assert numcnn.read(sheet.picture, single=True).text == sheet.text
+
+
 def test_a_one_mostly_along_a_rule_is_written_only_beside_other_digits():
     strokes = [np.array([(60.0, 30.0), (60.0, 90.0)]), np.array([(60.0, 32.0), (48.0, 44.0)])]
     sheet = lay_out(papers.on_paper(papers.ink_of(strokes, (120, 120), 4), 230, 40).astype(np.uint8))
