@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numcnn.imaging import paper, rules
+from numcnn.imaging import paper, pieces, rules
 from numcnn.imaging.parts import Part, stroke_width
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Ints
@@ -26,6 +26,8 @@ MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do no
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
+SIMILAR, LEVEL, NEAR = 0.6, 0.5, 2.0  # of the higher one's height; of the lower one's; heights between neighbours
+BORDERED = 0.4  # of what lies beside a part: more erased lines are all along one side of it, and it is a rest of them
 STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
 NEARLY_STRAIGHT, SAME_WIDTH = 0.6, 0.25  # where many are straight: such a share, or so similar a width, is enough
 CORNER, CORNER_THIN = 0.3, 0.13  # width in heights, from which on lines are a corner; and the most that they are thick
@@ -38,26 +40,55 @@ LEANING = 0.06  # radians off a right angle to the line of its ends: a photograp
 MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
-def is_written(sheet: Sheet, part: Part) -> bool:
-    """Return whether a part has the shape and the strength of a written digit."""
+def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
+    """Return whether a part has the shape and the strength of a written digit.
+
+    edge: it may lie across an edge of the light, and mostly along printed lines.
+    """
     if part.width > WIDEST * part.height:
         return False
     width = stroke_width(part.mask)
     if not THINNEST * part.side <= width <= THICKEST * part.side or _is_jpeg(sheet, part):
         return False
-    if not _has_ground(sheet, part) or is_edge(sheet, part):
+    if not _has_ground(sheet, part) or _borders_on_lines(sheet, part) or (is_edge(sheet, part) and not edge):
         return False
     straight = straight_share(part.mask)
     if straight < NEARLY_STRAIGHT:
         return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
     corner = straight >= STRAIGHT and part.width > CORNER * part.height and width < CORNER_THIN * part.side
-    return not (corner or on_longer_lines(sheet, part) >= ON_LINES)
+    return not (corner or on_longer_lines(sheet, part) >= (ALL_ON_LINES if edge else ON_LINES))
 
 
 def is_level_stroke(spot: Spot) -> bool:
     """Return whether what the network takes for a 1 lies."""
     left, _, right, _ = spot.box
     return int(spot.probabilities.argmax()) == 1 and right - left > WIDEST_ONE * spot.height
+
+
+def beside_others(parts: Sequence[Part], certain: Bools, known: Bools) -> Bools:
+    """Return which parts (N,) may be digits across an edge of the light, as of a shadow.
+
+    certain (N,): of which the network is certain; known (N,): sure digits on even ground.  Those are meant that are
+    certain, and stand level with a known one as high, and not more of them than are known.
+    """
+    found = np.array(
+        [
+            bool(certain[k])
+            and not known[k]
+            and any(_is_level(part, other) for other, is_known in zip(parts, known, strict=True) if is_known)
+            for k, part in enumerate(parts)
+        ],
+        bool,
+    )
+    return found if found.sum() <= known.sum() else np.zeros(len(parts), bool)
+
+
+def _is_level(one: Part, other: Part) -> bool:
+    """Return whether two parts about as high as each other stand near each other in one line."""
+    low, high = sorted((one.height, other.height))
+    shared = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    apart = max(one.box[0], other.box[0]) - min(one.box[2], other.box[2])
+    return low >= SIMILAR * high and shared >= LEVEL * low and apart <= NEAR * high
 
 
 def _has_ground(sheet: Sheet, part: Part) -> bool:
@@ -67,6 +98,18 @@ def _has_ground(sheet: Sheet, part: Part) -> bool:
     """
     left, top, right, bottom = part.box
     return max(float(np.median(ground[top:bottom, left:right])) for ground in sheet.ink.papers) >= paper.DARKEST
+
+
+def _borders_on_lines(sheet: Sheet, part: Part) -> bool:
+    """Return whether erased ink lies all along one side of a part: it is a rest of that, as of a sheet's dark edge."""
+    far = max(3, round(SIDE * part.side))
+    left, top, right, bottom = part.box
+    x, y = max(0, left - far), max(0, top - far)
+    erased = sheet.erased[y : bottom + far, x : right + far]
+    if not erased.any():
+        return False
+    own = part.within(x, y, erased.shape)
+    return bool(erased[pieces.dilate(own, far) & ~pieces.dilate(own, 1)].mean() >= BORDERED)
 
 
 def _strength(sheet: Sheet, part: Part) -> float:

@@ -14,6 +14,8 @@ network finds likelier counts.  The network is the arbiter in all of this: it wa
 once, of parts and of letters.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from numcnn.errors import DataError
@@ -29,7 +31,14 @@ from numcnn.recognition.clutter import (
     without_doubts,
     without_edges,
 )
-from numcnn.recognition.evidence import faint_ones, is_level_stroke, is_texture, is_written, printed_strokes
+from numcnn.recognition.evidence import (
+    beside_others,
+    faint_ones,
+    is_level_stroke,
+    is_texture,
+    is_written,
+    printed_strokes,
+)
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import join, nested, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
@@ -38,17 +47,28 @@ from numcnn.recognition.touching import cut_apart, may_be_several
 
 WHOLE = 0.9  # probability from which all parts of a picture are its one digit
 DUST = 0.25  # of the largest part's side: smaller parts are none of a digit of many
+NEAR_ONE = 0.3  # of a sure digit's side: what is farther from it is none of its parts
 ROOM = 4  # pixels of paper around digits that are looked at as one
 LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: smaller digits can't be told from dust
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
 DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
 FEW_BESIDE = 0.34  # of the parts of a line: fewer sure digits, and what looks like two digits may as well be a letter
 SETTLED = 0.6  # of a picture's digits: if more are sure, the other polarity would only bring doubts
+CERTAIN = 0.99  # probability from which what lies across an edge of the light is a digit, beside sure ones
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
-def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], dict[str, AnyArray], Sheet]:
-    """Find what may be digits in a picture, in reading order, the steps on the way, name -> picture, and the sheet.
+class Found(NamedTuple):
+    """What may be digits in a picture, in reading order; the steps, name -> picture; the sheet, and its parts."""
+
+    spots: list[Spot]
+    steps: dict[str, AnyArray]
+    sheet: Sheet
+    parts: list[Part]
+
+
+def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
+    """Find what may be digits in a picture -> ``Found``.
 
     colours: uint8 (H,W) or (H,W,3).  judge: pictures (N,28,28) -> probabilities (N,10).  sure_from: the probability of
     a sure answer.  The polarity of the majority, dark ink if most of the picture is light, is tried first.
@@ -57,15 +77,15 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     low, high = np.quantile(grey[:: max(1, len(grey) // 300)], [0.02, 0.98])
     light = bool(np.median(grey) < low + DARK * (high - low))
     sheet = lay_out(colours, light)
-    spots = find_on(sheet, judge, sure_from)
+    spots, parts = find_on(sheet, judge, sure_from)
     sure = sum(spot.probability >= sure_from for spot in spots)
     if sure <= SETTLED * len(spots) or _has_patches(sheet):
         other = lay_out(colours, not light)
-        others = find_on(other, judge, sure_from)
+        others, other_parts = find_on(other, judge, sure_from)
         height = max((spot.height for spot in others), default=0)
         settled = any(spot.probability >= sure_from and spot.height >= 0.5 * height for spot in spots)
         if not settled and _evidence(others) > _evidence(spots):
-            sheet, spots, others = other, others, spots
+            sheet, spots, others, parts = other, others, spots, other_parts
         spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sheet, sure_from)])
     if max(colours.shape[:2]) <= SMALL:
         spots = _or_whole(spots, colours, judge, sure_from)
@@ -79,22 +99,23 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> tuple[list[Spot], di
     spots = without_doubts(spots, sure_from)
     steps["boxes"] = _boxes_drawn(sheet, spots)
     steps["each 28x28"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
-    return spots, steps, sheet
+    return Found(spots, steps, sheet, parts)
 
 
-def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
-    """Find what may be digits on a sheet, in reading order."""
-    parts = parts_of(sheet)
-    parts, highest = take_rules_out(sheet, parts, judge, sure_from)
-    parts, highest = without_edges(sheet, parts, highest, sure_from)
-    clear = [k for k, part in enumerate(parts) if is_clear(sheet, part)]
+def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], list[Part]]:
+    """Find what may be digits on a sheet, in reading order; and all its parts, without frames and rules."""
+    everything, highest = take_rules_out(sheet, parts_of(sheet), judge, sure_from)
+    parts, highest = without_edges(sheet, everything, highest, sure_from)
+    stands = np.array([is_clear(sheet, part) for part in parts], bool)
+    stands |= beside_others(parts, highest >= CERTAIN, stands & (highest >= sure_from))
+    clear = np.flatnonzero(stands).tolist()
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
-        return []
+        return [], everything
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:
-        return []
+        return [], everything
     height = typical_height(parts, highest, sure_from)
     boxes = np.array([part.box for part in parts])
     core = [k for k, part in enumerate(parts) if is_core(part, float(highest[k]), height, sure_from)]
@@ -109,20 +130,28 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> list[Spot]:
         for digit in _digits_of_line(
             sheet, [(parts[k], float(highest[k])) for k in line], heights[number], judge, sure_from
         )
-        if is_written(sheet, digit) and not holds_others(digit, parts)
+        if not holds_others(digit, parts)
     ]
-    digits = [digit for digit, _ in found]
-    if not digits:
+    spots = _written_ones(sheet, found, judge, sure_from)
+    return ([] if is_one_of_many(spots, unclear) else spots), everything
+
+
+def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
+    """Return those of the digits, each with its line, that are written ink."""
+    if not found:
         return []
+    digits = [digit for digit, _ in found]
     images = portraits(sheet, digits)
     probabilities = judge(images)
-    gone = printed_strokes(digits) | faint_ones(sheet, digits, probabilities.max(axis=1) >= sure_from)
-    spots = [
-        Spot(digit.box, image, chances, number)
-        for (digit, number), image, chances in zip(found, images, probabilities, strict=True)
-    ]
-    spots = [spot for k, spot in enumerate(spots) if k not in gone and not is_level_stroke(spot)]
-    return [] if is_one_of_many(spots, unclear) else spots
+    highest = probabilities.max(axis=1)
+    written = np.array([is_written(sheet, digit) for digit in digits], bool)
+    across = beside_others(digits, highest >= CERTAIN, written & (highest >= sure_from))
+    written |= [bool(may) and is_written(sheet, digit, edge=True) for digit, may in zip(digits, across, strict=True)]
+    kept = np.flatnonzero(written).tolist()
+    left = [digits[k] for k in kept]
+    gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from) if kept else set()
+    spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
+    return [spot for spot in spots if not is_level_stroke(spot)]
 
 
 def _digits_of_line(
@@ -168,12 +197,13 @@ def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge, sure_from: float)
     return [whole] if whole.probability >= min(best, sure_from) else spots
 
 
-def only_one(spots: list[Spot], colours: Bytes, sheet: Sheet, judge: Judge) -> Spot:
+def only_one(found: Found, colours: Bytes, judge: Judge) -> Spot:
     """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank.
 
-    sheet: as ``find`` returns it.  A digit of many parts, as on a meter, is all spots together, or all parts that stand
+    A digit of many parts, as on a meter, is all spots together, or all parts that stand
     clear, without frames, rules and dust, if the network is sure of it.
     """
+    spots, _, sheet, parts = found
     if not spots:
         return whole_picture(colours, judge)
     candidates = list(spots)
@@ -181,10 +211,11 @@ def only_one(spots: list[Spot], colours: Bytes, sheet: Sheet, judge: Judge) -> S
         boxes = np.array([spot.box for spot in spots])
         (left, top), (right, bottom) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
         candidates += _as_one((left, top, right, bottom), colours, judge)
-    parts, _ = take_rules_out(sheet, parts_of(sheet), judge, WHOLE)
     clear = [part for part in parts if is_clear(sheet, part) and not is_frame(part.mask)]
     largest = max((part.side for part in clear), default=0)
     clear = [part for part in clear if part.side >= DUST * largest]
+    if len(spots) == 1 and spots[0].probability >= WHOLE:
+        clear = [part for part in clear if _is_near(part, spots[0])]
     if len(clear) > 1:
         whole = joined(clear)
         (image,) = portraits(sheet, [whole])
@@ -192,6 +223,20 @@ def only_one(spots: list[Spot], colours: Bytes, sheet: Sheet, judge: Judge) -> S
         candidates += [together] if together.probability >= WHOLE else []
     best = max(candidates, key=lambda spot: spot.probability * spot.height)
     return best._replace(line=0, doubtful=False)
+
+
+def _is_near(part: Part, spot: Spot) -> bool:
+    """Return whether a part may belong to a spot: not the rest of a sheet's edge, a hole, or a neighbour's remains."""
+    reach = NEAR_ONE * max(spot.height, spot.box[2] - spot.box[0])
+    left, top, right, bottom = spot.box
+    x1, y1, x2, y2 = part.box
+    return (
+        x2 >= left - reach
+        and x1 <= right + reach
+        and y2 >= top - reach
+        and y1 <= bottom + reach
+        and (part.side <= 2 * max(spot.height, right - left))
+    )
 
 
 def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> list[Spot]:

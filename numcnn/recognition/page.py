@@ -204,11 +204,10 @@ def _found_page(
         return np.concatenate(parts) if parts else np.empty((0, 10), np.float32)
 
     with one_blas_thread:
-        spots, steps, sheet = find.find(colours, judge, LEAST)
-        if single:
-            spots = [find.only_one(spots, colours, sheet, judge)]
+        found = find.find(colours, judge, LEAST)
+        spots = [find.only_one(found, colours, judge)] if single else found.spots
     digits = [_digit(spot, size[0] / colours.shape[1], size, threshold) for spot in spots]
-    return Page(digits, size, steps if explain else None)
+    return Page(digits, size, found.steps if explain else None)
 
 
 def _digit(spot: find.Spot, factor: float, size: tuple[int, int], threshold: Threshold) -> Digit:

@@ -2,11 +2,11 @@
 
 A seam runs from the top of a part to its foot and crosses as little ink as it can: it goes around strokes, so that it
 also parts digits that overlap.  What lies between any two seams may be a digit; the way through the part whose digits
-have the largest product of probabilities wins, if it beats the whole part as one digit.
+are worth most together wins, if it beats the whole part as one digit.  Digits side by side are about equally high, and
+hardly share ink: a cut that makes a low digit, or reads a stroke twice, costs more.
 """
 
 import math
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numcnn.imaging import pieces
 from numcnn.imaging.parts import Part, portraits
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Floats, Ints
-from numcnn.recognition.arbiter import WIDE, worth
+from numcnn.recognition.arbiter import WIDE, worth_apart
 from numcnn.recognition.spots import Judge
 
 SEAM_ROWS = 48  # seams are found in a part this high, or up to twice as high
@@ -24,20 +24,20 @@ BEND_COST = 0.02  # of a pixel of ink, for every row in which a seam leaves its 
 MOST_CROSSED = 2.2  # widths of a stroke that a seam crosses at most
 APART = 0.025  # heights: seams that are nearer to each other, where they cross ink, are one
 MOST_SEAMS = 10  # for each height of the part's width
-CUT_COST, CROSSED_COST = 0.15, 0.1  # of worth, for every cut, and for each stroke that it crosses
+CUT_COST = 0.4  # of worth, for every cut
 SHARED = 1.3  # widths of a stroke that two digits may share
-ONE_COST = 0.5  # of worth, for a 1: the stem of a letter looks like one
+FREE_SHARED, SHARED_COST = 0.5, 2.0  # of an upright stroke as high as the part: two digits share less than half freely
+ONE_COST = 0.3  # of worth, for a 1: the stem of another digit, or of a letter, looks like one
+LOW, LOW_COST = 0.85, 4.0  # of the part's height, from which a digit costs nothing; of worth, for each height less
 DIGIT_WIDTHS = (0.08, 1.3)  # heights: the least and the largest width of one of several touching digits
 TOUCHING_WIDTH, ALONE_WIDTH = 0.5, 0.6  # heights: narrower parts aren't cut, beside sure digits and without
 LONGEST = 8  # heights: longer parts, of more than about ten digits, are a drawing or a table
-BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is sure
 BROAD_PAIR = 0.9  # heights: two digits side by side are mostly broader
+BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is sure
 ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4  # what the network is so certain of, and no wider in heights, is one digit
-CERTAIN_COST = 0.12  # of worth, for cutting what is wider: a flat 5 is nearly worth as much as two digits
 ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
-LEAST_HEIGHTS = (0.45, 0.7)  # of the part's height: no digit cut out of it is lower, beside sure digits and without
-LEVEL = 0.4  # of the lower one's height, that two digits side by side share
-LEAST_CUT, LEAST_ALONE = (0.5, 0.9), (0.85, 0.97)  # probability of each digit cut out of a broad or a slim part
+LEAST_HEIGHT = 0.65  # of the part's height: no digit cut out of it is lower
+LEAST_ALONE = 0.85, 0.97  # probability of each digit cut out of a broad or slim part with no sure digit beside it
 CRUMB = 0.07  # of a digit's ink: smaller pieces, cut off by a seam, are the neighbour's
 
 
@@ -66,62 +66,53 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
         return [part]
     cuts = seams(part.mask)
     places = [(i, j) for i in range(len(cuts)) for j in range(i + 1, len(cuts)) if (i, j) != (0, len(cuts) - 1)]
-    found = {
-        place: segment
-        for place in places
-        if (segment := _between(part, cuts[place[0]], cuts[place[1]], LEAST_HEIGHTS[int(alone)]))
-    }
+    found = {place: segment for place in places if (segment := _between(part, cuts[place[0]], cuts[place[1]]))}
     if not found:
         return [part]
     probabilities = judge(portraits(sheet, list(found.values())))
-    least = (LEAST_ALONE if alone else LEAST_CUT)[int(_width(part) < BROAD_PAIR)]
-    labels = dict(zip(found, probabilities.argmax(axis=1).tolist(), strict=True))
-    worths = worth(probabilities, np.array([_width(segment) for segment in found.values()]))
-    worths -= ONE_COST * (1 + alone) * np.array([label == 1 for label in labels.values()])
-    likely = probabilities.max(axis=1) >= least
+    ones = probabilities.argmax(axis=1) == 1
+    worths = worth_apart(probabilities, np.array([_width(segment) for segment in found.values()])) - ONE_COST * ones
+    heights = np.array([segment.height for segment in found.values()]) / part.height
+    worths -= LOW_COST * np.maximum(0, LOW - heights)
+    likely = probabilities.max(axis=1) >= (LEAST_ALONE[int(_width(part) < BROAD_PAIR)] if alone else 0)
     values = {place: float(worths[k]) for k, place in enumerate(found) if likely[k]}
-    costs = [CUT_COST + CROSSED_COST * cut.crossed for cut in cuts]
-    total, way = _best_way(costs, values, _shared(part, cuts))
-    stems = alone and all(labels[place] == 1 for place in way)  # of an A, an H, an N
-    level = all(_are_level(found[one], found[other]) for one, other in pairwise(way))
-    alone_worth = float(worth(whole[None], np.array([_width(part)]))[0]) + CERTAIN_COST * (whole.max() >= ONE_CERTAIN)
-    if way and level and not stems and total > alone_worth:
+    total, way = _best_way(values, _shared(part, cuts))
+    stems = alone and all(one for place, one in zip(found, ones.tolist(), strict=True) if place in way)  # of an A, an H
+    if way and not stems and total > float(worth_apart(whole[None], np.array([_width(part)]))[0]):
         return [found[place] for place in way]
     return [part]
-
-
-def _are_level(one: Part, other: Part) -> bool:
-    """Return whether two parts stand side by side, and not one above the other."""
-    shared = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
-    return shared >= LEVEL * min(one.height, other.height)
 
 
 def _width(part: Part) -> float:
     return part.width / part.height
 
 
-def _best_way(
-    costs: list[float], values: dict[tuple[int, int], float], shared: list[int]
-) -> tuple[float, list[tuple[int, int]]]:
-    """Return the best sum of values over steps (i, j) from the first cut to the last, less the costs of the others.
+def _best_way(values: dict[tuple[int, int], float], shared: Floats) -> tuple[float, list[tuple[int, int]]]:
+    """Return the best sum of values over steps (i, j) from the first cut to the last, less what the cuts cost.
 
-    shared: for each cut, the first one from which on the next digit may begin, if the step ends here.
+    shared (C,C): what it costs that one digit begins at cut i and another ends at cut j >= i; inf if it may not.
     """
-    best: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])] + [(-np.inf, [])] * (len(costs) - 1)
+    best: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])] + [(-np.inf, [])] * (len(shared) - 1)
     for (i, j), value in sorted(values.items(), key=lambda item: item[0][1]):
         for before in range(i, j):
-            if shared[before] <= i and (i > 0 or before == 0):
-                total = best[before][0] + value - (costs[i] if i else 0)
+            if (i == 0) == (before == 0):
+                total = best[before][0] + value - (CUT_COST + shared[i, before] if i else 0)
                 if total > best[j][0]:
                     best[j] = total, [*best[before][1], (i, j)]
-    return best[-1] if len(costs) > 1 else (-np.inf, [])
+    return best[-1] if len(shared) > 1 else (-np.inf, [])
 
 
-def _shared(part: Part, cuts: list[Seam]) -> list[int]:
-    """Return for each cut the first one that is at most a stroke's width before it: two digits may share a stroke."""
+def _shared(part: Part, cuts: list[Seam]) -> Floats:
+    """Return what the ink costs that two digits share, the one from cut i on, the other to cut j -> (C,C).
+
+    inf where that is more than about a stroke.
+    """
     stroke = float(np.median(_thickness(part.mask.astype(np.float32))))
-    middles = [float(cut.columns.mean()) for cut in cuts]
-    return [min(i for i in range(k + 1) if middles[k] - middles[i] <= SHARED * stroke) for k in range(len(cuts))]
+    middles = np.array([cut.columns.mean() for cut in cuts])
+    columns = np.arange(part.width)
+    left = np.array([float((part.mask & (columns < cut.columns[:, None])).sum()) for cut in cuts])
+    cost = SHARED_COST * np.maximum(0, (left - left[:, None]) / (stroke * part.height) - FREE_SHARED)
+    return np.where(middles - middles[:, None] <= SHARED * stroke, cost, np.inf).astype(np.float32)
 
 
 def seams(mask: Bools) -> list[Seam]:
@@ -197,11 +188,8 @@ def _apart(one: Ints, other: Ints, ink: Floats) -> float:
     return float(between.sum()) / len(ink)
 
 
-def _between(part: Part, first: Seam, last: Seam, least: float) -> Part | None:
-    """Return what lies between two seams, without crumbs; None if that can't be a digit.
-
-    least: the least height, of the part's.
-    """
+def _between(part: Part, first: Seam, last: Seam) -> Part | None:
+    """Return what lies between two seams, without crumbs; None if that can't be a digit."""
     h, w = part.mask.shape
     if np.median(last.columns - first.columns) > (DIGIT_WIDTHS[1] + 2 * CORRIDORS[0]) * h:
         return None
@@ -214,7 +202,7 @@ def _between(part: Part, first: Seam, last: Seam, least: float) -> Part | None:
     kept = np.flatnonzero(found.areas >= CRUMB * found.areas.sum()).tolist()
     left, top = found.boxes[kept, :2].min(axis=0).tolist()
     right, bottom = found.boxes[kept, 2:].max(axis=0).tolist()
-    if bottom - top < least * h or not DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
+    if bottom - top < LEAST_HEIGHT * h or not DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
         return None
     x, y = part.box[0] + start, part.box[1]
     return Part((x + left, y + top, x + right, y + bottom), found.mask(kept, (left, top, right, bottom)))

@@ -8,9 +8,14 @@ import pytest
 from PIL import Image
 
 import numcnn
-from numcnn.data import generated
+from numcnn.data import generated, hands, pages
 from numcnn.errors import ConfigError, DataError, ShapeError
+from numcnn.imaging.parts import parts_of
+from numcnn.imaging.sheet import lay_out
 from numcnn.recognition import page, text_lines
+from numcnn.recognition.clutter import without_doubts
+from numcnn.recognition.evidence import is_written
+from numcnn.recognition.spots import Spot
 
 DIGITS = range(10)
 
@@ -370,6 +375,68 @@ def test_no_digits_are_made_up(kind):
     for seed in range(5):
         found = numcnn.read(kind(np.random.default_rng(seed)))
         assert len(found) == 0, found.text
+
+
+def test_a_sheet_of_letters_holds_no_digits_though_most_look_like_one():
+    sheet = pages.make("letters", "clean", hands.Generated(), seed=1, number=3)
+    assert numcnn.read(sheet.picture).text == ""
+
+
+def spots_of(*probabilities):
+    """Return spots with these probabilities, the rest of each even over the other digits."""
+    rows = [np.where(np.arange(10) == 1, p, (1 - p) / 9).astype(np.float32) for p in probabilities]
+    return [Spot((40 * k, 0, 40 * k + 30, 50), np.zeros((28, 28), np.uint8), row, 0) for k, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "stay"),
+    [
+        pytest.param([0.999] * 20 + [0.12] * 4, 24, id="a word beside a page of digits"),
+        pytest.param([0.999] * 6 + [0.12] * 4, 0, id="letters, most of which look like digits"),
+        pytest.param([0.999, 0.999, 0.999, 0.7, 0.6], 5, id="a careless hand"),
+        pytest.param([0.999, 0.12, 0.9], 0, id="drawn signs"),
+        pytest.param([0.6], 1, id="one that may be a digit"),
+        pytest.param([0.3], 0, id="one that is none"),
+    ],
+)
+def test_letters_are_told_from_digits_by_all_of_them_together(probabilities, stay):
+    assert len(without_doubts(spots_of(*probabilities), 0.78)) == stay
+
+
+@pytest.mark.parametrize("number", [0, 11])
+def test_a_digit_across_a_shadow_s_edge_is_read_beside_others(number):
+    sheet = pages.make("row", "shadow edge", hands.Generated(), seed=1, number=number)
+    reads(sheet.picture, sheet.text)
+
+
+def test_a_rest_along_erased_ink_is_not_written():
+    """As between a sheet that lies askew and the dark desk, erased as a bar; rules across a 1 don't harm it."""
+    strokes = [np.array([(60.0, 30.0), (60.0, 90.0)])]
+    sheet = lay_out(papers.on_paper(papers.ink_of(strokes, (120, 120), 4), 230, 40).astype(np.uint8))
+    (part,) = parts_of(sheet)
+    sheet.erased[40:44] = sheet.erased[70:74] = True
+    assert is_written(sheet, part)
+    sheet.erased[:, 63:] = True
+    assert not is_written(sheet, part)
+
+
+@pytest.mark.parametrize(
+    ("condition", "number"), [("cut neighbours", 4), ("turned", 18), ("scanner border", 3), ("holes and staple", 1)]
+)
+def test_what_lies_far_from_a_sure_digit_is_no_part_of_it(condition, number):
+    """Of a picture known to hold one digit, the sheet's edge, a hole and a neighbour's remains are none of it."""
+    sheet = pages.make("digit", condition, hands.Generated(), seed=1, number=number)
+    assert numcnn.read(sheet.picture, single=True).text == sheet.text
+
+
+def test_a_one_mostly_along_a_rule_is_written_only_beside_other_digits():
+    strokes = [np.array([(60.0, 30.0), (60.0, 90.0)]), np.array([(60.0, 32.0), (48.0, 44.0)])]
+    sheet = lay_out(papers.on_paper(papers.ink_of(strokes, (120, 120), 4), 230, 40).astype(np.uint8))
+    (part,) = parts_of(sheet)
+    assert is_written(sheet, part)
+    sheet.erased[:28, 58:63] = sheet.erased[93:, 58:63] = True
+    assert not is_written(sheet, part)
+    assert is_written(sheet, part, edge=True)
 
 
 def test_letters_are_not_sure():

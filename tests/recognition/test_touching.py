@@ -5,8 +5,10 @@ import papers
 import pytest
 
 import numcnn
+from numcnn.data import hands, pages
 from numcnn.imaging.parts import Part
-from numcnn.recognition.arbiter import worth
+from numcnn.recognition import touching
+from numcnn.recognition.arbiter import worth, worth_apart
 from numcnn.recognition.glance import glance
 from numcnn.recognition.touching import may_be_several, seams
 
@@ -22,6 +24,27 @@ def side_by_side(text, gap, height=90, pen=8):
 def test_digits_that_touch_are_read(text):
     found = numcnn.read(side_by_side(text, 0.02))
     assert found.text == text
+
+
+@pytest.mark.parametrize("number", [36, 37])
+def test_a_row_whose_strokes_run_into_each_other_is_read(number):
+    sheet = pages.make("row", "touching digits", hands.Generated(), seed=1, number=number)
+    found = numcnn.read(sheet.picture)
+    assert found.text == sheet.text
+
+
+def test_digits_share_half_a_stroke_freely_and_more_at_a_cost():
+    """A ring cut in two looks like a 6 and a 7, both likely, if either may have all of a stroke."""
+    mask = np.zeros((100, 90), bool)
+    mask[:, :10] = mask[:, 40:50] = mask[:, 80:] = True
+    cuts = [touching.Seam(np.full(100, column), 0.0) for column in (0, 40, 44, 50, 90)]
+    costs = touching._shared(Part((0, 0, 90, 100), mask), cuts)
+    assert costs[1, 1] == costs[1, 2] == 0
+    assert costs[1, 3] == touching.SHARED_COST / 2
+    assert np.isinf(costs[1, 4])
+    total, way = touching._best_way({(0, 3): -0.1, (1, 4): -0.1}, costs)
+    assert way == [(0, 3), (1, 4)]
+    assert total == pytest.approx(-0.2 - touching.CUT_COST - costs[1, 3])
 
 
 def test_what_is_as_wide_as_two_digits_is_cut_for_a_try_however_sure_the_network_is():
@@ -65,3 +88,11 @@ def test_worth_prefers_sure_and_narrow_digits():
     probabilities[:, 3] = (0.99, 0.7, 0.99)
     values = worth(probabilities, np.array([0.6, 0.6, 1.6]))
     assert values[0] > values[2] > values[1]
+
+
+def test_a_digit_that_the_network_is_certain_of_is_worth_as_much_as_none_and_two_as_much_as_one():
+    rest = np.full((3, 10), 1e-6, np.float32)
+    rest[0, 4] = 1 - 9e-6
+    rest[1:, 4], rest[1:, 9] = 0.9, 0.1
+    values = worth_apart(rest, np.array([0.6, 0.6, 1.6], np.float32))
+    assert values[0] == 0 > values[1] > values[2]
