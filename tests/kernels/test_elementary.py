@@ -61,4 +61,7 @@ def test_special_values():
 
 
 def test_float32_is_taken_as_it_is():
-    assert apply("exp", np.array([0.1], np.float32))[0] == pytest.approx(math.exp(np.float32(0.1)), rel=1e-15)
+    x = np.array([0.1, 3, -20], np.float32)
+    for name in ("exp", "tanh"):
+        assert apply(name, x) == pytest.approx([getattr(math, name)(value) for value in x], rel=1e-15)
+    assert apply("sin_cos", x)[:, 0] == pytest.approx([math.sin(value) for value in x], rel=1e-14)

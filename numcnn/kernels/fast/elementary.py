@@ -45,6 +45,7 @@ def _polynomial(x: Scalar, coefficients: tuple[float, ...]) -> Scalar:
 @kernel
 def _split_exp(x: Scalar) -> tuple[Scalar, Scalar]:
     """Return 2^k and exp(r) - 1 for the x = k ln 2 + r with whole k and abs(r) <= ln(2) / 2."""
+    x = np.float64(x)
     rounded = np.float64(x * PER_LN2 + ROUNDER)
     k = rounded - ROUNDER
     r = (x - k * LN2) - k * LN2_REST
@@ -87,6 +88,7 @@ def log(x: Scalar) -> Scalar:
 @kernel
 def sin_cos(x: Scalar) -> tuple[Scalar, Scalar]:
     """Return sine and cosine of x, float64, below 100,000 radians: quarter turns, and the series for the rest."""
+    x = np.float64(x)
     rounded = np.float64(x * PER_QUARTER + ROUNDER)
     k, quarters = rounded - ROUNDER, rounded.view(np.int64)
     r = (x - k * QUARTER) - k * QUARTER_REST
