@@ -87,7 +87,10 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
     inner = sure & ~touched.any(axis=1)
     height = typical_height(parts, np.where(bars, 0, highest), sure_from)
     rests = rests_of_rules(sheet, parts)
-    known = [part for k, part in enumerate(parts) if sure[k] and not (bars[k] or is_blot(part) or is_frame(part.mask))]
+    may_tell = inner if inner.any() else sure
+    known = [
+        part for k, part in enumerate(parts) if may_tell[k] and not (bars[k] or is_blot(part) or is_frame(part.mask))
+    ]
     most = max(known, key=lambda part: int(part.mask.sum()), default=None)
     usual = float(most.mask.sum()) / most.side if most else 0.0
     kept = []

@@ -10,10 +10,10 @@ from PIL import Image
 import numcnn
 from numcnn.data import generated, hands, pages
 from numcnn.errors import ConfigError, DataError, ShapeError
-from numcnn.imaging.parts import parts_of
+from numcnn.imaging.parts import Part, parts_of
 from numcnn.imaging.sheet import lay_out
 from numcnn.recognition import page, text_lines
-from numcnn.recognition.clutter import without_doubts
+from numcnn.recognition.clutter import without_doubts, without_edges
 from numcnn.recognition.evidence import is_written
 from numcnn.recognition.spots import Spot
 
@@ -427,6 +427,18 @@ def test_what_lies_far_from_a_sure_digit_is_no_part_of_it(condition, number):
     """Of a picture known to hold one digit, the sheet's edge, a hole and a neighbour's remains are none of it."""
     sheet = pages.make("digit", condition, hands.Generated(), seed=1, number=number)
     assert numcnn.read(sheet.picture, single=True).text == sheet.text
+
+
+def test_the_desk_in_a_corner_does_not_make_fine_digits_hairs():
+    """Where the network takes the desk for a digit, its thickness says nothing about that of the strokes."""
+    rng = np.random.default_rng(0)
+    ink = papers.row("358", 60, (240, 420), rng, 3, top=30)
+    sheet = lay_out(papers.noisy(papers.on_paper(ink), rng))
+    desk = np.zeros((180, 100), bool)
+    desk[:, :4] = desk[100:] = True
+    parts = [*parts_of(sheet), Part((320, 60, 420, 240), desk)]
+    kept, _ = without_edges(sheet, parts, np.full(len(parts), 0.99, np.float32), 0.78)
+    assert sum(part.box[2] < 320 for part in kept) == 3
 
 
 def test_a_one_mostly_along_a_rule_is_written_only_beside_other_digits():
