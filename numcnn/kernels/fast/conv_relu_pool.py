@@ -26,7 +26,7 @@ import numpy as np
 from numcnn.kernels.arrays import Bytes, Floats, Ints
 from numcnn.kernels.buffers import flat, scratch
 from numcnn.kernels.fast.jit import kernel
-from numcnn.kernels.fast.product import product_kernel
+from numcnn.kernels.fast.product import product1, product2, product4
 from numcnn.kernels.fast.simd import (
     LANES,
     Registers,
@@ -251,7 +251,6 @@ def _store_windows(m: Floats, b: Floats, out: Floats, which: Bytes, start: int, 
 @functools.cache
 def _winograd(columns: int) -> Kernel:
     """Return the kernel whose products take ``columns`` registers of filters at a time."""
-    product = product_kernel(columns)
     width = columns * LANES
 
     @kernel
@@ -265,7 +264,13 @@ def _winograd(columns: int) -> Kernel:
             for i in range(16):
                 patches, weights = v[i * T * C : (i + 1) * T * C], u[i * C * F : (i + 1) * C * F]
                 to = m[i * T * F : (i + 1) * T * F]
-                product(patches, (C, 1), weights, (F, width), to, to, (T, C, F))  # the panels are full: no tile is used
+                # The panels are full: no tile is used.  Numba compiles the one branch that is taken.
+                if columns == 1:
+                    product1(patches, (C, 1), weights, (F, width), to, to, (T, C, F))
+                elif columns == 2:
+                    product2(patches, (C, 1), weights, (F, width), to, to, (T, C, F))
+                else:
+                    product4(patches, (C, 1), weights, (F, width), to, to, (T, C, F))
             _store_windows(m, b, out, which, n * T * F, T, F)
 
     return winograd

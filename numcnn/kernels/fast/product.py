@@ -102,6 +102,10 @@ def _transpose_to_panels(b: Floats, K: int, F: int, columns: int, panels: Floats
             panels[to + k * columns] = b[f * K + k]
 
 
+# By names of the module: a kernel that took one from the function around it would not be found in the cache on disk.
+product1, product2, product4 = product_kernel(1), product_kernel(2), product_kernel(4)
+
+
 def panel_registers(F: int, dtype: npt.DTypeLike) -> int:
     """Return how many registers of F columns ``product_kernel`` should take at a time."""
     most = (4 if LANES == 16 else 2) // (np.dtype(dtype).itemsize // 4)  # float64 takes twice the registers
