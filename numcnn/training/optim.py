@@ -16,13 +16,15 @@ from numcnn.training.config import TrainConfig
 if TYPE_CHECKING:
     from numcnn.kernels.protocol import Kernels
 
+BLOCK = 4096  # gradients whose squares are added up at a time
 # The names of the running averages of parameters and state among the moments.
 AVERAGE, AVERAGE_STATE = "average", "average state"
 
 
 def clip_gradients(grads: Floats, max_norm: float) -> float:
     """Scale grads (P,) down in place so that their Euclidean norm is at most ``max_norm``.  Return the norm before."""
-    norm = math.sqrt(np.square(grads).sum())  # not np.dot: BLAS adds up in an order of each machine's own
+    # Not np.dot: BLAS adds up in an order of each machine's own.  Blocks, so that the squares take little memory.
+    norm = math.sqrt(sum(float(np.square(grads[i : i + BLOCK]).sum()) for i in range(0, grads.size, BLOCK)))
     if norm > max_norm:
         grads *= max_norm / norm
     return norm
