@@ -78,9 +78,11 @@ def test_a_network_learns_while_the_drawing_stays(open_pad):
     pad = open_pad()
     before, strokes, network = pad.scene.reading.inspection, pad.canvas.strokes, pad.recognizer.network
     press(pad, pygame.K_r)
+    until(pad, lambda: pad.watching.run.state == FINISHED and not pad.watching.run.waiting)
+    press(pad, pygame.K_HOME)
     until(pad, lambda: pad.watching._shown == 0, "the first weights, before any step")
     noise = pad.scene.reading.inspection
-    until(pad, lambda: pad.watching.run.state == FINISHED and not pad.watching.run.waiting)
+    press(pad, pygame.K_END)
     until(pad, lambda: pad.watching._shown == pad.watching.run.timeline.steps)
     learned = pad.scene.reading.inspection
     timeline = pad.watching.run.timeline
