@@ -635,3 +635,18 @@ def test_prepare_gives_what_its_definition_gives_to_the_bit():
         np.testing.assert_array_equal(prepare(picture), want)
         compared += 1
     assert compared > 100
+
+
+def test_noise_is_estimated_from_two_columns_on():
+    one_step = preprocess.noise_sigma(np.array([[0, 10]] * 4, np.float32))
+    assert one_step == pytest.approx(10 / (0.3186 * np.sqrt(2)), rel=1e-6)
+    assert preprocess.noise_sigma(np.array([[5]] * 4, np.float32)) == 0
+
+
+def test_in_large_pictures_greys_run_from_half_the_threshold_to_as_far_above_it():
+    ink = np.zeros((80, 80), np.float32)
+    ink[10:70, 10:70] = 100  # Otsu's threshold is 50, in the middle between paper and strokes
+    ink[:3, 0] = 40, 50, 62
+    threshold = preprocess.otsu_threshold(ink)
+    low, high = threshold / 2, 1.5 * threshold
+    np.testing.assert_allclose(preprocess.drop_paper(ink, 0)[:3, 0], (ink[:3, 0] - low) / (high - low), rtol=1e-5)
