@@ -69,7 +69,7 @@ STEP = (
     Row("G, Esc", "close"),
 )
 LISTS = {"training": ("While a network learns", TRAINING), "step": ("One step of learning", STEP),
-         "drawing": ("Keys", DRAWING)}  # fmt: skip
+         "drawing": ("While you draw", DRAWING)}  # fmt: skip
 # The same in short, below the sheet.
 STATUS = {
     "drawing": (("0-9", "tell what it is"), ("F", "look inside"), ("W", "why"), ("R", "train"), ("T", "learn"),

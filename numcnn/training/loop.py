@@ -67,7 +67,7 @@ def fit(
         shape, dtype = examples.images.shape, examples.images.dtype
         raise ConfigError(f"`augment` changes grey pictures, (N, H, W) uint8; these are {shape} {dtype}")
     if config.reproducible:
-        _check_reproducible(network)
+        check_reproducible(network)
     network.forget_calibration()  # an earlier one doesn't suit other weights
     monitor, state = _with_progress(monitor, config, verbose), state or TrainState()
     optimizer = optimizer or make_optimizer(network, config)
@@ -177,7 +177,7 @@ def _with_progress(monitor: Monitor | None, config: TrainConfig, verbose: bool) 
     return Together(monitor, Progress(config)) if monitor else Progress(config)
 
 
-def _check_reproducible(network: Network) -> None:
+def check_reproducible(network: Network) -> None:
     """Raise ConfigError unless training and validation run on kernels that compute the same bytes everywhere."""
     if network.backend != "fast":
         raise ConfigError("`reproducible` wants the compiled kernels for training and validation; use backend='fast'")

@@ -26,7 +26,7 @@ from numcnn.nn.checkpoint import find_weights
 from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network, load
 from numcnn.training.config import TrainConfig
-from numcnn.training.loop import fit
+from numcnn.training.loop import check_reproducible, fit
 from numcnn.training.monitor import Monitor, TrainState
 from numcnn.training.optim import Optimizer, make_optimizer
 from numcnn.training.ranks import Follower, MpiRanks, RankMonitor
@@ -242,6 +242,8 @@ def new_session(
         raise ConfigError(f"the data set {found.name} contains non-digits; add `preset='everyone'`, or `outliers=True`")
     train, held_out = _split(found, config)
     network, info = _new_network(found, train, config), _info(found, config, threads)
+    if config.reproducible:
+        check_reproducible(network)  # as ``fit`` does, but before there is a folder
     if weights is not None:
         info["began_with"] = _begin_with(network, weights, found)
         if len(held_out) and found.validation_rows is None:
@@ -293,6 +295,8 @@ def resumed_session(run: Run, options: Options) -> Session:
             f"the data set {found.name} isn't the one that the run in {run.folder} began with "
             f"({run.info['dataset']}, SHA-256 {run.info['dataset_sha256'][:12]}...); restore that one"
         )
+    if run.config.reproducible:
+        check_reproducible(run.network)
     session = Session(run, found, *_split(found, run.config), threads, options)
     _check_progress(session)
     _note_changes(session)

@@ -1,5 +1,6 @@
 """How the pad looks: where things lie, what is drawn anew, ink, the network's inside, and screenshots."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -540,3 +541,11 @@ def test_a_size_that_is_none_is_refused(size, capsys):
         main(["draw", f"--size={size}"])
     assert stopped.value.code == 2
     assert "must be WIDTHxHEIGHT in pixels, 480 to 8192, as 900x600" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_window_dragged_to_any_size_keeps_a_sheet_beside_a_training_run(inside, large):
+    for size in itertools.product(range(200, 1000, 40), repeat=2):
+        sheet = layout(size, inside, large, training=True).sheet
+        assert min(sheet.size) > 0, f"{size}: {sheet}"

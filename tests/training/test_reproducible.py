@@ -6,6 +6,7 @@ import same_bytes
 from conftest import COMPILED, draw_digits, write_digits
 
 from numcnn import Network
+from numcnn.cli import main
 from numcnn.errors import ConfigError
 from numcnn.kernels import thread_team
 from numcnn.nn.models import make_layers
@@ -67,6 +68,15 @@ def test_what_cannot_be_reproduced_is_refused(monkeypatch):
     monkeypatch.setattr("numcnn.kernels.fast.ops.FUSED", False)
     with pytest.raises(ConfigError, match="wants compiled kernels and a processor with fused multiply-add"):
         Network(make_layers("canonical"), backend="fast").fit(images, labels, reproducible=True)
+
+
+@pytest.mark.parametrize("command", [("train", "--seeds", "2"), ("sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "1")])
+def test_what_is_refused_leaves_no_folder(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.setattr("numcnn.kernels.fast.ops.FUSED", False)
+    data, out = write_digits(tmp_path / "digits"), tmp_path / "out"
+    assert main([*command, "--reproducible", "--dataset", str(data), "--epochs", "1", "--out", str(out)]) == 2
+    assert "--reproducible wants compiled kernels and a processor" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_the_hash_is_that_of_names_shapes_and_numbers():

@@ -94,7 +94,9 @@ def layout(size: tuple[int, int], inside: bool = False, large: bool = False, tra
     strip, narrow = pygame.Rect(0, 0, 0, 0), round(NARROW * text * (0.6 if large else 1))
     if training:
         room = pygame.Rect(left, margin, width - left - margin, bottom - margin)
-        strip = _training(room, (15 if large else 18) * text, (13 if room.width > 30 * text else 19) * text, narrow)
+        strip = _training(
+            room, (15 if large else 18) * text, (13 if room.width > 30 * text else 19) * text, 9 * text, narrow
+        )
         width, bottom = (strip.left, bottom) if strip.top == margin else (width, strip.top - margin)
     room = pygame.Rect(left, margin, width - left - margin, bottom - margin)
     crowded = training and (room.width < narrow or room.width * room.height < LEAST * text**2)
@@ -146,12 +148,13 @@ def _panel(panel: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rect, pyg
     return answer, seen, pygame.Rect(panel.left, top, panel.width, max(10, panel.bottom - top))
 
 
-def _training(room: pygame.Rect, least_wide: int, least_tall: int, narrow: int) -> pygame.Rect:
+def _training(room: pygame.Rect, least_wide: int, least_tall: int, least_above: int, narrow: int) -> pygame.Rect:
     """Return the place of the panel of a training run: at the right edge, in high windows along the bottom."""
     if room.width > 1.2 * room.height:
         wide = round(max(0.3 * room.width, least_wide)) if room.width > 2 * narrow else room.width // 2
         return pygame.Rect(room.right - wide, room.top, wide, room.height)
-    tall = round(max(0.22 * room.height, least_tall))
+    most = max(room.height // 2, room.height - least_above)
+    tall = min(round(max(0.22 * room.height, least_tall)), most)
     return pygame.Rect(room.left, room.bottom - tall, room.width, tall)
 
 

@@ -19,7 +19,6 @@ from numcnn.pad.timeline import Timeline
 # Steps a second at the slider's notches; None: full speed.
 PACES: tuple[float | None, ...] = (0.0, 2.0, 8.0, 30.0, None)
 PACE_WORDS = ("one step", "2 steps/s", "8 steps/s", "30 steps/s", "full speed")
-CONTROLS = ("go", "step", "again")
 SETTINGS = ("lr", "optimizer", "batch_size", "seed")
 SPEED = "speed"  # what the slider sets
 LABELS = {"lr": ("learning rate", "rate"), "optimizer": ("optimizer", ""), "batch_size": ("batch", "batch")}
