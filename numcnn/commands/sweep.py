@@ -111,17 +111,19 @@ def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
 
 def _first_session(sweep: Sweep, options: Options) -> Session:
     """Return the session of the first run.  Raises ConfigError if a combination holds no images out."""
-    sessions: dict[tuple[int | None, float | None], Session] = {}
+    first, seen = None, set[tuple[int | None, float | None]]()
     for settings in sweep.combinations():
         config = replace(sweep.config, **settings)
-        if (config.limit, config.val) in sessions:
+        if (config.limit, config.val) in seen:
             continue
-        session = new_session(config, sweep.dataset_argument, replace(options, quiet=options.quiet or bool(sessions)))
+        session = new_session(config, sweep.dataset_argument, replace(options, quiet=options.quiet or bool(seen)))
         if not len(session.validation_set):
             which = "".join(f", {name}={value}" for name, value in settings.items() if name in ("limit", "val"))
             raise ConfigError(f"a sweep compares validation accuracy, and no images are held out{which}; add `val`")
-        sessions[config.limit, config.val] = session
-    return next(iter(sessions.values()))
+        seen.add((config.limit, config.val))
+        first = first or session  # of the others only this is asked, so their images aren't kept
+    assert first is not None  # a sweep has at least one combination
+    return first
 
 
 def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:

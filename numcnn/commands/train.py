@@ -25,18 +25,19 @@ EXAMPLES = """examples:
   numcnn train --processes 4 --restarts 3 the same; if one ends, it goes on from
                                           the last save
   numcnn train --preset fast --reproducible
-                                          the same bytes on every machine; their
-                                          SHA-256 is in the README
+                                          the same bytes for any number of
+                                          threads, on AVX2 and AVX-512; their
+                                          SHA-256 for seed 0 is in the README
   numcnn train --watch-gradients          gradient and weight norms in log.csv,
                                           and a picture of them
   numcnn train --resume runs/mnist-canonical-1
                                           continue a run, or a series of
                                           --seeds, that was stopped
 
-Equal settings, data and threads give equal weights, byte for byte; with
---reproducible, whatever the threads. Exit codes: 0 fine, 1 failed, 2 wrong
-usage or bad input, 75 one of several processes is lost, 129 terminal closed,
-130 interrupted, 143 terminated.
+Equal settings, data, threads and versions give equal weights, byte for byte,
+on one machine; with --reproducible the threads don't matter. Exit codes: 0
+fine, 1 failed, 2 wrong usage or bad input, 75 one of several processes is lost,
+129 terminal closed, 130 interrupted, 143 terminated.
 """
 
 import argparse

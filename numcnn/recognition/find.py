@@ -200,8 +200,8 @@ def _or_whole(spots: list[Spot], colours: Bytes, judge: Judge, sure_from: float)
 def only_one(found: Found, colours: Bytes, judge: Judge) -> Spot:
     """Return the one digit of a picture that is known to hold one.  Raises DataError if it is blank.
 
-    A digit of many parts, as on a meter, is all spots together, or all parts that stand
-    clear, without frames, rules and dust, if the network is sure of it.
+    A digit of many parts, as on a meter, is all spots together, or all parts that stand clear, without frames, rules
+    and dust, if the network is sure of it.
     """
     spots, _, sheet, parts = found
     if not spots:

@@ -376,14 +376,6 @@ def averagepool2d_backward(dout: Floats, dx: Floats, window: Pair, stride: Pair)
 
 
 @kernel
-def _add_up_columns(x: Floats, total: Float64s) -> None:
-    M, C = x.shape
-    for m in range(M):
-        for c in range(C):
-            total[c] += x[m, c]
-
-
-@kernel
 def _add_up_squares(x: Floats, mean: Floats, total: Float64s) -> None:
     M, C = x.shape
     for m in range(M):
@@ -396,7 +388,7 @@ def batchnorm_statistics(x: Floats, mean: Floats, var: Floats) -> None:
     """See ``reference.batchnorm_statistics``."""
     M, C = x.shape
     totals = np.zeros((2, C))
-    _add_up_columns(x, totals[0])
+    _add_rows(x, totals[0])
     mean[...] = totals[0] / M  # not in the loop, where 1/M is rounded and a constant has a variance
     _add_up_squares(x, mean, totals[1])
     var[...] = totals[1] / M
