@@ -222,7 +222,8 @@ def test_pages_of_a_tiff_are_numbered(tmp_path, capsys):
 
 @pytest.mark.compiled
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="its file systems refuse such names")
-def test_odd_names_are_read_and_printed(tmp_path, small_network):
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_odd_names_are_read_and_printed(tmp_path, workers, small_network):
     digit = draw_digits(200, 12)[0][0]
     odd = [
         b"-7.png",
@@ -240,16 +241,16 @@ def test_odd_names_are_read_and_printed(tmp_path, small_network):
     for name in odd:
         with open(os.path.join(folder, name), "wb") as file:
             file.write((tmp_path / "plain.png").read_bytes())
-    one, two = (["--workers", workers, "--weights", small_network] for workers in ("1", "2"))
-    done = process("--json", tmp_path / "odd", *two)
+    options = ["--workers", workers, "--weights", small_network]
+    done = process("--json", tmp_path / "odd", *options)
     assert (done.returncode, done.stderr) == (0, b"")
     want = sorted(os.fsdecode(os.path.join(folder, name)) for name in odd)
     assert [found["path"] for found in json.loads(done.stdout)] == want
-    done = process(tmp_path / "odd", *one)
+    done = process(tmp_path / "odd", *options)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(b" ")]  # not the second line of a text
     assert done.returncode == 0 and len(lines) == len(odd)
     assert b"line\\nfeed.png" in done.stdout and b"\xff\xfe.png" in done.stdout
-    for suffix, options in (("csv", one), ("jsonl", two)):
+    for suffix in ("csv", "jsonl"):
         out = tmp_path / f"out.{suffix}"
         for _ in range(2):
             assert process(tmp_path / "odd", "--out", out, *options).returncode == 0
@@ -330,7 +331,8 @@ def test_several_processes_answer_in_order_and_alike(scans, small_network):
 
 @pytest.mark.compiled
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
-@pytest.mark.parametrize(("workers", "suffix"), [("1", "csv"), ("2", "jsonl")])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_killed_at_any_moment_it_answers_each_picture_once(scans, tmp_path, suffix, workers, small_network):
     out = tmp_path / f"out.{suffix}"
     command = ["predict", scans, "--out", out, "--workers", workers, "--weights", small_network]
