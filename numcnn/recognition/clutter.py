@@ -24,7 +24,7 @@ HELD = 0.06  # of a digit: larger parts inside it make it no digit
 CERTAINTIES, LETTERS = (0.2, 0.4, 0.6), (3.3, 1.5, 0.2, -1.4)
 LIKELIER = 1.0  # by how much letters must be likelier
 MANY = 10  # times as many: parts that don't stand clear, beside what looks like digits
-SCATTERED = 3  # from so many spots on, all are kept or dropped together; fewer are judged one by one
+SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
 

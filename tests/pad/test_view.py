@@ -545,7 +545,7 @@ def test_a_size_that_is_none_is_refused(size, capsys):
 
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("large", [False, True])
-def test_a_window_dragged_to_any_size_keeps_a_sheet_beside_a_training_run(inside, large):
+def test_a_window_dragged_to_200_to_960_pixels_keeps_a_sheet_beside_a_training_run(inside, large):
     for size in itertools.product(range(200, 1000, 40), repeat=2):
         sheet = layout(size, inside, large, training=True).sheet
         assert min(sheet.size) > 0, f"{size}: {sheet}"
