@@ -16,6 +16,8 @@ from numcnn.pad.drawing.theme import THEMES
 from numcnn.pad.drawing.view import Scene, View
 from numcnn.recognition.reading import Recognizer
 
+UPRIGHT = 1080, 1920  # a screen on its side
+
 
 @pytest.fixture(autouse=True)
 def fonts():
@@ -52,7 +54,7 @@ def row():
     ]
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, UPRIGHT])
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("drawing", [list, seven, row])
@@ -61,7 +63,19 @@ def test_no_text_or_picture_overlaps_another_or_is_cut(network, size, inside, la
     assert len(texts) > 15 and (not inside or len(pictures) > 10)
     assert_apart(pygame.Rect(0, 0, *size), texts, pictures)
     if large:
-        assert min(height for _, _, height in texts) >= 0.03 * size[1]
+        assert min(height for _, _, height in texts) >= 0.03 * min(size[1], 1.25 * size[0])
+
+
+@pytest.mark.parametrize("size", [*SIZES, UPRIGHT])
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_message_is_whole_also_where_the_sheet_is_small(size, large, training):
+    type_, places = RecordingType(), layout(size, training, large, training)
+    shown = overlays.Toast("learning rate 0.012; - and + change it, Enter starts again")
+    rect, draw, _ = overlays.toast(type_, THEMES["dark"], places, shown, legend=True)
+    texts, _ = assert_parts_apart([Part("toast", rect, (), draw)], size, type_, pygame.Rect(0, 0, *size))
+    assert " ".join(word for word, _, _ in texts) == shown.words
+    assert min(area.left for _, area, _ in texts) >= places.sheet.left
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -16,7 +16,7 @@ SMALLEST = 200  # pixels: a smaller window is laid out as if it had this width o
 SEEN = 28
 NARROW = 24  # heights of the text: if a training run leaves no more width, neither maps nor bars are shown beside it;
 LEAST = 350  # nor if it leaves no more area, in squares of that height
-LARGE = 0.033  # height of the text in a presentation, in heights of the window
+LARGE = 0.033  # height of the text in a presentation, in heights of the window; of 1.25 widths, where that is less
 
 
 class Layout(NamedTuple):
@@ -85,7 +85,7 @@ def layout(size: tuple[int, int], inside: bool = False, large: bool = False, tra
     width, height = (max(v, SMALLEST) for v in size)
     text = max(12, round(min(width / 70, height / 44)))
     if large:
-        text = max(text, math.ceil(LARGE * height))
+        text = max(text, math.ceil(LARGE * min(height, 1.25 * width)))
     margin = round((0.8 if large else 1.3) * text)
     buttons = _buttons(text, margin, height, round(2.8 * text) if large else round(4.0 * text))
     left = max(rect.right for rect in buttons.values()) + margin
@@ -174,9 +174,10 @@ def _above_inside(room: pygame.Rect, text: int) -> tuple[pygame.Rect, pygame.Rec
     """The same in a window higher than wide: the sheet, the answer beside it, and the panel below them."""
     margin = round(1.3 * text)
     side = round(min(0.6 * room.width, 0.42 * room.height))
-    sheet = pygame.Rect(room.left, room.top, side, side)
+    tall = max(side, round(min(15 * text, 0.47 * room.height)))  # large words need height
+    sheet = pygame.Rect(room.left, room.top, side, tall)
     left = sheet.right + margin
-    answer, seen = _answer_above_seen(pygame.Rect(left, room.top, room.right - left, side), text)
+    answer, seen = _answer_above_seen(pygame.Rect(left, room.top, room.right - left, tall), text)
     top = sheet.bottom + margin
     return sheet, answer, seen, pygame.Rect(room.left, top, room.width, room.bottom - top)
 

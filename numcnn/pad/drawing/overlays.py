@@ -62,11 +62,16 @@ def toast(
     """
     text, sheet = places.text, places.sheet
     button_wide = type_.width(shown.button, text, True) + 2 * text if shown.button else 0
-    room = max(8 * text, sheet.width - 5 * text - button_wide)
-    lines = [line for part in shown.words.split("\n") for line in type_.wrapped(part, text, room)]
+    foot = round((2.4 if legend else 0.7) * text)
+    for area in (sheet, places.status):  # on the sheet; where that is too small, beyond its right edge
+        room = max(8 * text, area.width - 5 * text - button_wide)
+        lines = [line for part in shown.words.split("\n") for line in type_.wrapped(part, text, room)]
+        tall = round((1.45 * len(lines) + 1.2) * text)
+        if tall <= sheet.height - foot:
+            break
     wide = max(type_.width(line, text) for line in lines)
-    rect = pygame.Rect(0, 0, round(wide + 3.4 * text + button_wide), round((1.45 * len(lines) + 1.2) * text))
-    rect.midbottom = sheet.centerx, sheet.bottom - round((2.4 if legend else 0.7) * text)
+    rect = pygame.Rect(0, 0, round(wide + 3.4 * text + button_wide), tall)
+    rect.midbottom = area.centerx, max(sheet.bottom - foot, sheet.top + tall)
     button = None
     if shown.button:
         button = pygame.Rect(rect.right - button_wide - text // 2, rect.top, button_wide, rect.height)
