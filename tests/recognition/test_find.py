@@ -368,3 +368,32 @@ def test_the_steps_of_finding_are_pictures_of_the_sheet():
     assert papers_of_channels.shape == (100, 160, 2)
     nothing = find.find(np.full((100, 160), 235, np.uint8), judging(0.95), SURE)
     assert nothing.spots == [] and nothing.steps["each 28x28"].shape == (0, 28, 28)
+
+
+def leaning(picture, tone, left, top=60, height=60, pen=6):
+    """Draw a stroke from the upper left to the lower right, in one tone."""
+    for row in range(height):
+        at = left + round(0.6 * row)
+        picture[top + row, at : at + pen] = tone
+
+
+@pytest.mark.parametrize("shade", [0.5, 0.3])  # a deep one also hides that the last stroke stands clear
+@pytest.mark.parametrize(
+    ("probability", "sure_from", "count"),
+    [(0.99, 0.99, 3), (0.98, 0.98, 2), (0.99, 0.991, 0), (0.985, SURE, 2)],
+)
+def test_what_is_certain_may_lie_along_a_shadow_s_edge_beside_sure_digits(probability, sure_from, count, shade):
+    picture = np.full((180, 300), 230, np.uint8)
+    for left in (30, 90, 150):
+        leaning(picture, 40, left)
+    for row in range(180):  # the shadow begins under the last stroke
+        at = max(0, 153 + round(0.6 * (row - 60)))
+        picture[row, at:] = (shade * picture[row, at:]).round()
+    spots = find.find(picture, judging(probability), sure_from).spots
+    boxes = [(30, 60, 71, 120), (90, 60, 131, 120), (150, 60, 191, 120)]
+    assert [one.box for one in spots if not one.doubtful] == boxes[:count]
+
+
+def test_of_a_blank_picture_the_first_polarity_is_shown():
+    nothing = find.find(np.full((100, 160), 235, np.uint8), judging(0.95), SURE)
+    assert nothing.spots == [] and (nothing.steps["paper"] == 235).all()
