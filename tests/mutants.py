@@ -38,7 +38,10 @@ MODULES = {
     "losses": ("numcnn/nn/losses.py", "tests/nn/test_losses.py tests/nn/test_network.py tests/training/test_loop.py"),
     "preprocess": ("numcnn/imaging/preprocess.py", "tests/imaging/test_preprocess.py tests/imaging/test_raster.py"),
     "checkpoint": ("numcnn/nn/checkpoint.py", "tests/nn/test_checkpoint.py tests/nn/test_state.py"),
-    "find": ("numcnn/recognition/find.py", "tests/recognition/test_page.py tests/recognition/test_touching.py"),
+    "find": (
+        "numcnn/recognition/find.py",
+        "tests/recognition/test_find.py tests/recognition/test_page.py tests/recognition/test_touching.py",
+    ),
     "data_parallel": (
         "numcnn/nn/data_parallel.py",
         "tests/nn/test_data_parallel.py tests/nn/test_concurrency.py tests/nn/test_state.py",

@@ -4,12 +4,18 @@
 
 The pad is played for so many minutes (60 if none are given), then a network trains for as many, then eight threads ask
 another one for answers: 100,000 times in an hour, in proportion in less.  Linux only: it reads /proc.
+
+memory_mb is what is in use: before each sample Python's garbage and the pages that malloc keeps for later are given
+back, so that grown_mb is a leak and not the allocator's.  peak_mb is the most that the process ever had, with these.
 """
 
 import contextlib
+import ctypes
+import gc
 import json
 import os
 import random
+import resource
 import sys
 import tempfile
 import threading
@@ -23,6 +29,7 @@ import numpy as np
 import pygame
 from conftest import draw_digits, write_digits
 from pads import drag, opened_pads, press, settle
+from processes import wait_for
 
 import numcnn
 from numcnn.data.generated import digit_strokes
@@ -49,6 +56,14 @@ def open_files():
     return count
 
 
+def memory_in_use():
+    """Return how much memory the process has (MB), once it has given back what it doesn't use."""
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of glibc
+        trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+
 class Watch:
     """Samples of what a process uses, while ``going`` is asked whether to go on."""
 
@@ -61,8 +76,7 @@ class Watch:
         self.events += events
         share = (time.monotonic() - self.began) / self.seconds if share is None else share
         if share * SAMPLES >= len(self.samples):
-            memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
-            self.samples.append((memory, len(os.listdir("/proc/self/task")), open_files()))
+            self.samples.append((memory_in_use(), len(os.listdir("/proc/self/task")), open_files()))
         return share < 1 or len(self.samples) < LEAST_SAMPLES
 
     def report(self, name):
@@ -71,8 +85,9 @@ class Watch:
         memory = float(np.median(late[:, 0]) - np.median(early[:, 0]))
         threads, files = (int(late[:, i].max() - early[:, i].max()) for i in (1, 2))
         found = {"events": self.events, "seconds": round(time.monotonic() - self.began, 1)}
-        found |= {"memory_mb": round(float(late[-1, 0]), 1), "grown_mb": round(memory, 2), "threads": threads}
-        found |= {"files": files}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        found |= {"memory_mb": round(float(late[-1, 0]), 1), "grown_mb": round(memory, 2), "peak_mb": round(peak, 1)}
+        found |= {"threads": threads, "files": files}
         print(json.dumps({name: found}), flush=True)
         return found
 
@@ -100,9 +115,12 @@ def play_round(pad, rng):
             points = stroke[:: max(1, len(stroke) // 8)] * 0.4 * min(sheet.size) + sheet.center
             drag(pad, *(tuple(map(int, point)) for point in points))
             events += len(points) + 2
+        if pad.one_step.open:  # a starved thread may take longer than the drawing
+            wait_for(lambda: pad.step() and not (pad.one_step.open and pad.one_step.lesson is None), "the step")
         press(pad, key)
         press(pad, pygame.K_z, mod=pygame.KMOD_CTRL)
     press(pad, pygame.K_SPACE)
+    wait_for(lambda: pad.step() and not any(tool.busy for tool in pad.tools), "the pad's tools to come to rest")
     settle(pad)
     return events + 3 * len(PAD_KEYS)
 

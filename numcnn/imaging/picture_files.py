@@ -11,6 +11,7 @@ import importlib
 import io
 import math
 import os
+import re
 import stat
 import sys
 import warnings
@@ -69,6 +70,7 @@ _BYTES_IN_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
 _BYTES_IN_DECODER = {"WEBP": 16, "AVIF": 12}
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _HEAD = 64  # bytes that tell the format
+_PPM_HEADER = 1 << 16  # bytes that a PPM's sizes must begin in: Pillow reads a comment before them byte by byte
 
 
 class PicturePage(NamedTuple):
@@ -213,7 +215,10 @@ def _identified(file: BinaryIO, name: str) -> ImageFile.ImageFile:
     """Let Pillow open a file in the format that its first bytes tell; no other is loaded or tried."""
     from PIL import Image  # noqa: PLC0415  (loads slowly)
 
-    found = format_of(file.read(_HEAD))
+    head = file.read(_PPM_HEADER)
+    found = format_of(head[:_HEAD])
+    if found == "PPM" and len(head) == _PPM_HEADER and len(re.sub(rb"#[^\r\n]*", b"", head).split(None, 3)) < 4:
+        raise DataError(f"{name}: its header takes more than {_PPM_HEADER:,} bytes; save it as PNG")
     if found is None:
         raise DataError(f"{name}: not a picture in a known format ({', '.join(FORMATS)}); save it as PNG")
     if found == "HEIC":

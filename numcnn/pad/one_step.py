@@ -77,13 +77,13 @@ class OneStep(Tool):
         else:
             self._opened, self.label = scene.reading.inspection, scene.reading.label
             self._inside_before, scene.inside, scene.stepping = scene.inside, True, True
-            self.lesson, self.at, self.playing, self._asked, self._next_at = None, 0, True, (), 0.0
+            self.at, self.playing, self._asked, self._next_at = 0, True, (), 0.0
 
     def escape(self) -> bool:
         """Close the panel."""
         if not self.open:
             return False
-        self._opened, self.playing = None, False
+        self._opened, self.lesson, self.playing = None, None, False  # a lesson of the shipped network is 50 MB
         self.pad.scene.inside, self.pad.scene.stepping = self._inside_before, False
         return True
 

@@ -7,7 +7,6 @@ hardly share ink: a cut that makes a low digit, or reads a stroke twice, costs m
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -39,13 +38,6 @@ ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than
 LEAST_HEIGHT = 0.65  # of the part's height: no digit cut out of it is lower
 LEAST_ALONE = 0.85, 0.97  # probability of each digit cut out of a broad or slim part with no sure digit beside it
 CRUMB = 0.07  # of a digit's ink: smaller pieces, cut off by a seam, are the neighbour's
-
-
-class Seam(NamedTuple):
-    """A cut: the column (h,) from which on ink is to its right, row by row; how many strokes it crosses."""
-
-    columns: Ints
-    crossed: float
 
 
 def may_be_several(part: Part, probability: float, sure_from: float) -> bool:
@@ -102,21 +94,24 @@ def _best_way(values: dict[tuple[int, int], float], shared: Floats) -> tuple[flo
     return best[-1] if len(shared) > 1 else (-np.inf, [])
 
 
-def _shared(part: Part, cuts: list[Seam]) -> Floats:
+def _shared(part: Part, cuts: list[Ints]) -> Floats:
     """Return what the ink costs that two digits share, the one from cut i on, the other to cut j -> (C,C).
 
     inf where that is more than about a stroke.
     """
     stroke = float(np.median(_thickness(part.mask.astype(np.float32))))
-    middles = np.array([cut.columns.mean() for cut in cuts])
+    middles = np.array([cut.mean() for cut in cuts])
     columns = np.arange(part.width)
-    left = np.array([float((part.mask & (columns < cut.columns[:, None])).sum()) for cut in cuts])
+    left = np.array([float((part.mask & (columns < cut[:, None])).sum()) for cut in cuts])
     cost = SHARED_COST * np.maximum(0, (left - left[:, None]) / (stroke * part.height) - FREE_SHARED)
     return np.where(middles - middles[:, None] <= SHARED * stroke, cost, np.inf).astype(np.float32)
 
 
-def seams(mask: Bools) -> list[Seam]:
-    """Return where a part (h,w) may be cut, from left to right; the first and the last seam are its two sides."""
+def seams(mask: Bools) -> list[Ints]:
+    """Return where a part (h,w) may be cut, from left to right; the first and the last seam are its two sides.
+
+    A seam (h,) is the column from which on ink is to its right, row by row.
+    """
     h, w = mask.shape
     factor = max(1, h // SEAM_ROWS)
     small = _shrunk(mask, factor)
@@ -135,9 +130,8 @@ def seams(mask: Bools) -> list[Seam]:
             if len(chosen) == most:
                 break
     chosen.sort(key=lambda k: float(paths[k].mean()))
-    sides = Seam(np.zeros(h, np.intp), 0.0), Seam(np.full(h, w, np.intp), 0.0)
-    found = [Seam(np.repeat(paths[k] * factor, factor)[:h], float(crossed[k]) / stroke) for k in chosen]
-    return [sides[0], *found, sides[1]]
+    found = [np.repeat(paths[k] * factor, factor)[:h] for k in chosen]
+    return [np.zeros(h, np.intp), *found, np.full(h, w, np.intp)]
 
 
 def _shrunk(mask: Bools, factor: int) -> Floats:
@@ -188,14 +182,14 @@ def _apart(one: Ints, other: Ints, ink: Floats) -> float:
     return float(between.sum()) / len(ink)
 
 
-def _between(part: Part, first: Seam, last: Seam) -> Part | None:
+def _between(part: Part, first: Ints, last: Ints) -> Part | None:
     """Return what lies between two seams, without crumbs; None if that can't be a digit."""
     h, w = part.mask.shape
-    if np.median(last.columns - first.columns) > (DIGIT_WIDTHS[1] + 2 * CORRIDORS[0]) * h:
+    if np.median(last - first) > (DIGIT_WIDTHS[1] + 2 * CORRIDORS[0]) * h:
         return None
-    start, end = max(0, int(first.columns.min())), min(w, int(last.columns.max()))
+    start, end = max(0, int(first.min())), min(w, int(last.max()))
     columns = np.arange(start, end)
-    mask = part.mask[:, start:end] & (columns >= first.columns[:, None]) & (columns < last.columns[:, None])
+    mask = part.mask[:, start:end] & (columns >= first[:, None]) & (columns < last[:, None])
     found = pieces.find_pieces(mask)
     if not len(found):
         return None

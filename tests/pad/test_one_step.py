@@ -1,5 +1,7 @@
 """One step of learning: its numbers are those of trace and SGD, the user's network stays, the panel obeys."""
 
+import weakref
+
 import numpy as np
 import pygame
 import pytest
@@ -44,6 +46,13 @@ def test_a_panel_closed_while_it_computes_leaves_the_pad_at_rest(open_pad):
     press(pad, pygame.K_g, pygame.K_ESCAPE)
     wait_for(lambda: pad.step() and not pad.one_step.busy, "the step to be dropped")
     assert not pad.one_step.open and pad.one_step.lesson is None and not pad.scene.inside
+
+
+def test_a_closed_panel_keeps_no_lesson(pad):
+    """That of the shipped network takes 50 MB."""
+    lesson = weakref.ref(pad.one_step.lesson)
+    press(pad, pygame.K_ESCAPE)
+    assert lesson() is None
 
 
 def test_the_panel_closes_with_the_last_digit_and_gives_the_view_back(pad):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -440,6 +441,18 @@ def test_words_fit_where_they_should():
     assert all(type_.width(line, 20) <= 100 for line in lines)
     lines = type_.wrapped("four words of length", 20, type_.width("four words of", 20))
     assert lines == ["four words", "of length"]  # not "length" by itself
+
+
+def test_words_and_fonts_that_are_kept_have_a_bound():
+    type_ = Type()
+    for height in range(1, 3 * Type.MOST_FONTS):
+        type_.image(f"numbers like {height}", height, "black")
+        assert 0 < sum(math.prod(image.get_size()) for image in type_._words.values()) <= Type.MOST_PIXELS
+        assert 0 < len(type_._fonts) <= Type.MOST_FONTS
+    for number in range(2 * Type.MOST_CACHED):
+        type_.image(f"{number}", 8, "black")
+        assert 0 < len(type_._words) <= Type.MOST_CACHED
+    assert type_.image("3999", 8, "black") is type_.image("3999", 8, "black")
 
 
 # Screenshots

@@ -1,14 +1,19 @@
 """--reproducible: the same bytes whatever the threads and the processor.  ``same_bytes.py`` runs all combinations."""
 
+import platform
+
+import numba
 import numpy as np
 import pytest
 import same_bytes
 from conftest import COMPILED, draw_digits, write_digits
+from processes import running
 
 from numcnn import Network
 from numcnn.cli import main
 from numcnn.errors import ConfigError
 from numcnn.kernels import thread_team
+from numcnn.kernels.fast import simd
 from numcnn.nn.models import make_layers
 from numcnn.training.config import TrainConfig
 from numcnn.training.run_folder import load_run
@@ -68,6 +73,36 @@ def test_what_cannot_be_reproduced_is_refused(monkeypatch):
     monkeypatch.setattr("numcnn.kernels.fast.ops.FUSED", False)
     with pytest.raises(ConfigError, match="wants compiled kernels and a processor with fused multiply-add"):
         Network(make_layers("canonical"), backend="fast").fit(images, labels, reproducible=True)
+
+
+@compiled
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="these are kinds of x86-64")
+@pytest.mark.parametrize(
+    ("name", "features", "fused"),
+    [
+        ("nehalem", "", False),
+        ("sandybridge", "", False),
+        ("sandybridge", "+fma", True),
+        ("haswell", "", True),
+        ("haswell", "-fma", False),
+        ("x86-64", "", False),
+    ],
+)
+def test_llvm_says_which_processors_have_fused_multiply_add(monkeypatch, name, features, fused):
+    monkeypatch.setattr(numba.config, "CPU_NAME", name)
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
+    assert simd._has_fma() == fused
+
+
+@compiled
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="this is a kind of x86-64")
+def test_a_processor_without_fused_multiply_add_is_refused(tmp_path):
+    data, out = write_digits(tmp_path / "digits"), tmp_path / "out"
+    command = "-m", "numcnn", "train", "--reproducible", "--dataset", data, "--epochs", "1", "--out", out
+    with running(*command, NUMBA_CPU_NAME="sandybridge", NUMBA_CPU_FEATURES="") as process:
+        _, errors = process.communicate()
+    assert process.returncode == 2 and len(errors.splitlines()) == 1
+    assert "a processor with fused multiply-add (FMA, since 2013)" in errors and not out.exists()
 
 
 @pytest.mark.parametrize("command", [("train", "--seeds", "2"), ("sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "1")])

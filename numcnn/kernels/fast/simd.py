@@ -29,7 +29,7 @@ from numcnn.kernels.fast.jit import (  # before Numba itself, whose cache folder
 # isort: split
 import numpy as np
 from llvmlite import binding, ir
-from numba.core import cgutils, types
+from numba.core import cgutils, codegen, types
 from numba.extending import models, register_model
 
 from numcnn.kernels.fused_shapes import DEAD
@@ -41,23 +41,40 @@ Registers: TypeAlias = AnyArray
 Flat: TypeAlias = AnyArray
 
 
-def _has(feature: str, *, unless_known: bool) -> bool:
-    """Return whether the processor that kernels are compiled for has a feature, by LLVM's name.
-
-    unless_known: the answer for one chosen by NUMBA_CPU_NAME, or where LLVM doesn't list such a feature.
-    """
+def _has_avx512() -> bool:
+    """Return whether the processor that kernels are compiled for has AVX-512; one of a user's choice must say so."""
     features = numba.config.CPU_FEATURES or ""
     if numba.config.CPU_NAME in (None, "", "host") and not features:
-        return binding.get_host_cpu_features().get(feature, unless_known)
-    return f"+{feature}" in features.split(",") or unless_known
+        return binding.get_host_cpu_features().get("avx512f", False)
+    return "+avx512f" in features.split(",")
 
+
+def _has_fma() -> bool:
+    """Return whether the processor that kernels are compiled for has fused multiply-add: else LLVM calls C's fmaf."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    features = numba.config.CPU_FEATURES
+    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
+        cpu=numba.config.CPU_NAME or binding.get_host_cpu_name(),
+        features=codegen.get_host_cpu_features() if features is None else features,
+    )
+    return "fmaf" not in machine.emit_assembly(binding.parse_assembly(_MULTIPLY_ADD))
+
+
+_MULTIPLY_ADD = """
+declare float @llvm.fma.f32(float, float, float)
+define float @multiply_add(float %a, float %b, float %total) {
+  %sum = call float @llvm.fma.f32(float %a, float %b, float %total)
+  ret float %sum
+}
+"""
 
 # How many float32 a register is taken to hold: 16 with AVX-512, else 8 (two registers of Neon or SSE).
-LANES = 16 if _has("avx512f", unless_known=False) else 8
+LANES = 16 if _has_avx512() else 8
 
 # Whether products are added by fused multiply-add, rounded once.  Processors without it (x86 before 2013) would take
 # a hundred times as long to imitate it, so there both are rounded.
-FUSED = COMPILED and _has("fma", unless_known=numba.config.CPU_NAME not in ("generic", "x86-64", "x86-64-v2"))
+FUSED = COMPILED and _has_fma()
 
 Kinds: TypeAlias = Sequence[NumbaObject]  # Numba types of the arguments
 Values: TypeAlias = Sequence[NumbaObject]  # LLVM values of the arguments

@@ -153,16 +153,21 @@ class Type:
     """Renders words and caches them for the next frame.  Call ``pygame.font.init()`` first."""
 
     MOST_CACHED = 2000  # rendered words, and wrapped lines
+    MOST_PIXELS = 1 << 22  # of rendered words, 16 MB: a frame of 3840 x 2160 needs less than half
+    MOST_FONTS = 64  # each is an open file; a frame needs about ten
 
     def __init__(self) -> None:
         self._fonts: dict[tuple[int, bool], pygame.font.Font] = {}
         self._words: dict[tuple[object, ...], pygame.Surface] = {}
+        self._pixels = 0
         self._lines: dict[tuple[str, float, float], list[str]] = {}
 
     def font(self, height: float, bold: bool = False) -> pygame.font.Font:
         """Return the font for text of this height, in pixels."""
         key = max(1, round(height)), bold
         if key not in self._fonts:
+            if len(self._fonts) >= self.MOST_FONTS:
+                self._fonts.clear()
             self._fonts[key] = pygame.font.Font(_font_file(bold), key[0])
         return self._fonts[key]
 
@@ -170,9 +175,12 @@ class Type:
         """Return words as a surface."""
         key = words, round(height), str(color), bold
         if key not in self._words:
-            if len(self._words) > self.MOST_CACHED:
+            image = self.font(height, bold).render(words, True, color)
+            self._pixels += image.get_width() * image.get_height()
+            if len(self._words) >= self.MOST_CACHED or self._pixels > self.MOST_PIXELS:
                 self._words.clear()
-            self._words[key] = self.font(height, bold).render(words, True, color)
+                self._pixels = image.get_width() * image.get_height()
+            self._words[key] = image
         return self._words[key]
 
     def cropped(self, words: str, height: float, color: Color, bold: bool = False) -> pygame.Surface:
@@ -223,7 +231,7 @@ class Type:
         """Return the words as lines of about equal length, no wider than ``width`` unless a single word is."""
         key = words, height, width
         if key not in self._lines:
-            if len(self._lines) > self.MOST_CACHED:
+            if len(self._lines) >= self.MOST_CACHED:
                 self._lines.clear()
             lines = self._greedy(words, height, width)
             narrow, wide = width / len(lines) - 1, width
