@@ -88,7 +88,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield file
             return
         target = Path(os.path.realpath(path))
-        descriptor, temporary = _temporary_beside(target)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
@@ -112,21 +112,16 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         number = errno.EISDIR if path.is_dir() else errno.EACCES
         raise OSError(number, os.strerror(number), str(path))
     if not _is_stream(path):
-        try:
-            descriptor, temporary = _temporary_beside(Path(os.path.realpath(path)))
+        target = Path(os.path.realpath(path))
+        try:  # with a file that has no name, where the system knows such: a kill here leaves nothing
+            tempfile.TemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp").close()
         except OSError as error:
             raise _with_path(error, path) from error
-        os.close(descriptor)
-        os.unlink(temporary)
 
 
 def _is_stream(path: Path) -> bool:
     """Say whether a rename would destroy something that is neither a file nor a folder: a device, a pipe."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _temporary_beside(path: Path) -> tuple[int, str]:
-    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
 
 
 def _with_path(error: OSError, path: Path) -> OSError:

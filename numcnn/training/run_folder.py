@@ -13,11 +13,9 @@ import errno
 import io
 import json
 import math
-import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -294,7 +292,7 @@ def check_out(out: str | Path) -> Path:
             more = f", or continue with: `resume='{out}'`" if (folder / "last.npz").is_file() else ""
             raise ConfigError(f"`out='{out}'` exists and isn't empty; name another folder{more}")
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        os.rmdir(tempfile.mkdtemp(dir=nearest))  # checking permissions isn't enough
+        check_writable(nearest / "last.npz")  # checking permissions isn't enough
     return folder
 
 

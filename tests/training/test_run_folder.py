@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -154,3 +155,18 @@ def test_folders(tmp_path, monkeypatch):
     assert run_folder.check_out("not/yet/there").name == "there" and not (tmp_path / "not").exists()
     with pytest.raises(ConfigError, match=r"cannot make the folder .*mine.*; name another with `out`"):
         run_folder.new_folder("full/mine/deeper", "x")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+@pytest.mark.parametrize("name", ["empty", "new"])
+def test_a_kill_while_a_folder_is_looked_at_leaves_nothing_in_it(tmp_path, monkeypatch, name):
+    """Else the same command would find its own remains there, and ask for another folder."""
+    (tmp_path / "empty").mkdir()
+    pid = os.fork()
+    if not pid:
+        for operation in ("rmdir", "unlink"):
+            monkeypatch.setattr(os, operation, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        run_folder.check_out(tmp_path / name)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert run_folder.check_out(tmp_path / name) and [*tmp_path.rglob("*")] == [tmp_path / "empty"]
