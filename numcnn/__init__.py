@@ -10,13 +10,13 @@
 Importing it loads NumPy and nothing heavier: Numba, matplotlib and pygame load when they are needed.
 """
 
+from numcnn import interrupts
+
+if interrupts.is_command():
+    interrupts.leave_on_interrupt()  # before all that takes long to load
+
 import importlib
 from typing import TYPE_CHECKING, Any
-
-from numcnn import console
-
-if console.is_command():
-    console.leave_on_interrupt()  # before NumPy, which takes a tenth of a second
 
 from numcnn.errors import (
     CheckpointError,

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import numcnn
-from numcnn import console
+from numcnn import console, interrupts
 from numcnn.benchmark import BenchmarkError
 from numcnn.commands import announce_compilation, shown
 from numcnn.errors import ConfigError, DivergedError, NumcnnError, WorkerError, WriteError
@@ -41,7 +41,7 @@ COMMANDS = {
     "doctor": "check the installation: versions, cache, data, weights, speed",
 }
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, console.EXIT_INTERRUPTED
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, interrupts.EXIT_INTERRUPTED
 
 FOLDERS = ("NUMCNN_HOME", "NUMCNN_DATA", "NUMCNN_PENDIGITS")  # environment variables that name one
 BAD_PATH = (
@@ -109,7 +109,7 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
-    console.interrupt_as_usual()
+    interrupts.interrupt_as_usual()
     arguments.command_line = shlex.join(["numcnn", *argv])
     return _run(name, command, arguments)
 

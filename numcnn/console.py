@@ -1,16 +1,10 @@
-"""The streams and the Ctrl-C of a numcnn command: neither a lost terminal nor an early Ctrl-C ends in a traceback."""
+"""The streams of a numcnn command: a lost terminal doesn't end in a traceback."""
 
 import contextlib
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
-from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO, cast
-
-EXIT_INTERRUPTED = 130
 
 
 class Unfailing:
@@ -77,34 +71,3 @@ def open_missing_streams() -> list[str]:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  (stays open)
             missing.append(name)
     return missing
-
-
-def is_command() -> bool:
-    """Return whether this process runs ``numcnn``, ``python -m numcnn`` or one of the checkout's scripts."""
-    program = Path(sys.argv[0] if sys.argv else "")
-    scripts = Path(__file__).parents[1] / "scripts"
-    # While Python looks for the module, argv is ["-m", its arguments ...].
-    as_module = program.name == "-m" and sys.orig_argv[-len(sys.argv)] in ("numcnn", "-mnumcnn")
-    return program.stem == "numcnn" or as_module or program.parent.absolute() == scripts
-
-
-def leave_on_interrupt() -> None:
-    """Let Ctrl-C end the process at once, with one line, while its modules are still being loaded.
-
-    Until then nothing has to be cleaned up.  A KeyboardInterrupt would end in a traceback, or be lost in an import.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
-
-
-def interrupt_as_usual() -> None:
-    """Undo ``leave_on_interrupt``: from now on Ctrl-C raises KeyboardInterrupt."""
-    if signal.getsignal(signal.SIGINT) is _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    with contextlib.suppress(OSError):
-        os.write(2, b"numcnn: interrupted\n")
-    os._exit(EXIT_INTERRUPTED)

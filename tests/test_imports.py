@@ -21,6 +21,7 @@ FLOORS = (
     "console",
     "errors",
     "files",
+    "interrupts",
     "kernels",
     "evaluation",
     "imaging",

@@ -1,6 +1,6 @@
 """Detect a run that cannot recover, and suggest what to try instead.  There are three signs:
 
-- The loss, or a parameter, is not finite.
+- The loss, a parameter or an answer to a validation image is not finite.
 - The loss stays far above that of guessing, ln(classes), while hardly any image is classified correctly.  `is_far_off`
   judges single steps.  Training stops when steps that are far off outnumber the others by GIVE_UP_AFTER or, at the end
   of the run, by GIVE_UP_AT_END (in a short run: by half its steps).  The loss of the untrained network does not count,
@@ -12,12 +12,14 @@ Random labels, a tiny learning rate or very few steps also leave a network no be
 these signs: such runs continue.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
 from numcnn.data.batches import Examples
-from numcnn.errors import DivergedError
+from numcnn.errors import DataError, DivergedError
 from numcnn.nn.network import Network
 from numcnn.training.config import TrainConfig
 from numcnn.training.monitor import TrainState
@@ -67,6 +69,14 @@ class Watchdog:
         limit = min(GIVE_UP_AT_END, max(1, config.epochs * state.batch // 2))
         if state.epoch + 1 == config.epochs and state.far_off >= limit:
             raise self._error(lr, self._far_above(state.mean_loss))
+
+    @contextlib.contextmanager
+    def checking_answers(self, lr: float) -> Iterator[None]:
+        """Check the answers to validation images, which the block asks for: finite weights may be too large."""
+        try:
+            yield
+        except DataError as error:  # images and labels were checked before
+            raise self._error(lr, "the answers to validation images became nan") from error
 
     def _far_above(self, loss: float) -> str:
         return f"the loss is {loss:.3g} and doesn't come down; guessing costs {math.log(self._classes):.2f}"

@@ -157,13 +157,14 @@ def _finish_epoch(run: _Run, held_out: Examples | None) -> None:
     run.watchdog.check_epoch(run.train, row["lr"])
     if run.watch:
         row.update(run.watch.row(len(run.batches)))
-    state.history.append(row)
-    state.epoch += 1
-    state.start_epoch()
     with optimizer.averaged():
         if held_out:
-            result = network.evaluate(held_out.images[held_out.index], held_out.labels[held_out.index])
+            with run.watchdog.checking_answers(row["lr"]):
+                result = network.evaluate(held_out.images[held_out.index], held_out.labels[held_out.index])
             row.update(val_loss=result.loss, val_accuracy=result.accuracy)
+        state.history.append(row)
+        state.epoch += 1
+        state.start_epoch()
         best = _note_best(state, row)
         if best or run.config.keep == "last":
             monitor.on_kept(network, state)

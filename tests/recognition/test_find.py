@@ -253,16 +253,17 @@ def test_the_likelier_and_higher_of_two_spots_is_the_one():
     assert find.only_one(Found(spots, {}, sheet, []), picture, judging(0.1)).box == parts[0].box
 
 
-def test_dust_and_frames_are_no_parts_of_the_digit():
-    one, boxes = the_one((60,), [(0, 0.5)], 0.99, small=(90,))
-    high, low = (max(box[2] - box[0], box[3] - box[1]) for box in boxes)
-    assert low / high > find.DUST and one.box == united(*boxes)
-    picture, sheet, parts = strokes_on(60, small=(90,))
-    left, top, right, _ = parts[1].box
-    for side, counts in ((-(-high // 4), high % 4 == 0), (high // 4 - 2, False)):
-        speck = Part((left, top, right, top + side), parts[1].mask[:side])
-        found = Found([spot(parts[0].box, 0.5)], {}, sheet, [parts[0], speck])
-        assert (find.only_one(found, picture, judging(0.99)).box == parts[0].box) != (counts or 4 * side >= high)
+@pytest.mark.parametrize(("side", "counts"), [(10, True), (9, False)])
+def test_dust_is_no_part_of_the_digit(side, counts):
+    """What is less than a quarter of the largest part."""
+    picture, digit, speck = np.full((140, 200), 235, np.uint8), part(60, 50, 6, 40), part(90, 60, 6, side)
+    for left, top, right, bottom in (digit.box, speck.box):
+        picture[top:bottom, left:right] = 40
+    found = Found([spot(digit.box, 0.5)], {}, lay_out(picture), [digit, speck])
+    assert find.only_one(found, picture, judging(0.99)).box == (united(digit.box, speck.box) if counts else digit.box)
+
+
+def test_a_frame_is_no_part_of_the_digit():
     ring = np.ones((60, 60), bool)
     ring[3:-3, 3:-3] = False
     picture = lines((140, 300), [(60, 40), (68, 95)], [(150, 40), (210, 40), (210, 100), (150, 100), (150, 40)])
@@ -307,12 +308,14 @@ def digits_of(line, height, shape=(400, 400), probability=0.99, monkeypatch=None
         ([(45, SURE)], False),  # 0.45 of the height
         ([(44, SURE)], True),  # too small to count
         ([(100, SURE), (44, 0.5), (44, 0.5), (44, 0.5)], False),
+        (17 * [(100, SURE)] + 32 * [(100, 0.5)], False),  # 0.34
+        (16 * [(100, SURE)] + 33 * [(100, 0.5)], True),
         ([], True),
     ],
 )
 def test_a_part_is_cut_as_one_that_stands_alone_if_few_beside_it_are_sure(monkeypatch, beside, alone):
     wide = part(10, 20, 90, 100)
-    line = [(wide, 0.5), *((part(120 + 40 * i, 20, 30, height), p) for i, (height, p) in enumerate(beside))]
+    line = [(wide, 0.5), *((part(105 + 5 * i, 20, 4, height), p) for i, (height, p) in enumerate(beside))]
     _, cut = digits_of(line, 100, monkeypatch=monkeypatch)
     assert (wide.box, alone) in cut
 

@@ -288,6 +288,18 @@ def linear():
     return Network([Flatten(), Dense(20), Dense(10)], normalisation=(0.13, 0.31), backend=BACKEND)
 
 
+def test_answers_to_validation_images_that_are_not_finite_stop_the_run():
+    """The weights are finite, and too large for all but the blank pictures that it learns from."""
+    images, labels = draw_digits(600, 11)
+    network, monitor = Network([Flatten(), Dense(10)], normalisation=(0.0, 1.0), backend=BACKEND), Kept()
+    network.layers[1].params["w"][...] = 3e38
+    config = TrainConfig(epochs=2, batch_size=50, optimizer="sgd", lr=1e-3, schedule="constant")
+    text = r"the answers to validation images became nan \(epoch 1, batch 12, learning rate 0.001; .*try a smaller `lr`"
+    with pytest.raises(DivergedError, match=text):
+        fit(network, (np.zeros_like(images), labels), (images, labels), config, monitor=monitor)
+    assert monitor.epochs == []
+
+
 @pytest.mark.parametrize(("epochs", "stops"), [(14, range(9, 14)), (4, [4])])
 def test_a_loss_that_stays_far_above_guessing_stops_the_run(epochs, stops):
     images, labels = draw_digits(600, 11)
