@@ -141,19 +141,16 @@ def test_a_scheduler_that_ends_or_is_not_there_is_one_line(scheduler, drawn, tmp
 ENDS = """
 import os, signal
 from pathlib import Path
-from numcnn.recognition import file_reader
-decoded, answer, left = file_reader.FileReader._decoded, file_reader.FileReader._answer, [{lists}]
+from numcnn.recognition.file_reader import FileReader
 def end():
     Path({mark!r}).touch()
     os.kill(os.getpid(), signal.SIGKILL)
-def decode(self, index, item, *others):
-    if item.path.endswith({picture!r}):
-        end()
-    return decoded(self, index, item, *others)
-def count(self, *others):
+def decode(self, index, item, *others, decoded=FileReader._decoded):  # bound now, as Dask runs this file twice
+    return end() if item.path.endswith({picture!r}) else decoded(self, index, item, *others)
+def count(self, *others, answer=FileReader._answer, left=[{lists}]):
     left[0] -= 1
     return answer(self, *others) if left[0] else end()
-file_reader.FileReader._decoded, file_reader.FileReader._answer = decode, count
+FileReader._decoded, FileReader._answer = decode, count
 """
 
 
@@ -173,12 +170,15 @@ def reading(out, *options, folder="scans"):
     return ["predict", folder, "--weights", "canonical", "--out", out, *options]
 
 
+@contextlib.contextmanager
 def ending_worker(address, folder, lists=0, picture="no", *options):
-    """A worker that kills itself; the file ``ended`` in its folder says that it has."""
+    """Run a worker that kills itself; the file ``ended`` in its folder says that it has."""
     folder.mkdir()
     script = folder / "ends.py"
     script.write_text(ENDS.format(lists=lists, picture=picture, mark=str(folder / "ended")))
-    return worker(address, folder, "--preload", script, *options)
+    with worker(address, folder, "--preload", script, *options) as (_, said):
+        said_of(said, "(Registered to|Start Nanny)")
+        yield
 
 
 def lines_of(stderr):
@@ -236,7 +236,8 @@ def test_a_worker_that_sees_other_files_is_one_line(scheduler, scans, tmp_path):
     own, there = "/proc/self/cwd/small.npz", tmp_path / "there"
     there.mkdir()
     package.Network([package.Flatten(), package.Dense(10)], seed=5).save(there / "small.npz")
-    with worker(address, tmp_path / "a", "--no-nanny", cwd=there):
+    with worker(address, tmp_path / "a", "--no-nanny", cwd=there) as (_, said):
+        said_of(said, "(Registered to)")
         unseen = numcnn(
             *reading(tmp_path / "out.jsonl", "--cluster", address, folder="/proc/self/cwd/scans"), cwd=scans
         )
