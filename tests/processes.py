@@ -27,10 +27,10 @@ def wait_for(condition, what):
     return found
 
 
-def numcnn(*arguments):
-    """Run ``python -m numcnn``; return the finished process."""
+def numcnn(*arguments, cwd=None):
+    """Run ``python -m numcnn``, in the folder ``cwd``; return the finished process."""
     command = [sys.executable, "-m", "numcnn", *map(str, arguments)]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    return subprocess.run(command, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
 
 
 def weights_below(folder):
@@ -75,10 +75,13 @@ def shown_on_terminal(*arguments, columns=80):
 
 
 @contextlib.contextmanager
-def running(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment):
+def running(
+    *arguments, cwd=None, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment
+):
     """Run Python with these arguments in a process of its own; kill it when the block, or all patience, ends."""
     process = subprocess.Popen(
         [sys.executable, *map(str, arguments)],
+        cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdin=stdin,
         stdout=stdout,

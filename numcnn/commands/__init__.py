@@ -104,6 +104,15 @@ def add_threads_argument(
     parser.add_argument("--threads", type=int, metavar="N", help=text)
 
 
+def add_cluster_argument(parser: "argparse._ActionsContainer", what: str) -> None:
+    """Add ``--cluster``.  what: "train" or "read"."""
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help=f"{what} on the workers of a Dask scheduler, such as tcp://host:8786 (pip install 'numcnn[cluster]')",
+    )
+
+
 def add_at_most_argument(parser: "argparse._ActionsContainer") -> None:
     """Add ``--at-most``."""
     parser.add_argument(

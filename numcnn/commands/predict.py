@@ -22,6 +22,10 @@ EXAMPLES = """examples:
                                         run it again to continue after it was
                                         interrupted, even by kill -9, with the
                                         same weights, --single and --at-most
+  numcnn predict /data/scans --out all.jsonl --cluster tcp://host:8786
+                                        the same on the workers of a Dask
+                                        scheduler, which must see the files
+                                        under the same paths
   curl -s URL | numcnn predict -        a picture on stdin
 
 Pictures should hold digits only: letters that look like digits are read as
@@ -34,16 +38,23 @@ A picture that is named twice is read once.
 
 import argparse
 import contextlib
-import hashlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from numcnn.commands import add_at_most_argument, add_weights_argument, say, shown, warn_if_generated
+from numcnn.commands import (
+    add_at_most_argument,
+    add_cluster_argument,
+    add_weights_argument,
+    say,
+    shown,
+    warn_if_generated,
+)
 from numcnn.errors import ConfigError
 from numcnn.files import check_length
 from numcnn.imaging.picture_paths import copies, find_pictures
@@ -53,13 +64,16 @@ from numcnn.nn.network import Network, load
 from numcnn.recognition.answer_log import AnswerLog, form_of
 from numcnn.recognition.bulk import Workers, chunks
 from numcnn.recognition.documents import COLUMNS, csv_row, plain
-from numcnn.recognition.file_reader import CSV, JSON, TEXT, FileReader, Item, Outcome, Settings
+from numcnn.recognition.file_reader import CSV, JSON, TEXT, FileReader, Item, Outcome, Settings, digest_of
 
 STDIN = "-"
 MANY = 200  # pictures from which on several processes read them, and a summary is printed
 VERY_MANY = 5000  # pictures from which on it pays off that each process loads the compiled kernels
 MAX_STDIN_BYTES = 1 << 27  # a picture of 64 million pixels is smaller, unless it isn't compressed
 WIDEST = 60  # characters to which shorter paths are padded
+
+# Yields each picture's outcome, in order; the network is that of the settings.
+Read: TypeAlias = "Callable[[list[Item], Settings, Network], Iterator[Outcome]]"
 
 
 class Sink(Protocol):
@@ -91,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"processes that read (default: one per processor from {MANY} pictures on, else 1)",
     )
+    add_cluster_argument(parser, "read")
     parser.add_argument(
         "--backend",
         choices=("reference", "fast"),
@@ -102,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the pictures.  Return 0, or 2 if some could not be read."""
     if arguments.workers is not None and arguments.workers < 1:
         raise ConfigError(f"--workers is {arguments.workers}; wants 1 or more")
+    read = partial(_read_here, arguments.workers) if arguments.cluster is None else _cluster_reader(arguments)
     settings = _settings(arguments)
     network = load(arguments.weights, backend=settings.backend)
     warn_if_generated(network)
@@ -118,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
         network.backend = settings.backend
     settings = replace(settings, width=min(WIDEST, max((len(plain(path)) for path in found.paths), default=0)))
     with _sink(arguments, network) as sink:
-        code = _read_all(items, sink, settings, network, arguments.workers)
+        code = _read_all(items, sink, settings, network, read)
     return 2 if found.problems else code
 
 
@@ -140,18 +156,16 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def _read_all(items: list[Item], sink: Sink, settings: Settings, network: Network, workers: int | None) -> int:
+def _read_all(items: list[Item], sink: Sink, settings: Settings, network: Network, read: Read) -> int:
     """Read, write and report everything.  Return the exit code."""
     began = time.perf_counter()
     answered: set[str] = getattr(sink, "answered", set())
     left = [item for item in items if item.path not in answered]
     many = len(items) >= MANY or isinstance(sink, AnswerLog)
-    if workers is None:
-        workers = _processors() if len(left) >= MANY else 1
     pages = failed = 0
     bar = many and (isinstance(sink, AnswerLog) or not sys.stdout.isatty())
     with _progress(len(items), len(items) - len(left), bar) as (report, step):
-        for outcome in _outcomes(left, settings, network, workers):
+        for outcome in read(left, settings, network):
             if outcome.lines:
                 sink.add(outcome.lines)
             for failure in outcome.failures:
@@ -164,8 +178,10 @@ def _read_all(items: list[Item], sink: Sink, settings: Settings, network: Networ
     return 2 if failed else 0
 
 
-def _outcomes(items: list[Item], settings: Settings, network: Network, workers: int) -> Iterator[Outcome]:
-    """Yield each picture's outcome, in order."""
+def _read_here(workers: int | None, items: list[Item], settings: Settings, network: Network) -> Iterator[Outcome]:
+    """Read pictures on this machine, in so many processes."""
+    if workers is None:
+        workers = _processors() if len(items) >= MANY else 1
     if workers > 1 and all(item.path != STDIN for item in items):
         with Workers(settings, workers) as processes:
             yield from processes.read(items)
@@ -173,6 +189,19 @@ def _outcomes(items: list[Item], settings: Settings, network: Network, workers: 
     reader = FileReader(settings, network)
     for chunk in chunks(items):
         yield from reader.read((item, _from_stdin()) if item.path == STDIN else item for item in chunk)
+
+
+def _cluster_reader(arguments: argparse.Namespace) -> Read:
+    """Return the function that reads pictures on a cluster.  Raises ConfigError for what can't be read there."""
+    from numcnn.recognition.bulk_cluster import read_on_cluster  # noqa: PLC0415  (few need it)
+    from numcnn.training import jobs  # noqa: PLC0415
+
+    if arguments.workers is not None:
+        raise ConfigError("--workers is for this machine, and --cluster for a Dask scheduler; use one of them")
+    if STDIN in arguments.paths:
+        raise ConfigError("--cluster reads files by their paths, and - is none; name a file, or leave out --cluster")
+    engine = jobs.cluster(arguments.cluster)
+    return lambda items, settings, network: read_on_cluster(items, settings, digest_of(network), engine)
 
 
 def _from_stdin() -> bytes:
@@ -206,10 +235,8 @@ def _progress(total: int, done: int, wanted: bool) -> Iterator[tuple[Callable[[s
 
 def _what_answers_depend_on(arguments: argparse.Namespace, network: Network) -> dict[str, str]:
     """Return in words the settings that must not change within a file of answers."""
-    digest = hashlib.sha256(network.params.tobytes() + network.state.tobytes())
-    digest.update(repr((network.temperature, threshold_of(network.info))).encode())
     return {
-        "weights": f"{find_weights(arguments.weights).name}, sha256 {digest.hexdigest()[:16]}",
+        "weights": f"{find_weights(arguments.weights).name}, sha256 {digest_of(network)[:16]}",
         "--single": "yes" if arguments.single else "no",
         "--at-most": "none" if arguments.at_most is None else f"{100 * arguments.at_most:g}%",
     }

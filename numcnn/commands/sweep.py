@@ -110,18 +110,22 @@ def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
 
 
 def _first_session(sweep: Sweep, options: Options) -> Session:
-    """Return the session of the first run.  Raises ConfigError if a combination holds no images out."""
-    first, seen = None, set[tuple[int | None, float | None]]()
+    """Return the session of the first run.
+
+    Raises ConfigError if a combination holds no images out, or is to be reproducible and can't be.
+    """
+    first, seen = None, set[tuple[int | None, float | None, bool]]()
     for settings in sweep.combinations():
         config = replace(sweep.config, **settings)
-        if (config.limit, config.val) in seen:
+        which_matter = config.limit, config.val, config.reproducible
+        if which_matter in seen:
             continue
         session = new_session(config, sweep.dataset_argument, replace(options, quiet=options.quiet or bool(seen)))
         if not len(session.validation_set):
             which = "".join(f", {name}={value}" for name, value in settings.items() if name in ("limit", "val"))
             raise ConfigError(f"a sweep compares validation accuracy, and no images are held out{which}; add `val`")
-        seen.add((config.limit, config.val))
-        first = first or session  # of the others only this is asked, so their images aren't kept
+        seen.add(which_matter)
+        first = first or session  # the others are only checked, so their images aren't kept
     assert first is not None  # a sweep has at least one combination
     return first
 
@@ -169,6 +173,6 @@ def _print(sweep: Sweep, table: Document) -> None:
     for line in cells:
         print("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
     if rows[0]["val_accuracy"]["n"]:
-        options = sweeps.as_options(rows[0]["settings"])
-        print(f"best: {options or 'without options'}; the test set was not read")
+        best = [sweeps.as_options(row["settings"]) or "without options" for row in sweeps.best_rows(table)]
+        print(f"{'best, with equal means' if len(best) > 1 else 'best'}: {' | '.join(best)}; the test set was not read")
     print(f"runs and results.json: {sweep.folder}")

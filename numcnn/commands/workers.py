@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from numcnn.commands import Document, say
+from numcnn.commands import Document, add_cluster_argument, say
 from numcnn.errors import ConfigError
 from numcnn.training import jobs, train_job
 from numcnn.training.config import in_options
@@ -17,11 +17,7 @@ from numcnn.training.train_job import Trained, TrainJob
 def add_worker_arguments(parser: "argparse._ActionsContainer") -> None:
     """Add ``--jobs`` and ``--cluster``."""
     parser.add_argument("--jobs", type=int, metavar="N", help="train N networks at a time, a process for each")
-    parser.add_argument(
-        "--cluster",
-        metavar="ADDRESS",
-        help="train on the workers of a Dask scheduler, such as tcp://host:8786 (pip install 'numcnn[cluster]')",
-    )
+    add_cluster_argument(parser, "train")
 
 
 def several_at_a_time(arguments: argparse.Namespace) -> bool:

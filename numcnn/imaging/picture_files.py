@@ -175,21 +175,24 @@ def is_pil_image(thing: object) -> TypeGuard[Image.Image]:
 # ------------------------------------------------------------------------------------------------- opening
 
 
-def check_file(path: str | os.PathLike[str]) -> None:
-    """Raise DataError unless path is a readable regular file with something in it; a pipe could block for ever."""
+def check_file(path: str | os.PathLike[str], name: str) -> None:
+    """Raise DataError, which begins with the name, unless path is a readable regular file that isn't empty.
+
+    A pipe could block for ever.
+    """
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error
-        raise DataError(f"{path}: {reason}; check the path") from None
+        raise DataError(f"{name}: {reason}; check the path") from None
     if stat.S_ISDIR(status.st_mode):
-        raise DataError(f"{path}: is a folder; name a picture file in it")
+        raise DataError(f"{name}: is a folder; name a picture file in it")
     if not stat.S_ISREG(status.st_mode):
-        raise DataError(f"{path}: is not a regular file; name a picture file")
+        raise DataError(f"{name}: is not a regular file; name a picture file")
     if status.st_size == 0:
-        raise DataError(f"{path}: the file is empty; save the picture again")
+        raise DataError(f"{name}: the file is empty; save the picture again")
     if not os.access(path, os.R_OK):
-        raise DataError(f"{path}: no permission to read it; change the file's mode or owner")
+        raise DataError(f"{name}: no permission to read it; change the file's mode or owner")
 
 
 def check_size(name: str, size: tuple[int, int]) -> None:
@@ -204,7 +207,7 @@ def _open(picture: PictureFileLike, name: str) -> BinaryIO:
         if not picture:
             raise DataError(f"{name}: the file is empty; save the picture again")
         return io.BytesIO(picture)
-    check_file(picture)
+    check_file(picture, name)
     try:
         return open(picture, "rb")
     except OSError as error:

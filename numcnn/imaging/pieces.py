@@ -66,23 +66,22 @@ class Pieces:
 def find_pieces(ink: Bools) -> Pieces:
     """Find the connected pieces of ink.  (H,W) -> ``Pieces``."""
     H, W = ink.shape
-    padded = np.zeros((H, W + 2), np.int8)
+    padded = np.zeros((H, W + 2), bool)
     padded[:, 1:-1] = ink
-    changes = np.flatnonzero(np.diff(padded, axis=1).ravel())  # runs begin and end in turn
+    changes = (padded[:, 1:] != padded[:, :-1]).ravel().nonzero()[0]  # runs begin and end in turn
     starts, stops = changes[::2] % (W + 1), changes[1::2] % (W + 1)
     rows = changes[::2] // (W + 1)
-    numbers = _join(rows, starts, stops, W)
-    names, piece = np.unique(numbers, return_inverse=True)
-    order = np.argsort(piece, kind="stable")
-    rows, starts, stops, piece = rows[order], starts[order], stops[order], piece[order]
-    first = np.searchsorted(piece, np.arange(len(names) + 1))
-    if len(names) == 0:
+    if len(rows) == 0:
         nothing = np.empty(0, np.intp)
         return Pieces((H, W), np.empty((0, 4), np.intp), nothing, nothing, nothing, nothing, np.zeros(1, np.intp))
-    at = first[:-1]
-    boxes = np.stack(
-        [np.minimum.reduceat(starts, at), rows[at], np.maximum.reduceat(stops, at), rows[first[1:] - 1] + 1], axis=1
-    )
+    numbers = _join(rows, starts, stops, W)  # of the first run of each piece
+    order = numbers.argsort(kind="stable")
+    rows, starts, stops, numbers = rows[order], starts[order], stops[order], numbers[order]
+    at = np.concatenate([[0], (numbers[1:] != numbers[:-1]).nonzero()[0] + 1])
+    first = np.concatenate([at, [len(rows)]])
+    boxes = np.empty((len(at), 4), np.intp)
+    boxes[:, 0], boxes[:, 1] = np.minimum.reduceat(starts, at), rows[at]
+    boxes[:, 2], boxes[:, 3] = np.maximum.reduceat(stops, at), rows[first[1:] - 1] + 1
     return Pieces((H, W), boxes, np.add.reduceat(stops - starts, at), rows, starts, stops, first)
 
 
@@ -106,7 +105,7 @@ def _join(rows: Ints, starts: Ints, stops: Ints, width: int) -> Ints:
         np.minimum.at(numbers, np.maximum(mine, other), np.minimum(mine, other))
         while True:
             further = numbers[numbers]
-            if np.array_equal(further, numbers):
+            if (further == numbers).all():
                 break
             numbers = further
     return numbers

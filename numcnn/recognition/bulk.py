@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from numcnn.children import child_environment
 from numcnn.errors import NumcnnError
@@ -22,9 +22,38 @@ MOST_IN_CHUNK = 64  # pictures that go to a worker at a time
 MOST_BYTES_IN_CHUNK = 2_000_000  # of their files: a chunk of photos would take a minute
 CHUNKS_AHEAD = 2  # for each worker: how much may be read but not yet taken
 
+# Begins to read a list of pictures, and returns what waits for their outcomes, or raises WorkerEnded.
+Begin: TypeAlias = "Callable[[list[Item]], Callable[[], list[Outcome]]]"
+
 
 class WorkerEnded(Exception):
     """A worker ended in the middle of its work; the message says how."""
+
+
+def read_in_order(items: Iterable[Item], begin: Begin, most: int) -> Iterator[Outcome]:
+    """Yield the outcome of each picture, in order.  Whoever takes them slowly holds up the workers.
+
+    most: how many lists of pictures are begun and not yet taken.  If a worker ends over a list, its pictures are read
+    again one by one; one over which a worker ends then, as when a decoder crashes, is a failure.
+    """
+    waiting: deque[tuple[list[Item], Callable[[], list[Outcome]]]] = deque()
+    for chunk in chunks(items):
+        waiting.append((chunk, begin(chunk)))
+        if len(waiting) >= most:
+            yield from _outcomes(*waiting.popleft(), begin)
+    while waiting:
+        yield from _outcomes(*waiting.popleft(), begin)
+
+
+def _outcomes(chunk: list[Item], wait: Callable[[], list[Outcome]], begin: Begin) -> list[Outcome]:
+    try:
+        return wait()
+    except WorkerEnded as error:
+        if len(chunk) == 1:
+            failure = f"{chunk[0].path}: the process that read it ended ({error}); save the picture again as PNG"
+            return [Outcome(chunk[0].path, [], [plain(failure)])]
+    each = [([item], begin([item])) for item in chunk]
+    return [outcome for one, wait in each for outcome in _outcomes(one, wait, begin)]
 
 
 def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -54,26 +83,11 @@ class Workers:
         self._threads = ThreadPoolExecutor(count)  # each waits for one worker
 
     def read(self, items: Iterable[Item]) -> Iterator[Outcome]:
-        """Yield the outcome of each picture, in order.  Whoever takes them slowly holds up the workers.
+        """Yield the outcome of each picture: see ``read_in_order``."""
+        return read_in_order(items, self._begin, (1 + CHUNKS_AHEAD) * self._count)
 
-        A picture over which a worker ends, as when a decoder crashes, is a failure; others are then read again.
-        """
-        waiting: deque[Future[list[Outcome]]] = deque()
-        for chunk in chunks(items):
-            waiting.append(self._threads.submit(self._read_chunk, chunk))
-            if len(waiting) >= (1 + CHUNKS_AHEAD) * self._count:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-
-    def _read_chunk(self, chunk: list[Item]) -> list[Outcome]:
-        try:
-            return self._on_a_worker(chunk)
-        except WorkerEnded as error:
-            if len(chunk) == 1:
-                failure = f"{chunk[0].path}: the process that read it ended ({error}); save the picture again as PNG"
-                return [Outcome(chunk[0].path, [], [plain(failure)])]
-        return [outcome for item in chunk for outcome in self._read_chunk([item])]
+    def _begin(self, chunk: list[Item]) -> Callable[[], list[Outcome]]:
+        return self._threads.submit(self._on_a_worker, chunk).result
 
     def _on_a_worker(self, chunk: list[Item]) -> list[Outcome]:
         """Let an idle worker, or a new one, read a chunk.  Raises WorkerEnded."""

@@ -1,5 +1,6 @@
 """Read picture files, some at a time: decode them, let the network read them together, say what was found."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from numcnn.errors import DataError, NumcnnError
 from numcnn.files import named_errors
 from numcnn.imaging.annotate import annotated, labels_of, save_png, save_steps
 from numcnn.imaging.picture_files import PictureFile, PicturePage
+from numcnn.kernels.thread_team import one_blas_thread
+from numcnn.nn.answers import threshold_of
 from numcnn.nn.network import Network, load
 from numcnn.recognition import page
 from numcnn.recognition.documents import csv_line, document, json_line, plain, text_lines
@@ -61,6 +64,13 @@ class Settings:
         return cls(**fields)
 
 
+def digest_of(network: Network) -> str:
+    """Return the SHA-256 of all that a network's answers depend on: parameters, state, temperature, thresholds."""
+    digest = hashlib.sha256(network.params.tobytes() + network.state.tobytes())
+    digest.update(repr((network.temperature, threshold_of(network.info))).encode())
+    return digest.hexdigest()
+
+
 class _Decoded(NamedTuple):
     """A page to be read, of the picture with this index."""
 
@@ -78,8 +88,9 @@ class FileReader:
         self._settings = settings
         self._network = network or load(settings.weights, backend=settings.backend)
 
-    def read(self, items: Iterable[Item | tuple[Item, bytes]]) -> list[Outcome]:
-        """Return the ``Outcome`` of each picture, in order.  A picture may come with the bytes of its file.
+    def read(self, items: Iterable[Item | tuple[Item, str | bytes]]) -> list[Outcome]:
+        """Return the ``Outcome`` of each picture, in order.  A picture may come with
+        another path to its file, or with the file's bytes.
 
         Memory is bounded by the outcomes, one picture, and 8 million pixels more.
         """
@@ -114,13 +125,14 @@ class FileReader:
     def _answer(self, waiting: list[_Decoded], outcomes: list[Outcome]) -> None:
         """Read decoded pages, and note what was found in each."""
         settings = self._settings
-        pages = page.read_many(
-            [decoded.picture.pixels for decoded in waiting],
-            network=self._network,
-            at_most=settings.at_most,
-            single=settings.single,
-            explain=settings.explain is not None,
-        )
+        with one_blas_thread:  # so that the last digits of answers are the same in one process or several
+            pages = page.read_many(
+                [decoded.picture.pixels for decoded in waiting],
+                network=self._network,
+                at_most=settings.at_most,
+                single=settings.single,
+                explain=settings.explain is not None,
+            )
         for decoded, found in zip(waiting, pages, strict=True):
             outcome = outcomes[decoded.index]
             try:

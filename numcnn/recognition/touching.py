@@ -38,6 +38,7 @@ ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than
 LEAST_HEIGHT = 0.65  # of the part's height: no digit cut out of it is lower
 LEAST_ALONE = 0.85, 0.97  # probability of each digit cut out of a broad or slim part with no sure digit beside it
 CRUMB = 0.07  # of a digit's ink: smaller pieces, cut off by a seam, are the neighbour's
+MOST_PIXELS = 1_000_000  # of what lies between seams, looked at together
 
 
 def may_be_several(part: Part, probability: float, sure_from: float) -> bool:
@@ -57,8 +58,7 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
     if not (ALONE_WIDTH if alone else TOUCHING_WIDTH) <= _width(part) <= LONGEST:
         return [part]
     cuts = seams(part.mask)
-    places = [(i, j) for i in range(len(cuts)) for j in range(i + 1, len(cuts)) if (i, j) != (0, len(cuts) - 1)]
-    found = {place: segment for place in places if (segment := _between(part, cuts[place[0]], cuts[place[1]]))}
+    found = _segments(part, cuts)
     if not found:
         return [part]
     probabilities = judge(portraits(sheet, list(found.values())))
@@ -101,8 +101,7 @@ def _shared(part: Part, cuts: list[Ints]) -> Floats:
     """
     stroke = float(np.median(_thickness(part.mask.astype(np.float32))))
     middles = np.array([cut.mean() for cut in cuts])
-    columns = np.arange(part.width)
-    left = np.array([float((part.mask & (columns < cut[:, None])).sum()) for cut in cuts])
+    left = _left_of(part.mask, np.array(cuts)).sum(axis=1).astype(np.float64)
     cost = SHARED_COST * np.maximum(0, (left - left[:, None]) / (stroke * part.height) - FREE_SHARED)
     return np.where(middles - middles[:, None] <= SHARED * stroke, cost, np.inf).astype(np.float32)
 
@@ -121,17 +120,26 @@ def seams(mask: Bools) -> list[Ints]:
     stroke = max(1.0, float(np.median(_thickness(small))))
     order = [k for k in np.argsort(crossed, kind="stable") if crossed[k] <= MOST_CROSSED * stroke]
     most = math.ceil(MOST_SEAMS * max(1, w / h))
+    left, middles = _left_of(small > 0, paths), paths.mean(axis=1)
+    inside = (middles > 0.06 * len(small)) & (middles < small.shape[1] - 0.06 * len(small))
     chosen: list[int] = []
     for k in order:
-        apart = [_apart(paths[k], paths[other], small) for other in chosen]
-        inside = 0.06 * len(small) < paths[k].mean() < small.shape[1] - 0.06 * len(small)
-        if inside and min(apart, default=np.inf) >= APART * len(small):
+        # Where there is ink between two seams, how far they are apart, on average over their rows.
+        apart = np.abs(left[k] - left[chosen]).sum(axis=1) / len(small)
+        if inside[k] and apart.min(initial=np.inf) >= APART * len(small):
             chosen.append(int(k))
             if len(chosen) == most:
                 break
-    chosen.sort(key=lambda k: float(paths[k].mean()))
+    chosen.sort(key=lambda k: float(middles[k]))
     found = [np.repeat(paths[k] * factor, factor)[:h] for k in chosen]
     return [np.zeros(h, np.intp), *found, np.full(h, w, np.intp)]
+
+
+def _left_of(ink: Bools, paths: Ints) -> Ints:
+    """Return how many pixels of ink (h,w) are left of each of K seams (K,h) in each row -> (K,h)."""
+    counts = np.zeros((len(ink), ink.shape[1] + 1), np.intp)
+    np.cumsum(ink, axis=1, out=counts[:, 1:])
+    return counts[np.arange(len(ink)), np.minimum(paths, ink.shape[1])]
 
 
 def _shrunk(mask: Bools, factor: int) -> Floats:
@@ -174,29 +182,48 @@ def _cheapest(ink: Floats, corridor: float) -> tuple[Ints, Floats]:
     return np.clip(paths - reach, 0, w), crossed
 
 
-def _apart(one: Ints, other: Ints, ink: Floats) -> float:
-    """Return how far two seams are from each other where there is ink between them, on average over their rows."""
-    low, high = np.minimum(one, other), np.maximum(one, other)
-    columns = np.arange(ink.shape[1])
-    between = (columns >= low[:, None]) & (columns < high[:, None]) & (ink > 0)
-    return float(between.sum()) / len(ink)
+def _segments(part: Part, cuts: list[Ints]) -> dict[tuple[int, int], Part]:
+    """Return what lies between two cuts (i, j), without crumbs, for all but the whole part and what can't be a digit.
 
-
-def _between(part: Part, first: Ints, last: Ints) -> Part | None:
-    """Return what lies between two seams, without crumbs; None if that can't be a digit."""
+    All are computed together, side by side in one picture with an empty row between.
+    """
     h, w = part.mask.shape
-    if np.median(last - first) > (DIGIT_WIDTHS[1] + 2 * CORRIDORS[0]) * h:
-        return None
-    start, end = max(0, int(first.min())), min(w, int(last.max()))
-    columns = np.arange(start, end)
-    mask = part.mask[:, start:end] & (columns >= first[:, None]) & (columns < last[:, None])
-    found = pieces.find_pieces(mask)
-    if not len(found):
-        return None
-    kept = np.flatnonzero(found.areas >= CRUMB * found.areas.sum()).tolist()
-    left, top = found.boxes[kept, :2].min(axis=0).tolist()
-    right, bottom = found.boxes[kept, 2:].max(axis=0).tolist()
-    if bottom - top < LEAST_HEIGHT * h or not DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
-        return None
-    x, y = part.box[0] + start, part.box[1]
-    return Part((x + left, y + top, x + right, y + bottom), found.mask(kept, (left, top, right, bottom)))
+    sides = np.array(cuts)
+    first, last = np.triu_indices(len(cuts), 1)
+    narrow = np.median(sides[last] - sides[first], axis=1) <= (DIGIT_WIDTHS[1] + 2 * CORRIDORS[0]) * h
+    chosen = np.flatnonzero(narrow & ((first > 0) | (last < len(cuts) - 1)))
+    found: dict[tuple[int, int], Part] = {}
+    together = max(1, MOST_PIXELS // ((h + 1) * w))
+    for some in (chosen[k : k + together] for k in range(0, len(chosen), together)):
+        boxes, masks = _whole_pieces(part.mask, sides[first[some]], sides[last[some]])
+        for k, mask, (left, top, right, bottom) in zip(some.tolist(), masks, boxes.tolist(), strict=True):
+            if bottom - top >= LEAST_HEIGHT * h and DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
+                x, y = part.box[:2]
+                box = x + left, y + top, x + right, y + bottom
+                found[int(first[k]), int(last[k])] = Part(box, mask[top:bottom, left:right].copy())
+    return found
+
+
+def _whole_pieces(ink: Bools, first: Ints, last: Ints) -> tuple[Ints, Bools]:
+    """Return boxes (P,4) of ink (h,w) between P pairs of seams (P,h), and that ink without crumbs, (P,h,w).
+
+    A box is left, top, right, bottom; all 0 without ink.
+    """
+    h, w = ink.shape
+    columns = np.arange(w)
+    masks = np.zeros((len(first), h + 1, w), bool)
+    masks[:, :h] = ink & (columns >= first[:, :, None]) & (columns < last[:, :, None])
+    found = pieces.find_pieces(masks.reshape(-1, w))
+    owners = found.boxes[:, 1] // (h + 1)
+    whole = found.areas >= CRUMB * np.bincount(owners, found.areas, len(masks))[owners]
+    if not whole.all():
+        pixels, piece = found.pixels()
+        masks.reshape(-1)[pixels[~whole[piece]]] = False
+    boxes = np.zeros((len(masks), 4), np.intp)
+    owners, kept = owners[whole], found.boxes[whole]
+    if len(owners):
+        at = np.flatnonzero(np.diff(owners, prepend=-1))
+        boxes[owners[at], :2] = np.minimum.reduceat(kept[:, :2], at)
+        boxes[owners[at], 2:] = np.maximum.reduceat(kept[:, 2:], at)
+        boxes[owners[at], 1::2] -= (owners[at] * (h + 1))[:, None]
+    return boxes, masks[:, :h]

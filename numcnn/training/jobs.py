@@ -155,6 +155,11 @@ def _dask(distributed: Any, address: str) -> Generator[Executor, None, None]:
             raise WorkerError(f"the cluster {address} lost a job ({error or type(error).__name__})") from error
 
 
+def workers_ended(error: BaseException) -> bool:
+    """Return whether a job on a cluster failed because each worker that had it ended, one after another."""
+    return type(error).__name__ == "KilledWorker"  # that of distributed, which need not be installed
+
+
 def _version_by_value() -> Callable[[], str]:
     """Return a function that is sent to workers as it is, as theirs may be a numcnn without this file."""
 

@@ -97,6 +97,15 @@ class Sweep:
         }
 
 
+def best_rows(table: Document) -> list[Document]:
+    """Return the first row of a table, and those whose results are as good."""
+
+    def rank(row: Document) -> tuple[int, float]:
+        return row["diverged"], round(row["val_accuracy"]["mean"], 9)  # a sum's last digits depend on its order
+
+    return [row for row in table["rows"] if rank(row) == rank(table["rows"][0])]
+
+
 def save_table(table: Document, folder: Path) -> None:
     """Write results.json."""
     _write(folder / "results.json", table)

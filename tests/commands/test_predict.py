@@ -261,6 +261,12 @@ def test_wrong_usage_is_a_line(tmp_path, capsys):
     path = save(tmp_path / "a.png", draw_digits(200, 12)[0][0])
     for options, text in (
         (["--workers", "0"], "--workers is 0; wants 1 or more"),
+        (
+            ["--workers", "2", "--cluster", "tcp://x:1"],
+            "--workers is for this machine, and --cluster for a Dask scheduler",
+        ),
+        (["-", "--cluster", "tcp://x:1"], "--cluster reads files by their paths, and - is none"),
+        (["--cluster", "host"], "--cluster is 'host'; wants the address of a Dask scheduler"),
         (["--out", "a.txt"], "--out is a.txt; wants a file that ends in .jsonl or .csv"),
         (["--annotate", path], "is a file; name a folder"),
         (["--at-most", "0.0000001"], "--at-most"),

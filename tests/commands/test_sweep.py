@@ -68,6 +68,14 @@ def test_a_sweep_is_a_table_with_the_best_first(whole):
     assert len(lines) == 4 and "\r" not in done.stderr
 
 
+def test_all_that_are_best_are_named(drawn, tmp_path, capsys):
+    """No gradient is so large that clipping it there would change it."""
+    options = ["--dataset", drawn, "--seeds", "1", *SETTINGS, "--epochs", "1", "--jobs", "1", "--quiet"]
+    assert main(["sweep", *options, "--grid", "clip=1e6,2e6", "--out", str(tmp_path / "out")]) == 0
+    *_, summary, _ = capsys.readouterr().out.splitlines()
+    assert summary == "best, with equal means: --clip 1000000.0 | --clip 2000000.0; the test set was not read"
+
+
 def test_a_finished_sweep_is_only_read_again(whole):
     out, done = whole
     before = weights_below(out)

@@ -650,3 +650,15 @@ def test_in_large_pictures_greys_run_from_half_the_threshold_to_as_far_above_it(
     threshold = preprocess.otsu_threshold(ink)
     low, high = threshold / 2, 1.5 * threshold
     np.testing.assert_allclose(preprocess.drop_paper(ink, 0)[:3, 0], (ink[:3, 0] - low) / (high - low), rtol=1e-5)
+
+
+def test_where_few_marks_are_faint_beside_the_strongest_they_are_at_any_threshold():
+    rng = np.random.default_rng(0)
+    few = 0
+    for _ in range(200):
+        ink = (rng.random((28, 28)) ** rng.uniform(0.2, 3) * (rng.random((28, 28)) < 0.2) * 200).astype(np.float32)
+        if preprocess._few_faint(ink, float(ink.max()) / 4):
+            few += 1
+            assert preprocess._few_faint(ink, preprocess.otsu_threshold(ink) / 4)
+            assert preprocess.drop_paper(ink, 30.0) is ink
+    assert 20 < few < 200

@@ -7,6 +7,7 @@ import pytest
 import numcnn
 from numcnn.data import hands, pages
 from numcnn.imaging.parts import Part
+from numcnn.imaging.pieces import find_pieces
 from numcnn.recognition import touching
 from numcnn.recognition.arbiter import worth, worth_apart
 from numcnn.recognition.glance import glance
@@ -45,6 +46,41 @@ def test_digits_share_half_a_stroke_freely_and_more_at_a_cost():
     total, way = touching._best_way({(0, 3): -0.1, (1, 4): -0.1}, costs)
     assert way == [(0, 3), (1, 4)]
     assert total == pytest.approx(-0.2 - touching.CUT_COST - costs[1, 3])
+
+
+@pytest.mark.parametrize("together", [1_000_000, 2_000])
+def test_what_lies_between_two_cuts_is_that_ink_without_crumbs(together, monkeypatch):
+    monkeypatch.setattr(touching, "MOST_PIXELS", together)  # all at once, or a few at a time
+    rng = np.random.default_rng(0)
+    mask = rng.random((30, 50)) < 0.3
+    ends = np.sort(rng.integers(0, 51, 6)).tolist()
+    columns = [np.zeros(30, int), *(np.clip(rng.integers(-4, 5, 30) + end, 0, 50) for end in ends), np.full(30, 50)]
+    found = touching._segments(Part((7, 9, 57, 39), mask), list(columns))
+    count = 0
+    for i in range(8):
+        for j in range(i + 1, 8):
+            between = (np.arange(50) >= columns[i][:, None]) & (np.arange(50) < columns[j][:, None]) & mask
+            pieces = find_pieces(between)
+            kept = np.flatnonzero(pieces.areas >= touching.CRUMB * between.sum())
+            whole = pieces.mask(kept, (0, 0, 50, 30))
+            rows, across = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
+            height, width = (np.ptp(each) + 1 if len(each) else 0 for each in (rows, across))
+            wide = np.median(columns[j] - columns[i]) > (1.3 + 2 * 0.2) * 30
+            if (i, j) == (0, 7) or wide or height < 0.65 * 30 or not 0.08 * 30 <= width <= 1.3 * 30:
+                assert (i, j) not in found
+                continue
+            count += 1
+            left, top, right, bottom = across[0], rows[0], across[-1] + 1, rows[-1] + 1
+            assert found[i, j].box == (7 + left, 9 + top, 7 + right, 9 + bottom)
+            np.testing.assert_array_equal(found[i, j].mask, whole[top:bottom, left:right])
+    assert count == len(found) > 5
+
+
+def test_what_is_nothing_but_crumbs_is_no_digit():
+    mask = np.zeros((20, 40), bool)
+    mask[::4, ::4] = True
+    cuts = [np.full(20, column) for column in (0, 20, 40)]
+    assert touching._segments(Part((0, 0, 40, 20), mask), cuts) == {}
 
 
 def test_what_is_as_wide_as_two_digits_is_cut_for_a_try_however_sure_the_network_is():

@@ -10,8 +10,11 @@ import sys
 import threading
 
 import pytest
-from conftest import BACKEND, write_digits
+from conftest import BACKEND, draw_digits, write_digits
+from PIL import Image
 from processes import PATIENCE_SECONDS, ROOT, numcnn, running, wait_for, weights_below
+
+import numcnn as package
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'numcnn[cluster]'")
 
@@ -29,12 +32,12 @@ def drawn(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def dask(*arguments, **environment):
-    """Run a command of Dask in a process of its own; give it, and the lines that it has said so far."""
+def dask(*arguments, cwd=os.sep, **environment):
+    """Run a command of Dask in a process and folder of its own; give it, and the lines that it has said so far."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     process = subprocess.Popen(
         [sys.executable, "-m", "distributed.cli." + arguments[0], *map(str, arguments[1:])],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     said = []
 
@@ -60,13 +63,16 @@ def said_of(said, pattern):
 
 @pytest.fixture
 def scheduler():
-    with dask("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show") as (process, said):
+    # A job whose worker ended twice is not tried a third time.
+    environment = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"]
+    with dask("dask_scheduler", *options, **environment) as (process, said):
         yield process, said_of(said, r"Scheduler at:\s+(tcp://127.0.0.1:\d+)")
 
 
-def worker(address, folder, *options, **environment):
+def worker(address, folder, *options, **others):
     options = ["--nthreads", "1", "--no-dashboard", "--local-directory", folder, *options]
-    return dask("dask_worker", address, *options, **environment)
+    return dask("dask_worker", address, *options, **others)
 
 
 def test_a_sweep_on_a_cluster_ends_as_one_here_also_when_a_worker_is_killed(scheduler, drawn, tmp_path):
@@ -102,9 +108,15 @@ def test_a_worker_of_another_version_is_refused_with_both_named(scheduler, drawn
     (tmp_path / "other.py").write_text(OTHER)
     with worker(address, tmp_path / "a", "--no-nanny", "--preload", tmp_path / "other.py") as (_, said):
         said_of(said, "(Registered to)")
-        done = numcnn("sweep", "--dataset", drawn, *GRID, *SETTINGS, "--cluster", address, "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert re.search(r"the worker tcp://\S+ has numcnn 0\.0\.7, and this is numcnn \d+\.\d+\.\d+; install", done.stderr)
+        for command in (
+            ["sweep", "--dataset", drawn, *GRID, *SETTINGS, "--out", tmp_path / "out"],
+            ["predict", ROOT / ".github" / "pictures" / "seven.png"],
+        ):
+            done = numcnn(*command, "--cluster", address)
+            assert done.returncode == 2
+            assert re.search(
+                r"the worker tcp://\S+ has numcnn 0\.0\.7, and this is numcnn [\d.]+; install", done.stderr
+            )
     assert not list((tmp_path / "out").rglob("best.npz"))
 
 
@@ -121,3 +133,122 @@ def test_a_scheduler_that_ends_or_is_not_there_is_one_line(scheduler, drawn, tmp
     assert stderr.splitlines()[-1].startswith(f"numcnn sweep: the cluster {address} lost a job")
     done = numcnn("sweep", "--resume", tmp_path / "out", "--jobs", "1")  # what is done there is done here, too
     assert done.returncode == 0 and len(weights_below(tmp_path / "out")) == 4
+
+
+# reading pictures
+
+# In a worker: when it reads so many lists of pictures, or a certain picture, it kills itself in the middle.
+ENDS = """
+import os, signal
+from pathlib import Path
+from numcnn.recognition.file_reader import FileReader
+def end():
+    Path({mark!r}).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+def decode(self, index, item, *others, decoded=FileReader._decoded):  # bound now, as Dask runs this file twice
+    return end() if item.path.endswith({picture!r}) else decoded(self, index, item, *others)
+def count(self, *others, answer=FileReader._answer, left=[{lists}]):
+    left[0] -= 1
+    return answer(self, *others) if left[0] else end()
+FileReader._decoded, FileReader._answer = decode, count
+"""
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """A folder with ``scans``, 200 pictures and one that can't be read at the end, and with weights of its own."""
+    parent = tmp_path_factory.mktemp("pictures")
+    (parent / "scans").mkdir()
+    for i, image in enumerate(draw_digits(200, 41)[0]):
+        Image.fromarray(255 - image).save(parent / "scans" / f"{i:03}.png")
+    (parent / "scans" / "torn.png").write_bytes((parent / "scans" / "020.png").read_bytes()[:60])
+    package.Network([package.Flatten(), package.Dense(10)]).save(parent / "small.npz")
+    return parent
+
+
+def reading(out, *options, folder="scans"):
+    return ["predict", folder, "--weights", "canonical", "--out", out, *options]
+
+
+@contextlib.contextmanager
+def ending_worker(address, folder, lists=0, picture="no", *options):
+    """Run a worker that kills itself; the file ``ended`` in its folder says that it has."""
+    folder.mkdir()
+    script = folder / "ends.py"
+    script.write_text(ENDS.format(lists=lists, picture=picture, mark=str(folder / "ended")))
+    with worker(address, folder, "--preload", script, *options) as (_, said):
+        said_of(said, "(Registered to|Start Nanny)")
+        yield
+
+
+def lines_of(stderr):
+    return re.sub(r"in \d+\.\d s", "in some time", stderr).splitlines()
+
+
+def test_pictures_are_read_on_a_cluster_as_here_also_when_a_worker_is_killed(scheduler, scans, tmp_path):
+    _, address = scheduler
+    here = numcnn(*reading(tmp_path / "here.jsonl", "--workers", "1"), cwd=scans)
+    with (
+        ending_worker(address, tmp_path / "a", 2, "no", "--no-nanny"),
+        running("-m", "numcnn", *reading(tmp_path / "there.jsonl", "--cluster", address), cwd=scans) as process,
+    ):
+        wait_for((tmp_path / "a" / "ended").exists, "the first worker to end over its second list")
+        with worker(address, tmp_path / "b"):
+            _, stderr = process.communicate()
+    assert process.returncode == here.returncode == 2, stderr
+    assert (tmp_path / "there.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
+    assert (tmp_path / "there.jsonl").read_bytes().count(b"\n") == 200
+    assert lines_of(stderr) == lines_of(here.stderr) and "scans/torn.png: damaged" in stderr
+
+
+def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler, scans, tmp_path):
+    process, address = scheduler
+    numcnn(*reading(tmp_path / "here.jsonl", "--workers", "1"), cwd=scans)
+    out = tmp_path / "out.jsonl"
+    with (
+        ending_worker(address, tmp_path / "a", 2, "no", "--no-nanny"),
+        running("-m", "numcnn", *reading(out, "--cluster", address), cwd=scans) as command,
+    ):
+        wait_for((tmp_path / "a" / "ended").exists, "the worker to end over its second list")
+        wait_for(lambda: out.read_bytes().count(b"\n") == 64, "the answers to its first")
+        os.killpg(process.pid, signal.SIGKILL)
+        _, stderr = command.communicate()
+    assert command.returncode == 1, stderr
+    assert stderr.splitlines()[-1].startswith(f"numcnn predict: the cluster {address} lost a job")
+    done = numcnn(*reading(out), cwd=scans)
+    assert lines_of(done.stderr)[-1] == "136 read in some time, 64 answered before, 1 failed"
+    assert out.read_bytes() == (tmp_path / "here.jsonl").read_bytes()
+
+
+def test_a_picture_over_which_workers_end_is_a_failure_and_the_others_are_read(scheduler, scans, tmp_path):
+    _, address = scheduler
+    with ending_worker(address, tmp_path / "a", 0, "100.png"):  # which its nanny starts anew
+        done = numcnn(*reading(tmp_path / "out.jsonl", "--cluster", address), cwd=scans)
+    assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == 199
+    first, second, _ = done.stderr.splitlines()
+    assert "scans/100.png: the process that read it ended (workers of the cluster, one after another)" in first
+    assert "torn.png" in second
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/cwd"), reason="needs a path that isn't the same for all processes")
+def test_a_worker_that_sees_other_files_is_one_line(scheduler, scans, tmp_path):
+    _, address = scheduler
+    own, there = "/proc/self/cwd/small.npz", tmp_path / "there"
+    there.mkdir()
+    package.Network([package.Flatten(), package.Dense(10)], seed=5).save(there / "small.npz")
+    with worker(address, tmp_path / "a", "--no-nanny", cwd=there) as (_, said):
+        said_of(said, "(Registered to)")
+        unseen = numcnn(
+            *reading(tmp_path / "out.jsonl", "--cluster", address, folder="/proc/self/cwd/scans"), cwd=scans
+        )
+        others = numcnn(*reading(tmp_path / "out.jsonl", "--cluster", address, "--weights", own), cwd=scans)
+        gone = numcnn(*reading(tmp_path / "gone.jsonl", "--cluster", address, folder="gone.png"), cwd=scans)
+    assert unseen.returncode == others.returncode == gone.returncode == 2
+    assert re.fullmatch(
+        r"numcnn predict: the worker on \S+ has no file /proc/self/cwd/scans/000.png, which is here; a cluster .*\n",
+        unseen.stderr,
+    )
+    assert re.fullmatch(
+        rf"numcnn predict: the worker on \S+ has other weights {own} than this machine; .*\n", others.stderr
+    )
+    assert "gone.png: no such file; check the path\n" in gone.stderr and "which is here" not in gone.stderr

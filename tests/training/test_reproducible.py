@@ -105,11 +105,18 @@ def test_a_processor_without_fused_multiply_add_is_refused(tmp_path):
     assert "a processor with fused multiply-add (FMA, since 2013)" in errors and not out.exists()
 
 
-@pytest.mark.parametrize("command", [("train", "--seeds", "2"), ("sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "1")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "--seeds", "2", "--reproducible"),
+        ("sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "1", "--reproducible"),
+        ("sweep", "--grid", "reproducible=false,true", "--seeds", "1"),
+    ],
+)
 def test_what_is_refused_leaves_no_folder(tmp_path, monkeypatch, capsys, command):
     monkeypatch.setattr("numcnn.kernels.fast.ops.FUSED", False)
     data, out = write_digits(tmp_path / "digits"), tmp_path / "out"
-    assert main([*command, "--reproducible", "--dataset", str(data), "--epochs", "1", "--out", str(out)]) == 2
+    assert main([*command, "--dataset", str(data), "--epochs", "1", "--out", str(out)]) == 2
     assert "--reproducible wants compiled kernels and a processor" in capsys.readouterr().err
     assert not out.exists()
 
