@@ -55,7 +55,7 @@ def test_what_lies_between_two_cuts_is_that_ink_without_crumbs(together, monkeyp
     mask = rng.random((30, 50)) < 0.3
     ends = np.sort(rng.integers(0, 51, 6)).tolist()
     columns = [np.zeros(30, int), *(np.clip(rng.integers(-4, 5, 30) + end, 0, 50) for end in ends), np.full(30, 50)]
-    found = touching._segments(Part((7, 9, 57, 39), mask), list(columns))
+    found = touching._segments(Part((7, 9, 57, 39), mask), columns)
     count = 0
     for i in range(8):
         for j in range(i + 1, 8):
