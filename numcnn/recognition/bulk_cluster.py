@@ -18,7 +18,7 @@ from numcnn.errors import ConfigError
 from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.checkpoint import find_weights, weights_folder
 from numcnn.nn.network import load
-from numcnn.recognition.bulk import WorkerEnded, read_in_order
+from numcnn.recognition.bulk import Begin, WorkerEnded, read_in_order
 from numcnn.recognition.file_reader import FileReader, Item, Outcome, Settings, digest_of
 from numcnn.training import jobs
 
@@ -75,9 +75,7 @@ def _absolute(path: str | None) -> str | None:
     return path and os.path.abspath(path)
 
 
-def _begin_on(
-    executor: Executor, settings: Settings, digest: str
-) -> Callable[[list[Item]], Callable[[], list[Outcome]]]:
+def _begin_on(executor: Executor, settings: Settings, digest: str) -> Begin:
     """Return a function that begins to read a list of pictures on the executor."""
 
     def begin(chunk: list[Item]) -> Callable[[], list[Outcome]]:
