@@ -14,7 +14,7 @@ these signs: such runs continue.
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Watchdog:
             raise self._error(lr, self._far_above(state.mean_loss))
 
     @contextlib.contextmanager
-    def checking_answers(self, lr: float) -> Iterator[None]:
+    def checking_answers(self, lr: float) -> Generator[None, None, None]:
         """Check the answers to validation images, which the block asks for: finite weights may be too large."""
         try:
             yield
