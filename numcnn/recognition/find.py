@@ -33,7 +33,9 @@ from numcnn.recognition.clutter import (
 )
 from numcnn.recognition.evidence import (
     beside_others,
+    entangled,
     faint_ones,
+    is_drawing,
     is_level_stroke,
     is_texture,
     is_written,
@@ -109,10 +111,11 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     stands = np.array([is_clear(sheet, part) for part in parts], bool)
     stands |= beside_others(parts, highest >= CERTAIN, stands & (highest >= sure_from))
     clear = np.flatnonzero(stands).tolist()
-    if is_texture(sheet, [parts[k] for k in clear], len(parts)):
+    standing = [parts[k] for k in clear]
+    if is_texture(sheet, standing, len(parts)):
         return [], everything
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
-    parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
+    parts, highest = stacked(sheet, standing, highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:
         return [], everything
@@ -133,7 +136,8 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
         if not holds_others(digit, parts)
     ]
     spots = _written_ones(sheet, found, judge, sure_from)
-    return ([] if is_one_of_many(spots, unclear) else spots), everything
+    none = is_one_of_many(spots, unclear) or is_drawing(sheet, spots, standing)
+    return ([] if none else spots), everything
 
 
 def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
@@ -149,7 +153,8 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     written |= [bool(may) and is_written(sheet, digit, edge=True) for digit, may in zip(digits, across, strict=True)]
     kept = np.flatnonzero(written).tolist()
     left = [digits[k] for k in kept]
-    gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from) if kept else set()
+    gone = entangled([digit.box for digit in left])
+    gone |= printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from) if kept else set()
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
     return [spot for spot in spots if not is_level_stroke(spot)]
 
