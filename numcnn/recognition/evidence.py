@@ -97,7 +97,9 @@ def is_drawing(sheet: Sheet, spots: Sequence[Spot], clear: Sequence[Part]) -> bo
         left, top, right, bottom = part.box
         rest = part.mask & ~digits[top:bottom, left:right]
         alike = width / ALIKE <= stroke_width(part.mask) <= width * ALIKE
-        if alike and rest.mean() > 0.5 * part.mask.mean() and _strength(sheet, part) >= DRAWN * strength:
+        if not alike or rest.mean() <= 0.5 * part.mask.mean() or _strength(sheet, part) < DRAWN * strength:
+            continue
+        if not (_borders_on_lines(sheet, part) or is_edge(sheet, part)):
             others += int(rest.sum())
     return others >= OTHERS * own.sum()
 

@@ -133,7 +133,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
         for digit in _digits_of_line(
             sheet, [(parts[k], float(highest[k])) for k in line], heights[number], judge, sure_from
         )
-        if not holds_others(digit, parts)
+        if not holds_others(digit, parts, everything)
     ]
     spots = _written_ones(sheet, found, judge, sure_from)
     none = is_one_of_many(spots, unclear) or is_drawing(sheet, spots, standing)

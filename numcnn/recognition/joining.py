@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from numcnn.imaging import pieces
 from numcnn.imaging.parts import Part, joined, portraits
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Floats, Ints
@@ -17,7 +16,6 @@ JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
 JOIN_COST, GAP_COST = 0.1, 3.0  # of worth: for each part joined, and for each height of gap beside it
 DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for smaller ones
-NO_SPECK, SLASH = 0.3, 0.55  # of a digit's side: what it encloses, larger than a speck and no slash, is none of it
 NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
 STACK_HEIGHT = 1.6  # heights of the others: parts one above the other that are higher make no digit
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
@@ -125,10 +123,7 @@ def _is_stacked(one: Part, other: Part) -> bool:
 def nested(
     sheet: Sheet, parts: list[Part], highest: Floats, judge: Judge, sure_from: float
 ) -> tuple[list[Part], Floats]:
-    """Give the one part that stands inside a sure digit to it, as the slash of a zero, or drop it.
-
-    If the digit encloses it, and it is no speck and no slash, the digit is none: a circle around one, or of a sign.
-    """
+    """Give the one part that stands inside a sure digit to it, as the slash of a zero, or drop it."""
     held: dict[int, list[int]] = {}
     for i, outer in enumerate(parts):
         inside = [j for j, inner in enumerate(parts) if j != i and _is_inside(inner, outer)]
@@ -138,12 +133,7 @@ def nested(
     parts, highest = list(parts), highest.copy()
     gone: set[int] = set()
     for (i, (j,)), both, chance in zip(held.items(), together, highest_of(sheet, together, judge), strict=True):
-        fits = chance >= NESTED * highest[i]
-        size = parts[j].side / parts[i].side
-        if size >= NO_SPECK and not (fits and size >= SLASH) and _encloses(parts[i], parts[j]):
-            gone |= {i} if highest[j] >= sure_from else {i, j}
-            continue
-        if fits:
+        if chance >= NESTED * highest[i]:
             parts[i], highest[i] = both, chance
         gone.add(j)
     kept = [k for k in range(len(parts)) if k not in gone]
@@ -153,11 +143,3 @@ def nested(
 def _is_inside(inner: Part, outer: Part) -> bool:
     a, b = inner.box, outer.box
     return a[0] > b[0] and a[1] > b[1] and a[2] < b[2] and a[3] < b[3]
-
-
-def _encloses(outer: Part, inner: Part) -> bool:
-    """Return whether a part's strokes go all around another part inside its box."""
-    found = pieces.find_pieces(~np.pad(outer.mask, 1))
-    around = found.mask([0], (0, 0, *found.shape[::-1]))  # the first piece begins in the corner
-    x, y = inner.box[0] - outer.box[0] + 1, inner.box[1] - outer.box[1] + 1
-    return not bool((around[y : y + inner.height, x : x + inner.width] & inner.mask).any())
