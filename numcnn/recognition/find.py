@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numcnn.errors import DataError
+from numcnn.evaluation.calibration import certainty
 from numcnn.imaging import paper, pieces
 from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits
 from numcnn.imaging.preprocess import prepare
@@ -32,6 +33,7 @@ from numcnn.recognition.clutter import (
     without_edges,
 )
 from numcnn.recognition.evidence import (
+    SIMILAR,
     beside_others,
     entangled,
     faint_ones,
@@ -48,6 +50,8 @@ from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, te
 from numcnn.recognition.touching import cut_apart, may_be_several
 
 WHOLE = 0.9  # probability from which all parts of a picture are its one digit
+# Certainty from which all parts of a picture, at most so many, are its one digit: where others were found, and none.
+AS_ONE, AS_ONE_ALONE, MOST_AS_ONE = 0.5, 0.75, 6
 DUST = 0.25  # of the largest part's side: smaller parts are none of a digit of many
 NEAR_ONE = 0.3  # of a sure digit's side: what is farther from it is none of its parts
 ROOM = 4  # pixels of paper around digits that are looked at as one
@@ -137,7 +141,28 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     ]
     spots = _written_ones(sheet, found, judge, sure_from)
     none = is_one_of_many(spots, unclear) or is_drawing(sheet, spots, standing)
-    return ([] if none else spots), everything
+    return _or_together(sheet, [] if none else spots, standing, judge, sure_from), everything
+
+
+def _or_together(sheet: Sheet, spots: list[Spot], clear: list[Part], judge: Judge, sure_from: float) -> list[Spot]:
+    """Return the spots, or all clear parts of a sheet as one digit in some pieces, if the network is certain of that.
+
+    Sure digits about as high as all together stay.
+    """
+    largest = max((part.side for part in clear), default=0)
+    clear = [part for part in clear if part.side >= DUST * largest]
+    if not 1 < len(clear) <= MOST_AS_ONE:
+        return spots
+    whole = joined(clear)
+    heights = [spot.height for spot in spots if spot.probability >= sure_from]
+    enough = len(heights) == len(spots) > 0 and min(heights) >= SIMILAR * whole.height
+    if enough or not is_written(sheet, whole):
+        return spots
+    images = portraits(sheet, [whole])
+    probabilities = judge(images)
+    if probabilities.max() < CERTAIN or certainty(probabilities)[0] < (AS_ONE if spots else AS_ONE_ALONE):
+        return spots
+    return [Spot(whole.box, images[0], probabilities[0], 0)]
 
 
 def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
