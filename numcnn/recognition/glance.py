@@ -14,6 +14,7 @@ from numcnn.errors import DataError
 from numcnn.imaging.pieces import dilate, find_pieces
 from numcnn.imaging.preprocess import as_grey, border, centred, separate_ink
 from numcnn.kernels.arrays import Bools, Bytes
+from numcnn.recognition.evidence import is_tangle
 
 MOST_SIDE = 160  # pixels of a plain picture
 LEAST_HEIGHT = 12  # pixels of its digit
@@ -21,6 +22,7 @@ WIDE, WIDEST = 0.9, 1.4  # heights: wider ink may be two digits; and from here o
 LEAST_CONTRAST = 60  # of 255 levels
 INK, STAIN = 0.3, 0.12  # of the strongest ink: from here on it is ink; at most this much may be elsewhere
 NEAR = 2  # pixels around ink that are its soft edge
+FINE = 40  # pixels: lower ink shows no tangle of strokes
 FILLED = 0.8  # of a side of the box: three or more such sides are a frame's
 # Probabilities from which the answer counts: ``touching`` cuts no wide ink from the second on.
 SURE, WIDE_SURE = 0.9, 0.99
@@ -60,7 +62,8 @@ def glance(colours: Bytes) -> Plain | None:
         return None
     left, top, right, bottom = found.boxes[0].tolist()
     wide = right - left > WIDEST * (bottom - top)
-    if wide or bottom - top < LEAST_HEIGHT or _is_frame(clear[top:bottom, left:right]):
+    own = clear[top:bottom, left:right]
+    if wide or bottom - top < LEAST_HEIGHT or _is_frame(own) or (bottom - top > FINE and is_tangle(own)):
         return None
     if np.where(dilate(clear, NEAR), np.float32(0), away).max() > STAIN * peak:
         return None

@@ -201,6 +201,16 @@ def test_ways_of_writing_at_any_width(label, way, pen):
     reads(papers.on_paper(coverage, 255, 0).astype(np.uint8), str(label))
 
 
+@pytest.mark.parametrize(("label", "way"), [(4, "open, two strokes"), (5, "detached bar")])
+def test_a_speck_beside_a_digit_is_none(label, way):
+    coverage = papers.one(label, rng_of(label, way), height=150, pen=12, way=way)
+    picture = papers.on_paper(coverage, 255, 0)
+    rows, columns = np.flatnonzero(coverage.any(axis=1)), np.flatnonzero(coverage.any(axis=0))
+    middle = int(rows.mean())
+    picture[middle : middle + 46, columns[-1] + 6 : columns[-1] + 18] = 0
+    reads(picture.astype(np.uint8), str(label))
+
+
 # several digits
 
 
@@ -364,9 +374,31 @@ def dashes(rng):
     return papers.noisy(picture, rng)
 
 
+def flower(rng):
+    strokes = [np.array([(200.0, 190), (195, 370)])]
+    angle = np.linspace(0, 2 * np.pi, 40)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    for turn in np.arange(7) * 2 * np.pi / 7 + rng.uniform(0, 1):
+        strokes.append((200, 120) + 50 * np.array([np.cos(turn), np.sin(turn)]) + 24 * circle)
+    return papers.noisy(papers.on_paper(papers.ink_of([*strokes, (200, 120) + 26 * circle], (400, 400), 6)), rng)
+
+
+def hatching(rng):
+    strokes = [np.array([(60.0 + 28 * k, 90), (130 + 28 * k, 90 + rng.uniform(170, 230))]) for k in range(6)]
+    return papers.noisy(papers.on_paper(papers.ink_of(strokes, (400, 420), 5)), rng)
+
+
+def cross_in_a_circle(rng):
+    angle = np.linspace(0, 2 * np.pi, 60)
+    circle = (200, 200) + rng.uniform(80, 110) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    cross = [np.array([(170.0, 170), (230, 230)]), np.array([(230.0, 170), (170, 230)])]
+    return papers.noisy(papers.on_paper(papers.ink_of([circle, *cross], (400, 400), 9)), rng)
+
+
 EMPTY = [
     *(blank, sloping, ruled_paper, squared_paper, empty_table, clouds, texture, edge_of_a_table, shaded_and_packed),
     *(squared_and_packed, comb, dark_edge, shapes, face, dashes),
+    *(flower, hatching, cross_in_a_circle),
 ]
 
 
