@@ -193,7 +193,7 @@ def _read_here(workers: int | None, items: list[Item], settings: Settings, netwo
 
 def _cluster_reader(arguments: argparse.Namespace) -> Read:
     """Return the function that reads pictures on a cluster.  Raises ConfigError for what can't be read there."""
-    from numcnn.recognition.bulk_cluster import read_on_cluster  # noqa: PLC0415  (few need it)
+    from numcnn.commands.bulk_cluster import read_on_cluster  # noqa: PLC0415  (few need it)
     from numcnn.training import jobs  # noqa: PLC0415
 
     if arguments.workers is not None:

@@ -261,7 +261,7 @@ def otsu_threshold(values: Floats) -> float:
 
 def tight_box(ink: AnyArray) -> AnyArray:
     """Return the smallest box, a view, that holds all ink.  (H,W) -> (h,w)."""
-    rows, columns = (ink.any(axis=axis).nonzero()[0] for axis in (1, 0))
+    rows, columns = (np.nonzero(ink.any(axis=axis))[0] for axis in (1, 0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 

@@ -1,7 +1,7 @@
 """Read many pictures on a cluster: its workers open the files by their paths, so they must share a file system.
 
-Sent as bytes instead, all pictures would pass through one machine and the scheduler.  Lists of pictures, their order
-and what becomes of a worker that ends are those of ``bulk.py``; the cluster and its version check those of ``jobs.py``.
+Sent as bytes instead, all pictures would pass through one machine and the scheduler.  ``recognition/bulk.py`` makes the
+lists of pictures, keeps their order and deals with workers that end; ``training/jobs.py`` reaches the cluster.
 """
 
 import os
