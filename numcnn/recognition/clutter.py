@@ -6,7 +6,7 @@ import numpy as np
 
 from numcnn.evaluation.calibration import certainty
 from numcnn.imaging import pieces
-from numcnn.imaging.parts import Part, is_blot, is_frame, part_of, stroke_width
+from numcnn.imaging.parts import Part, is_blot, is_frame, part_of
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Floats
 from numcnn.recognition.frames import MANY_HEIGHTS, rests_of_rules
@@ -18,8 +18,7 @@ SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground aroun
 SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
 ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
-HELD, CIRCLED = 0.06, 0.3  # of a digit: two larger parts inside it, or one, make it no digit
-PLAIN_STROKE = 1.3  # sides of a part: a shorter line is one stroke, as the slash of a zero
+HELD = 0.06  # of a digit: larger parts inside it make it no digit
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
 CERTAINTIES, LETTERS = (0.2, 0.4, 0.6), (3.3, 1.5, 0.2, -1.4)
@@ -128,30 +127,19 @@ def _is_bar(part: Part, touched: Bools) -> bool:
     )
 
 
-def holds_others(digit: Part, clear: list[Part], everything: list[Part]) -> bool:
-    """Return whether others stand inside the largest piece of a digit, apart from it: a face, or a sign in a circle.
-
-    clear: the parts on even ground, of which two make a face; everything: all parts, of which one must be large.
-    """
+def holds_others(digit: Part, parts: list[Part]) -> bool:
+    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face."""
     found = pieces.find_pieces(digit.mask)
     main = part_of(found, [int(np.argmax(found.areas))])
-    place = digit.box[0] + main.box[0], digit.box[1] + main.box[1]
-    held = sum(part.side >= HELD * main.side and _is_within(part, main, place) for part in clear)
-    return held >= 2 or any(
-        part.side >= CIRCLED * main.side
-        and _is_within(part, main, place)
-        and part.mask.sum() >= PLAIN_STROKE * stroke_width(part.mask) * part.side
-        for part in everything
-    )
-
-
-def _is_within(part: Part, main: Part, place: tuple[int, int]) -> bool:
-    """Return whether a part stands inside the box of another one, whose left upper corner is there, apart from it."""
-    x, y = part.box[0] - place[0], part.box[1] - place[1]
-    if x <= 0 or y <= 0 or x + part.width >= main.width or y + part.height >= main.height:
-        return False
-    own = main.mask[y : y + part.height, x : x + part.width]
-    return not bool((own & part.mask).any())
+    left, top = digit.box[0] + main.box[0], digit.box[1] + main.box[1]
+    inside = 0
+    for part in parts:
+        x, y = part.box[0] - left, part.box[1] - top
+        within = x > 0 and y > 0 and x + part.width < main.width and y + part.height < main.height
+        if within and part.side >= HELD * main.side:
+            own = main.mask[y : y + part.height, x : x + part.width]
+            inside += not bool((own & part.mask).any())
+    return inside >= 2
 
 
 def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.parts import Box, Part, stroke_width
+from numcnn.imaging.parts import Part, stroke_width
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Ints
 from numcnn.recognition.spots import Spot
@@ -39,8 +39,6 @@ TICKS, TICK_OFF, MOST_TICKS = 4, 0.015, 0.8  # as many strokes whose ends, to th
 LEANING = 0.06  # radians off a right angle to the line of its ends: a photographed tick, but not a slanting 1
 REGION, MOST_REGIONS = 0.002, 3  # of a part's side squared: a digit's strokes enclose at most so many larger regions
 LONGEST_LINE = 4.5  # sides of a part: a longer line, all strokes together, is a drawing
-DRAWN, ALIKE, OTHERS = 0.5, 2.0, 0.7  # of digits' height and strength; times their width; times their ink: a drawing
-WITHIN, ENTANGLED = 0.5, 3  # of the smaller box shared by two digits; as many that share so much are hatching
 MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
@@ -72,52 +70,6 @@ def is_tangle(mask: Bools) -> bool:
         return True
     areas = pieces.find_pieces(~np.pad(mask, 1)).areas
     return int((areas >= REGION * side**2).sum()) > MOST_REGIONS + 1  # one lies outside
-
-
-def is_drawing(sheet: Sheet, spots: Sequence[Spot], clear: Sequence[Part]) -> bool:
-    """Return whether the digits are details of something larger: much ink like theirs is no digit.
-
-    clear: the parts that stand clear on their ground.  Of these what is about as high and strong counts, in strokes
-    about as wide as those of the digits.
-    """
-    if not spots:
-        return False
-    digits = np.zeros_like(sheet.clear)
-    for left, top, right, bottom in (spot.box for spot in spots):
-        digits[top:bottom, left:right] = True
-    own = sheet.clear & digits
-    if not own.any():
-        return False
-    least = DRAWN * float(np.median([spot.height for spot in spots]))
-    strength, width = float(np.median(sheet.ink.strength[own])), stroke_width(own)
-    others = 0
-    for part in clear:
-        if part.side < least:
-            continue
-        left, top, right, bottom = part.box
-        rest = part.mask & ~digits[top:bottom, left:right]
-        alike = width / ALIKE <= stroke_width(part.mask) <= width * ALIKE
-        if not alike or rest.mean() <= 0.5 * part.mask.mean() or _strength(sheet, part) < DRAWN * strength:
-            continue
-        if not (_borders_on_lines(sheet, part) or is_edge(sheet, part)):
-            others += int(rest.sum())
-    return others >= OTHERS * own.sum()
-
-
-def entangled(boxes: Sequence[Box]) -> set[int]:
-    """Return which boxes share much with another one, if these are several: lines of a hatching."""
-    found = {
-        k
-        for k, one in enumerate(boxes)
-        for j, other in enumerate(boxes)
-        if k != j and _shared(one, other) > WITHIN * min(_shared(one, one), _shared(other, other))
-    }
-    return found if len(found) >= ENTANGLED else set()
-
-
-def _shared(one: Box, other: Box) -> int:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    return max(0, width) * max(0, min(one[3], other[3]) - max(one[1], other[1]))
 
 
 def is_level_stroke(spot: Spot) -> bool:

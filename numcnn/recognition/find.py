@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 
 from numcnn.errors import DataError
-from numcnn.evaluation.calibration import certainty
 from numcnn.imaging import paper, pieces
 from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits
 from numcnn.imaging.preprocess import prepare
@@ -33,11 +32,8 @@ from numcnn.recognition.clutter import (
     without_edges,
 )
 from numcnn.recognition.evidence import (
-    SIMILAR,
     beside_others,
-    entangled,
     faint_ones,
-    is_drawing,
     is_level_stroke,
     is_texture,
     is_written,
@@ -50,8 +46,6 @@ from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, te
 from numcnn.recognition.touching import cut_apart, may_be_several
 
 WHOLE = 0.9  # probability from which all parts of a picture are its one digit
-# Certainty from which all parts of a picture, at most so many, are its one digit: where others were found, and none.
-AS_ONE, AS_ONE_ALONE, MOST_AS_ONE = 0.5, 0.75, 6
 DUST = 0.25  # of the largest part's side: smaller parts are none of a digit of many
 NEAR_ONE = 0.3  # of a sure digit's side: what is farther from it is none of its parts
 ROOM = 4  # pixels of paper around digits that are looked at as one
@@ -115,11 +109,10 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     stands = np.array([is_clear(sheet, part) for part in parts], bool)
     stands |= beside_others(parts, highest >= CERTAIN, stands & (highest >= sure_from))
     clear = np.flatnonzero(stands).tolist()
-    standing = [parts[k] for k in clear]
-    if is_texture(sheet, standing, len(parts)):
+    if is_texture(sheet, [parts[k] for k in clear], len(parts)):
         return [], everything
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
-    parts, highest = stacked(sheet, standing, highest[clear], judge, sure_from)
+    parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     if not parts:
         return [], everything
@@ -137,32 +130,10 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
         for digit in _digits_of_line(
             sheet, [(parts[k], float(highest[k])) for k in line], heights[number], judge, sure_from
         )
-        if not holds_others(digit, parts, everything)
+        if not holds_others(digit, parts)
     ]
     spots = _written_ones(sheet, found, judge, sure_from)
-    none = is_one_of_many(spots, unclear) or is_drawing(sheet, spots, standing)
-    return _or_together(sheet, [] if none else spots, standing, judge, sure_from), everything
-
-
-def _or_together(sheet: Sheet, spots: list[Spot], clear: list[Part], judge: Judge, sure_from: float) -> list[Spot]:
-    """Return the spots, or all clear parts of a sheet as one digit in some pieces, if the network is certain of that.
-
-    Sure digits about as high as all together stay.
-    """
-    largest = max((part.side for part in clear), default=0)
-    clear = [part for part in clear if part.side >= DUST * largest]
-    if not 1 < len(clear) <= MOST_AS_ONE:
-        return spots
-    whole = joined(clear)
-    heights = [spot.height for spot in spots if spot.probability >= sure_from]
-    enough = len(heights) == len(spots) > 0 and min(heights) >= SIMILAR * whole.height
-    if enough or not is_written(sheet, whole):
-        return spots
-    images = portraits(sheet, [whole])
-    probabilities = judge(images)
-    if probabilities.max() < CERTAIN or certainty(probabilities)[0] < (AS_ONE if spots else AS_ONE_ALONE):
-        return spots
-    return [Spot(whole.box, images[0], probabilities[0], 0)]
+    return ([] if is_one_of_many(spots, unclear) else spots), everything
 
 
 def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
@@ -178,8 +149,7 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     written |= [bool(may) and is_written(sheet, digit, edge=True) for digit, may in zip(digits, across, strict=True)]
     kept = np.flatnonzero(written).tolist()
     left = [digits[k] for k in kept]
-    gone = entangled([digit.box for digit in left])
-    gone |= printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from) if kept else set()
+    gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from) if kept else set()
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
     return [spot for spot in spots if not is_level_stroke(spot)]
 
