@@ -112,11 +112,18 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         number = errno.EISDIR if path.is_dir() else errno.EACCES
         raise OSError(number, os.strerror(number), str(path))
     if not _is_stream(path):
-        target = Path(os.path.realpath(path))
-        try:  # with a file that has no name, where the system knows such: a kill here leaves nothing
-            tempfile.TemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp").close()
+        try:
+            check_folder_writable(Path(os.path.realpath(path)).parent)
         except OSError as error:
             raise _with_path(error, path) from error
+
+
+def check_folder_writable(folder: Path) -> None:
+    """Raise the OSError that a new file in a folder would; checking permissions isn't enough.  Leave no file."""
+    try:  # with a file that has no name, where the system knows such: a kill here leaves nothing
+        tempfile.TemporaryFile(dir=folder, prefix=".numcnn.", suffix=".tmp").close()
+    except OSError as error:
+        raise _with_path(error, folder) from error
 
 
 def _is_stream(path: Path) -> bool:

@@ -27,7 +27,7 @@ from numcnn.children import child_environment
 from numcnn.data import mnist
 from numcnn.data.batches import Batch
 from numcnn.errors import NumcnnError
-from numcnn.files import as_path, check_writable
+from numcnn.files import as_path, check_folder_writable
 from numcnn.kernels import get_backend
 from numcnn.kernels.thread_team import available_threads, use_threads
 from numcnn.nn import checkpoint
@@ -199,7 +199,7 @@ def _home() -> tuple[str, str, dict[str, Any]]:
     """Check the folder of the user's digits and of the personal weights."""
     folder = store.home()
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    check_writable(nearest / "numcnn-doctor")
+    check_folder_writable(nearest)
     digits, problems = store.OwnSet().read()
     personal = store.personal_weights()
     found = {"folder": str(folder), "digits": len(digits), "damaged_lines": len(problems), "personal": False}

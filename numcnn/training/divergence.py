@@ -76,7 +76,7 @@ class Watchdog:
         try:
             yield
         except DataError as error:  # images and labels were checked before
-            raise self._error(lr, "the answers to validation images became nan") from error
+            raise self._error(lr, "the answers to validation images are not finite") from error
 
     def _far_above(self, loss: float) -> str:
         return f"the loss is {loss:.3g} and doesn't come down; guessing costs {math.log(self._classes):.2f}"

@@ -27,7 +27,15 @@ import numcnn
 from numcnn import data
 from numcnn.errors import CheckpointError, ConfigError, WriteError
 from numcnn.evaluation import plots
-from numcnn.files import FolderLock, atomic_write, check_writable, is_temporary, named_errors, sweep
+from numcnn.files import (
+    FolderLock,
+    atomic_write,
+    check_folder_writable,
+    check_writable,
+    is_temporary,
+    named_errors,
+    sweep,
+)
 from numcnn.kernels.arrays import Floats
 from numcnn.nn import checkpoint
 from numcnn.nn.network import Network, load
@@ -292,7 +300,7 @@ def check_out(out: str | Path) -> Path:
             more = f", or continue with: `resume='{out}'`" if (folder / "last.npz").is_file() else ""
             raise ConfigError(f"`out='{out}'` exists and isn't empty; name another folder{more}")
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        check_writable(nearest / "last.npz")  # checking permissions isn't enough
+        check_folder_writable(nearest)
     return folder
 
 
