@@ -294,7 +294,7 @@ def test_answers_to_validation_images_that_are_not_finite_stop_the_run():
     network, monitor = Network([Flatten(), Dense(10)], normalisation=(0.0, 1.0), backend=BACKEND), Kept()
     network.layers[1].params["w"][...] = 3e38
     config = TrainConfig(epochs=2, batch_size=50, optimizer="sgd", lr=1e-3, schedule="constant")
-    text = r"the answers to validation images are not finite \(epoch 1, batch 12, learning rate 0.001; .*try a smaller `lr`"
+    text = r"validation images are not finite \(epoch 1, batch 12, learning rate 0.001; .*try a smaller `lr`"
     with pytest.raises(DivergedError, match=text):
         fit(network, (np.zeros_like(images), labels), (images, labels), config, monitor=monitor)
     assert monitor.epochs == []
