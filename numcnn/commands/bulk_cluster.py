@@ -7,7 +7,7 @@ lists of pictures, keeps their order and deals with workers that end; ``training
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -49,18 +49,15 @@ class ShardRead(NamedTuple):
     node: str
 
 
-def read_on_cluster(items: Iterable[Item], settings: Settings, digest: str, engine: jobs.Engine) -> Iterator[Outcome]:
+def read_on_cluster(items: Sequence[Item], settings: Settings, digest: str, engine: jobs.Engine) -> Iterator[Outcome]:
     """Yield the outcome of each picture, in order, read by the network with this digest.
 
     Raises ConfigError if a worker doesn't see a file that is here, or has another network or numcnn; WorkerError if the
     cluster can't be reached or is lost.
     """
-    settings = replace(
-        settings,
-        weights=_for_all(settings.weights),
-        annotate=_absolute(settings.annotate),
-        explain=_absolute(settings.explain),
-    )
+    if not items:  # then no cluster need be there
+        return
+    settings = replace(settings, weights=_for_all(settings.weights))
     with engine() as executor:
         yield from read_in_order(items, _begin_on(executor, settings, digest), SHARDS_AHEAD)
 
@@ -69,10 +66,6 @@ def _for_all(weights: str | None) -> str:
     """Return weights as each worker finds them: the name of a shipped file, or an absolute path."""
     path = find_weights(weights)
     return path.stem if path.parent == weights_folder() else str(path.absolute())
-
-
-def _absolute(path: str | None) -> str | None:
-    return path and os.path.abspath(path)
 
 
 def _begin_on(executor: Executor, settings: Settings, digest: str) -> Begin:

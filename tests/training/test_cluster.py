@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -218,6 +220,17 @@ def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler
     done = numcnn(*reading(out), cwd=scans)
     assert lines_of(done.stderr)[-1] == "136 read in some time, 64 answered before, 1 failed"
     assert out.read_bytes() == (tmp_path / "here.jsonl").read_bytes()
+
+
+def test_where_nothing_is_left_to_read_no_cluster_need_be_there(scans, tmp_path):
+    shutil.copy(scans / "scans" / "000.png", tmp_path)
+    first = numcnn(*reading("out.jsonl", folder="000.png"), cwd=tmp_path)
+    with socket.socket() as closed:  # nobody listens
+        closed.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
+        again = numcnn(*reading("out.jsonl", "--cluster", address, folder="000.png"), cwd=tmp_path)
+    assert first.returncode == again.returncode == 0, again.stderr
+    assert lines_of(again.stderr) == ["0 read in some time, 1 answered before, 0 failed"]
 
 
 def test_a_picture_over_which_workers_end_is_a_failure_and_the_others_are_read(scheduler, scans, tmp_path):
