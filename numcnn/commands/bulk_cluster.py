@@ -42,10 +42,10 @@ class Shard:
 
 
 class ShardRead(NamedTuple):
-    """What became of a shard.  unseen: the pictures whose files aren't there for the worker ``node``."""
+    """What became of a shard.  unseen: the pictures whose files aren't there, or others, for the worker ``node``."""
 
     outcomes: list[Outcome]
-    unseen: list[str]
+    unseen: list[Item]
     node: str
 
 
@@ -86,11 +86,11 @@ def _outcomes(future: "Future[ShardRead]") -> list[Outcome]:
         if jobs.workers_ended(error):
             raise WorkerEnded("workers of the cluster, one after another") from error
         raise
-    for path in unseen:
-        if os.path.exists(path):
+    for item in unseen:
+        if _seen(item.path, item.size):  # so it hasn't changed since
             raise ConfigError(
-                f"the worker on {node} has no file {os.path.abspath(path)}, which is here; a cluster reads pictures by "
-                "their paths: mount the folder there, at the same place"
+                f"the worker on {node} doesn't see {os.path.abspath(item.path)} as it is here; a cluster reads "
+                "pictures by their paths: mount the folder there, at the same place, readable"
             )
     return outcomes
 
@@ -105,8 +105,17 @@ def read_shard(shard: Shard) -> ShardRead:
         use_threads(1)  # there is a worker for each processor
         places = {item.path: os.path.join(shard.folder, item.path) for item in shard.items}
         outcomes = _reader(shard.settings, shard.digest).read((item, places[item.path]) for item in shard.items)
-    unseen = [outcome.path for outcome in outcomes if outcome.failures and not os.path.exists(places[outcome.path])]
+    unseen = [item for item in shard.items if item.size is not None and not _seen(places[item.path], item.size)]
     return ShardRead(outcomes, unseen, platform.node())
+
+
+def _seen(path: str, size: int | None) -> bool:
+    """Return whether a file of this size can be opened here."""
+    try:
+        with open(path, "rb") as file:
+            return os.fstat(file.fileno()).st_size == size
+    except OSError:
+        return False
 
 
 @lru_cache(maxsize=1)
