@@ -7,7 +7,7 @@ lists of pictures, keeps their order and deals with workers that end; ``training
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -42,25 +42,22 @@ class Shard:
 
 
 class ShardRead(NamedTuple):
-    """What became of a shard.  unseen: the pictures whose files aren't there for the worker ``node``."""
+    """What became of a shard.  unseen: the pictures whose files aren't there, or others, for the worker ``node``."""
 
     outcomes: list[Outcome]
-    unseen: list[str]
+    unseen: list[Item]
     node: str
 
 
-def read_on_cluster(items: Iterable[Item], settings: Settings, digest: str, engine: jobs.Engine) -> Iterator[Outcome]:
+def read_on_cluster(items: Sequence[Item], settings: Settings, digest: str, engine: jobs.Engine) -> Iterator[Outcome]:
     """Yield the outcome of each picture, in order, read by the network with this digest.
 
     Raises ConfigError if a worker doesn't see a file that is here, or has another network or numcnn; WorkerError if the
     cluster can't be reached or is lost.
     """
-    settings = replace(
-        settings,
-        weights=_for_all(settings.weights),
-        annotate=_absolute(settings.annotate),
-        explain=_absolute(settings.explain),
-    )
+    if not items:  # then no cluster need be there
+        return
+    settings = replace(settings, weights=_for_all(settings.weights))
     with engine() as executor:
         yield from read_in_order(items, _begin_on(executor, settings, digest), SHARDS_AHEAD)
 
@@ -69,10 +66,6 @@ def _for_all(weights: str | None) -> str:
     """Return weights as each worker finds them: the name of a shipped file, or an absolute path."""
     path = find_weights(weights)
     return path.stem if path.parent == weights_folder() else str(path.absolute())
-
-
-def _absolute(path: str | None) -> str | None:
-    return path and os.path.abspath(path)
 
 
 def _begin_on(executor: Executor, settings: Settings, digest: str) -> Begin:
@@ -93,11 +86,11 @@ def _outcomes(future: "Future[ShardRead]") -> list[Outcome]:
         if jobs.workers_ended(error):
             raise WorkerEnded("workers of the cluster, one after another") from error
         raise
-    for path in unseen:
-        if os.path.exists(path):
+    for item in unseen:
+        if _seen(item.path, item.size):  # so it hasn't changed since
             raise ConfigError(
-                f"the worker on {node} has no file {os.path.abspath(path)}, which is here; a cluster reads pictures by "
-                "their paths: mount the folder there, at the same place"
+                f"the worker on {node} doesn't see {os.path.abspath(item.path)} as it is here; a cluster reads "
+                "pictures by their paths: mount the folder there, at the same place, readable"
             )
     return outcomes
 
@@ -112,8 +105,17 @@ def read_shard(shard: Shard) -> ShardRead:
         use_threads(1)  # there is a worker for each processor
         places = {item.path: os.path.join(shard.folder, item.path) for item in shard.items}
         outcomes = _reader(shard.settings, shard.digest).read((item, places[item.path]) for item in shard.items)
-    unseen = [outcome.path for outcome in outcomes if outcome.failures and not os.path.exists(places[outcome.path])]
+    unseen = [item for item in shard.items if item.size is not None and not _seen(places[item.path], item.size)]
     return ShardRead(outcomes, unseen, platform.node())
+
+
+def _seen(path: str, size: int | None) -> bool:
+    """Return whether a file of this size can be opened here."""
+    try:
+        with open(path, "rb") as file:
+            return os.fstat(file.fileno()).st_size == size
+    except OSError:
+        return False
 
 
 @lru_cache(maxsize=1)

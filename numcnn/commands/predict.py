@@ -200,6 +200,9 @@ def _cluster_reader(arguments: argparse.Namespace) -> Read:
         raise ConfigError("--workers is for this machine, and --cluster for a Dask scheduler; use one of them")
     if STDIN in arguments.paths:
         raise ConfigError("--cluster reads files by their paths, and - is none; name a file, or leave out --cluster")
+    for option in ("annotate", "explain"):
+        if getattr(arguments, option):
+            raise ConfigError(f"--{option} saves on this machine, and --cluster reads on others; leave out one of them")
     engine = jobs.cluster(arguments.cluster)
     return lambda items, settings, network: read_on_cluster(items, settings, digest_of(network), engine)
 

@@ -24,6 +24,7 @@ CHUNKS_AHEAD = 2  # for each worker: how much may be read but not yet taken
 
 # Begins to read a list of pictures, and returns what waits for their outcomes, or raises WorkerEnded.
 Begin: TypeAlias = "Callable[[list[Item]], Callable[[], list[Outcome]]]"
+_Begun: TypeAlias = "tuple[list[Item], Callable[[], list[Outcome]]]"  # a list of pictures, and what waits for it
 
 
 class WorkerEnded(Exception):
@@ -34,26 +35,31 @@ def read_in_order(items: Iterable[Item], begin: Begin, most: int) -> Iterator[Ou
     """Yield the outcome of each picture, in order.  Whoever takes them slowly holds up the workers.
 
     most: how many lists of pictures are begun and not yet taken.  If a worker ends over a list, its pictures are read
-    again one by one; one over which a worker ends then, as when a decoder crashes, is a failure.
+    again one by one, while nothing else is read, as a cluster also counts the end of a worker against what waits for
+    that worker; one over which a worker ends then, as when a decoder crashes, is a failure.
     """
-    waiting: deque[tuple[list[Item], Callable[[], list[Outcome]]]] = deque()
+    waiting: deque[_Begun] = deque()
     for chunk in chunks(items):
         waiting.append((chunk, begin(chunk)))
         if len(waiting) >= most:
-            yield from _outcomes(*waiting.popleft(), begin)
+            yield from _outcomes(*waiting.popleft(), begin, waiting)
     while waiting:
-        yield from _outcomes(*waiting.popleft(), begin)
+        yield from _outcomes(*waiting.popleft(), begin, waiting)
 
 
-def _outcomes(chunk: list[Item], wait: Callable[[], list[Outcome]], begin: Begin) -> list[Outcome]:
+def _outcomes(
+    chunk: list[Item], wait: Callable[[], list[Outcome]], begin: Begin, others: Iterable[_Begun]
+) -> list[Outcome]:
     try:
         return wait()
     except WorkerEnded as error:
         if len(chunk) == 1:
             failure = f"{chunk[0].path}: the process that read it ended ({error}); save the picture again as PNG"
             return [Outcome(chunk[0].path, [], [plain(failure)])]
-    each = [([item], begin([item])) for item in chunk]
-    return [outcome for one, wait in each for outcome in _outcomes(one, wait, begin)]
+    for _, wait_for_other in others:
+        with contextlib.suppress(Exception):  # which is raised again when it is the turn of that list
+            wait_for_other()
+    return [outcome for item in chunk for outcome in _outcomes([item], begin([item]), begin, ())]
 
 
 def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -61,9 +67,10 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     chunk: list[Item] = []
     total = 0
     for item in items:
-        chunk.append(item)
         with contextlib.suppress(OSError, ValueError):  # which the worker will report
-            total += os.stat(item.path).st_size
+            size = os.stat(item.path).st_size
+            item, total = item._replace(size=size), total + size
+        chunk.append(item)
         if len(chunk) >= MOST_IN_CHUNK or total >= MOST_BYTES_IN_CHUNK:
             yield chunk
             chunk, total = [], 0

@@ -1,7 +1,7 @@
 """A process that reads pictures for ``bulk.py``: ``python -m numcnn.recognition.bulk_worker``.
 
-It speaks JSON, a line each way: first the settings, then lists of [path, copy], each answered by the outcomes.  It ends
-when its stdin does, so none is left behind when the parent is killed.
+It speaks JSON, a line each way: first the settings, then lists of [path, copy, size], each answered by the outcomes.
+It ends when its stdin does, so none is left behind when the parent is killed.
 """
 
 import json

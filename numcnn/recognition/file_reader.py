@@ -22,10 +22,14 @@ MOST_PIXELS = 8_000_000  # of decoded pages that are kept until the network has 
 
 
 class Item(NamedTuple):
-    """A picture to read.  path: its file.  copy: where copies of it go, a path below the folders for them."""
+    """A picture to read.  path: its file.  copy: where copies of it go, a path below the folders for them.
+
+    size: the bytes of the file when it was begun, or None.
+    """
 
     path: str
     copy: str = ""
+    size: int | None = None
 
 
 class Outcome(NamedTuple):

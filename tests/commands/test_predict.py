@@ -266,6 +266,8 @@ def test_wrong_usage_is_a_line(tmp_path, capsys):
             "--workers is for this machine, and --cluster for a Dask scheduler",
         ),
         (["-", "--cluster", "tcp://x:1"], "--cluster reads files by their paths, and - is none"),
+        (["--cluster", "tcp://x:1", "--annotate", "seen"], "--annotate saves on this machine, and --cluster reads on"),
+        (["--cluster", "tcp://x:1", "--explain", "steps"], "--explain saves on this machine, and --cluster reads on"),
         (["--cluster", "host"], "--cluster is 'host'; wants the address of a Dask scheduler"),
         (["--out", "a.txt"], "--out is a.txt; wants a file that ends in .jsonl or .csv"),
         (["--annotate", path], "is a file; name a folder"),

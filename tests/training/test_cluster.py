@@ -4,10 +4,13 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from conftest import BACKEND, draw_digits, write_digits
@@ -15,6 +18,11 @@ from PIL import Image
 from processes import PATIENCE_SECONDS, ROOT, numcnn, running, wait_for, weights_below
 
 import numcnn as package
+from numcnn.commands import bulk_cluster
+from numcnn.nn.network import load
+from numcnn.recognition import bulk
+from numcnn.recognition.file_reader import Item, Settings, digest_of
+from numcnn.training import jobs
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'numcnn[cluster]'")
 
@@ -137,20 +145,35 @@ def test_a_scheduler_that_ends_or_is_not_there_is_one_line(scheduler, drawn, tmp
 
 # reading pictures
 
-# In a worker: when it reads so many lists of pictures, or a certain picture, it kills itself in the middle.
+# In a worker: when it reads so many lists of pictures, or certain pictures, it kills itself in the middle, once
+# the file ``hold``, if it is named, is there.
 ENDS = """
-import os, signal
+import os, signal, time
 from pathlib import Path
 from numcnn.recognition.file_reader import FileReader
 def end():
+    while {hold!r} and not Path({hold!r}).exists():
+        time.sleep(0.002)
     Path({mark!r}).touch()
     os.kill(os.getpid(), signal.SIGKILL)
 def decode(self, index, item, *others, decoded=FileReader._decoded):  # bound now, as Dask runs this file twice
-    return end() if item.path.endswith({picture!r}) else decoded(self, index, item, *others)
+    return end() if item.path.endswith({pictures!r}) else decoded(self, index, item, *others)
 def count(self, *others, answer=FileReader._answer, left=[{lists}]):
     left[0] -= 1
     return answer(self, *others) if left[0] else end()
 FileReader._decoded, FileReader._answer = decode, count
+"""
+
+
+# In a worker: reads as a user for whom permissions count, as they don't for root.
+NOBODY = """
+import os
+from numcnn.recognition.file_reader import FileReader
+def read(self, items, read=FileReader.read):
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    return read(self, items)
+FileReader.read = read
 """
 
 
@@ -171,11 +194,11 @@ def reading(out, *options, folder="scans"):
 
 
 @contextlib.contextmanager
-def ending_worker(address, folder, lists=0, picture="no", *options):
+def ending_worker(address, folder, *options, lists=0, pictures=(), hold=""):
     """Run a worker that kills itself; the file ``ended`` in its folder says that it has."""
     folder.mkdir()
     script = folder / "ends.py"
-    script.write_text(ENDS.format(lists=lists, picture=picture, mark=str(folder / "ended")))
+    script.write_text(ENDS.format(lists=lists, pictures=pictures, hold=str(hold), mark=str(folder / "ended")))
     with worker(address, folder, "--preload", script, *options) as (_, said):
         said_of(said, "(Registered to|Start Nanny)")
         yield
@@ -189,7 +212,7 @@ def test_pictures_are_read_on_a_cluster_as_here_also_when_a_worker_is_killed(sch
     _, address = scheduler
     here = numcnn(*reading(tmp_path / "here.jsonl", "--workers", "1"), cwd=scans)
     with (
-        ending_worker(address, tmp_path / "a", 2, "no", "--no-nanny"),
+        ending_worker(address, tmp_path / "a", "--no-nanny", lists=2),
         running("-m", "numcnn", *reading(tmp_path / "there.jsonl", "--cluster", address), cwd=scans) as process,
     ):
         wait_for((tmp_path / "a" / "ended").exists, "the first worker to end over its second list")
@@ -206,7 +229,7 @@ def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler
     numcnn(*reading(tmp_path / "here.jsonl", "--workers", "1"), cwd=scans)
     out = tmp_path / "out.jsonl"
     with (
-        ending_worker(address, tmp_path / "a", 2, "no", "--no-nanny"),
+        ending_worker(address, tmp_path / "a", "--no-nanny", lists=2),
         running("-m", "numcnn", *reading(out, "--cluster", address), cwd=scans) as command,
     ):
         wait_for((tmp_path / "a" / "ended").exists, "the worker to end over its second list")
@@ -220,14 +243,59 @@ def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler
     assert out.read_bytes() == (tmp_path / "here.jsonl").read_bytes()
 
 
-def test_a_picture_over_which_workers_end_is_a_failure_and_the_others_are_read(scheduler, scans, tmp_path):
+def test_where_nothing_is_left_to_read_no_cluster_need_be_there(scans, tmp_path):
+    shutil.copy(scans / "scans" / "000.png", tmp_path)
+    first = numcnn(*reading("out.jsonl", folder="000.png"), cwd=tmp_path)
+    with socket.socket() as closed:  # nobody listens
+        closed.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
+        again = numcnn(*reading("out.jsonl", "--cluster", address, folder="000.png"), cwd=tmp_path)
+    assert first.returncode == again.returncode == 0, again.stderr
+    assert lines_of(again.stderr) == ["0 read in some time, 1 answered before, 0 failed"]
+
+
+def test_pictures_over_which_workers_end_are_failures_and_all_others_are_read(scheduler, scans, tmp_path, monkeypatch):
+    """A picture is read once the scheduler has all that was begun, so that each end of a worker counts for that."""
     _, address = scheduler
-    with ending_worker(address, tmp_path / "a", 0, "100.png"):  # which its nanny starts anew
-        done = numcnn(*reading(tmp_path / "out.jsonl", "--cluster", address), cwd=scans)
-    assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == 199
-    first, second, _ = done.stderr.splitlines()
-    assert "scans/100.png: the process that read it ended (workers of the cluster, one after another)" in first
-    assert "torn.png" in second
+    go_on, futures = tmp_path / "go on", []
+
+    @contextlib.contextmanager
+    def engine():
+        with jobs.cluster(address)() as executor:
+            client = executor._client
+
+            def submit(*job):
+                go_on.unlink(missing_ok=True)
+                future = executor.submit(*job)
+                futures.append(future)
+                return SimpleNamespace(result=lambda: result(future))
+
+            def result(future):
+                if not future.done():
+                    wait_for(lambda: held() + sum(one.done() for one in futures) == len(futures), "all to be there")
+                    go_on.touch()
+                return future.result()
+
+            def held():
+                return client.run_on_scheduler(
+                    lambda dask_scheduler: sum(
+                        task.state in ("processing", "queued", "no-worker") for task in dask_scheduler.tasks.values()
+                    )
+                )
+
+            yield SimpleNamespace(submit=submit)
+
+    monkeypatch.chdir(scans / "scans")
+    monkeypatch.setattr(bulk, "MOST_IN_CHUNK", 2)
+    monkeypatch.setattr(bulk_cluster, "SHARDS_AHEAD", 2)
+    settings = Settings(weights="canonical")
+    items = [Item(f"{i:03}.png") for i in range(6)]
+    fatal = ("000.png", "004.png")
+    with ending_worker(address, tmp_path / "a", pictures=fatal, hold=go_on):  # which its nanny starts anew
+        outcomes = list(bulk_cluster.read_on_cluster(items, settings, digest_of(load("canonical")), engine))
+    assert [(one.path, len(one.lines)) for one in outcomes] == [(item.path, item.path not in fatal) for item in items]
+    ended = "the process that read it ended (workers of the cluster, one after another); save the picture again as PNG"
+    assert [one.failures for one in outcomes if one.failures] == [[f"{path}: {ended}"] for path in fatal]
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/cwd"), reason="needs a path that isn't the same for all processes")
@@ -245,10 +313,31 @@ def test_a_worker_that_sees_other_files_is_one_line(scheduler, scans, tmp_path):
         gone = numcnn(*reading(tmp_path / "gone.jsonl", "--cluster", address, folder="gone.png"), cwd=scans)
     assert unseen.returncode == others.returncode == gone.returncode == 2
     assert re.fullmatch(
-        r"numcnn predict: the worker on \S+ has no file /proc/self/cwd/scans/000.png, which is here; a cluster .*\n",
+        r"numcnn predict: the worker on \S+ doesn't see /proc/self/cwd/scans/000.png as it is here; a cluster .*\n",
         unseen.stderr,
     )
     assert re.fullmatch(
         rf"numcnn predict: the worker on \S+ has other weights {own} than this machine; .*\n", others.stderr
     )
-    assert "gone.png: no such file; check the path\n" in gone.stderr and "which is here" not in gone.stderr
+    assert "gone.png: no such file; check the path\n" in gone.stderr and "as it is here" not in gone.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/cwd"), reason="needs a path that isn't the same for all processes")
+@pytest.mark.parametrize("differs", ["size", "permission"])
+def test_a_worker_that_has_another_file_or_may_not_read_it_is_one_line(scheduler, scans, tmp_path, differs):
+    _, address = scheduler
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, picture in ((here, "000.png"), (there, "001.png" if differs == "size" else "000.png")):
+        folder.mkdir()
+        shutil.copy(scans / "scans" / picture, folder / "a.png")
+    (there / "a.png").chmod(0o644 if differs == "size" else 0)
+    (tmp_path / "nobody.py").write_text(NOBODY)
+    assert differs == "permission" or (here / "a.png").stat().st_size != (there / "a.png").stat().st_size
+    options = ["--no-nanny", "--preload", tmp_path / "nobody.py"]
+    with worker(address, tmp_path / "a", *options, cwd=there) as (_, said):
+        said_of(said, "(Registered to)")
+        done = numcnn(*reading(tmp_path / "out.jsonl", "--cluster", address, folder="/proc/self/cwd/a.png"), cwd=here)
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"numcnn predict: the worker on \S+ doesn't see /proc/self/cwd/a.png as it is here; .*\n", done.stderr
+    )
