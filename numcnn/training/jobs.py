@@ -6,6 +6,7 @@ wherever and however often they run.  So a job whose worker was killed is simply
 
 import contextlib
 import importlib
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -139,6 +140,8 @@ def cluster(address: str) -> Engine:
 @contextlib.contextmanager
 def _dask(distributed: Any, address: str) -> Generator[Executor, None, None]:
     """Give an executor on the cluster, once a worker is there."""
+    # Dask's executor logs a traceback for each job that still runs when the client closes; what matters is raised.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
