@@ -132,8 +132,9 @@ def test_closed_streams(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_behind_stdout():
-    done = process(["predict", SEVEN], ">/dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_stdout(unbuffered):
+    done = process(["predict", SEVEN], ">/dev/full", PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == 1 and done.stderr == "numcnn predict: the system refused: No space left on device\n"
 
 
