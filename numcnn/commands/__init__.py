@@ -4,10 +4,11 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -37,6 +38,18 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def say_in_handler(say: Callable[[str], None], line: str) -> None:
+    """Say a line from a signal handler: where the signal has interrupted another line, beside the stream.
+
+    A buffered stream that is entered twice raises RuntimeError.
+    """
+    try:
+        say(line)
+    except RuntimeError:
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{line}\n".encode())
+
+
 def shown(text: str) -> str:
     """Return a message in one line, without the middle of very long words."""
     line = " ".join(text.splitlines())
@@ -57,7 +70,7 @@ def terminated_cleanly(command: str) -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         for one in numbers:
             signal.signal(one, signal.SIG_IGN)  # a second one would interrupt the cleanup
-        say(f"numcnn {command}: terminated")
+        say_in_handler(say, f"numcnn {command}: terminated")
         raise SystemExit(128 + number)
 
     numbers = [signal.SIGTERM]

@@ -53,7 +53,15 @@ from pathlib import Path
 from types import FrameType
 
 from numcnn import data
-from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, say, terminated_cleanly
+from numcnn.commands import (
+    Document,
+    add_data_arguments,
+    add_threads_argument,
+    print_json,
+    say,
+    say_in_handler,
+    terminated_cleanly,
+)
 from numcnn.commands.workers import (
     accuracy_of,
     add_worker_arguments,
@@ -380,7 +388,7 @@ def _stop_after_this_batch(files: RunFolder | Follower) -> Iterator[None]:
             files.stop_signal = number
             raise KeyboardInterrupt
         files.stop_signal = number
-        files.say("stopping after this batch; interrupt again to stop at once")
+        say_in_handler(files.say, "stopping after this batch; interrupt again to stop at once")
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it on purpose

@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import running
 
 import numcnn
 from numcnn.cli import COMMANDS, main
@@ -136,6 +138,24 @@ def test_closed_streams(tmp_path):
 def test_a_full_disk_behind_stdout(unbuffered):
     done = process(["predict", SEVEN], ">/dev/full", PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == 1 and done.stderr == "numcnn predict: the system refused: No space left on device\n"
+
+
+WRITES = """
+import sys
+from numcnn.commands import terminated_cleanly
+with terminated_cleanly("bench"):
+    sys.stderr.write("." * 1_000_000)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_in_the_middle_of_a_line_ends_in_no_traceback(unbuffered):
+    with running("-c", WRITES, PYTHONUNBUFFERED=unbuffered) as stopped:
+        assert stopped.stderr.read(1) == "."  # now it waits for more to be read
+        stopped.send_signal(signal.SIGTERM)
+        said = stopped.stderr.read()
+    assert stopped.wait() == 143 and "Traceback" not in said and said.count("numcnn bench: terminated\n") == 1
 
 
 def test_a_name_that_the_terminal_cannot_show(tmp_path):
