@@ -113,13 +113,18 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise OSError(number, os.strerror(number), str(path))
     if not _is_stream(path):
         try:
-            check_folder_writable(Path(os.path.realpath(path)).parent)
+            _check_new_file(Path(os.path.realpath(path)).parent)
         except OSError as error:
             raise _with_path(error, path) from error
 
 
 def check_folder_writable(folder: Path) -> None:
-    """Raise the OSError that a new file in a folder would; checking permissions isn't enough.  Leave no file."""
+    """Raise the OSError that a new file in a folder would, or in the nearest above it that exists.  Leave no file."""
+    _check_new_file(next(place for place in (folder, *folder.absolute().parents) if place.exists()))
+
+
+def _check_new_file(folder: Path) -> None:
+    """Raise the OSError that a new file in a folder would; checking permissions isn't enough."""
     try:  # with a file that has no name, where the system knows such: a kill here leaves nothing
         tempfile.TemporaryFile(dir=folder, prefix=".numcnn.", suffix=".tmp").close()
     except OSError as error:

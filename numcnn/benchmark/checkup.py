@@ -198,8 +198,7 @@ def _data() -> tuple[str, str, dict[str, Any]]:
 def _home() -> tuple[str, str, dict[str, Any]]:
     """Check the folder of the user's digits and of the personal weights."""
     folder = store.home()
-    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    check_folder_writable(nearest)
+    check_folder_writable(folder)
     digits, problems = store.OwnSet().read()
     personal = store.personal_weights()
     found = {"folder": str(folder), "digits": len(digits), "damaged_lines": len(problems), "personal": False}

@@ -50,7 +50,7 @@ def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
     if part.width > WIDEST * part.height:
         return False
     width = stroke_width(part.mask)
-    if is_tangle(part.mask):
+    if is_tangle(part.mask, width):
         return False
     if not THINNEST * part.side <= width <= THICKEST * part.side or _is_jpeg(sheet, part):
         return False
@@ -63,10 +63,10 @@ def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
     return not (corner or on_longer_lines(sheet, part) >= (ALL_ON_LINES if edge else ON_LINES))
 
 
-def is_tangle(mask: Bools) -> bool:
-    """Return whether strokes are too long together for a digit, or enclose too many regions, as in a flower."""
+def is_tangle(mask: Bools, width: float) -> bool:
+    """Return whether strokes so wide are too long together for a digit, or enclose too many regions, as in a flower."""
     side = max(mask.shape)
-    if mask.sum() > LONGEST_LINE * stroke_width(mask) * side:
+    if mask.sum() > LONGEST_LINE * width * side:
         return True
     areas = pieces.find_pieces(~np.pad(mask, 1)).areas
     return int((areas >= REGION * side**2).sum()) > MOST_REGIONS + 1  # one lies outside

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numcnn.errors import DataError
+from numcnn.imaging.parts import stroke_width
 from numcnn.imaging.pieces import dilate, find_pieces
 from numcnn.imaging.preprocess import as_grey, border, centred, separate_ink
 from numcnn.kernels.arrays import Bools, Bytes
@@ -63,7 +64,9 @@ def glance(colours: Bytes) -> Plain | None:
     left, top, right, bottom = found.boxes[0].tolist()
     wide = right - left > WIDEST * (bottom - top)
     own = clear[top:bottom, left:right]
-    if wide or bottom - top < LEAST_HEIGHT or _is_frame(own) or (bottom - top > FINE and is_tangle(own)):
+    if wide or bottom - top < LEAST_HEIGHT or _is_frame(own):
+        return None
+    if bottom - top > FINE and is_tangle(own, stroke_width(own)):
         return None
     if np.where(dilate(clear, NEAR), np.float32(0), away).max() > STAIN * peak:
         return None

@@ -299,8 +299,7 @@ def check_out(out: str | Path) -> Path:
         if folder.exists() and (not folder.is_dir() or not is_empty(folder)):
             more = f", or continue with: `resume='{out}'`" if (folder / "last.npz").is_file() else ""
             raise ConfigError(f"`out='{out}'` exists and isn't empty; name another folder{more}")
-        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        check_folder_writable(nearest)
+        check_folder_writable(folder)
     return folder
 
 

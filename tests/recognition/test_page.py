@@ -205,23 +205,23 @@ def test_ways_of_writing_at_any_width(label, way, pen):
 
 
 def beside_other_ink(kind):
-    """Return strokes of digits, their size in pixels, and what they say: rules about drawings must leave them."""
+    """Return strokes, the pen, the picture's size and what its digits say: rules about drawings must leave them."""
     if kind == "slanted 1s":
-        return [np.array([(160.0 + 24 * k, 90), (116 + 24 * k, 180)]) for k in range(4)], (400, 300), "1111"
+        return [np.array([(160.0 + 24 * k, 90), (116 + 24 * k, 180)]) for k in range(4)], 5, (400, 300), "1111"
     if kind in ("11", "00"):
         strokes = [
             stroke for top in (60, 175) for stroke in papers.strokes_of(int(kind[0]), 70, (150, top), slant=0.05)
         ]
-        return strokes, (300, 320), "\n".join(kind)
+        return strokes, 9, (300, 320), "\n".join(kind)
     scribble = np.array([(60.0 + 20 * k, 240 + 40 * (k % 2)) for k in range(10)])
-    return [*papers.row_strokes("53", 90, (320, 340), np.random.default_rng(4), top=60), scribble], (320, 340), "53"
+    return [*papers.row_strokes("53", 90, (320, 340), np.random.default_rng(4), top=60), scribble], 9, (320, 340), "53"
 
 
 @pytest.mark.parametrize("kind", ["slanted 1s", "11", "00", "a scribble below"])
 def test_digits_of_which_much_looks_like_a_drawing_are_read(kind):
-    strokes, shape, text = beside_other_ink(kind)
+    strokes, pen, shape, text = beside_other_ink(kind)
     rng = np.random.default_rng(1)
-    reads(papers.noisy(papers.on_paper(papers.ink_of(strokes, shape, 9 if kind != "slanted 1s" else 5)), rng), text)
+    reads(papers.noisy(papers.on_paper(papers.ink_of(strokes, shape, pen)), rng), text)
 
 
 def test_a_row_is_read_from_left_to_right():

@@ -176,11 +176,12 @@ class Type:
         key = words, round(height), str(color), bold
         if key not in self._words:
             image = self.font(height, bold).render(words, True, color)
-            self._pixels += image.get_width() * image.get_height()
-            if len(self._words) >= self.MOST_CACHED or self._pixels > self.MOST_PIXELS:
+            pixels = image.get_width() * image.get_height()
+            if len(self._words) >= self.MOST_CACHED or self._pixels + pixels > self.MOST_PIXELS:
                 self._words.clear()
-                self._pixels = image.get_width() * image.get_height()
+                self._pixels = 0
             self._words[key] = image
+            self._pixels += pixels
         return self._words[key]
 
     def cropped(self, words: str, height: float, color: Color, bold: bool = False) -> pygame.Surface:
