@@ -107,6 +107,7 @@ class PictureFile:
         """
         self.name = name or ("picture" if isinstance(picture, bytes) else str(picture))
         self._file = _open(picture, self.name)
+        self._decoded = False
         try:
             with _reading(self.name):
                 self._image = _identified(self._file, self.name)
@@ -130,7 +131,12 @@ class PictureFile:
         with _reading(name):
             if self.count > 1:
                 self._image.seek(self._frames[number - 1])
-            return _page(self._image, name, grey, own=True)._replace(number=number, count=self.count)
+            elif self._decoded:
+                self._file.seek(0)
+                self._image = _identified(self._file, self.name)
+            self._decoded = True
+            page = _page(self._image, name, grey, own=True, last=self.count == 1)
+            return page._replace(number=number, count=self.count)
 
     def __enter__(self) -> Self:
         return self
@@ -302,8 +308,14 @@ def _reading(name: str) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------- decoding
 
 
-def _page(image: Image.Image, name: str, grey: bool, own: bool) -> PicturePage:
-    """Decode, convert, average and turn an opened picture.  own: it may be decoded smaller, and then only once."""
+def _page(image: Image.Image, name: str, grey: bool, own: bool, last: bool = False) -> PicturePage:
+    """Decode, convert, average and turn an opened picture.
+
+    own: it may be decoded smaller, and then only once.  last: nothing else is read of it, so what Pillow decoded, up to
+    256 MB, is freed at once, and not when the file is closed: whoever reads the page needs memory, too.
+    """
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
+
     check_size(name, image.size)  # pages of one TIFF differ
     size = image.size
     factor = max(1, math.ceil(max(size) / WORKING_SIDE))
@@ -312,6 +324,8 @@ def _page(image: Image.Image, name: str, grey: bool, own: bool) -> PicturePage:
         _check_memory(image, name, size)
     image.load()
     small = _turned(_smaller(image, factor // done, grey), orientation := image.getexif().get(ORIENTATION, 1))
+    if last and small is not image:
+        Image.Image.close(image)  # its pixels; its own ``close`` closes the file, too
     pixels = _on_paper(small, grey) if small.mode == "RGBA" else np.asarray(small)
     width, height = size[::-1] if orientation in range(5, 9) else size
     return PicturePage(pixels, factor, (width, height), 1, 1)
