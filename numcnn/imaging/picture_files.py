@@ -44,10 +44,11 @@ _SUFFIXES_OF = {
 FORMATS = tuple(_SUFFIXES_OF)
 SUFFIXES = frozenset(suffix for some in _SUFFIXES_OF.values() for suffix in some)
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 million; RGB of this size takes 256 MB in Pillow
+MAX_SIDE = 100_000  # 64 million pixels leave 640 for the other side, averaged to 13; a row takes memory of its own
 ALWAYS_READ = 50_000_000  # pixels: up to here it may take more memory, 16 bytes a pixel of WebP
 MAX_MEMORY = 320_000_000  # bytes that decoding a larger one may take, beside the 60 MB of Python, NumPy and Pillow
 WORKING_SIDE = 2048  # larger pictures are averaged down by a whole number: 20 of these pixels make a digit
-BAND = 64  # rows of the result that are made at a time
+BAND = 2_000_000  # pixels that are converted at a time, or one row of the result if it is made of more
 MIN_CONTRAST = 10  # of 255 levels; less is the shade of a blank sheet
 
 ORIENTATION, KIND_OF_PAGE, ROWS_IN_STRIP, TILE_HEIGHT = 0x0112, 254, 278, 323  # tags of EXIF and TIFF
@@ -202,8 +203,12 @@ def check_file(path: str | os.PathLike[str], name: str) -> None:
 
 
 def check_size(name: str, size: tuple[int, int]) -> None:
-    """Raise DataError if a picture declares more than MAX_PIXELS, before its data is decoded."""
+    """Raise DataError if a picture declares more than MAX_PIXELS, or a longer side, before its data is decoded."""
     width, height = size
+    if max(size) > MAX_SIDE:
+        raise DataError(
+            f"{name}: sides of {width} x {height} pixels; {MAX_SIDE:,} are the most; cut the picture in parts"
+        )
     if width * height > MAX_PIXELS:
         raise DataError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS:,}; make the picture smaller")
 
@@ -394,7 +399,7 @@ def _smaller(image: Image.Image, factor: int, grey: bool) -> Image.Image:
     if image.mode == mode and mode in ("L", "RGB"):
         return image.reduce(factor)  # needs no copy in full size
     small = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
-    for top, band in _bands(image, BAND * factor):
+    for top, band in _bands(image, factor):
         small.paste(converted(band).reduce(factor), (0, top // factor))
     return small
 
@@ -406,8 +411,9 @@ def _mode_for(image: Image.Image, grey: bool) -> str:
     return "L" if grey or image.mode in ("1", "L", "LAB") else "RGB"
 
 
-def _bands(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
-    """Yield a picture's parts of so many rows, each with its first row."""
+def _bands(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Yield a picture's parts of so many rows that ``factor`` divides, each with its first row."""
+    rows = factor * max(1, BAND // (factor * image.width))
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
@@ -417,15 +423,11 @@ def _full_scale(image: Image.Image) -> float:
 
     Pillow's own conversion to 8 bits clips at 255, which turns a 16-bit scan white.  Raises ValueError beyond 65535.
     """
-    extremes = np.array([(part.min(), part.max()) for part in map(np.asarray, _parts(image))])
+    extremes = np.array([(part.min(), part.max()) for _, band in _bands(image) for part in [np.asarray(band)]])
     low, high = extremes[:, 0].min(), extremes[:, 1].max()
     if not (low >= 0 and high <= 65535):  # also if one of them is NaN
         raise ValueError(f"greys run from {low} to {high}; wants 0 to 65535 at most")
     return next(full for full in ((1, 255, 65535) if image.mode == "F" else (65535,)) if high <= full)
-
-
-def _parts(image: Image.Image) -> Iterator[Image.Image]:
-    return (band for _, band in _bands(image, WORKING_SIDE))
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
