@@ -72,7 +72,7 @@ def _begin_on(executor: Executor, settings: Settings, digest: str) -> Begin:
     """Return a function that begins to read a list of pictures on the executor."""
 
     def begin(chunk: list[Item]) -> Callable[[], list[Outcome]]:
-        future = executor.submit(read_shard, Shard(settings, tuple(chunk), os.getcwd(), digest))
+        future = jobs.submit(executor, read_shard, Shard(settings, tuple(chunk), os.getcwd(), digest))
         return lambda: _outcomes(future)
 
     return begin

@@ -14,13 +14,14 @@ import platform
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar
 
 import numcnn
-from numcnn.errors import ConfigError, WorkerError
+from numcnn.errors import ConfigError, NumcnnError, WorkerError
 from numcnn.kernels.thread_team import available_threads
 
 Job = TypeVar("Job")
@@ -28,6 +29,7 @@ Result = TypeVar("Result")
 Engine: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # opens an executor; may be called again
 
 MOST_BREAKS = 3  # how often in a row the workers may end without a job done between
+MOST_OF_AN_ERROR = 5_000  # characters of a traceback that come from a worker; Dask cuts off more than 10,000 bytes
 WATCH_SECONDS = 1.0
 CONNECT_SECONDS = 30.0  # how long a scheduler may take to answer, and its first worker to come
 
@@ -44,7 +46,7 @@ def run_all(work: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) 
     left, breaks = list(jobs), 0
     while left:
         with engine() as executor:
-            waiting: dict[Future[Result], Job] = {executor.submit(work, job): job for job in left}
+            waiting: dict[Future[Result], Job] = {submit(executor, work, job): job for job in left}
             try:
                 for future in as_completed(waiting):
                     result = future.result()
@@ -58,6 +60,38 @@ def run_all(work: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) 
                         f"workers ended {breaks} times in a row and no job was done between; {len(left)} are left: is "
                         "there enough memory?"
                     ) from error
+
+
+def submit(executor: Executor, work: Callable[[Job], Result], job: Job) -> Future[Result]:
+    """Let a worker do a job.  Its errors come back as those of numcnn, OSError, MemoryError, or RuntimeError."""
+    return executor.submit(_do, work, job)
+
+
+def _do(work: Callable[[Job], Result], job: Job) -> Result:
+    """Do a job.  A worker calls this.
+
+    Whatever is raised leaves as an error that can be sent anywhere, without what caused it: that of a library may not
+    be pickled, or not read where the library isn't installed; and over SystemExit, whoever waits for Dask waits for
+    ever.
+    """
+    try:
+        return work(job)
+    except BaseException as error:
+        sent = _to_be_sent(error)
+    raise sent
+
+
+def _to_be_sent(error: BaseException) -> Exception:
+    """Return an error that says the same and holds only text.  What is unexpected keeps its traceback, as text."""
+    if isinstance(error, NumcnnError):
+        return type(error)(str(error))
+    if isinstance(error, MemoryError):
+        return MemoryError(str(error))
+    if isinstance(error, OSError):
+        path = None if error.filename is None else str(error.filename)
+        return OSError(str(error)) if error.errno is None else OSError(error.errno, str(error.strerror), path)
+    text = "".join(traceback.format_exception(error))
+    return RuntimeError(f"in a job on {platform.node()}:\n{text[-MOST_OF_AN_ERROR:].rstrip()}")
 
 
 def local(workers: int | None = None, threads: int = 1) -> Engine:

@@ -143,6 +143,52 @@ def test_a_scheduler_that_ends_or_is_not_there_is_one_line(scheduler, drawn, tmp
     assert done.returncode == 0 and len(weights_below(tmp_path / "out")) == 4
 
 
+# In a worker: how its jobs end.  The first error can't be read here, as its class is in a file of the worker; over the
+# second, Dask's client waits for ever; what caused the third can't be pickled.
+RAISES = """
+import os, sys, threading
+from numcnn.commands import bulk_cluster
+from numcnn.errors import DataError
+from numcnn.training import train_job
+class OfALibrary(Exception):
+    def __init__(self, *others):
+        super().__init__("what the library says")
+        self.others = *others, {lock}
+def fail(*_):
+    if {kind!r} == "library":
+        raise OfALibrary("needs", "these")
+    if {kind!r} == "exit":
+        sys.exit("the worker leaves")
+    raise DataError("a numcnn error in one line") from OfALibrary()
+train_job._train_in = bulk_cluster._reader = fail
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("library", r"RuntimeError: in a job on .*\nTraceback .*OfALibrary: what the library says"),
+        ("exit", r"RuntimeError: in a job on .*\nTraceback .*SystemExit: the worker leaves"),
+        ("numcnn", r"\nnumcnn (sweep|predict): a numcnn error in one line"),
+    ],
+    ids=["library", "exit", "numcnn"],
+)
+def test_whatever_a_job_raises_ends_the_command_with_its_text(scheduler, drawn, scans, tmp_path, kind, text):
+    _, address = scheduler
+    script = tmp_path / "raises.py"
+    script.write_text(RAISES.format(kind=kind, lock="threading.Lock()" if kind == "numcnn" else ""))
+    with worker(address, tmp_path / "a", "--no-nanny", "--preload", script) as (_, said):
+        said_of(said, "(Registered to)")
+        for command in (
+            ["sweep", "--dataset", drawn, *GRID, *SETTINGS, "--out", tmp_path / "sweep"],
+            reading(tmp_path / "out.jsonl"),
+        ):
+            with running("-m", "numcnn", *command, "--cluster", address, cwd=scans) as process:
+                _, stderr = process.communicate()
+            assert process.returncode == (2 if kind == "numcnn" else 1), stderr
+            assert re.search(rf"{text}\n\Z", "\n" + stderr, re.DOTALL), stderr
+
+
 # reading pictures
 
 # In a worker: when it reads so many lists of pictures, or certain pictures, it kills itself in the middle, once

@@ -82,6 +82,17 @@ def fail(path):
     raise DataError(f"{path} is damaged")
 
 
+class OfALibrary(Exception):
+    """Can be pickled, but not read again: it wants two arguments and has one."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} {other}")
+
+
+def fail_as_a_library_does(job):
+    raise OfALibrary("what it", job)
+
+
 def error_of(work, job):
     """Return the error in which a job ends, as text.  A process of its own: the error keeps its pool alive."""
     code = f"""
@@ -139,6 +150,12 @@ def test_a_job_that_kills_every_worker_ends_in_an_error():
 
 def test_the_error_of_a_job_arrives():
     assert error_of(fail, "x") == "DataError('x is damaged')\n"
+
+
+def test_an_error_that_cannot_be_read_here_arrives_as_text():
+    error = error_of(fail_as_a_library_does, "wants")
+    assert error.startswith("RuntimeError(") and "in fail_as_a_library_does" in error
+    assert error.endswith("test_jobs.OfALibrary: what it wants')\n")
 
 
 @pytest.mark.parametrize("count", [0, -1, 10_000])
