@@ -36,11 +36,15 @@ MODULES = {
         "tests/training/test_optim.py tests/training/test_loop.py tests/nn/test_state.py",
     ),
     "losses": ("numcnn/nn/losses.py", "tests/nn/test_losses.py tests/nn/test_network.py tests/training/test_loop.py"),
-    "preprocess": ("numcnn/imaging/preprocess.py", "tests/imaging/test_preprocess.py tests/imaging/test_raster.py"),
+    "preprocess": (
+        "numcnn/imaging/preprocess.py",
+        "tests/imaging/test_preprocess.py tests/imaging/test_preprocess_files.py tests/imaging/test_raster.py",
+    ),
     "checkpoint": ("numcnn/nn/checkpoint.py", "tests/nn/test_checkpoint.py tests/nn/test_state.py"),
     "find": (
         "numcnn/recognition/find.py",
-        "tests/recognition/test_find.py tests/recognition/test_page.py tests/recognition/test_touching.py",
+        "tests/recognition/test_find.py tests/recognition/test_page.py tests/recognition/test_page_no_digits.py "
+        "tests/recognition/test_touching.py",
     ),
     "data_parallel": (
         "numcnn/nn/data_parallel.py",

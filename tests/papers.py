@@ -6,13 +6,15 @@ A picture is float, 0..255; a kind takes one, random numbers, and returns what t
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
+import numcnn
 from numcnn.data import generated
 from numcnn.imaging import raster
 
 # One plain way of writing each digit.
 WAYS = {0: 0, 1: 0, 2: 0, 3: 0, 4: 3, 5: 0, 6: 0, 7: 0, 8: 0, 9: 0}
+SEVEN = ((0.2, 0.15), (0.8, 0.15), (0.45, 0.9))  # no symmetry: a turned or mirrored picture is a different one
 
 
 def strokes_of(label, height, at=(0.0, 0.0), way=None, slant=0.1):
@@ -131,3 +133,38 @@ def dust(picture, rng, count=30, size=2):
         y, x, s = rng.integers(0, height), rng.integers(0, width), rng.integers(1, size + 1)
         picture[y : y + s, x : x + s] = np.minimum(picture[y : y + s, x : x + s], rng.uniform(40, 160))
     return picture
+
+
+def rng_of(label, kind):
+    return np.random.default_rng([label, *kind.encode()])
+
+
+def reads(picture, text):
+    """Read a picture, which must give this text, and return its page."""
+    found = numcnn.read(picture)
+    assert found.text == text, [(digit.box, digit.label, round(digit.probability, 3)) for digit in found]
+    return found
+
+
+def draw(side=120, width=0.09, points=SEVEN):
+    """Draw a stroke, ink 255 on 0, with smooth edges.  -> (side,side) uint8."""
+    big = Image.new("L", (4 * side, 4 * side), 0)
+    pen = ImageDraw.Draw(big)
+    places = [(4 * side * x, 4 * side * y) for x, y in points]
+    pen.line(places, fill=255, width=round(4 * side * width), joint="curve")
+    return np.asarray(big.reduce(4))
+
+
+def difference(a, b):
+    return np.abs(a.astype(int) - b.astype(int)).mean()
+
+
+def ink_box(picture):
+    rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
+    return rows[0], rows[-1], columns[0], columns[-1]
+
+
+def saved(tmp_path, image, name, **options):
+    path = tmp_path / name
+    image.save(path, **options)
+    return path
