@@ -48,7 +48,7 @@ MAX_SIDE = 100_000  # 64 million pixels leave 640 for the other side, averaged t
 ALWAYS_READ = 50_000_000  # pixels: up to here it may take more memory, 16 bytes a pixel of WebP
 MAX_MEMORY = 320_000_000  # bytes that decoding a larger one may take, beside the 60 MB of Python, NumPy and Pillow
 WORKING_SIDE = 2048  # larger pictures are averaged down by a whole number: 20 of these pixels make a digit
-BAND = 2_000_000  # pixels that are converted at a time, or one row of the result if it is made of more
+BAND = 250_000  # pixels that are converted at a time, or one row of the result if it is made of more
 MIN_CONTRAST = 10  # of 255 levels; less is the shade of a blank sheet
 
 ORIENTATION, KIND_OF_PAGE, ROWS_IN_STRIP, TILE_HEIGHT = 0x0112, 254, 278, 323  # tags of EXIF and TIFF
