@@ -30,7 +30,7 @@ from pathlib import Path
 from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, terminated_cleanly
 from numcnn.commands.train import chosen_dataset, config_of, introduce, options_of
 from numcnn.commands.workers import add_worker_arguments, do_jobs, engine_of, says_how_to_go_on
-from numcnn.data import title_of
+from numcnn.data import mnist, title_of
 from numcnn.errors import ConfigError, WriteError
 from numcnn.files import FolderLock, named_errors
 from numcnn.training import sweeps
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     engine_of(arguments, arguments.threads or 1)  # refuses before a folder is made
     with terminated_cleanly("sweep"):
         sweep, lock = _resumed(arguments) if arguments.resume else _new(arguments)
-        work = sweep.jobs(arguments.data_dir)
+        work = sweep.jobs()
         with says_how_to_go_on("numcnn sweep", sweep.folder):
             results = do_jobs(work, arguments, lambda job: f"{job.folder.parent.name} seed {job.config.seed}")
         table = sweep.table(results)
@@ -101,9 +101,9 @@ def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
     )
     session = _first_session(sweep, options_of(arguments))
     introduce(session)
-    folder = new_folder(arguments.out, "sweep")
+    folder, run = new_folder(arguments.out, "sweep"), session.run
     lock = claim(folder, empty=True)
-    sweep = replace(sweep, folder=folder, dataset_argument=session.run.dataset_argument)
+    sweep = replace(sweep, folder=folder, dataset_argument=run.dataset_argument, data_dir=run.data_dir)
     with named_errors(folder, action="write to the folder", error_class=WriteError):
         sweep.save()
     return sweep, lock
@@ -138,7 +138,8 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
     if given:
         raise ConfigError(f"`resume` goes on with what the sweep was begun with; leave out {', '.join(given)}")
     sweep = sweeps.load_sweep(arguments.resume)
-    return sweep, claim(sweep.folder)
+    data_dir = options_of(arguments).named_data_dir() or mnist.still_there(sweep.data_dir)
+    return replace(sweep, data_dir=data_dir), claim(sweep.folder)
 
 
 def _complete(arguments: argparse.Namespace) -> tuple[sweeps.Grid, int]:

@@ -71,7 +71,7 @@ from numcnn.commands.workers import (
     says_how_to_go_on,
     several_at_a_time,
 )
-from numcnn.data import title_of
+from numcnn.data import mnist, title_of
 from numcnn.data.dataset import KEYWORDS
 from numcnn.errors import CheckpointError, ConfigError, DivergedError, WriteError
 from numcnn.files import FolderLock, named_errors
@@ -405,11 +405,12 @@ def _train_several(arguments: argparse.Namespace) -> int:
     """Train with one seed after another, each in its own folder; report mean and spread.  Return the exit code."""
     if arguments.weights:
         raise ConfigError("`from` goes with one training; leave out `seeds`")
-    options = options_of(arguments)
     at_a_time = several_at_a_time(arguments)
     if at_a_time:
         engine_of(arguments, arguments.threads or 1)  # refuses before a folder is made
     series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
+    arguments.data_dir = arguments.data_dir or mnist.still_there(series.data_dir)
+    options = options_of(arguments)
     reasons: dict[int, str] = {}  # seed -> why it diverged
     if at_a_time:
         reasons, first = _train_as_jobs(series, arguments), None
@@ -486,7 +487,8 @@ def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock
     folder = new_folder(arguments.out, f"{config.model}-seeds")
     lock = claim(folder, empty=True)
     dataset = first.run.dataset_argument
-    series = seeds.Series(folder, config, count, dataset, watch, ensemble, arguments.command_line)
+    command, data_dir = arguments.command_line, first.run.data_dir
+    series = seeds.Series(folder, config, count, dataset, watch, ensemble, command, data_dir)
     with named_errors(folder, action="write to the folder", error_class=WriteError):
         series.save()
     return series, lock, first

@@ -43,6 +43,8 @@ def do_jobs(
     engine = engine_of(arguments, work[0].threads)
     if arguments.cluster is not None:
         work = train_job.without_shared_disk(work, lambda line: None)
+    elif arguments.resume:  # else they have just been read
+        train_job.check_data(work)
     with JobProgress(len(work), arguments.quiet) as progress:
 
         def done(job: TrainJob, trained: Trained) -> None:

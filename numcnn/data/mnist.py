@@ -109,6 +109,14 @@ def locate(folder: str | Path, role: str) -> Path | None:
     return None
 
 
+def still_there(folder: str | None) -> str | None:
+    """Return a folder that a run was begun with if it still has MNIST's files, else None: look for them as usual."""
+    try:
+        return folder if folder and all(locate(folder, role) for role in FILES) else None
+    except OSError:  # the name is too long
+        return None
+
+
 def read_folder(folder: str | Path, roles: Collection[str] = tuple(FILES)) -> dict[str, Bytes]:
     """Read IDX files with MNIST's names from ``folder`` -> {role: uint8 array}.
 

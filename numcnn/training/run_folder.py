@@ -68,6 +68,7 @@ class Run:
     config: TrainConfig
     info: Document  # what the weights files record about their training
     dataset_argument: str  # loads the run's data again, from any folder
+    data_dir: str | None = None  # MNIST's folder, if it was named
     watch_gradients: bool = False
     state: TrainState = field(default_factory=TrainState)
     moments: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
@@ -92,15 +93,16 @@ class RunFolder(Progress):
         info: Document,
         *,
         dataset_argument: str,
+        data_dir: str | None = None,
         watch_gradients: bool = False,
         quiet: bool = False,
         earlier_seconds: float = 0.0,
     ) -> None:
-        """info, dataset_argument, watch_gradients: see ``Run``.  earlier_seconds: spent on the run so far."""
+        """info, dataset_argument, data_dir, watch_gradients: see ``Run``.  earlier_seconds: spent on the run so far."""
         super().__init__(config, quiet)
         self.folder, self.info, self.watch_gradients = Path(folder), info, watch_gradients
         self.stop_signal: int | None = None  # the number of the signal that asked to stop
-        self._dataset_argument = dataset_argument
+        self._dataset_argument, self._data_dir = dataset_argument, data_dir
         self.began = time.perf_counter() - earlier_seconds
         self.best, self.last = self.folder / "best.npz", self.folder / "last.npz"
         self.lock: FolderLock | None = None  # keeps other runs out of the folder
@@ -220,6 +222,7 @@ class RunFolder(Progress):
         resume = {
             **state_to_json(state, network),
             "dataset_argument": self._dataset_argument,
+            "data_dir": self._data_dir,
             "watch_gradients": self.watch_gradients,
             "seconds": time.perf_counter() - self.began,
         }
@@ -372,6 +375,7 @@ def load_run(folder: str | Path) -> Run:
         resume = run_record.mapping(network.info["resume"], "resume")
         config = run_record.check_info(info)
         run_record.text(resume, "dataset_argument")
+        data_dir = run_record.place(resume, "data_dir")
         run_record.number(resume, "seconds", least=0)
         if not isinstance(resume["watch_gradients"], bool):
             raise ValueError("watch_gradients is neither true nor false")
@@ -390,6 +394,7 @@ def load_run(folder: str | Path) -> Run:
         config=config,
         info=info,
         dataset_argument=resume["dataset_argument"],
+        data_dir=data_dir,
         watch_gradients=resume["watch_gradients"],
         state=state,
         moments=moments,

@@ -55,6 +55,13 @@ def text(document: Mapping[str, Any], key: str) -> None:
         raise ValueError(f"{key} is {_short(value)}")
 
 
+def place(document: Mapping[str, Any], key: str) -> str | None:
+    """Return the path at ``key``; None if there is none, as in older records."""
+    if document.get(key) is not None:
+        text(document, key)
+    return document.get(key)
+
+
 def mapping(value: object, name: str) -> Document:
     """Return ``value`` if it is a dict."""
     if not isinstance(value, dict):

@@ -39,6 +39,7 @@ class Series:
     watch_gradients: bool
     ensemble: bool
     command: str
+    data_dir: str | None = None  # MNIST's folder, if it was named
 
     @property
     def seeds(self) -> range:
@@ -75,6 +76,7 @@ def load_series(folder: str | Path) -> Series:
         for key in ("watch_gradients", "ensemble"):
             if not isinstance(found[key], bool):
                 raise ValueError(f"{key} is neither true nor false")
+        run_record.place(found, "data_dir")
         settings: dict[str, Any] = {**found, "config": run_record.config_of(found)}
         return Series(folder=path.parent, **settings)
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:

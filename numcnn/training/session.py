@@ -15,12 +15,14 @@ except ImportError:  # Windows
     resource = None
 
 from numcnn import data
+from numcnn.data import mnist
 from numcnn.data.batches import Examples
 from numcnn.data.dataset import KEYWORDS, MIXTURES, Dataset
 from numcnn.data.download import to_stderr
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
 from numcnn.evaluation.calibration import CERTAINTY, certainty, refusal_threshold
 from numcnn.evaluation.metrics import Evaluation
+from numcnn.files import as_path
 from numcnn.kernels.thread_team import use_threads
 from numcnn.nn.checkpoint import find_weights
 from numcnn.nn.models import make_layers
@@ -62,6 +64,10 @@ class Options:
     command: str = ""
     began: float = field(default_factory=time.perf_counter)
     ranks: MpiRanks | None = None
+
+    def named_data_dir(self) -> str | None:
+        """Return ``data_dir`` as it can be found from any folder; None if none was named."""
+        return str(as_path(self.data_dir).absolute()) if self.data_dir else None
 
     def use_threads(self, before: int | None = None) -> int:
         """Set how many threads compute.  Return the number, of all processes together.  before: of a resumed run."""
@@ -105,6 +111,7 @@ class Session:
             run.config,
             run.info,
             dataset_argument=run.dataset_argument,
+            data_dir=run.data_dir,
             watch_gradients=run.watch_gradients,
             quiet=options.quiet,
             earlier_seconds=time.perf_counter() - options.began + run.seconds,
@@ -256,6 +263,7 @@ def new_session(
         config=config,
         info=info,
         dataset_argument=found.name if str(dataset) in KEYWORDS else str(Path(dataset).resolve()),
+        data_dir=options.named_data_dir(),
         watch_gradients=watch_gradients,
     )
     return Session(run, found, train, held_out, threads, options)
@@ -279,6 +287,7 @@ def draw_again(run: Run) -> None:
 def resumed_session(run: Run, options: Options) -> Session:
     """Load the data of a stopped run, which ``run_folder.load_run`` returns.
 
+    Without ``options.data_dir`` from the folder that the run began with, if MNIST is still there.
     Reports threads and versions that are not those of the run so far: the weights then differ in their last digits.
     Raises DataError if the data has changed since the run started, ConfigError if another training is in its folder.
     """
@@ -289,6 +298,8 @@ def resumed_session(run: Run, options: Options) -> Session:
         if stamp_of(run.folder / "last.npz") != run.stamp:
             raise ConfigError(f"another training has just gone on in {run.folder}; try again")
     threads = options.use_threads(run.info["threads"])
+    run.data_dir = options.named_data_dir() or run.data_dir
+    options = replace(options, data_dir=options.data_dir or mnist.still_there(run.data_dir))
     found = _load_data(run.dataset_argument, run.config, options, report=not options.quiet)
     if found.sha256 != run.info["dataset_sha256"]:
         raise DataError(

@@ -42,6 +42,7 @@ class Sweep:
     dataset_argument: str
     threads: int  # of each run
     command: str
+    data_dir: str | None = None  # MNIST's folder, if it was named
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a combination of settings that can't be."""
@@ -55,14 +56,14 @@ class Sweep:
         """Return all combinations of the grid's values, each setting -> value."""
         return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
 
-    def jobs(self, data_dir: str | None = None) -> list[TrainJob]:
+    def jobs(self) -> list[TrainJob]:
         """Return the trainings: the first seed of each combination, then the second, so that a table soon says much."""
         return [
             TrainJob(
                 folder=self.folder / folder_name(settings) / f"seed-{seed}",
                 config=replace(self.config, **settings, seed=seed),
                 dataset=self.dataset_argument,
-                data_dir=data_dir,
+                data_dir=self.data_dir,
                 threads=self.threads,
                 command=self.command,
             )
@@ -126,6 +127,7 @@ def load_sweep(folder: str | Path) -> Sweep:
             run_record.text(found, key)
         for key in ("count", "threads"):
             run_record.count(found, key, 1)
+        run_record.place(found, "data_dir")
         settings: dict[str, Any] = {**found, "config": run_record.config_of(found)}
         run_record.mapping(found["grid"], "grid")
         return Sweep(folder=path.parent, **settings)

@@ -83,6 +83,13 @@ def run_all(
     return found
 
 
+def check_data(work: Sequence[TrainJob]) -> None:
+    """Raise DataError here, before any worker does, if the data of the trainings that aren't finished aren't there."""
+    job = next((job for job in work if not (job.folder / "run.json").exists()), None)
+    if job is not None and job.dataset != "generated":
+        data.load(job.dataset, job.data_dir, seed=job.config.seed, backend=job.config.backend)
+
+
 def without_shared_disk(work: Sequence[TrainJob], report: Callable[[str], object]) -> list[TrainJob]:
     """Return the trainings for workers that share no disk with this machine, but must have the data that it has."""
     hashes: dict[tuple[int, int | None], str] = {}
