@@ -45,21 +45,20 @@ def run_all(work: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) 
     """
     left, breaks = list(jobs), 0
     while left:
-        with engine() as executor:
-            waiting: dict[Future[Result], Job] = {submit(executor, work, job): job for job in left}
-            try:
+        try:
+            with engine() as executor:
+                waiting: dict[Future[Result], Job] = {submit(executor, work, job): job for job in left}
                 for future in as_completed(waiting):
                     result = future.result()
                     left.remove(waiting[future])
                     breaks = 0
                     yield waiting[future], result
-            except BrokenExecutor as error:
-                breaks += 1
-                if breaks > MOST_BREAKS:
-                    raise WorkerError(
-                        f"workers ended {breaks} times in a row and no job was done between; {len(left)} are left: is "
-                        "there enough memory?"
-                    ) from error
+        except BrokenExecutor as error:
+            breaks += 1
+            if breaks > MOST_BREAKS:
+                raise WorkerError(
+                    f"workers ended {breaks} times in a row and no job was done between; {len(left)} are left; {error}"
+                ) from error
 
 
 def submit(executor: Executor, work: Callable[[Job], Result], job: Job) -> Future[Result]:
@@ -84,7 +83,8 @@ def _do(work: Callable[[Job], Result], job: Job) -> Result:
 def _to_be_sent(error: BaseException) -> Exception:
     """Return an error that says the same and holds only text.  What is unexpected keeps its traceback, as text."""
     if isinstance(error, NumcnnError):
-        return type(error)(str(error))
+        kind = next(one for one in type(error).__mro__ if one.__module__ == NumcnnError.__module__)
+        return kind(str(error))  # not its own class, which may want more than a text
     if isinstance(error, MemoryError):
         return MemoryError(str(error))
     if isinstance(error, OSError):
@@ -115,13 +115,32 @@ def _processes(count: int, threads: int) -> Generator[Executor, None, None]:
         executor = ProcessPoolExecutor(count, context, _start_worker)
         try:
             yield executor
-        except BaseException:
+        except BaseException as error:
+            how = _how_ended(executor)
             executor.shutdown(wait=False, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - before:
                 process.terminate()
+            if isinstance(error, BrokenExecutor):
+                raise BrokenExecutor(how or str(error)) from error
             raise
         finally:
             executor.shutdown()
+
+
+def _how_ended(executor: Executor) -> str:
+    """Return in words how a worker ended that nobody had asked to; "" if it isn't known."""
+    processes: dict[int, Any] = getattr(executor, "_processes", None) or {}
+    ended = multiprocessing.connection.wait([process.sentinel for process in processes.values()], timeout=0)
+    for process in [process for process in processes.values() if process.sentinel in ended]:
+        process.join(WATCH_SECONDS)
+        code = process.exitcode
+        if code == -signal.SIGKILL:
+            return "the last one was killed (SIGKILL), as the system does where memory is short"
+        if code not in (None, -signal.SIGTERM):  # by which the executor ends the others
+            with contextlib.suppress(ValueError):
+                return f"the last one ended by {signal.Signals(-code).name}"
+            return f"the last one ended with exit code {code}"
+    return ""
 
 
 @contextlib.contextmanager

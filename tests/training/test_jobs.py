@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from conftest import write_digits
 
+from numcnn.data.mnist import UnavailableError
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
 from numcnn.training import jobs, run_folder, train_job
 from numcnn.training.config import TrainConfig
@@ -78,8 +79,16 @@ def die_once(path):
     die(path)
 
 
+def leave(code):
+    os._exit(code)
+
+
 def fail(path):
     raise DataError(f"{path} is damaged")
+
+
+def find_no_data(path):
+    raise UnavailableError(f"nobody answers for {path}.", "no network")
 
 
 class OfALibrary(Exception):
@@ -143,13 +152,14 @@ def test_jobs_whose_worker_is_killed_are_done_again_and_each_result_comes_once(t
 
 @pytest.mark.compiled
 def test_a_job_that_kills_every_worker_ends_in_an_error():
-    assert error_of(die, "x").startswith(
-        "WorkerError('workers ended 4 times in a row and no job was done between; 1 are left"
-    )
+    start = "WorkerError('workers ended 4 times in a row and no job was done between; 1 are left; the last one "
+    assert error_of(die, "x") == f"{start}was killed (SIGKILL), as the system does where memory is short')\n"
+    assert error_of(leave, 3) == f"{start}ended with exit code 3')\n"
 
 
 def test_the_error_of_a_job_arrives():
     assert error_of(fail, "x") == "DataError('x is damaged')\n"
+    assert error_of(find_no_data, "x").startswith("DataError('MNIST is not on this machine")  # not as its own class
 
 
 def test_an_error_that_cannot_be_read_here_arrives_as_text():
