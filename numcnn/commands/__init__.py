@@ -56,11 +56,16 @@ def shown(text: str) -> str:
     return re.sub(rf"\S{{{LONGEST_PATH},}}", lambda word: f"{word[0][:80]}...{word[0][-80:]}", line)
 
 
-def announce_compilation() -> None:
-    """Explain the wait when kernels have to be compiled."""
+def say_above_bar(line: str) -> None:
+    """Print a line on stderr, above any progress bar."""
     from tqdm import tqdm  # noqa: PLC0415  (slow to load; most commands show no bar)
 
-    tqdm.write("compiling the fast kernels for this machine: once, some seconds", file=sys.stderr)  # above any bar
+    tqdm.write(line, file=sys.stderr)
+
+
+def announce_compilation() -> None:
+    """Explain the wait when kernels have to be compiled."""
+    say_above_bar("compiling the fast kernels for this machine: once, some seconds")
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ lists of pictures, keeps their order and deals with workers that end; ``training
 """
 
 import os
-import platform
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -89,7 +88,7 @@ def _outcomes(future: "Future[ShardRead]") -> list[Outcome]:
     for item in unseen:
         if _seen(item.path, item.size):  # so it hasn't changed since
             raise ConfigError(
-                f"the worker on {node} doesn't see {os.path.abspath(item.path)} as it is here; a cluster reads "
+                f"the worker {node} doesn't see {os.path.abspath(item.path)} as it is here; a cluster reads "
                 "pictures by their paths: mount the folder there, at the same place, readable"
             )
     return outcomes
@@ -106,7 +105,7 @@ def read_shard(shard: Shard) -> ShardRead:
         places = {item.path: os.path.join(shard.folder, item.path) for item in shard.items}
         outcomes = _reader(shard.settings, shard.digest).read((item, places[item.path]) for item in shard.items)
     unseen = [item for item in shard.items if item.size is not None and not _seen(places[item.path], item.size)]
-    return ShardRead(outcomes, unseen, platform.node())
+    return ShardRead(outcomes, unseen, jobs.here())
 
 
 def _seen(path: str, size: int | None) -> bool:
@@ -123,7 +122,6 @@ def _reader(settings: Settings, digest: str) -> FileReader:
     network = load(settings.weights, backend=settings.backend)
     if digest_of(network) != digest:
         raise ConfigError(
-            f"the worker on {platform.node()} has other weights {settings.weights} than this machine; "
-            "put the same there"
+            f"the worker {jobs.here()} has other weights {settings.weights} than this machine; put the same there"
         )
     return FileReader(settings, network)

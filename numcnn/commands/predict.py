@@ -45,17 +45,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from numcnn.commands import (
     add_at_most_argument,
     add_cluster_argument,
     add_weights_argument,
     say,
+    say_above_bar,
     shown,
     warn_if_generated,
 )
-from numcnn.errors import ConfigError
+from numcnn.errors import ConfigError, WorkerError
 from numcnn.files import check_length
 from numcnn.imaging.picture_paths import copies, find_pictures
 from numcnn.nn.answers import threshold_of
@@ -65,6 +66,9 @@ from numcnn.recognition.answer_log import AnswerLog, form_of
 from numcnn.recognition.bulk import Workers, chunks
 from numcnn.recognition.documents import COLUMNS, csv_row, plain
 from numcnn.recognition.file_reader import CSV, JSON, TEXT, FileReader, Item, Outcome, Settings, digest_of
+
+if TYPE_CHECKING:
+    from numcnn.training import jobs
 
 STDIN = "-"
 MANY = 200  # pictures from which on several processes read them, and a summary is printed
@@ -117,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the pictures.  Return 0, or 2 if some could not be read."""
     if arguments.workers is not None and arguments.workers < 1:
         raise ConfigError(f"--workers is {arguments.workers}; wants 1 or more")
-    read = partial(_read_here, arguments.workers) if arguments.cluster is None else _cluster_reader(arguments)
+    engine = None if arguments.cluster is None else _cluster_of(arguments)
     settings = _settings(arguments)
     network = load(arguments.weights, backend=settings.backend)
     warn_if_generated(network)
@@ -133,9 +137,29 @@ def run(arguments: argparse.Namespace) -> int:
         settings = replace(settings, backend="fast")
         network.backend = settings.backend
     settings = replace(settings, width=min(WIDEST, max((len(plain(path)) for path in found.paths), default=0)))
-    with _sink(arguments, network) as sink:
-        code = _read_all(items, sink, settings, network, read)
+    read = partial(_read_here, arguments.workers) if engine is None else partial(_read_there, engine)
+    with _says_how_to_go_on(arguments):
+        if engine and items and not (arguments.out and os.path.exists(arguments.out)):
+            with engine():  # before there is an empty file; where one is, nothing may be left to read
+                pass
+        with _sink(arguments, network) as sink:
+            code = _read_all(items, sink, settings, network, read)
     return 2 if found.problems else code
+
+
+@contextlib.contextmanager
+def _says_how_to_go_on(arguments: argparse.Namespace) -> Iterator[None]:
+    """If the block is interrupted or its workers are lost, say how it goes on, if it does."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if arguments.out:
+            say("the same command goes on")
+        raise
+    except WorkerError as error:
+        if not arguments.out:
+            raise
+        raise WorkerError(f"{error}; the same command goes on") from error
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -191,10 +215,9 @@ def _read_here(workers: int | None, items: list[Item], settings: Settings, netwo
         yield from reader.read((item, _from_stdin()) if item.path == STDIN else item for item in chunk)
 
 
-def _cluster_reader(arguments: argparse.Namespace) -> Read:
-    """Return the function that reads pictures on a cluster.  Raises ConfigError for what can't be read there."""
-    from numcnn.commands.bulk_cluster import read_on_cluster  # noqa: PLC0415  (few need it)
-    from numcnn.training import jobs  # noqa: PLC0415
+def _cluster_of(arguments: argparse.Namespace) -> "jobs.Engine":
+    """Return the cluster that reads pictures.  Raises ConfigError for what can't be read there."""
+    from numcnn.training import jobs  # noqa: PLC0415  (few need it)
 
     if arguments.workers is not None:
         raise ConfigError("--workers is for this machine, and --cluster for a Dask scheduler; use one of them")
@@ -203,8 +226,14 @@ def _cluster_reader(arguments: argparse.Namespace) -> Read:
     for option in ("annotate", "explain"):
         if getattr(arguments, option):
             raise ConfigError(f"--{option} saves on this machine, and --cluster reads on others; leave out one of them")
-    engine = jobs.cluster(arguments.cluster)
-    return lambda items, settings, network: read_on_cluster(items, settings, digest_of(network), engine)
+    return jobs.cluster(arguments.cluster, say_above_bar)
+
+
+def _read_there(engine: "jobs.Engine", items: list[Item], settings: Settings, network: Network) -> Iterator[Outcome]:
+    """Read pictures on a cluster."""
+    from numcnn.commands.bulk_cluster import read_on_cluster  # noqa: PLC0415  (few need it)
+
+    return read_on_cluster(items, settings, digest_of(network), engine)
 
 
 def _from_stdin() -> bytes:

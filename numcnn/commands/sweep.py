@@ -29,7 +29,7 @@ from pathlib import Path
 
 from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, terminated_cleanly
 from numcnn.commands.train import chosen_dataset, config_of, introduce, options_of
-from numcnn.commands.workers import add_worker_arguments, do_jobs, engine_of, says_how_to_go_on
+from numcnn.commands.workers import add_worker_arguments, check_engine, do_jobs, says_how_to_go_on
 from numcnn.data import mnist, title_of
 from numcnn.errors import ConfigError, WriteError
 from numcnn.files import FolderLock, named_errors
@@ -63,11 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and print the table.  Return the exit code: 1 if a combination has no result."""
-    engine_of(arguments, arguments.threads or 1)  # refuses before a folder is made
     with terminated_cleanly("sweep"):
+        check_engine(arguments, arguments.threads or 1)
         sweep, lock = _resumed(arguments) if arguments.resume else _new(arguments)
         work = sweep.jobs()
-        with says_how_to_go_on("numcnn sweep", sweep.folder):
+        with says_how_to_go_on("numcnn sweep", sweep.folder, arguments):
             results = do_jobs(work, arguments, lambda job: f"{job.folder.parent.name} seed {job.config.seed}")
         table = sweep.table(results)
         with named_errors(sweep.folder, action="write to the folder", error_class=WriteError):

@@ -65,8 +65,8 @@ from numcnn.commands import (
 from numcnn.commands.workers import (
     accuracy_of,
     add_worker_arguments,
+    check_engine,
     do_jobs,
-    engine_of,
     result_line,
     says_how_to_go_on,
     several_at_a_time,
@@ -407,7 +407,7 @@ def _train_several(arguments: argparse.Namespace) -> int:
         raise ConfigError("`from` goes with one training; leave out `seeds`")
     at_a_time = several_at_a_time(arguments)
     if at_a_time:
-        engine_of(arguments, arguments.threads or 1)  # refuses before a folder is made
+        check_engine(arguments, arguments.threads or 1)
     series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
     arguments.data_dir = arguments.data_dir or mnist.still_there(series.data_dir)
     options = options_of(arguments)
@@ -463,7 +463,7 @@ def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace) -> dict[
         )
         for seed in series.seeds
     ]
-    with terminated_cleanly("train"), says_how_to_go_on("numcnn train", series.folder):
+    with terminated_cleanly("train"), says_how_to_go_on("numcnn train", series.folder, arguments):
         found = do_jobs(work, arguments, lambda job: f"seed {job.config.seed}")
     return {job.config.seed: found[job.folder].diverged for job in work if found[job.folder].card is None}
 

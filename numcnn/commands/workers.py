@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from numcnn.commands import Document, add_cluster_argument, say
-from numcnn.errors import ConfigError
+from numcnn.commands import Document, add_cluster_argument, say, say_above_bar
+from numcnn.errors import ConfigError, WorkerError
 from numcnn.training import jobs, train_job
 from numcnn.training.config import in_options
 from numcnn.training.progress import JobProgress
@@ -33,7 +33,15 @@ def engine_of(arguments: argparse.Namespace, threads: int) -> jobs.Engine:
         raise ConfigError(
             "`jobs` is for this machine, and `cluster` for a Dask scheduler; use one of `jobs` and `cluster`"
         )
-    return jobs.cluster(arguments.cluster)
+    return jobs.cluster(arguments.cluster, say_above_bar)
+
+
+def check_engine(arguments: argparse.Namespace, threads: int) -> None:
+    """Raise ConfigError or WorkerError before a folder is made, unless the trainings can be done; see ``engine_of``."""
+    engine = engine_of(arguments, threads)
+    if arguments.cluster is not None and not arguments.resume:  # of a resumed one, nothing may be left to do
+        with engine():
+            pass
 
 
 def do_jobs(
@@ -60,13 +68,20 @@ def do_jobs(
 
 
 @contextlib.contextmanager
-def says_how_to_go_on(command: str, folder: Path) -> Iterator[None]:
-    """If the block is interrupted, say with which command it goes on."""
+def says_how_to_go_on(command: str, folder: Path, arguments: argparse.Namespace) -> Iterator[None]:
+    """If the block is interrupted or its workers are lost, say with which command it goes on."""
+    options = {"--jobs": arguments.jobs, "--cluster": arguments.cluster}
+    if command == "numcnn train":  # a sweep records its threads
+        options["--threads"] = arguments.threads
+    given = [text for option, value in options.items() if value is not None for text in (option, str(value))]
+    advice = f"continue with: {command} {shlex.join(['--resume', str(folder), *given])}"
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        say(f"continue with: {command} --resume {shlex.quote(str(folder))}")
+        say(advice)
         raise
+    except WorkerError as error:
+        raise WorkerError(f"{error}; {advice}") from error
 
 
 def result_line(name: str, card: Document) -> str:

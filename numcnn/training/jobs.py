@@ -4,6 +4,7 @@ A job is a value that can be pickled, and what does it is a function of a module
 wherever and however often they run.  So a job whose worker was killed is simply done again.
 """
 
+import asyncio
 import contextlib
 import importlib
 import logging
@@ -12,6 +13,8 @@ import multiprocessing.connection
 import os
 import platform
 import signal
+import socket
+import sys
 import threading
 import time
 import traceback
@@ -19,6 +22,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import numcnn
 from numcnn.errors import ConfigError, NumcnnError, WorkerError
@@ -32,6 +36,10 @@ MOST_BREAKS = 3  # how often in a row the workers may end without a job done bet
 MOST_OF_AN_ERROR = 5_000  # characters of a traceback that come from a worker; Dask cuts off more than 10,000 bytes
 WATCH_SECONDS = 1.0
 CONNECT_SECONDS = 30.0  # how long a scheduler may take to answer, and its first worker to come
+ALONE_SECONDS = 30.0  # how long a cluster may be without workers before that is said
+
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")  # of a scheduler's address
+INSTALL_CLUSTER = "pip install -e '.[cluster]' in a checkout of numcnn"
 
 # What libraries read when they are loaded: how many threads they may use.
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -66,6 +74,19 @@ def submit(executor: Executor, work: Callable[[Job], Result], job: Job) -> Futur
     return executor.submit(_do, work, job)
 
 
+def here() -> str:
+    """Return which worker this is, for messages: the address of a Dask worker, else the name of the machine."""
+    return _dask_worker() or platform.node()
+
+
+def _dask_worker() -> str:
+    """Return the address of the Dask worker that runs this; "" if it is none."""
+    if "distributed" in sys.modules:
+        with contextlib.suppress(ValueError):
+            return importlib.import_module("distributed").get_worker().address
+    return ""
+
+
 def _do(work: Callable[[Job], Result], job: Job) -> Result:
     """Do a job.  A worker calls this.
 
@@ -81,17 +102,27 @@ def _do(work: Callable[[Job], Result], job: Job) -> Result:
 
 
 def _to_be_sent(error: BaseException) -> Exception:
-    """Return an error that says the same and holds only text.  What is unexpected keeps its traceback, as text."""
+    """Return an error that says the same and holds only text.  What is unexpected keeps its traceback, as text.
+
+    On a cluster it begins with the worker's address.
+    """
+    worker, text = _dask_worker(), str(error)
     if isinstance(error, NumcnnError):
         kind = next(one for one in type(error).__mro__ if one.__module__ == NumcnnError.__module__)
-        return kind(str(error))  # not its own class, which may want more than a text
+        named = not worker or text.startswith("the worker ")
+        return kind(text if named else f"the worker {worker}: {text}")  # not its own class, which may want more
+    if worker and isinstance(error, OSError):
+        place = "" if error.filename is None else f": {error.filename}"
+        return WorkerError(f"the worker {worker}: {error.strerror or error}{place}")
+    if worker and isinstance(error, MemoryError):
+        return WorkerError(f"the worker {worker}: there is not enough memory ({error})")
     if isinstance(error, MemoryError):
         return MemoryError(str(error))
     if isinstance(error, OSError):
         path = None if error.filename is None else str(error.filename)
         return OSError(str(error)) if error.errno is None else OSError(error.errno, str(error.strerror), path)
     text = "".join(traceback.format_exception(error))
-    return RuntimeError(f"in a job on {platform.node()}:\n{text[-MOST_OF_AN_ERROR:].rstrip()}")
+    return RuntimeError(f"in a job on {here()}:\n{text[-MOST_OF_AN_ERROR:].rstrip()}")
 
 
 def local(workers: int | None = None, threads: int = 1) -> Engine:
@@ -175,40 +206,118 @@ def _follow_parent() -> None:
         time.sleep(WATCH_SECONDS)
 
 
-def cluster(address: str) -> Engine:
+def cluster(address: str, say: Callable[[str], object] = lambda line: None) -> Engine:
     """Return an engine of the workers of a Dask scheduler, such as tcp://HOST:8786; Dask manages the workers.
 
-    A worker that ends is replaced by Dask, and its jobs are done elsewhere.  Raises ConfigError, also when it is opened
-    and a worker's numcnn is another version; WorkerError if scheduler or workers can't be reached or are lost.
+    A worker that ends is replaced by Dask, and its jobs are done elsewhere.  say: called with a line if no worker is
+    left.  Raises ConfigError, also when it is opened and what answers is no scheduler, or a worker's numcnn is missing
+    or another version; WorkerError if scheduler or workers can't be reached or are lost.
     """
-    if "://" not in address:
-        raise ConfigError(f"`cluster` is {address!r}; wants the address of a Dask scheduler, such as tcp://host:8786")
+    _host_and_port(address)
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as error:
-        raise ConfigError("`cluster` needs the library distributed: pip install 'numcnn[cluster]'") from error
-    return lambda: _dask(distributed, address)
+        raise ConfigError(f"`cluster` needs the library distributed: {INSTALL_CLUSTER}") from error
+    return lambda: _dask(distributed, address, say)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Return where a scheduler listens.  Raises ConfigError."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(address)
+        if parts.scheme in SCHEMES and parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    raise ConfigError(f"`cluster` is {address!r}; wants the address of a Dask scheduler, such as tcp://host:8786")
 
 
 @contextlib.contextmanager
-def _dask(distributed: Any, address: str) -> Generator[Executor, None, None]:
+def _dask(distributed: Any, address: str, say: Callable[[str], object]) -> Generator[Executor, None, None]:
     """Give an executor on the cluster, once a worker is there."""
-    # Dask's executor logs a traceback for each job that still runs when the client closes; what matters is raised.
-    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
+    # Dask logs tracebacks when a scheduler is lost, and for each job that still runs when the client closes; what
+    # matters is raised.
+    for name in ("distributed", "distributed.client", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _check_scheduler(distributed, address)
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise WorkerError(f"no Dask scheduler answers at {address} ({error}); start one: dask scheduler") from error
+        raise WorkerError(f"no Dask scheduler answers at {address} ({error})") from error
     with client:
         try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-            for worker, version in client.run(_version_by_value()).items():
-                check_version(numcnn.__version__, version, worker)
-            yield client.get_executor()
         except TimeoutError as error:
             raise WorkerError(f"{address} has no workers; start some: dask worker {address}") from error
-        except (CancelledError, distributed.CancelledError, distributed.scheduler.KilledWorker, OSError) as error:
-            raise WorkerError(f"the cluster {address} lost a job ({error or type(error).__name__})") from error
+        _check_numcnn(f"the scheduler {address}", client.run_on_scheduler(_version_by_value()))  # it reads jobs, too
+        for worker, found in client.run(_version_by_value(), on_error="return").items():
+            _check_numcnn(f"the worker {worker}", found)
+        with _told_if_alone(client, address, say):
+            try:
+                yield client.get_executor()
+            except (CancelledError, distributed.CancelledError) as error:
+                raise WorkerError(f"the scheduler at {address} has ended or can't be reached any more") from error
+            except distributed.scheduler.KilledWorker as error:
+                raise WorkerError(f"on {address}, the workers that had a job ended, one after another") from error
+
+
+def _check_scheduler(distributed: Any, address: str) -> None:
+    """Raise ConfigError if what answers is no Dask scheduler, WorkerError if nothing answers for CONNECT_SECONDS."""
+
+    async def identity() -> Any:
+        options = distributed.Security().get_connection_args("client")
+        comm = await distributed.core.connect(address, timeout=CONNECT_SECONDS, **options)
+        try:
+            return await distributed.core.send_recv(comm, op="identity")
+        finally:
+            comm.abort()
+
+    try:
+        found = asyncio.run(asyncio.wait_for(identity(), CONNECT_SECONDS))
+        if found["type"] == "Scheduler":
+            return
+    except Exception as error:  # whatever Dask makes of the answers of something else
+        try:
+            socket.create_connection(_host_and_port(address), WATCH_SECONDS).close()
+        except OSError as refused:
+            reason = f"({refused.strerror or refused}); start one: dask scheduler"
+            raise WorkerError(f"no Dask scheduler answers at {address} {reason}") from error
+    raise ConfigError(f"what answers at {address} is no Dask scheduler; wants the address that dask scheduler prints")
+
+
+def _check_numcnn(who: str, found: Any) -> None:
+    """Check what ``_version_by_value`` found on a worker or scheduler.  Raises ConfigError, WorkerError."""
+    if isinstance(found, OSError):  # it has ended since
+        return
+    if isinstance(found, Exception):
+        raise WorkerError(f"{who} can't be asked for its version: {found}") from found
+    version, missing = found
+    if missing:
+        raise ConfigError(f"{who} has no numcnn ({missing}); install it there: {INSTALL_CLUSTER}")
+    check_version(numcnn.__version__, version, who)
+
+
+@contextlib.contextmanager
+def _told_if_alone(client: Any, address: str, say: Callable[[str], object]) -> Generator[None, None, None]:
+    """While the block runs, say so once whenever no worker has been there for ALONE_SECONDS."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        seen, said = time.monotonic(), False
+        while not ended.wait(WATCH_SECONDS):
+            try:
+                there = bool(client.ncores())
+            except Exception:  # the scheduler is lost, or the client is closed: whoever waits for a job hears of it
+                continue
+            if there:
+                seen, said = time.monotonic(), False
+            elif not said and time.monotonic() - seen >= ALONE_SECONDS:
+                said = True
+                say(f"no workers left at {address}; waiting for one (Ctrl-C stops)")
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def workers_ended(error: BaseException) -> bool:
@@ -216,21 +325,24 @@ def workers_ended(error: BaseException) -> bool:
     return type(error).__name__ == "KilledWorker"  # that of distributed, which need not be installed
 
 
-def _version_by_value() -> Callable[[], str]:
-    """Return a function that is sent to workers as it is, as theirs may be a numcnn without this file."""
+def _version_by_value() -> Callable[[], tuple[str, str]]:
+    """Return a function that is sent to workers as it is, as theirs may be a numcnn without this file, or none.
 
-    def version() -> str:
-        import numcnn  # noqa: PLC0415  (the worker's)
+    It returns the version, or why there is none.
+    """
 
-        return numcnn.__version__
+    def version() -> tuple[str, str]:
+        try:
+            import numcnn  # noqa: PLC0415  (the worker's)
+        except ImportError as error:
+            return "", str(error)
+        return numcnn.__version__, ""
 
     return version
 
 
-def check_version(wanted: str, found: str = numcnn.__version__, worker: str = "") -> None:
-    """Raise ConfigError unless a worker's version of numcnn is the one that is wanted.  worker: "": this process."""
+def check_version(wanted: str, found: str = numcnn.__version__, who: str = "") -> None:
+    """Raise ConfigError unless a worker's version of numcnn is the one that is wanted.  who: "": this process."""
     if found != wanted:
-        raise ConfigError(
-            f"the worker {worker or platform.node()} has numcnn {found}, and this is numcnn {wanted}; install the same "
-            "there"
-        )
+        who = who or f"the worker {here()}"
+        raise ConfigError(f"{who} has numcnn {found}, and this is numcnn {wanted}; install the same there")

@@ -4,7 +4,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import platform
 import shutil
 import signal
 import tempfile
@@ -131,7 +130,7 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
     else:
         session = new_session(job.config, job.dataset, options, watch_gradients=job.watch_gradients)
     if job.dataset_sha256 not in (None, session.dataset.sha256):
-        raise DataError(f"the worker {platform.node()} has another data set {job.dataset} than this machine")
+        raise DataError(f"the worker {jobs.here()} has another data set {job.dataset} than this machine")
     files = session.open_folder(folder)
     try:
         with _stopped_by_sigterm(files):

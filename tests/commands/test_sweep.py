@@ -190,6 +190,9 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
         (["--grid", "epochs=1", "--jobs", "0"], "--jobs is 0; wants 1 to "),
         (["--grid", "epochs=1", "--jobs", "2", "--cluster", "tcp://x:1"], "--jobs is for this machine, and --cluster"),
         (["--grid", "epochs=1", "--cluster", "host"], "--cluster is 'host'; wants the address of a Dask scheduler"),
+        (["--grid", "epochs=1", "--cluster", "http://host:8787"], "--cluster is 'http://host:8787'; wants the address"),
+        (["--grid", "epochs=1", "--cluster", "tcp://host"], "--cluster is 'tcp://host'; wants the address"),
+        (["--grid", "epochs=1", "--cluster", "tcp://host:x"], "--cluster is 'tcp://host:x'; wants the address"),
         (["--grid", "lr=1e-3,3e-3", "--limit", "10"], "no images are held out; add --val"),
         (["--grid", "limit=60,10"], "no images are held out, limit=10; add --val"),
         (

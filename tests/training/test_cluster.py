@@ -7,15 +7,13 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import threading
 from types import SimpleNamespace
 
 import pytest
+from clusters import dask_scheduler, said_of, wait_for_result, worker
 from conftest import BACKEND, draw_digits, write_digits
 from PIL import Image
-from processes import PATIENCE_SECONDS, ROOT, numcnn, running, wait_for, weights_below
+from processes import ROOT, numcnn, running, wait_for, weights_below
 
 import numcnn as package
 from numcnn.commands import bulk_cluster
@@ -28,10 +26,11 @@ pytest.importorskip("distributed", reason="distributed is not installed: pip ins
 
 SETTINGS = ["--limit", "200", "--val", "50", "--batch-size", "30", "--backend", BACKEND]
 GRID = ["--grid", "lr=1e-3,3e-3", "--seeds", "2", "--epochs", "3"]
-# Another numcnn: all that a worker is asked is its version.
+# In a worker: another numcnn, of which all that is asked is its version; and none.
 OTHER = (
     "import sys, types; other = types.ModuleType('numcnn'); other.__version__ = '0.0.7'; sys.modules['numcnn'] = other"
 )
+NONE = "import sys; sys.modules['numcnn'] = None"
 
 
 @pytest.fixture(scope="module")
@@ -39,48 +38,10 @@ def drawn(tmp_path_factory):
     return str(write_digits(tmp_path_factory.mktemp("cluster") / "drawn"))
 
 
-@contextlib.contextmanager
-def dask(*arguments, cwd=os.sep, **environment):
-    """Run a command of Dask in a process and folder of its own; give it, and the lines that it has said so far."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli." + arguments[0], *map(str, arguments[1:])],
-        cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    said = []
-
-    def read():
-        for line in iter(process.stderr.readline, ""):
-            said.append(line)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        yield process, said
-    finally:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        reader.join(PATIENCE_SECONDS)
-        process.stderr.close()
-
-
-def said_of(said, pattern):
-    return wait_for(lambda: re.search(pattern, "".join(said)), f"Dask to say {pattern}")[1]
-
-
 @pytest.fixture
 def scheduler():
-    # A job whose worker ended twice is not tried a third time.
-    environment = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
-    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"]
-    with dask("dask_scheduler", *options, **environment) as (process, said):
-        yield process, said_of(said, r"Scheduler at:\s+(tcp://127.0.0.1:\d+)")
-
-
-def worker(address, folder, *options, **others):
-    options = ["--nthreads", "1", "--no-dashboard", "--local-directory", folder, *options]
-    return dask("dask_worker", address, *options, **others)
+    with dask_scheduler() as found:
+        yield found
 
 
 def test_a_sweep_on_a_cluster_ends_as_one_here_also_when_a_worker_is_killed(scheduler, drawn, tmp_path):
@@ -94,7 +55,7 @@ def test_a_sweep_on_a_cluster_ends_as_one_here_also_when_a_worker_is_killed(sche
         running("-m", "numcnn", *sweep, "--cluster", address, "--out", out) as process,
     ):
         said_of(said, "(Registered to)")
-        wait_for(lambda: list(out.rglob("run.json")), "the first result")  # so the next run is on its way
+        wait_for_result(out)  # so the next run is on its way
         os.killpg(first.pid, signal.SIGKILL)
         with worker(address, tmp_path / "b"):
             _, stderr = process.communicate()
@@ -111,9 +72,17 @@ def test_a_sweep_on_a_cluster_ends_as_one_here_also_when_a_worker_is_killed(sche
     assert not list(out.rglob(".*")), "nothing half-written stays"
 
 
-def test_a_worker_of_another_version_is_refused_with_both_named(scheduler, drawn, tmp_path):
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        (OTHER, r"has numcnn 0\.0\.7, and this is numcnn [\d.]+; install the same there"),
+        (NONE, r"has no numcnn \(.*numcnn.*\); install it there: pip install -e '\.\[cluster\]' .*"),
+    ],
+    ids=["another", "none"],
+)
+def test_a_worker_of_another_version_or_without_numcnn_is_named(scheduler, drawn, tmp_path, script, text):
     _, address = scheduler
-    (tmp_path / "other.py").write_text(OTHER)
+    (tmp_path / "other.py").write_text(script)
     with worker(address, tmp_path / "a", "--no-nanny", "--preload", tmp_path / "other.py") as (_, said):
         said_of(said, "(Registered to)")
         for command in (
@@ -122,23 +91,31 @@ def test_a_worker_of_another_version_is_refused_with_both_named(scheduler, drawn
         ):
             done = numcnn(*command, "--cluster", address)
             assert done.returncode == 2
-            assert re.search(
-                r"the worker tcp://\S+ has numcnn 0\.0\.7, and this is numcnn [\d.]+; install", done.stderr
-            )
-    assert not list((tmp_path / "out").rglob("best.npz"))
+            assert re.fullmatch(rf"numcnn {command[0]}: the worker tcp://\S+ {text}\n", done.stderr)
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_scheduler_that_ends_or_is_not_there_is_one_line(scheduler, drawn, tmp_path):
+@pytest.mark.parametrize("ends", ["scheduler", "command"])
+def test_a_scheduler_that_ends_or_ctrl_c_is_one_line_that_says_how_it_goes_on(scheduler, drawn, tmp_path, ends):
     process, address = scheduler
     sweep = ["sweep", "--dataset", drawn, *GRID, *SETTINGS, "--cluster", address, "--out"]
+    goes_on = f"continue with: numcnn sweep --resume {tmp_path / 'out'} --cluster {address}"
     with worker(address, tmp_path / "a", "--no-nanny") as (_, said):
         said_of(said, "(Registered to)")
         with running("-m", "numcnn", *sweep, tmp_path / "out") as command:
-            wait_for(lambda: list((tmp_path / "out").rglob("run.json")), "the first result")
-            os.killpg(process.pid, signal.SIGKILL)
+            wait_for_result(tmp_path / "out")
+            if ends == "scheduler":
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                command.send_signal(signal.SIGINT)
             _, stderr = command.communicate()
-    assert command.returncode == 1, stderr
-    assert stderr.splitlines()[-1].startswith(f"numcnn sweep: the cluster {address} lost a job")
+    if ends == "scheduler":
+        lost = f"numcnn sweep: the scheduler at {address} has ended or can't be reached any more; {goes_on}"
+        assert command.returncode == 1 and stderr.splitlines()[-1] == lost, stderr
+    else:
+        assert command.returncode == 130
+        assert stderr.splitlines()[-2:] == [goes_on, "numcnn sweep: interrupted"], stderr
+    assert "Traceback" not in stderr and "distributed" not in stderr
     done = numcnn("sweep", "--resume", tmp_path / "out", "--jobs", "1")  # what is done there is done here, too
     assert done.returncode == 0 and len(weights_below(tmp_path / "out")) == 4
 
@@ -159,6 +136,8 @@ def fail(*_):
         raise OfALibrary("needs", "these")
     if {kind!r} == "exit":
         sys.exit("the worker leaves")
+    if {kind!r} == "system":
+        raise OSError(28, "No space left on device", "/somewhere")
     raise DataError("a numcnn error in one line") from OfALibrary()
 train_job._train_in = bulk_cluster._reader = fail
 """
@@ -169,9 +148,10 @@ train_job._train_in = bulk_cluster._reader = fail
     [
         ("library", r"RuntimeError: in a job on .*\nTraceback .*OfALibrary: what the library says"),
         ("exit", r"RuntimeError: in a job on .*\nTraceback .*SystemExit: the worker leaves"),
-        ("numcnn", r"\nnumcnn (sweep|predict): a numcnn error in one line"),
+        ("system", r"\nnumcnn (sweep|predict): the worker tcp://\S+: No space left on device: /somewhere; [^\n]*"),
+        ("numcnn", r"\nnumcnn (sweep|predict): the worker tcp://\S+: a numcnn error in one line"),
     ],
-    ids=["library", "exit", "numcnn"],
+    ids=["library", "exit", "system", "numcnn"],
 )
 def test_whatever_a_job_raises_ends_the_command_with_its_text(scheduler, drawn, scans, tmp_path, kind, text):
     _, address = scheduler
@@ -270,7 +250,8 @@ def test_pictures_are_read_on_a_cluster_as_here_also_when_a_worker_is_killed(sch
     assert lines_of(stderr) == lines_of(here.stderr) and "scans/torn.png: damaged" in stderr
 
 
-def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler, scans, tmp_path):
+@pytest.mark.parametrize("ends", ["scheduler", "command"])
+def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler, scans, tmp_path, ends):
     process, address = scheduler
     numcnn(*reading(tmp_path / "here.jsonl", "--workers", "1"), cwd=scans)
     out = tmp_path / "out.jsonl"
@@ -280,10 +261,17 @@ def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler
     ):
         wait_for((tmp_path / "a" / "ended").exists, "the worker to end over its second list")
         wait_for(lambda: out.read_bytes().count(b"\n") == 64, "the answers to its first")
-        os.killpg(process.pid, signal.SIGKILL)
+        if ends == "scheduler":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            command.send_signal(signal.SIGINT)
         _, stderr = command.communicate()
-    assert command.returncode == 1, stderr
-    assert stderr.splitlines()[-1].startswith(f"numcnn predict: the cluster {address} lost a job")
+    if ends == "scheduler":
+        lost = f"numcnn predict: the scheduler at {address} has ended or can't be reached any more; the same command"
+        assert command.returncode == 1 and stderr.splitlines() == [f"{lost} goes on"]
+    else:
+        assert command.returncode == 130
+        assert stderr.splitlines() == ["the same command goes on", "numcnn predict: interrupted"]
     done = numcnn(*reading(out), cwd=scans)
     assert lines_of(done.stderr)[-1] == "136 read in some time, 64 answered before, 1 failed"
     assert out.read_bytes() == (tmp_path / "here.jsonl").read_bytes()
@@ -359,11 +347,11 @@ def test_a_worker_that_sees_other_files_is_one_line(scheduler, scans, tmp_path):
         gone = numcnn(*reading(tmp_path / "gone.jsonl", "--cluster", address, folder="gone.png"), cwd=scans)
     assert unseen.returncode == others.returncode == gone.returncode == 2
     assert re.fullmatch(
-        r"numcnn predict: the worker on \S+ doesn't see /proc/self/cwd/scans/000.png as it is here; a cluster .*\n",
+        r"numcnn predict: the worker tcp://\S+ doesn't see /proc/self/cwd/scans/000.png as it is here; a cluster .*\n",
         unseen.stderr,
     )
     assert re.fullmatch(
-        rf"numcnn predict: the worker on \S+ has other weights {own} than this machine; .*\n", others.stderr
+        rf"numcnn predict: the worker tcp://\S+ has other weights {own} than this machine; .*\n", others.stderr
     )
     assert "gone.png: no such file; check the path\n" in gone.stderr and "as it is here" not in gone.stderr
 
@@ -386,5 +374,5 @@ def test_a_worker_that_has_another_file_or_may_not_read_it_is_one_line(scheduler
         done = numcnn(*reading(tmp_path / "out.jsonl", "--cluster", address, folder="/proc/self/cwd/a.png"), cwd=here)
     assert done.returncode == 2
     assert re.fullmatch(
-        r"numcnn predict: the worker on \S+ doesn't see /proc/self/cwd/a.png as it is here; .*\n", done.stderr
+        r"numcnn predict: the worker tcp://\S+ doesn't see /proc/self/cwd/a.png as it is here; .*\n", done.stderr
     )
