@@ -82,7 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
     """Return a new sweep, and the lock of its new folder."""
+    given = given_settings(arguments)
     grid, count = _complete(arguments)
+    if both := [name for name in grid if name in given]:
+        raise ConfigError(f"the grid has {both[0]}, so `{both[0]}` would do nothing; leave out one of them")
     if not grid:
         raise ConfigError("there is nothing to compare; add `grid`, such as --grid lr=1e-3,3e-3")
     if arguments.test is not None:

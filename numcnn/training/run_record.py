@@ -184,12 +184,15 @@ def check_card(card: object) -> Document:
 
 def reason(error: Exception) -> str:
     """Return what is wrong, as text that fits a line."""
-    return _short(error, 200)
+    return _cut(f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__, 200)
 
 
-def _short(value: object, most: int = 40) -> str:
+def _short(value: object) -> str:
     try:
-        found = repr(value)
+        return _cut(repr(value), 40)
     except ValueError:  # an integer of more digits than Python turns into text
-        found = "a huge number"
-    return found if len(found) <= most else f"{found[: most - 3]}..."
+        return "a huge number"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -7,11 +7,12 @@ The folder of a sweep:
 """
 
 import dataclasses
+import difflib
 import itertools
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -28,6 +29,8 @@ Grid: TypeAlias = dict[str, list[Any]]  # a setting's name -> its values
 
 MOST_RUNS = 10_000
 ADVICE = "wants lines such as: seeds = 5, [settings] epochs = 3, [grid] lr = [0.001, 0.003]"
+NOT_IN_GRID = {"seed", "test"}
+IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 FILE_KEYS = {"seeds", "dataset", "preset", "settings", "grid"}
 
 
@@ -154,13 +157,20 @@ def as_options(settings: Mapping[str, Any]) -> str:
 def check_grid(grid: Mapping[str, Any]) -> None:
     """Raise ConfigError for a name that is no setting, or that a sweep sets itself, and for values given twice."""
     for name, values in grid.items():
-        if name in ("seed", "test"):
+        if name in NOT_IN_GRID:
             raise ConfigError(f"the grid can't hold {name}: a sweep takes `seeds`, and never reads the test set")
         if name not in names_of_settings():
-            raise ConfigError(f"the grid has {name!r}; it wants settings: {', '.join(names_of_settings())}")
+            raise ConfigError(f"the grid has {name!r}; {_advice(name, NOT_IN_GRID)}")
         several = cast(list[object], values) if isinstance(values, list) else []
         if not several or len({str(value) for value in several}) < len(several):
             raise ConfigError(f"the grid's {name} is {values!r}; wants one or more different values")
+
+
+def _advice(name: str, without: Collection[str] = ()) -> str:
+    """Return which setting may have been meant or, if none is like it, all that there are, some left out."""
+    names = [one for one in names_of_settings() if one not in without]
+    similar = difflib.get_close_matches(name, names, 1)
+    return f"did you mean {similar[0]}?" if similar else f"it wants settings: {', '.join(names)}"
 
 
 def parse_grid(texts: Sequence[str]) -> Grid:
@@ -183,13 +193,15 @@ def _value(field: "dataclasses.Field[Any]", text: str) -> Any:
     try:
         return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError) as error:
-        raise ConfigError(f"the grid's {field.name} is {text!r}; wants {kind.__name__}") from error
+        raise ConfigError(f"the grid's {field.name} is {text!r}; wants {IN_WORDS.get(kind, 'a text')}") from error
 
 
 def read_plan(path: str | Path) -> Document:
     """Return the content of a TOML file: seeds, dataset, preset, [settings], [grid].  Raises ConfigError."""
     with named_errors(path, ADVICE, action="read", error_class=ConfigError):
         file = Path(path)
+        if not file.exists():
+            raise ConfigError(f"there is no file {path}")
         if not file.is_file() or file.stat().st_size > run_record.MOST_BYTES:
             raise ConfigError(f"{path} is no small file; name a TOML file that {ADVICE}")
         content = file.read_bytes()
@@ -206,7 +218,10 @@ def read_plan(path: str | Path) -> Document:
         settings = run_record.mapping(plan.get("settings", {}), "[settings]")
         run_record.mapping(plan.get("grid", {}), "[grid]")
         if unknown := set(settings) - set(names_of_settings()):
-            raise ValueError(f"[settings] has {', '.join(sorted(unknown))}")
+            name = min(unknown)
+            raise ConfigError(f"{path}: [settings] has {name}; {_advice(name)}")
         return plan
     except (ValueError, RecursionError) as error:  # also TOMLDecodeError, UnicodeDecodeError
+        if isinstance(error, ConfigError):
+            raise
         raise ConfigError(f"{path}: {run_record.reason(error)}; {ADVICE}") from error

@@ -158,9 +158,7 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
         f'seeds = 1\ndataset = "{drawn}"\n[settings]\nepochs = 1\nlimit = 60\nval = 20\nbackend = "{BACKEND}"\n'
         "[grid]\nbatch_size = [10, 20]\ndropout = [0.1]\n"
     )
-    assert (
-        main(["sweep", str(plan), "--out", str(tmp_path / "out"), "--batch-size", "30", "--jobs", "1", "--json"]) == 0
-    )
+    assert main(["sweep", str(plan), "--out", str(tmp_path / "out"), "--lr", "0.01", "--jobs", "1", "--json"]) == 0
     captured = capsys.readouterr()
     table = json.loads(captured.out)
     assert [row["val_accuracy"]["n"] for row in table["rows"]] == [1, 1]
@@ -178,11 +176,15 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
         ([], "there is nothing to compare; add --grid"),
         (["--grid", "lr"], "--grid is 'lr'; wants each setting once, such as lr=1e-3,3e-3"),
         (["--grid", "lr=1,2", "--grid", "lr=3"], "--grid is 'lr=3'; wants each setting once"),
-        (["--grid", "rate=1,2"], "the grid has 'rate'; it wants settings: model, epochs"),
+        (["--grid", "speed=1,2"], "the grid has 'speed'; it wants settings: model, epochs"),
+        (["--grid", "lrr=1,2"], "the grid has 'lrr'; did you mean lr?"),
+        (["--grid", "seeed=1,2"], "the grid has 'seeed'; it wants settings: model, epochs"),
+        (["--grid", "epochs=1,1.5"], "the grid's epochs is '1.5'; wants a whole number"),
+        (["--grid", "lr=1,2", "--lr", "1"], "the grid has lr, so --lr would do nothing; leave out one of them"),
         (["--grid", "seed=1,2"], "the grid can't hold seed: a sweep takes --seeds"),
-        (["--grid", "lr=1,x"], "the grid's lr is 'x'; wants float"),
+        (["--grid", "lr=1,x"], "the grid's lr is 'x'; wants a number"),
         (["--grid", "lr=1,1.0"], "the grid's lr is [1.0, 1.0]; wants one or more different values"),
-        (["--grid", "fuse=yes"], "the grid's fuse is 'yes'; wants bool"),
+        (["--grid", "fuse=yes"], "the grid's fuse is 'yes'; wants true or false"),
         (["--grid", "lr=-1"], "--lr is -1.0; wants a number above 0"),
         (["--grid", "epochs=1,2", "--seeds", "0"], "a sweep wants 1 to 10,000 runs; --seeds is 0"),
         (["--grid", "epochs=1", "--no-test"], "a sweep never reads the test set; leave out --no-test"),
@@ -201,7 +203,7 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
         ),
         (["--resume", "nowhere", "--grid", "lr=1"], "--resume goes on with what the sweep was begun with; leave out"),
         (["--resume", "nowhere"], "nowhere/sweep.json: it isn't the plan of a sweep"),
-        (["no.toml"], "cannot read no.toml|no.toml is no small file"),
+        (["no.toml"], "numcnn sweep: there is no file no.toml"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_line(options, text, drawn, tmp_path, capsys, monkeypatch):
@@ -235,8 +237,15 @@ def test_a_damaged_plan_is_refused(text, tmp_path):
     if text == "":
         assert sweeps.read_plan(plan) == {}
         return
-    with pytest.raises(ConfigError, match=re.escape(str(plan))):
+    with pytest.raises(ConfigError, match=re.escape(str(plan))) as caught:
         sweeps.read_plan(plan)
+    assert "Error(" not in str(caught.value)
+
+
+def test_a_plan_with_a_setting_that_there_is_not_says_which_may_be_meant(tmp_path):
+    (tmp_path / "plan.toml").write_text("[settings]\nepoch = 1\n")
+    with pytest.raises(ConfigError, match=r"plan.toml: \[settings\] has epoch; did you mean epochs\?$"):
+        sweeps.read_plan(tmp_path / "plan.toml")
 
 
 def test_an_edited_sweep_json_is_valid_or_refused(whole, tmp_path):
