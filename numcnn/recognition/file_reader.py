@@ -33,11 +33,15 @@ class Item(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a picture file: a line (or more) for each page that was read, and a message for each failure."""
+    """What became of a picture file: a line (or more) for each page that was read, and a message for each failure.
+
+    blank: how many of the pages that were read have no digits.
+    """
 
     path: str
     lines: list[str]
     failures: list[str]
+    blank: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class FileReader:
                     target = Path(settings.annotate) / f"{decoded.copy}.png"
                     with named_errors(target, action="write"):
                         save_png(annotated(decoded.picture.pixels, labels_of(found)), target)
+                outcomes[decoded.index] = outcome._replace(blank=outcome.blank + (not found))
                 outcome.lines.append(self._line(document(decoded.name, found, decoded.picture)))
             except NumcnnError as error:
                 outcome.failures.append(plain(f"{decoded.name}: {error}"))

@@ -273,7 +273,7 @@ def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler
         assert command.returncode == 130
         assert stderr.splitlines() == ["the same command goes on", "numcnn predict: interrupted"]
     done = numcnn(*reading(out), cwd=scans)
-    assert lines_of(done.stderr)[-1] == "136 read in some time, 64 answered before, 1 failed"
+    assert lines_of(done.stderr)[-1] == "136 read in some time, 64 answered before, 1 failed, 1 without digits"
     assert out.read_bytes() == (tmp_path / "here.jsonl").read_bytes()
 
 
