@@ -2,7 +2,8 @@
 
 ``numcnn`` alone lists the commands and exits with 0, as pip and cargo do.
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 130 interrupted.
+Exit codes: 0 fine, 1 failed, 2 wrong usage or bad input, 75 one of several processes is lost, 129 terminal closed, 130
+interrupted, 143 terminated.
 """
 
 import argparse

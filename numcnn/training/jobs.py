@@ -39,7 +39,6 @@ CONNECT_SECONDS = 30.0  # how long a scheduler may take to answer, and its first
 ALONE_SECONDS = 30.0  # how long a cluster may be without workers before that is said
 
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")  # of a scheduler's address
-INSTALL_CLUSTER = "pip install -e '.[cluster]' in a checkout of numcnn"
 
 # What libraries read when they are loaded: how many threads they may use.
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -217,7 +216,7 @@ def cluster(address: str, say: Callable[[str], object] = lambda line: None) -> E
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as error:
-        raise ConfigError(f"`cluster` needs the library distributed: {INSTALL_CLUSTER}") from error
+        raise ConfigError("`cluster` needs the library distributed: pip install 'numcnn[cluster]'") from error
     return lambda: _dask(distributed, address, say)
 
 
@@ -291,7 +290,9 @@ def _check_numcnn(who: str, found: Any) -> None:
         raise WorkerError(f"{who} can't be asked for its version: {found}") from found
     version, missing = found
     if missing:
-        raise ConfigError(f"{who} has no numcnn ({missing}); install it there: {INSTALL_CLUSTER}")
+        raise ConfigError(
+            f"{who} has no numcnn ({missing}); install it there, in a checkout: pip install -e '.[cluster]'"
+        )
     check_version(numcnn.__version__, version, who)
 
 

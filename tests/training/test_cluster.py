@@ -76,7 +76,7 @@ def test_a_sweep_on_a_cluster_ends_as_one_here_also_when_a_worker_is_killed(sche
     ("script", "text"),
     [
         (OTHER, r"has numcnn 0\.0\.7, and this is numcnn [\d.]+; install the same there"),
-        (NONE, r"has no numcnn \(.*numcnn.*\); install it there: pip install -e '\.\[cluster\]' .*"),
+        (NONE, r"has no numcnn \(.*numcnn.*\); install it there, in a checkout: pip install -e '\.\[cluster\]'"),
     ],
     ids=["another", "none"],
 )

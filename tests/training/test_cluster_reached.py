@@ -13,7 +13,7 @@ from clusters import dask_scheduler, said_of, wait_for_result, worker
 from conftest import BACKEND, write_digits
 from processes import ROOT, read_until, running
 
-pytest.importorskip("distributed", reason="distributed is not installed: see --cluster in numcnn/training/README.md")
+pytest.importorskip("distributed", reason="distributed is not installed: pip install 'numcnn[cluster]'")
 
 SWEEP = ["sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "2", "--epochs", "3", "--limit", "200", "--val", "50"]
 PICTURE = ROOT / ".github" / "pictures" / "seven.png"
@@ -96,7 +96,7 @@ def test_a_scheduler_without_numcnn_is_one_line(drawn, tmp_path):
     ):
         _, stderr = process.communicate()
     assert process.returncode == 2
-    assert re.fullmatch(rf"numcnn sweep: the scheduler {address} has no numcnn \(.*\); install it there: .*\n", stderr)
+    assert re.fullmatch(rf"numcnn sweep: the scheduler {address} has no numcnn \(.*\); install it there, .*\n", stderr)
 
 
 def test_a_cluster_without_workers_is_one_line_and_leaves_no_folder(drawn, tmp_path):
