@@ -4,6 +4,7 @@ What may crash a process (compiled kernels, a display's driver) runs in one of i
 numcnn.benchmark.checkup kernels`` prints its findings as JSON.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -37,6 +38,7 @@ from numcnn.nn.models import make_layers
 from numcnn.nn.network import Network, load
 from numcnn.pad import store
 
+OPTIONAL = ("dask", "distributed", "mpi4py")  # for trainings on several machines
 # The oldest versions that work, as in pyproject.toml.
 LOWEST = {
     "numpy": "2.0",
@@ -111,6 +113,9 @@ def _versions() -> tuple[str, str, dict[str, Any]]:
             continue
         if _numbers(found[name]) < _numbers(lowest):
             wrong.append(f"{name} {found[name]} (wants {lowest})")
+    for name in OPTIONAL:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
     text = ", ".join(f"{name} {version}" for name, version in found.items())
     advice = f"{'; '.join(wrong)}: pip install --upgrade numcnn. " if wrong else ""
     return FAILED if wrong else FINE, advice + text, found | {"file": numcnn.__file__}

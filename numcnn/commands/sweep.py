@@ -163,7 +163,8 @@ def _print(sweep: Sweep, table: Document) -> None:
     rows, names = table["rows"], list(sweep.grid)
     first, last = sweep.config.seed, sweep.config.seed + sweep.count - 1
     seeds = f"seeds {first} to {last}" if last > first else f"seed {first}"
-    print(f"validation accuracy on {title_of(Path(sweep.dataset_argument).name)}, {seeds}, best first:")
+    spread = "; spread: standard deviation, in points" if sweep.count > 1 else ""
+    print(f"validation accuracy on {title_of(Path(sweep.dataset_argument).name)}, {seeds}, best first{spread}:")
     cells = [[*names, "mean", "spread", "lowest", "highest", "seconds"]]
     for row in rows:
         found, values = row["val_accuracy"], [str(row["settings"][name]) for name in names]

@@ -35,7 +35,7 @@ def launch(
     arguments: called each time that they start.  restarts: how often they may start again because one was killed, hung
     or failed.  Raises WorkerError once there are no restarts left.
     """
-    left = restarts
+    done = 0
     while True:
         command = [*mpiexec, sys.executable, "-m", "numcnn", *arguments()]
         with subprocess.Popen(command, env=child_environment()) as process:
@@ -49,9 +49,9 @@ def launch(
                 raise
         if code in FINAL:
             return code
-        if not left:
+        if done == restarts:
             raise WorkerError(
                 f"one of the processes has ended (mpiexec's exit code: {code}), and there are no restarts left"
             )
-        left -= 1
-        report(f"one of the processes has ended (mpiexec's exit code: {code}); they start again, {left} more times")
+        done += 1
+        report(f"one of the processes has ended (mpiexec's exit code: {code}); restart {done} of {restarts}")

@@ -1,5 +1,6 @@
 """``numcnn doctor`` on sound and on broken installations."""
 
+import importlib.util
 import json
 import os
 import re
@@ -36,6 +37,9 @@ def test_a_sound_installation(tmp_path):
     assert set(found) >= {"versions", "processor", "environment", "BLAS", "pygame", "weights", "data", "your folder"}
     assert set(found) >= {"display", "kernel cache", "gradients", "speed"}
     assert found["versions"]["figures"]["numcnn"] == numcnn.__version__
+    for name in ("dask", "distributed", "mpi4py"):
+        installed = importlib.util.find_spec(name) is not None
+        assert (name in found["versions"]["figures"]) == installed
     assert found["display"]["figures"]["driver"] == "dummy" and found["display"]["state"] == "note"
     assert found["gradients"]["figures"]["passed"] and found["gradients"]["figures"]["compiled_differ_by"] < 1e-3
     assert found["speed"]["figures"]["training_images_per_second"] > 0

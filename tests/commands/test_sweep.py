@@ -60,7 +60,7 @@ def test_a_sweep_is_a_table_with_the_best_first(whole):
         assert all(card["config"]["lr"] == row["settings"]["lr"] for card in cards)
     best = table["rows"][0]["settings"]["lr"]
     title, head, first, second, summary, place = done.stdout.splitlines()
-    assert title == "validation accuracy on drawn, seeds 0 to 1, best first:"
+    assert title == "validation accuracy on drawn, seeds 0 to 1, best first; spread: standard deviation, in points:"
     assert head.split() == ["lr", "mean", "spread", "lowest", "highest", "seconds"]
     assert first.startswith(f"{best} ") and not second.startswith(f"{best} ")
     assert summary == f"best: --lr {best}; the test set was not read" and place == f"runs and results.json: {out}"

@@ -134,7 +134,7 @@ def test_if_a_rank_is_killed_all_end_and_a_restart_ends_in_the_same_bytes(rank, 
         wait_for(lambda: not any(map(alive, ranks)), "all ranks to end")
         stdout, stderr = process.communicate()
     assert process.returncode == 0, stderr
-    assert "one of the processes has ended (mpiexec's exit code: 9); they start again, 0 more times" in stderr
+    assert "one of the processes has ended (mpiexec's exit code: 9); restart 1 of 1" in stderr
     assert f"resuming {out} in epoch" in stderr and stdout.count("test accuracy") == 1
     assert (out / "best.npz").read_bytes() == whole
     assert not list(out.glob(".*"))
@@ -187,7 +187,7 @@ def test_ctrl_c_in_the_terminal_of_a_launcher_saves(drawn, whole, tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         _, stderr = process.communicate()
     assert process.returncode == 130 and f"continue with: numcnn train --resume {out}" in stderr, stderr
-    assert not any(map(alive, ranks)) and "start again" not in stderr
+    assert not any(map(alive, ranks)) and "restart" not in stderr
     done = mpi(2, "-m", "numcnn", "train", "--resume", out)
     assert done.returncode == 0 and (out / "best.npz").read_bytes() == whole
 
