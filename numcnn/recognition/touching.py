@@ -33,7 +33,9 @@ TOUCHING_WIDTH, ALONE_WIDTH = 0.5, 0.6  # heights: narrower parts aren't cut, be
 LONGEST = 8  # heights: longer parts, of more than about ten digits, are a drawing or a table
 BROAD_PAIR = 0.9  # heights: two digits side by side are mostly broader
 BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is sure
-ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4  # what the network is so certain of, and no wider in heights, is one digit
+# What the network is so certain of, and no wider in heights, is one digit: of two, wide ones, it may see only one.
+ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4
+WIDE_CERTAIN, WIDE_WIDEST = 0.999, 2.1
 ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
 LEAST_HEIGHT = 0.65  # of the part's height: no digit cut out of it is lower
 LEAST_ALONE = 0.85, 0.97  # probability of each digit cut out of a broad or slim part with no sure digit beside it
@@ -45,7 +47,8 @@ def may_be_several(part: Part, probability: float, sure_from: float) -> bool:
     """Return whether a part that is one digit with this probability is worth cutting."""
     width = _width(part)
     if width > WIDE:
-        return width > ONE_WIDEST or probability < ONE_CERTAIN
+        certain = ONE_CERTAIN if width <= ONE_WIDEST else WIDE_CERTAIN
+        return width > WIDE_WIDEST or probability < certain
     return probability < sure_from or (width > BROAD and probability < ONE_UNCUT)
 
 
