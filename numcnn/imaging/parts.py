@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from numcnn.imaging import pieces
+from numcnn.imaging import pieces, rules
 from numcnn.imaging.preprocess import centred, drop_paper
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes
@@ -17,6 +17,9 @@ MOST_PARTS = 500  # more pieces than this are texture; the largest count
 FRAME_BAND, FRAME_FILLED = 0.12, 0.88  # of a side: a frame has ink this near to the side along this much of it
 BLOT_FILLED = 0.68  # of its box, in a shape less than twice as long as wide: only flat thick digits fill that much
 BLOT_WIDTH = 0.42  # of its shorter side: a disc's stroke is half as wide, and that of a digit leaves room for others
+
+ALONG = 0.75  # of a side of the box: lines along it are at least this long
+LOOKED_AT = 96  # pixels of the longer side, at most, when lines are looked for in a part
 
 
 class Part(NamedTuple):
@@ -109,6 +112,18 @@ def is_frame(mask: Bools) -> bool:
         mask[:, -across:].any(axis=1).mean(),
     )
     return sum(side >= FRAME_FILLED for side in sides) >= 3
+
+
+def straight_share(mask: Bools) -> float:
+    """Return which share of some ink lies in straight lines along the sides of its box, at most 6 degrees askew."""
+    factor = -(-max(mask.shape) // LOOKED_AT)
+    small = rules.any_of(mask, factor)
+    found = np.zeros_like(small)
+    for turned in (False, True):
+        ink = small.T if turned else small
+        lines = rules.lines_in(ink, round(ALONG * ink.shape[1]), 1) & ink
+        found |= lines.T if turned else lines
+    return float(found.sum() / small.sum())
 
 
 def stroke_width(mask: Bools) -> float:

@@ -6,13 +6,14 @@ import numpy as np
 
 from numcnn.evaluation.calibration import certainty
 from numcnn.imaging import pieces
-from numcnn.imaging.parts import Part, is_blot, is_frame, part_of
+from numcnn.imaging.parts import Part, is_blot, is_frame, part_of, straight_share
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Floats
-from numcnn.recognition.frames import MANY_HEIGHTS, rests_of_rules
+from numcnn.recognition.frames import CURVED, MANY_HEIGHTS, rests_of_rules
 from numcnn.recognition.spots import SMALLER, Spot, typical_height
 
 HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
+TALL = 0.6  # of a digit's height: what is sure, as high and curved is no hair, however fine its pen
 AROUND, CLEAR_GROUND = 0.25, 0.65  # sizes around a part, and how much of that must be paper
 SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground around it is no paper in a shadow
 SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
@@ -24,6 +25,7 @@ HELD = 0.06  # of a digit: larger parts inside it make it no digit
 CERTAINTIES, LETTERS = (0.2, 0.4, 0.6), (3.3, 1.5, 0.2, -1.4)
 LIKELIER = 1.0  # by how much letters must be likelier
 MANY = 10  # times as many: parts that don't stand clear, beside what looks like digits
+AWAY = 3  # heights: what is farther from all spots doesn't speak against them
 SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
@@ -105,6 +107,7 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         cut = touched[k].any() and not (tight or whole) and (corner or len(parts) > 1)
         bar = bars[k] and not (bars.all() and (tight or not _runs_along(part, (H, W))))
         hair = thickness < HAIR * usual and part.side > 5 * thickness and len(parts) > 1
+        hair = hair and not (sure[k] and part.height >= TALL * height and straight_share(part.mask) < CURVED)
         odd = k in rests or hair or is_frame(part.mask) or is_blot(part)
         if not (rule or spans or cut or bar or odd):
             kept.append(k)
@@ -142,10 +145,20 @@ def holds_others(digit: Part, parts: list[Part]) -> bool:
     return inside >= 2
 
 
-def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
-    """Return whether many parts as high as the spots don't stand clear on their ground: a pattern, not writing."""
-    least = 0.5 * float(np.median([spot.height for spot in spots])) if spots else 0.0
-    return sum(part.height >= least for part in unclear) >= MANY * max(1, len(spots))
+def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part], certain: float) -> bool:
+    """Return whether many parts as high as the spots don't stand clear on their ground: a pattern, not writing.
+
+    If the network is certain of a spot, only those near the spots count: a sheet may lie on a desk.
+    """
+    if not spots:
+        return bool(len(unclear) >= MANY)
+    boxes = np.array([spot.box for spot in spots])
+    height = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    (x1, y1), (x2, y2) = boxes[:, :2].min(axis=0) - AWAY * height, boxes[:, 2:].max(axis=0) + AWAY * height
+    if all(spot.probability < certain for spot in spots):
+        x1, y1, x2, y2 = -np.inf, -np.inf, np.inf, np.inf
+    near = [part for part in unclear if x1 < part.box[2] and part.box[0] < x2 and y1 < part.box[3] and part.box[1] < y2]
+    return sum(part.height >= 0.5 * height for part in near) >= MANY * len(spots)
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.parts import Part, stroke_width
+from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Ints
 from numcnn.recognition.spots import Spot
 from numcnn.recognition.text_lines import text_lines
 
-WIDEST, WIDEST_ONE = 1.6, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
+WIDEST, WIDEST_ONE = 2.1, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
 THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of MNIST's test digits
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
@@ -24,17 +24,24 @@ FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels:
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
 MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do not stand clear: a texture
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
+SLIM_ONE, STREAK, AS_FAINT = 0.4, 0.45, 1.5  # heights; of curved digits' strength; times a streak's: as faint as it
+FEW_CERTAIN, MOST_INK = 2, 5.5  # certain digits that show the pen; sides of it that a digit's strokes are long at most
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
 SIMILAR, LEVEL, NEAR = 0.6, 0.5, 2.0  # of the higher one's height; of the lower one's; heights between neighbours
 BORDERED = 0.4  # of what lies beside a part: more erased lines are all along one side of it, and it is a rest of them
 STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
-NEARLY_STRAIGHT, SAME_WIDTH = 0.6, 0.25  # where many are straight: such a share, or so similar a width, is enough
+NEARLY_STRAIGHT = 0.6  # where many are straight, such a share is enough
 CORNER, CORNER_THIN = 0.3, 0.13  # width in heights, from which on lines are a corner; and the most that they are thick
-ALONG = 0.75  # of a side of the box: lines along it are at least this long
+AS_GROUND = 0.35  # of the way from a stroke's ink to its paper: what is no lighter beyond its ends is the same ground
 GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
+SLIM = 0.35  # heights: the most width of what may be a gap between two fields
+AS_GROUND = 0.35  # of the way from a stroke's ink to its paper: what is no lighter beyond its ends is the same ground
+GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
+NEAR_LINE, SLIM = 3, 0.35  # pixels from a slim part's end to the line on which it stands; the most width in heights
+TICK_LEVEL, TICK_WHOLE, SIBLINGS = 0.05, 0.9, 8  # heights that ticks of a comb differ by; of one erased; heights apart
+AS_THICK, AS_DARK = 1.05, 1.5  # times the lines' width, and times what they take of the light: such a part is of them
 ON_LINES, ALL_ON_LINES = 0.7, 0.9  # of a straight part's ink, and of any other's, on such lines, and it is of them
-LOOKED_AT = 96  # pixels of the longer side, at most, when lines are looked for in a part
 TICKS, TICK_OFF, MOST_TICKS = 4, 0.015, 0.8  # as many strokes whose ends, to this part of their length, most are level
 LEANING = 0.06  # radians off a right angle to the line of its ends: a photographed tick, but not a slanting 1
 REGION, MOST_REGIONS = 0.002, 3  # of a part's side squared: a digit's strokes enclose at most so many larger regions
@@ -56,6 +63,8 @@ def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
         return False
     if not _has_ground(sheet, part) or _borders_on_lines(sheet, part) or (is_edge(sheet, part) and not edge):
         return False
+    if is_gap(sheet, part):
+        return False
     straight = straight_share(part.mask)
     if straight < NEARLY_STRAIGHT:
         return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
@@ -64,7 +73,13 @@ def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
 
 
 def is_tangle(mask: Bools, width: float) -> bool:
-    """Return whether strokes so wide are too long together for a digit, or enclose too many regions, as in a flower."""
+    """Return whether strokes so wide are too long together for a digit, or enclose too many regions, as in a flower.
+
+    Large ones are looked at in less detail: the grain of pencil and chalk makes no edges.
+    """
+    if max(mask.shape) > LOOKED_AT:
+        mask = rules.any_of(mask, -(-max(mask.shape) // LOOKED_AT))
+        width = stroke_width(mask)
     side = max(mask.shape)
     if mask.sum() > LONGEST_LINE * width * side:
         return True
@@ -125,6 +140,26 @@ def _borders_on_lines(sheet: Sheet, part: Part) -> bool:
     return bool(erased[pieces.dilate(own, far) & ~pieces.dilate(own, 1)].mean() >= BORDERED)
 
 
+def is_gap(sheet: Sheet, part: Part) -> bool:
+    """Return whether a slim upright part is the ground between two fields: it goes on beyond both its ends."""
+    if part.width > SLIM * part.height:
+        return False
+    far = max(3, part.width)
+    left, top, right, bottom = part.box
+    above, below = slice(max(0, top - far - 2), max(0, top - 2)), slice(bottom + 2, bottom + far + 2)
+    goes_on = []
+    for rows in (above, below):
+        shares = []
+        for seen, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+            beyond = seen[rows, left:right]
+            own = float(np.median(seen[top:bottom, left:right][part.mask]))
+            light = float(np.median(papers[top:bottom, left:right]))
+            if beyond.size:
+                shares.append((light - own, (float(np.median(beyond)) - own) / max(1.0, light - own)))
+        goes_on.append(bool(shares) and max(shares)[1] <= AS_GROUND)
+    return all(goes_on)
+
+
 def _strength(sheet: Sheet, part: Part) -> float:
     left, top, right, bottom = part.box
     return float(np.median(sheet.ink.strength[top:bottom, left:right][part.mask]))
@@ -145,7 +180,23 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
     weak = (strengths < FAINT_TO) & (strengths < max(FAINTEST, FAINT * sheet.ink.least))
     if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
         weak &= strengths < WEAKER * np.median(strengths)
+    slim = np.array([part.width < SLIM_ONE * part.height for part in parts])
+    curved = strengths[sure & ~slim]
+    if len(curved):  # a fainter 1 than all digits that a line can't look like is a streak of the ground, as of wood
+        streak = (strengths < STREAK * np.median(curved)) & (strengths * AS_FAINT < curved.min())
+        weak |= slim & streak
     return set(np.flatnonzero(weak).tolist())
+
+
+def crossed_out(parts: Sequence[Part], certain: Bools) -> set[int]:
+    """Return which uncertain parts hold more ink than a digit can, written with the pen of the certain ones (N,)."""
+    widths = np.array([stroke_width(part.mask) for part in parts])
+    if certain.sum() < FEW_CERTAIN:
+        return set()
+    pen = float(np.median(widths[certain]))
+    most = np.array([MOST_INK * pen * part.side for part in parts])
+    ink = np.array([int(part.mask.sum()) for part in parts])
+    return set(np.flatnonzero(~certain & (ink > most)).tolist())
 
 
 def is_texture(sheet: Sheet, clear: Sequence[Part], count: int) -> bool:
@@ -193,18 +244,6 @@ def _beside(values: AnyArray, own: Bools, ink: Bools, far: int) -> tuple[AnyArra
     return np.concatenate(differences), np.concatenate(grounds)
 
 
-def straight_share(mask: Bools) -> float:
-    """Return which share of some ink lies in straight lines along the sides of its box, at most 6 degrees askew."""
-    factor = -(-max(mask.shape) // LOOKED_AT)
-    small = rules.any_of(mask, factor)
-    found = np.zeros_like(small)
-    for turned in (False, True):
-        ink = small.T if turned else small
-        lines = rules.lines_in(ink, round(ALONG * ink.shape[1]), 1) & ink
-        found |= lines.T if turned else lines
-    return float(found.sum() / small.sum())
-
-
 def on_longer_lines(sheet: Sheet, part: Part) -> float:
     """Return which share of a part's ink lies on lines that go on beyond the part: erased ones count."""
     H, W = sheet.clear.shape
@@ -222,8 +261,7 @@ def on_longer_lines(sheet: Sheet, part: Part) -> float:
 def printed_strokes(parts: Sequence[Part]) -> set[int]:
     """Return which parts are straight lines as only printers make them: several in a row whose ends lie on two lines.
 
-    People write a row of 1s less evenly.  Where very many are printed, what is nearly straight or of the same width is
-    of the same printed lines.
+    People write a row of 1s less evenly.  Where very many are printed, what is nearly straight is of the same lines.
     """
     shares = np.array([straight_share(part.mask) for part in parts])
     straight = np.flatnonzero(shares >= STRAIGHT)
@@ -232,10 +270,7 @@ def printed_strokes(parts: Sequence[Part]) -> set[int]:
     found = {int(straight[k]) for row in text_lines(boxes) if _is_comb(boxes[row], own[row]) for k in row}
     if len(found) < max(MANY, MUCH * len(parts)):
         return found
-    widths = np.array([stroke_width(part.mask) for part in parts])
-    usual = float(np.median(widths[sorted(found)]))
-    alike = (shares >= NEARLY_STRAIGHT) | (np.abs(widths - usual) <= SAME_WIDTH * usual)
-    return set(np.flatnonzero(alike).tolist())
+    return set(np.flatnonzero(shares >= NEARLY_STRAIGHT).tolist())
 
 
 def _is_comb(boxes: Ints, strokes: AnyArray) -> bool:

@@ -33,6 +33,7 @@ from numcnn.recognition.clutter import (
 )
 from numcnn.recognition.evidence import (
     beside_others,
+    crossed_out,
     faint_ones,
     is_level_stroke,
     is_texture,
@@ -40,7 +41,7 @@ from numcnn.recognition.evidence import (
     printed_strokes,
 )
 from numcnn.recognition.frames import take_rules_out
-from numcnn.recognition.joining import join, nested, stacked
+from numcnn.recognition.joining import completed, join, nested, stacked
 from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
@@ -132,8 +133,9 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
         )
         if not holds_others(digit, parts)
     ]
+    found = completed(sheet, found, everything, judge, sure_from)
     spots = _written_ones(sheet, found, judge, sure_from)
-    return ([] if is_one_of_many(spots, unclear) else spots), everything
+    return ([] if is_one_of_many(spots, unclear, CERTAIN) else spots), everything
 
 
 def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
@@ -149,7 +151,10 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     written |= [bool(may) and is_written(sheet, digit, edge=True) for digit, may in zip(digits, across, strict=True)]
     kept = np.flatnonzero(written).tolist()
     left = [digits[k] for k in kept]
-    gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from) if kept else set()
+    gone: set[int] = set()
+    if left:
+        gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from)
+        gone |= crossed_out(left, highest[kept] >= CERTAIN)
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
     return [spot for spot in spots if not is_level_stroke(spot)]
 

@@ -3,7 +3,17 @@
 import numpy as np
 
 from numcnn.imaging import pieces, rules
-from numcnn.imaging.parts import FRAME_BAND, LEAST_SIDE, MARGIN, Box, Part, is_frame, part_of
+from numcnn.imaging.parts import (
+    FRAME_BAND,
+    LEAST_SIDE,
+    MARGIN,
+    Box,
+    Part,
+    is_frame,
+    part_of,
+    straight_share,
+    stroke_width,
+)
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes, Floats
 from numcnn.recognition.spots import SMALLER, Judge, highest_of, typical_height
@@ -12,22 +22,30 @@ EQUAL = 0.08  # of their length: how much the ends of equal lines differ
 FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
 RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
 LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
+# Probability, and share of ink in straight level and upright lines: a digit above and below keeps its strokes.
+CERTAIN, CURVED = 0.99, 0.6
 ROW_HEIGHT = 1.7  # heights of a digit: a row of touching digits is no higher
+SLIM = 0.35  # of its length: the most width of a line's rest
+AS_THICK, AS_DARK = 1.05, 1.5  # times the lines around it: no thicker, and hardly darker, is a rest of them
+WHOLE_TICK, SIBLINGS = 0.9, 8  # of an erased tick beside; heights of a tick that it may be away
+DARKER_PART = 0.75  # quantile of an erased line's darkness: with the line went its soft edge
 MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 
 
 def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: float) -> tuple[list[Part], Floats]:
     """Take frames and rules out of the parts that hold some; what goes is erased from the sheet.
 
-    Return the parts, and how likely each is a digit.  A frame, or a part much larger than a digit, loses its rules; of
-    an unsure part rules go only if that leaves one sure digit.
+    Return the parts, and how likely each is a digit.  A frame, or a part much larger than a digit, loses its rules, but
+    for a certain digit with curves; of an unsure part rules go only if that leaves one sure digit.
     """
     highest = highest_of(sheet, parts, judge)
     height = typical_height(parts, highest, sure_from)
     kept: list[Part] = []
     likely: list[float] = []
     for part, probability in zip(parts, highest.tolist(), strict=True):
-        large = is_frame(part.mask) or (part.side >= MANY_HEIGHTS * height and not _is_row(part, height))
+        framed = is_frame(part.mask)
+        large = framed or (part.side >= MANY_HEIGHTS * height and not _is_row(part, height))
+        large = large and (framed or probability < CERTAIN or straight_share(part.mask) >= CURVED)
         inside = _rules_out(part) if large or probability < sure_from else None
         if inside is None:
             kept.append(part)
@@ -98,19 +116,25 @@ def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools, Bools]) -> No
 
 
 def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
-    """Return which parts are lines between erased rules, or one of several equal ones that stand on them."""
+    """Return which parts are lines between erased rules, or one of several equal ones that stand on them.
+
+    They are as thick and as dark as all of these, or as those around them.
+    """
     if not sheet.erased.any():
         return set()
     thickness = min(pieces.find_pieces(lines).typical_run() for lines in (sheet.erased, sheet.erased.T))
     darkest = rules.ALIKE * _tone(sheet, (0, 0, *sheet.erased.shape[::-1]), sheet.erased)
-    ends = [
-        _ends_at_rules(sheet, part, 1.5 * thickness + 1) if _tone(sheet, part.box, part.mask) <= darkest else 0
-        for part in parts
+    ends = [_ends_at_rules(sheet, part) for part in parts]
+    alike = [
+        count > 0 and (_is_line(part, 1.5 * thickness + 1, darkest, sheet) or _is_like_lines_around(sheet, part))
+        for part, count in zip(parts, ends, strict=True)
     ]
-    rests = {k for k, count in enumerate(ends) if count == 2}
-    standing = [k for k, count in enumerate(ends) if count == 1]
+    rests = {k for k, count in enumerate(ends) if count == 2 and alike[k]}
+    standing = [k for k, count in enumerate(ends) if count == 1 and alike[k]]
     for k in standing:
         level = 0 if parts[k].width > parts[k].height else 1
+        if level and _has_sibling(sheet.erased, parts[k].box):
+            rests.add(k)
         for other in standing:
             apart = np.abs(np.subtract(parts[k].box, parts[other].box))[[level, level + 2]].max()
             if other != k and apart <= EQUAL * parts[k].side:
@@ -118,30 +142,67 @@ def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
     return rests
 
 
-def _tone(sheet: Sheet, box: Box, mask: Bools) -> float:
-    """Return how much darker than the paper some pixels of a box are, erased or not: the median, as a share."""
+def _has_sibling(erased: Bools, box: Box) -> bool:
+    """Return whether an upright erased line near a tick, with this box, is as high and ends as high."""
+    left, top, right, bottom = box
+    height = bottom - top
+    off = max(2, round(EQUAL * height))
+    columns = slice(max(0, left - SIBLINGS * height), right + SIBLINGS * height)
+    beside = erased[top + off : bottom, columns].mean(axis=0) >= WHOLE_TICK
+    over = erased[max(0, top - 2 * off) : max(0, top - off), columns].any(axis=0)
+    return bool((beside & ~over).any())
+
+
+def _tone(sheet: Sheet, box: Box, mask: Bools, part: float = 0.5) -> float:
+    """Return how much darker than the paper some pixels of a box are, erased or not, as a share: this quantile."""
     left, top, right, bottom = box
     inside = slice(top, bottom), slice(left, right)
     shares = [
-        float(np.median(1 - values[inside][mask] / np.maximum(ground[inside][mask], 1.0)))
+        float(np.quantile(1 - values[inside][mask] / np.maximum(ground[inside][mask], 1.0), part))
         for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True)
     ]
     return max(shares)
 
 
-def _ends_at_rules(sheet: Sheet, part: Part, thickest: float) -> int:
-    """Return at how many of its ends a straight level or upright line meets erased rules; 0 if it is no such line."""
+def _is_line(part: Part, thickest: float, darkest: float, sheet: Sheet) -> bool:
+    """Return whether a part is a straight level or upright line, at most so thick and so dark."""
     thickness = float(part.mask.sum()) / part.side
     straight = min(part.width, part.height) <= 1.6 * thickness + 1 and part.side >= 5 * thickness
-    if not straight or thickness > thickest:
+    return straight and thickness <= thickest and _tone(sheet, part.box, part.mask) <= darkest
+
+
+def _is_like_lines_around(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part's strokes are no thicker than the erased lines around it, and hardly darker."""
+    far = max(part.side, 8)
+    left, top, right, bottom = (max(0, edge) for edge in np.add(part.box, (-far, -far, far, far)).tolist())
+    lines = sheet.erased[top:bottom, left:right]
+    if not lines.any() or stroke_width(part.mask) > AS_THICK * stroke_width(lines):
+        return False
+    around = _tone(sheet, (left, top, right, bottom), lines, DARKER_PART)
+    return _tone(sheet, part.box, part.mask) <= AS_DARK * around
+
+
+def _ends_at_rules(sheet: Sheet, part: Part) -> int:
+    """Return at how many of its ends a slim part meets erased rules, or the picture's edge beside one."""
+    if min(part.width, part.height) > SLIM * part.side:
         return 0
     left, top, right, bottom = part.box
+    H, W = sheet.erased.shape
     near = MARGIN + 2
     if part.width > part.height:
-        ends = ((top, bottom, left - near, left + near), (top, bottom, right - near, right + near))
+        ends = (
+            (top - MARGIN, bottom + MARGIN, left - near, left + near),
+            (top - MARGIN, bottom + MARGIN, right - near, right + near),
+        )
+        cut = left <= near, right >= W - near
     else:
-        ends = ((top - near, top + near, left, right), (bottom - near, bottom + near, left, right))
-    return sum(bool(sheet.erased[max(0, y) : v, max(0, x) : w].any()) for y, v, x, w in ends)
+        ends = (
+            (top - near, top + near, left - MARGIN, right + MARGIN),
+            (bottom - near, bottom + near, left - MARGIN, right + MARGIN),
+        )
+        cut = top <= near, bottom >= H - near
+    meets = [bool(sheet.erased[max(0, y) : v, max(0, x) : w].any()) for y, v, x, w in ends]
+    return sum(meets) + (any(meets) and any(edge and not end for edge, end in zip(cut, meets, strict=True)))
 
 
 def _leaves_a_digit(part: Part, left: list[Part], chances: list[float], sure_from: float) -> bool:

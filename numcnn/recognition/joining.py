@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from numcnn.imaging import pieces
 from numcnn.imaging.parts import Part, joined, portraits
 from numcnn.imaging.sheet import Sheet
-from numcnn.kernels.arrays import Floats, Ints
+from numcnn.kernels.arrays import Bools, Floats, Ints
 from numcnn.recognition.arbiter import worth
 from numcnn.recognition.spots import SMALLER, Judge, highest_of
 
@@ -19,6 +20,8 @@ DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for 
 NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
 STACK_HEIGHT = 1.6  # heights of the others: parts one above the other that are higher make no digit
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
+REST_GAP, REST_SIDE = 0.12, 0.08  # sides of an unsure digit: how near its rest is, and how large at least
+WHOLE = 0.9  # probability from which an unsure digit and its rest are one
 
 
 def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) -> list[list[int]]:
@@ -143,3 +146,60 @@ def nested(
 def _is_inside(inner: Part, outer: Part) -> bool:
     a, b = inner.box, outer.box
     return a[0] > b[0] and a[1] > b[1] and a[2] < b[2] and a[3] < b[3]
+
+
+def completed(
+    sheet: Sheet, found: Sequence[tuple[Part, int]], parts: Sequence[Part], judge: Judge, sure_from: float
+) -> list[tuple[Part, int]]:
+    """Give each digit that is not sure what lies right beside it, if the network is sure of both together.
+
+    So a thick bar comes to its 5, which alone would be a blot, and the lower end of a broken 3 to its upper part.
+    found: digits, each with its line.  parts: all of the sheet's; what is no digit's, and other digits, may be a rest.
+    """
+    digits = [digit for digit, _ in found]
+    highest = highest_of(sheet, digits, judge)
+    whole = dict(enumerate(digits))
+    for k in np.flatnonzero(highest < sure_from).tolist():
+        if k not in whole:
+            continue
+        near = [
+            part for part in parts if _is_rest(part, digits[k]) and not any(_share_ink(part, one) for one in digits)
+        ]
+        ways = [(k, joined([digits[k], *near]))] if near else []
+        ways += [(j, joined([digits[k], digits[j]])) for j in whole if j != k and _are_apart(digits[j], digits[k])]
+        chances = highest_of(sheet, [both for _, both in ways], judge)
+        if len(ways) and chances.max() >= WHOLE:
+            j, both = ways[int(chances.argmax())]
+            whole.pop(max(j, k))
+            whole[min(j, k)] = both
+    return [(whole[k], found[k][1]) for k in sorted(whole)]
+
+
+def _are_apart(one: Part, other: Part) -> bool:
+    """Return whether two digits lie right beside each other, but do not touch: so they were not cut apart."""
+    near = _is_rest(one, other) or _is_rest(other, one)
+    return near and len(pieces.find_pieces(joined([one, other]).mask)) > max(
+        len(pieces.find_pieces(part.mask)) for part in (one, other)
+    )
+
+
+def _is_rest(part: Part, digit: Part) -> bool:
+    """Return whether a part lies right beside a digit, and is neither too small nor too large to be some of it."""
+    a, b, reach = part.box, digit.box, REST_GAP * digit.side
+    near = a[2] >= b[0] - reach and a[0] <= b[2] + reach and a[3] >= b[1] - reach and a[1] <= b[3] + reach
+    return near and REST_SIDE * digit.side <= part.side <= digit.side
+
+
+def _share_ink(one: Part, other: Part) -> bool:
+    """Return whether two parts have pixels in common."""
+    left, top = max(one.box[0], other.box[0]), max(one.box[1], other.box[1])
+    right, bottom = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
+    if left >= right or top >= bottom:
+        return False
+    shape = bottom - top, right - left
+    return bool((_cropped(one, left, top, shape) & _cropped(other, left, top, shape)).any())
+
+
+def _cropped(part: Part, left: int, top: int, shape: tuple[int, int]) -> Bools:
+    x, y = left - part.box[0], top - part.box[1]
+    return part.mask[y : y + shape[0], x : x + shape[1]]
