@@ -26,6 +26,7 @@ MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do no
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
 SLIM_ONE, STREAK, AS_FAINT = 0.4, 0.45, 1.5  # heights; of curved digits' strength; times a streak's: as faint as it
 FEW_CERTAIN, MOST_INK = 2, 5.5  # certain digits that show the pen; sides of it that a digit's strokes are long at most
+OFF_LINES = 4  # pixels around a part: an erased line in these comes near it
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
 SIMILAR, LEVEL, NEAR = 0.6, 0.5, 2.0  # of the higher one's height; of the lower one's; heights between neighbours
@@ -52,7 +53,8 @@ MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is
 def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
     """Return whether a part has the shape and the strength of a written digit.
 
-    edge: it may lie across an edge of the light, and mostly along printed lines.
+    edge: it may lie across an edge of the light, mostly along printed lines, and away from such have a perfect corner,
+    as a 1 with a foot.
     """
     if part.width > WIDEST * part.height:
         return False
@@ -68,8 +70,20 @@ def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
     straight = straight_share(part.mask)
     if straight < NEARLY_STRAIGHT:
         return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
-    corner = straight >= STRAIGHT and part.width > CORNER * part.height and width < CORNER_THIN * part.side
+    corner = (
+        not (edge and _is_off_lines(sheet, part))
+        and straight >= STRAIGHT
+        and part.width > CORNER * part.height
+        and width < CORNER_THIN * part.side
+    )
     return not (corner or on_longer_lines(sheet, part) >= (ALL_ON_LINES if edge else ON_LINES))
+
+
+def _is_off_lines(sheet: Sheet, part: Part) -> bool:
+    """Return whether no erased line comes near a part."""
+    left, top, right, bottom = part.box
+    near = slice(max(0, top - OFF_LINES), bottom + OFF_LINES), slice(max(0, left - OFF_LINES), right + OFF_LINES)
+    return not sheet.erased[near].any()
 
 
 def is_tangle(mask: Bools, width: float) -> bool:
