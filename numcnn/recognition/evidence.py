@@ -16,7 +16,8 @@ from numcnn.kernels.arrays import AnyArray, Bools, Ints
 from numcnn.recognition.spots import Spot
 from numcnn.recognition.text_lines import text_lines
 
-WIDEST, WIDEST_ONE = 2.1, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
+WIDEST, WIDEST_ONE = 1.6, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
+WIDEST_CERTAIN = 2.1  # heights of a digit of which the network is certain
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
 THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of MNIST's test digits
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
@@ -24,8 +25,8 @@ FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels:
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
 MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do not stand clear: a texture
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
-SLIM_ONE, STREAK, AS_FAINT = 0.4, 0.45, 1.5  # heights; of curved digits' strength; times a streak's: as faint as it
-FEW_CERTAIN, MOST_INK = 2, 5.5  # certain digits that show the pen; sides of it that a digit's strokes are long at most
+SLIM_ONE, STREAK, AS_FAINT = 0.4, 0.3, 1.5  # heights; of curved digits' strength; times a streak's: as faint as it
+FEW_CERTAIN, MOST_INK = 2, 6.5  # certain digits that show the pen; sides of it that a digit's strokes are long at most
 OFF_LINES = 4  # pixels around a part: an erased line in these comes near it
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
@@ -36,7 +37,7 @@ NEARLY_STRAIGHT = 0.6  # where many are straight, such a share is enough
 CORNER, CORNER_THIN = 0.3, 0.13  # width in heights, from which on lines are a corner; and the most that they are thick
 AS_GROUND = 0.35  # of the way from a stroke's ink to its paper: what is no lighter beyond its ends is the same ground
 GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
-SLIM = 0.35  # heights: the most width of what may be a gap between two fields
+SLIM, GAP_STRAIGHT = 0.35, 0.95  # width in heights, at most, and straight share, at least, of a gap between fields
 AS_GROUND = 0.35  # of the way from a stroke's ink to its paper: what is no lighter beyond its ends is the same ground
 GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
 NEAR_LINE, SLIM = 3, 0.35  # pixels from a slim part's end to the line on which it stands; the most width in heights
@@ -50,13 +51,13 @@ LONGEST_LINE = 4.5  # sides of a part: a longer line, all strokes together, is a
 MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
-def is_written(sheet: Sheet, part: Part, *, edge: bool = False) -> bool:
+def is_written(sheet: Sheet, part: Part, *, certain: bool = False, edge: bool = False) -> bool:
     """Return whether a part has the shape and the strength of a written digit.
 
-    edge: it may lie across an edge of the light, mostly along printed lines, and away from such have a perfect corner,
-    as a 1 with a foot.
+    certain: so is the network of it; then it may be wider.  edge: it may lie across an edge of the light, mostly along
+    printed lines, and away from such have a perfect corner, as a 1 with a foot.
     """
-    if part.width > WIDEST * part.height:
+    if part.width > (WIDEST_CERTAIN if certain else WIDEST) * part.height:
         return False
     width = stroke_width(part.mask)
     if is_tangle(part.mask, width):
@@ -155,8 +156,8 @@ def _borders_on_lines(sheet: Sheet, part: Part) -> bool:
 
 
 def is_gap(sheet: Sheet, part: Part) -> bool:
-    """Return whether a slim upright part is the ground between two fields: it goes on beyond both its ends."""
-    if part.width > SLIM * part.height:
+    """Return whether a slim straight upright part is the ground between two fields: it goes on beyond both its ends."""
+    if part.width > SLIM * part.height or straight_share(part.mask) < GAP_STRAIGHT:
         return False
     far = max(3, part.width)
     left, top, right, bottom = part.box

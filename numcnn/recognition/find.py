@@ -146,9 +146,15 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     images = portraits(sheet, digits)
     probabilities = judge(images)
     highest = probabilities.max(axis=1)
-    written = np.array([is_written(sheet, digit) for digit in digits], bool)
+    certain = (highest >= CERTAIN).tolist()
+    written = np.array(
+        [is_written(sheet, digit, certain=one) for digit, one in zip(digits, certain, strict=True)], bool
+    )
     across = beside_others(digits, highest >= CERTAIN, written & (highest >= sure_from))
-    written |= [bool(may) and is_written(sheet, digit, edge=True) for digit, may in zip(digits, across, strict=True)]
+    written |= [
+        bool(may) and is_written(sheet, digit, certain=True, edge=True)
+        for digit, may in zip(digits, across, strict=True)
+    ]
     kept = np.flatnonzero(written).tolist()
     left = [digits[k] for k in kept]
     gone: set[int] = set()

@@ -26,6 +26,7 @@ LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
 CERTAIN, CURVED = 0.99, 0.6
 ROW_HEIGHT = 1.7  # heights of a digit: a row of touching digits is no higher
 SLIM = 0.35  # of its length: the most width of a line's rest
+STRAIGHT = 0.9  # of the ink of a rest of the lines around it: people write less evenly
 AS_THICK, AS_DARK = 1.05, 1.5  # times the lines around it: no thicker, and hardly darker, is a rest of them
 WHOLE_TICK, SIBLINGS = 0.9, 8  # of an erased tick beside; heights of a tick that it may be away
 DARKER_PART = 0.75  # quantile of an erased line's darkness: with the line went its soft edge
@@ -172,11 +173,15 @@ def _is_line(part: Part, thickest: float, darkest: float, sheet: Sheet) -> bool:
 
 
 def _is_like_lines_around(sheet: Sheet, part: Part) -> bool:
-    """Return whether a part's strokes are no thicker than the erased lines around it, and hardly darker."""
+    """Return whether a straight part is no thicker than the erased lines around it, and hardly darker."""
     far = max(part.side, 8)
     left, top, right, bottom = (max(0, edge) for edge in np.add(part.box, (-far, -far, far, far)).tolist())
     lines = sheet.erased[top:bottom, left:right]
-    if not lines.any() or stroke_width(part.mask) > AS_THICK * stroke_width(lines):
+    if (
+        not lines.any()
+        or straight_share(part.mask) < STRAIGHT
+        or stroke_width(part.mask) > AS_THICK * stroke_width(lines)
+    ):
         return False
     around = _tone(sheet, (left, top, right, bottom), lines, DARKER_PART)
     return _tone(sheet, part.box, part.mask) <= AS_DARK * around

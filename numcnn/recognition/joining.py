@@ -153,8 +153,8 @@ def completed(
 ) -> list[tuple[Part, int]]:
     """Give each digit that is not sure what lies right beside it, if the network is sure of both together.
 
-    So a thick bar comes to its 5, which alone would be a blot, and the lower end of a broken 3 to its upper part.
-    found: digits, each with its line.  parts: all of the sheet's; what is no digit's, and other digits, may be a rest.
+    So a thick bar comes to its 5, which alone would be a blot.  found: digits, each with its line.  parts: all of the
+    sheet's; what is no digit's, and other digits that are not sure, may be a rest.
     """
     digits = [digit for digit, _ in found]
     highest = highest_of(sheet, digits, judge)
@@ -166,7 +166,11 @@ def completed(
             part for part in parts if _is_rest(part, digits[k]) and not any(_share_ink(part, one) for one in digits)
         ]
         ways = [(k, joined([digits[k], *near]))] if near else []
-        ways += [(j, joined([digits[k], digits[j]])) for j in whole if j != k and _are_apart(digits[j], digits[k])]
+        ways += [
+            (j, joined([digits[k], digits[j]]))
+            for j in whole
+            if j != k and highest[j] < sure_from and _are_apart(digits[j], digits[k])
+        ]
         chances = highest_of(sheet, [both for _, both in ways], judge)
         if len(ways) and chances.max() >= WHOLE:
             j, both = ways[int(chances.argmax())]
