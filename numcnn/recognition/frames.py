@@ -126,9 +126,13 @@ def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
     thickness = min(pieces.find_pieces(lines).typical_run() for lines in (sheet.erased, sheet.erased.T))
     darkest = rules.ALIKE * _tone(sheet, (0, 0, *sheet.erased.shape[::-1]), sheet.erased)
     ends = [_ends_at_rules(sheet, part) for part in parts]
-    alike = [
-        count > 0 and (_is_line(part, 1.5 * thickness + 1, darkest, sheet) or _is_like_lines_around(sheet, part))
+    lines = [
+        count > 0 and _is_line(part, 1.5 * thickness + 1, darkest, sheet)
         for part, count in zip(parts, ends, strict=True)
+    ]
+    alike = [
+        line or (count > 0 and _is_like_lines_around(sheet, part))
+        for part, count, line in zip(parts, ends, lines, strict=True)
     ]
     rests = {k for k, count in enumerate(ends) if count == 2 and alike[k]}
     standing = [k for k, count in enumerate(ends) if count == 1 and alike[k]]
@@ -138,7 +142,7 @@ def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
             rests.add(k)
         for other in standing:
             apart = np.abs(np.subtract(parts[k].box, parts[other].box))[[level, level + 2]].max()
-            if other != k and apart <= EQUAL * parts[k].side:
+            if other != k and lines[k] and lines[other] and apart <= EQUAL * parts[k].side:
                 rests.add(k)
     return rests
 
