@@ -38,11 +38,6 @@ CORNER, CORNER_THIN = 0.3, 0.13  # width in heights, from which on lines are a c
 AS_GROUND = 0.35  # of the way from a stroke's ink to its paper: what is no lighter beyond its ends is the same ground
 GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
 SLIM, GAP_STRAIGHT = 0.35, 0.95  # width in heights, at most, and straight share, at least, of a gap between fields
-AS_GROUND = 0.35  # of the way from a stroke's ink to its paper: what is no lighter beyond its ends is the same ground
-GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
-NEAR_LINE, SLIM = 3, 0.35  # pixels from a slim part's end to the line on which it stands; the most width in heights
-TICK_LEVEL, TICK_WHOLE, SIBLINGS = 0.05, 0.9, 8  # heights that ticks of a comb differ by; of one erased; heights apart
-AS_THICK, AS_DARK = 1.05, 1.5  # times the lines' width, and times what they take of the light: such a part is of them
 ON_LINES, ALL_ON_LINES = 0.7, 0.9  # of a straight part's ink, and of any other's, on such lines, and it is of them
 TICKS, TICK_OFF, MOST_TICKS = 4, 0.015, 0.8  # as many strokes whose ends, to this part of their length, most are level
 LEANING = 0.06  # radians off a right angle to the line of its ends: a photographed tick, but not a slanting 1
@@ -92,8 +87,8 @@ def is_tangle(mask: Bools, width: float) -> bool:
 
     Large ones are looked at in less detail: the grain of pencil and chalk makes no edges.
     """
-    if max(mask.shape) > LOOKED_AT:
-        mask = rules.any_of(mask, -(-max(mask.shape) // LOOKED_AT))
+    if (factor := max(mask.shape) // LOOKED_AT) > 1:
+        mask = rules.any_of(mask, factor)
         width = stroke_width(mask)
     side = max(mask.shape)
     if mask.sum() > LONGEST_LINE * width * side:
