@@ -101,6 +101,32 @@ def test_a_wide_digit_stays_one(label):
     assert found.text == str(label)
 
 
+@pytest.mark.parametrize("label", [0, 2, 3, 5, 7])
+@pytest.mark.parametrize(("aspect", "height", "pen"), [(1.7, 80, 7), (1.9, 60, 4), (1.9, 110, 14)])
+def test_a_digit_nearly_twice_as_wide_as_high_is_found_in_a_larger_picture(label, aspect, height, pen):
+    strokes = papers.strokes_of(label, height, slant=0.05)
+    stretch = (aspect * (height + pen) - pen) / np.ptp(np.concatenate(strokes)[:, 0])
+    picture = papers.on_paper(papers.ink_of([s * (stretch, 1) + (90, 70) for s in strokes], (260, 440), pen))
+    papers.reads(papers.noisy(picture, np.random.default_rng(0)), str(label))
+
+
+@pytest.mark.parametrize("text", ["27", "25", "37", "52", "75", "57", "64"])
+@pytest.mark.parametrize(("stretch", "height", "pen"), [(1.0, 80, 7), (1.25, 80, 7), (1.5, 110, 14)])
+def test_two_touching_digits_as_wide_stay_two(text, stretch, height, pen):
+    strokes = papers.row_strokes(text, height, (300, 500), np.random.default_rng(0), gap=0.01, left=0)
+    ink = papers.ink_of([stroke * (stretch, 1) + (90, 0) for stroke in strokes], (300, 500), pen)
+    papers.reads(papers.noisy(papers.on_paper(ink), np.random.default_rng(0)), text)
+
+
+@pytest.mark.parametrize(
+    ("width", "probability", "several"),
+    [(200, 0.9995, False), (200, 0.998, True), (215, 0.9999, True), (130, 0.995, False)],
+)
+def test_the_wider_a_part_the_surer_the_network_must_be(width, probability, several):
+    part = Part((0, 0, width, 100), np.ones((100, width), bool))
+    assert may_be_several(part, probability, 0.9) == several
+
+
 def test_a_seam_goes_between_two_strokes_that_lean_over_each_other():
     mask = papers.ink_of([np.array([(10, 90), (40, 10)]), np.array([(30, 90), (60, 10)])], (100, 70), 5) > 0.5
     best = min(seams(mask)[1:-1], key=lambda seam: abs(seam.mean() - 35))
