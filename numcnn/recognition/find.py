@@ -6,7 +6,8 @@
 3. ``clutter``: drop what is not a digit.
 4. ``text_lines``: pieces side by side make a line of text, on a page that may lie a little askew.
 5. ``touching.cut_apart``: a piece that the network doesn't know is cut along seams that cross little ink.
-6. ``joining.join``: along a line pieces are joined to digits.  ``arbiter.worth`` decides both.
+6. ``joining.join``: along a line pieces are joined to digits; ``arbiter.worth`` decides both.  ``joining.completed``:
+   what lies right beside an unsure digit and makes it a sure one comes to it.
 7. ``evidence``: what is no written ink, though it looks like a digit, goes.
 
 Both dark ink on light paper and light ink on dark paper are tried if the first leaves doubts; the one whose digits the
