@@ -151,7 +151,10 @@ def _borders_on_lines(sheet: Sheet, part: Part) -> bool:
 
 
 def is_gap(sheet: Sheet, part: Part) -> bool:
-    """Return whether a slim straight upright part is the ground between two fields: it goes on beyond both its ends."""
+    """Return whether a slim straight upright part is the ground between two fields: it goes on beyond both its ends.
+
+    Not so a 1 from one thick line to the next: there is paper between.
+    """
     if part.width > SLIM * part.height or straight_share(part.mask) < GAP_STRAIGHT:
         return False
     far = max(3, part.width)
@@ -165,7 +168,8 @@ def is_gap(sheet: Sheet, part: Part) -> bool:
             own = float(np.median(seen[top:bottom, left:right][part.mask]))
             light = float(np.median(papers[top:bottom, left:right]))
             if beyond.size:
-                shares.append((light - own, (float(np.median(beyond)) - own) / max(1.0, light - own)))
+                lightest = float(np.median(beyond, axis=1).max())
+                shares.append((light - own, (lightest - own) / max(1.0, light - own)))
         goes_on.append(bool(shares) and max(shares)[1] <= AS_GROUND)
     return all(goes_on)
 

@@ -134,6 +134,20 @@ def test_the_tinted_gap_between_two_white_fields_is_no_one(text, tint, gap):
     reads(papers.noisy(picture + (40 - picture) * papers.ink_of(strokes, picture.shape, 5), rng), text)
 
 
+@pytest.mark.parametrize("text", ["1", "11", "1411"])
+@pytest.mark.parametrize(("gap", "pen"), [(2, 8), (4, 5), (4, 10)])
+def test_ones_nearly_from_one_thick_bar_to_the_next_are_read(text, gap, pen):
+    """Beyond their ends it is as dark as they are, but there is paper between."""
+    rng = np.random.default_rng(0)
+    shape = (200, 120 * len(text) + 80)
+    ink = papers.row(text, 90, shape, rng, pen, top=50, gap=0.5)
+    rows = np.flatnonzero(ink.any(axis=1))
+    picture = papers.on_paper(ink, 240, 40)
+    for top in (rows[0] - gap - 14, rows[-1] + 1 + gap):
+        picture[top : top + 14] = 60
+    reads(papers.noisy(picture, rng), text)
+
+
 def upright(left, top=20, height=40, width=4):
     return Part((left, top, left + width, top + height), np.ones((height, width), bool))
 
