@@ -17,7 +17,7 @@ from numcnn.recognition.spots import Spot
 from numcnn.recognition.text_lines import text_lines
 
 WIDEST, WIDEST_ONE = 1.6, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
-WIDEST_CERTAIN = 2.1  # heights of a digit of which the network is certain
+WIDEST_LIKELY = 2.1  # heights of what the network finds likely
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
 THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of MNIST's test digits
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
@@ -46,13 +46,13 @@ LONGEST_LINE = 4.5  # sides of a part: a longer line, all strokes together, is a
 MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
-def is_written(sheet: Sheet, part: Part, *, certain: bool = False, edge: bool = False) -> bool:
+def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = False) -> bool:
     """Return whether a part has the shape and the strength of a written digit.
 
-    certain: so is the network of it; then it may be wider.  edge: it may lie across an edge of the light, mostly along
+    likely: the network finds it so; then it may be wider.  edge: it may lie across an edge of the light, mostly along
     printed lines, and away from such have a perfect corner, as a 1 with a foot.
     """
-    if part.width > (WIDEST_CERTAIN if certain else WIDEST) * part.height:
+    if part.width > (WIDEST_LIKELY if likely else WIDEST) * part.height:
         return False
     width = stroke_width(part.mask)
     if is_tangle(part.mask, width):

@@ -26,8 +26,10 @@ LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
 CERTAIN, CURVED = 0.99, 0.6
 ROW_HEIGHT = 1.7  # heights of a digit: a row of touching digits is no higher
 SLIM = 0.35  # of its length: the most width of a line's rest
-STRAIGHT = 0.9  # of the ink of a rest of the lines around it: people write less evenly
+# Of the ink of a rest of the lines around it: people write less evenly; or a width in its length, if it lies askew.
+STRAIGHT, SLIMMEST = 0.9, 0.1
 AS_THICK, AS_DARK = 1.05, 1.5  # times the lines around it: no thicker, and hardly darker, is a rest of them
+PAIR_THICK = 3.0  # times as thick: two lines a hair apart
 WHOLE_TICK, SIBLINGS = 0.9, 8  # of an erased tick beside; heights of a tick that it may be away
 DARKER_PART = 0.75  # quantile of an erased line's darkness: with the line went its soft edge
 MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
@@ -181,11 +183,9 @@ def _is_like_lines_around(sheet: Sheet, part: Part) -> bool:
     far = max(part.side, 8)
     left, top, right, bottom = (max(0, edge) for edge in np.add(part.box, (-far, -far, far, far)).tolist())
     lines = sheet.erased[top:bottom, left:right]
-    if (
-        not lines.any()
-        or straight_share(part.mask) < STRAIGHT
-        or stroke_width(part.mask) > AS_THICK * stroke_width(lines)
-    ):
+    slim, straight = min(part.width, part.height) <= SLIMMEST * part.side, straight_share(part.mask) >= STRAIGHT
+    thickest = PAIR_THICK if slim and straight else AS_THICK
+    if not (slim or straight) or not lines.any() or stroke_width(part.mask) > thickest * stroke_width(lines):
         return False
     around = _tone(sheet, (left, top, right, bottom), lines, DARKER_PART)
     return _tone(sheet, part.box, part.mask) <= AS_DARK * around

@@ -153,12 +153,14 @@ def completed(
 ) -> list[tuple[Part, int]]:
     """Give each digit that is not sure what lies right beside it, if the network is sure of both together.
 
-    So a thick bar comes to its 5, which alone would be a blot.  found: digits, each with its line.  parts: all of the
-    sheet's; what is no digit's, and other digits that are not sure, may be a rest.
+    So a thick bar comes to its 5, which alone would be a blot, and the lower end of a broken 3 to its upper part.
+    found: digits, each with its line.  parts: all of the sheet's; what is no digit's, and other digits, may be a rest,
+    but no sure ones among printed lines, of which something may be left beside them.
     """
     digits = [digit for digit, _ in found]
     highest = highest_of(sheet, digits, judge)
     whole = dict(enumerate(digits))
+    may_end = (highest < sure_from) | (not sheet.erased.any())
     for k in np.flatnonzero(highest < sure_from).tolist():
         if k not in whole:
             continue
@@ -169,7 +171,7 @@ def completed(
         ways += [
             (j, joined([digits[k], digits[j]]))
             for j in whole
-            if j != k and highest[j] < sure_from and _are_apart(digits[j], digits[k])
+            if j != k and may_end[j] and _are_apart(digits[j], digits[k])
         ]
         chances = highest_of(sheet, [both for _, both in ways], judge)
         if len(ways) and chances.max() >= WHOLE:
