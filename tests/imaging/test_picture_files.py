@@ -1,5 +1,6 @@
 """Files of every format and kind, one page or many, come out upright, at the right size and in bounded memory."""
 
+import contextlib
 import importlib.util
 import io
 import struct
@@ -150,6 +151,12 @@ def test_an_animation_is_one_page():
         assert page.count == 1 and far(page.pixels, scene()) < 12
 
 
+def can_be_loaded(content):
+    with Image.open(io.BytesIO(content)) as image, contextlib.suppress(OSError):
+        return bool(image.load())
+    return False
+
+
 @pytest.mark.parametrize(
     ("mode", "kind", "shape"),
     [
@@ -177,6 +184,8 @@ def test_every_mode_is_read(mode, kind, shape):
     else:
         image = Image.fromarray(scene()).convert("RGB" if mode == "LA" else mode).convert(mode)
     assert image.mode == mode
+    if mode == "YCbCr" and not can_be_loaded(in_bytes(image, kind)):
+        pytest.skip("this Pillow, as 11.3 and 12.0, can't read the YCbCr TIFF that it writes")
     page = only(in_bytes(image, kind))
     assert page.pixels.shape == shape
     deep = page.pixels.dtype == np.float32

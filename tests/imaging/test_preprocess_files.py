@@ -67,7 +67,7 @@ def test_ink_on_transparent_paper_is_found(tmp_path, ink):
 
 def test_a_transparent_palette_colour_is_paper(tmp_path):
     bilevel = draw() > 127
-    image = Image.fromarray(bilevel.astype(np.uint8), "P")
+    image = Image.fromarray(bilevel.astype(np.uint8))
     image.putpalette([0, 0, 0, 0, 0, 0])  # both black: they differ in transparency only
     path = saved(tmp_path, image, "a.gif", transparency=0)
     np.testing.assert_array_equal(prepare_file(path), prepare(bilevel))
