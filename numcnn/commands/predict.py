@@ -138,12 +138,11 @@ def run(arguments: argparse.Namespace) -> int:
         network.backend = settings.backend
     settings = replace(settings, width=min(WIDEST, max((len(plain(path)) for path in found.paths), default=0)))
     read = partial(_read_here, arguments.workers) if engine is None else partial(_read_there, engine)
-    with _says_how_to_go_on(arguments):
-        if engine and items and not (arguments.out and os.path.exists(arguments.out)):
-            with engine():  # before there is an empty file; where one is, nothing may be left to read
-                pass
-        with _sink(arguments, network) as sink:
-            code = _read_all(items, sink, settings, network, read)
+    if engine and items and not (arguments.out and os.path.exists(arguments.out)):
+        with engine():  # before there is an empty file; where one is, nothing may be left to read
+            pass
+    with _says_how_to_go_on(arguments), _sink(arguments, network) as sink:
+        code = _read_all(items, sink, settings, network, read)
     return 2 if found.problems else code
 
 

@@ -141,8 +141,13 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
     if given:
         raise ConfigError(f"`resume` goes on with what the sweep was begun with; leave out {', '.join(given)}")
     sweep = sweeps.load_sweep(arguments.resume)
-    data_dir = options_of(arguments).named_data_dir() or mnist.still_there(sweep.data_dir)
-    return replace(sweep, data_dir=data_dir), claim(sweep.folder)
+    named, lock = options_of(arguments).named_data_dir(), claim(sweep.folder)
+    if not named:
+        return replace(sweep, data_dir=mnist.still_there(sweep.data_dir)), lock
+    sweep = replace(sweep, data_dir=named)
+    with named_errors(sweep.folder, action="write to the folder", error_class=WriteError):
+        sweep.save()  # so that it goes on with these data next time
+    return sweep, lock
 
 
 def _complete(arguments: argparse.Namespace) -> tuple[sweeps.Grid, int]:

@@ -409,7 +409,7 @@ def _train_several(arguments: argparse.Namespace) -> int:
     if at_a_time:
         check_engine(arguments, arguments.threads or 1)
     series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
-    arguments.data_dir = arguments.data_dir or mnist.still_there(series.data_dir)
+    arguments.data_dir = options_of(arguments).named_data_dir() or mnist.still_there(series.data_dir)
     options = options_of(arguments)
     reasons: dict[int, str] = {}  # seed -> why it diverged
     if at_a_time:

@@ -148,14 +148,15 @@ def holds_others(digit: Part, parts: list[Part]) -> bool:
 def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part], certain: float) -> bool:
     """Return whether many parts as high as the spots don't stand clear on their ground: a pattern, not writing.
 
-    If the network is certain of a spot, only those near the spots count: a sheet may lie on a desk.
+    If the network is certain of some, only parts around these count: a sheet may lie on a desk.
     """
     if not spots:
         return bool(len(unclear) >= MANY)
-    boxes = np.array([spot.box for spot in spots])
-    height = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    height = float(np.median([spot.height for spot in spots]))
+    known = [spot for spot in spots if spot.probability >= certain]
+    boxes = np.array([spot.box for spot in known or spots])
     (x1, y1), (x2, y2) = boxes[:, :2].min(axis=0) - AWAY * height, boxes[:, 2:].max(axis=0) + AWAY * height
-    if all(spot.probability < certain for spot in spots):
+    if not known:
         x1, y1, x2, y2 = -np.inf, -np.inf, np.inf, np.inf
     near = [part for part in unclear if x1 < part.box[2] and part.box[0] < x2 and y1 < part.box[3] and part.box[1] < y2]
     return sum(part.height >= 0.5 * height for part in near) >= MANY * len(spots)

@@ -16,7 +16,10 @@ from numcnn.kernels.arrays import AnyArray, Bools, Ints
 from numcnn.recognition.spots import Spot
 from numcnn.recognition.text_lines import text_lines
 
-WIDEST, WIDEST_ONE = 1.6, 1.1  # heights: no digit and no 1 is wider; also a level stroke looks like a 1 to the network
+WIDEST, WIDEST_ONE = (
+    1.6,
+    1.1,
+)  # heights: no unlikely digit and no 1 is wider; a level stroke looks like a 1 to the network
 WIDEST_LIKELY = 2.1  # heights of what the network finds likely
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
 THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of MNIST's test digits
@@ -187,6 +190,7 @@ def _is_jpeg(sheet: Sheet, part: Part) -> bool:
 def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
     """Return which parts are hardly stronger than the weakest that counts as ink, if most are or others are not.
 
+    Also slim ones much fainter than all sure digits that are not slim: streaks of the ground, as of wood.
     sure (N,): of which the network is sure.  Noise does not make many digits, nearly all of them sure: where there are,
     somebody writes faintly.
     """
@@ -195,9 +199,9 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
     if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
         weak &= strengths < WEAKER * np.median(strengths)
     slim = np.array([part.width < SLIM_ONE * part.height for part in parts])
-    curved = strengths[sure & ~slim]
-    if len(curved):  # a fainter 1 than all digits that a line can't look like is a streak of the ground, as of wood
-        streak = (strengths < STREAK * np.median(curved)) & (strengths * AS_FAINT < curved.min())
+    wide = strengths[sure & ~slim]
+    if len(wide):  # a fainter 1 than all digits that a line can't look like is a streak of the ground, as of wood
+        streak = (strengths < STREAK * np.median(wide)) & (strengths * AS_FAINT < wide.min())
         weak |= slim & streak
     return set(np.flatnonzero(weak).tolist())
 

@@ -47,7 +47,8 @@ from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_heig
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
 
-WHOLE = 0.9  # probability from which all parts of a picture are its one digit, and from which a digit may be very wide
+WHOLE = 0.9  # probability from which all parts of a picture are its one digit
+LIKELY = 0.9  # probability from which a digit may be very wide
 DUST = 0.25  # of the largest part's side: smaller parts are none of a digit of many
 NEAR_ONE = 0.3  # of a sure digit's side: what is farther from it is none of its parts
 ROOM = 4  # pixels of paper around digits that are looked at as one
@@ -147,7 +148,7 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     images = portraits(sheet, digits)
     probabilities = judge(images)
     highest = probabilities.max(axis=1)
-    likely = (highest >= WHOLE).tolist()
+    likely = (highest >= LIKELY).tolist()
     written = np.array([is_written(sheet, digit, likely=one) for digit, one in zip(digits, likely, strict=True)], bool)
     across = beside_others(digits, highest >= CERTAIN, written & (highest >= sure_from))
     written |= [

@@ -22,15 +22,18 @@ EQUAL = 0.08  # of their length: how much the ends of equal lines differ
 FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
 RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
 LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
-# Probability, and share of ink in straight level and upright lines: a digit above and below keeps its strokes.
-CERTAIN, CURVED = 0.99, 0.6
+CERTAIN, CURVED = 0.99, 0.6  # probability from which, and share of straight ink below which, a digit keeps its strokes
 ROW_HEIGHT = 1.7  # heights of a digit: a row of touching digits is no higher
 SLIM = 0.35  # of its length: the most width of a line's rest
-# Of the ink of a rest of the lines around it: people write less evenly; or a width in its length, if it lies askew.
-STRAIGHT, SLIMMEST = 0.9, 0.1
+STRAIGHT = 0.9  # share of straight ink in a rest of lines, at least
+SLIMMEST = 0.1  # of its length: a rest that lies askew is no wider
 AS_THICK, AS_DARK = 1.05, 1.5  # times the lines around it: no thicker, and hardly darker, is a rest of them
-PAIR_THICK = 3.0  # times as thick: two lines a hair apart
-WHOLE_TICK, SIBLINGS = 0.9, 8  # of an erased tick beside; heights of a tick that it may be away
+PAIR_THICK, PAIR_DARK = (
+    3.0,
+    0.95,
+)  # times the lines around it: two a hair apart look thicker and, with paper between, paler
+WHOLE_TICK = 0.9  # of a tick's height that an erased one beside it fills
+SIBLINGS = 8  # heights of a tick: how far away that one may be
 DARKER_PART = 0.75  # quantile of an erased line's darkness: with the line went its soft edge
 MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 
@@ -47,8 +50,11 @@ def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: flo
     likely: list[float] = []
     for part, probability in zip(parts, highest.tolist(), strict=True):
         framed = is_frame(part.mask)
-        large = framed or (part.side >= MANY_HEIGHTS * height and not _is_row(part, height))
-        large = large and (framed or probability < CERTAIN or straight_share(part.mask) >= CURVED)
+        large = framed or (
+            part.side >= MANY_HEIGHTS * height
+            and not _is_row(part, height)
+            and (probability < CERTAIN or straight_share(part.mask) >= CURVED)
+        )
         inside = _rules_out(part) if large or probability < sure_from else None
         if inside is None:
             kept.append(part)
@@ -119,9 +125,10 @@ def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools, Bools]) -> No
 
 
 def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
-    """Return which parts are lines between erased rules, or one of several equal ones that stand on them.
+    """Return which parts are lines between erased rules, or ticks on them.
 
-    They are as thick and as dark as all of these, or as those around them.
+    Ticks are several equal ones, or one as high as an erased one beside it.  Rests are as thick and as
+    dark as all erased rules, or as those around them.
     """
     if not sheet.erased.any():
         return set()
@@ -160,12 +167,12 @@ def _has_sibling(erased: Bools, box: Box) -> bool:
     return bool((beside & ~over).any())
 
 
-def _tone(sheet: Sheet, box: Box, mask: Bools, part: float = 0.5) -> float:
+def _tone(sheet: Sheet, box: Box, mask: Bools, quantile: float = 0.5) -> float:
     """Return how much darker than the paper some pixels of a box are, erased or not, as a share: this quantile."""
     left, top, right, bottom = box
     inside = slice(top, bottom), slice(left, right)
     shares = [
-        float(np.quantile(1 - values[inside][mask] / np.maximum(ground[inside][mask], 1.0), part))
+        float(np.quantile(1 - values[inside][mask] / np.maximum(ground[inside][mask], 1.0), quantile))
         for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True)
     ]
     return max(shares)
@@ -179,20 +186,22 @@ def _is_line(part: Part, thickest: float, darkest: float, sheet: Sheet) -> bool:
 
 
 def _is_like_lines_around(sheet: Sheet, part: Part) -> bool:
-    """Return whether a straight part is no thicker than the erased lines around it, and hardly darker."""
+    """Return whether a straight or very slim part is as thick and as dark as the erased lines around it, or as two."""
     far = max(part.side, 8)
     left, top, right, bottom = (max(0, edge) for edge in np.add(part.box, (-far, -far, far, far)).tolist())
     lines = sheet.erased[top:bottom, left:right]
     slim, straight = min(part.width, part.height) <= SLIMMEST * part.side, straight_share(part.mask) >= STRAIGHT
-    thickest = PAIR_THICK if slim and straight else AS_THICK
-    if not (slim or straight) or not lines.any() or stroke_width(part.mask) > thickest * stroke_width(lines):
+    if not (slim or straight) or not lines.any():
         return False
+    thickness = stroke_width(part.mask) / stroke_width(lines)
+    pair = slim and straight and thickness > AS_THICK
     around = _tone(sheet, (left, top, right, bottom), lines, DARKER_PART)
-    return _tone(sheet, part.box, part.mask) <= AS_DARK * around
+    dark = _tone(sheet, part.box, part.mask) <= (PAIR_DARK if pair else AS_DARK) * around
+    return dark and thickness <= (PAIR_THICK if pair else AS_THICK)
 
 
 def _ends_at_rules(sheet: Sheet, part: Part) -> int:
-    """Return at how many of its ends a slim part meets erased rules, or the picture's edge beside one."""
+    """Return at how many of its ends a slim part meets erased rules; if one does, the picture's edge counts too."""
     if min(part.width, part.height) > SLIM * part.side:
         return 0
     left, top, right, bottom = part.box

@@ -154,27 +154,28 @@ def completed(
     """Give each digit that is not sure what lies right beside it, if the network is sure of both together.
 
     So a thick bar comes to its 5, which alone would be a blot, and the lower end of a broken 3 to its upper part.
-    found: digits, each with its line.  parts: all of the sheet's; what is no digit's, and other digits, may be a rest,
-    but no sure ones among printed lines, of which something may be left beside them.
+    found: digits, each with its line.  parts: all of the sheet's; what is no digit's, and other digits, may be a rest;
+    sure ones only on paper without printed lines.
     """
     digits = [digit for digit, _ in found]
     highest = highest_of(sheet, digits, judge)
     whole = dict(enumerate(digits))
-    may_end = (highest < sure_from) | (not sheet.erased.any())
+    may_be_joined = (highest < sure_from) | (not sheet.erased.any())
     for k in np.flatnonzero(highest < sure_from).tolist():
         if k not in whole:
             continue
+        own = whole[k]
         near = [
-            part for part in parts if _is_rest(part, digits[k]) and not any(_share_ink(part, one) for one in digits)
+            part for part in parts if _is_rest(part, own) and not any(_share_ink(part, one) for one in whole.values())
         ]
-        ways = [(k, joined([digits[k], *near]))] if near else []
+        ways = [(k, joined([own, *near]))] if near else []
         ways += [
-            (j, joined([digits[k], digits[j]]))
-            for j in whole
-            if j != k and may_end[j] and _are_apart(digits[j], digits[k])
+            (j, joined([own, other]))
+            for j, other in whole.items()
+            if j != k and may_be_joined[j] and _are_apart(other, own)
         ]
         chances = highest_of(sheet, [both for _, both in ways], judge)
-        if len(ways) and chances.max() >= WHOLE:
+        if ways and chances.max() >= WHOLE:
             j, both = ways[int(chances.argmax())]
             whole.pop(max(j, k))
             whole[min(j, k)] = both

@@ -164,9 +164,9 @@ def _how_ended(executor: Executor) -> str:
     for process in [process for process in processes.values() if process.sentinel in ended]:
         process.join(WATCH_SECONDS)
         code = process.exitcode
-        if code == -signal.SIGKILL:
+        if code == -getattr(signal, "SIGKILL", 9):
             return "the last one was killed (SIGKILL), as the system does where memory is short"
-        if code not in (None, -signal.SIGTERM):  # by which the executor ends the others
+        if code not in (None, -signal.SIGTERM, 128 + signal.SIGTERM):  # by which the executor ends the others
             with contextlib.suppress(ValueError):
                 return f"the last one ended by {signal.Signals(-code).name}"
             return f"the last one ended with exit code {code}"

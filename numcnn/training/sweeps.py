@@ -217,11 +217,13 @@ def read_plan(path: str | Path) -> Document:
         run_record.count({"seeds": 1, **plan}, "seeds", 1)
         settings = run_record.mapping(plan.get("settings", {}), "[settings]")
         run_record.mapping(plan.get("grid", {}), "[grid]")
+        if both := set(settings) & set(plan.get("grid", {})):
+            raise ConfigError(f"{path}: [grid] and [settings] both have {min(both)}; leave out one of them")
         if unknown := set(settings) - set(names_of_settings()):
             name = min(unknown)
             raise ConfigError(f"{path}: [settings] has {name}; {_advice(name)}")
         return plan
+    except ConfigError:
+        raise
     except (ValueError, RecursionError) as error:  # also TOMLDecodeError, UnicodeDecodeError
-        if isinstance(error, ConfigError):
-            raise
         raise ConfigError(f"{path}: {run_record.reason(error)}; {ADVICE}") from error

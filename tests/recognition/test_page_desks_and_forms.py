@@ -12,6 +12,7 @@ from numcnn.imaging.sheet import lay_out
 from numcnn.recognition.clutter import is_one_of_many, without_edges
 from numcnn.recognition.evidence import crossed_out, printed_strokes
 from numcnn.recognition.frames import take_rules_out
+from numcnn.recognition.joining import completed
 from numcnn.recognition.spots import Spot
 
 # digits in pieces
@@ -45,6 +46,41 @@ def test_the_lower_end_of_a_broken_digit_comes_to_its_upper_part(label, seed, ga
     angle, at = rng.uniform(-0.6, 0.6), rng.uniform(0.45, 0.85)
     ink[np.abs((y - 60 - 100 * at) * np.cos(angle) + (x - 120) * np.sin(angle)) < gap / 2] = 0
     reads(papers.noisy(papers.on_paper(ink), rng), str(label))
+
+
+def test_what_has_come_to_a_digit_comes_to_no_other():
+    """Three unsure pieces in a row; and a bar between two unsure digits."""
+    for widths, bars in (((10, 10, 10), ()), ((30, 30), (1,))):
+        picture = np.zeros((60, 120), np.uint8)
+        left, parts = 10, []
+        for k, width in enumerate(widths):
+            for side in [width, *([8] if k + 1 in bars else [])]:
+                picture[10:50, left : left + side] = 255
+                parts.append(Part((left, 10, left + side, 50), np.ones((40, side), bool)))
+                left += side + 3
+        sheet = lay_out(255 - picture)
+        digits = [(part, 0) for part in parts if part.width > 8]
+
+        def judge(images):
+            """Find all ink unsure but for what is wide, so that all that may be joined is."""
+            wide = (images > 0).any(axis=1).sum(axis=1) > 12
+            return (np.where(wide, 0.95, 0.3)[:, None] * np.eye(10)[[3] * len(images)]).astype(np.float32)
+
+        found = completed(sheet, digits, parts, judge, 0.78)
+        together = sum(digit.within(0, 0, picture.shape).astype(int) for digit, _ in found)
+        assert together.max() == 1, "some ink is in two digits"
+        assert together.sum() == sum(part.mask.sum() for part in parts), "some ink is lost"
+
+
+@pytest.mark.parametrize(("tone", "dark"), [(110, 60), (90, 40), (60, 40)])
+@pytest.mark.parametrize("off", [0.5, 2])
+def test_steep_ones_from_rule_to_rule_are_no_pair_of_lines(tone, dark, off):
+    rng = np.random.default_rng([tone, 2])
+    rules = [np.array([(20.0, y), (500, y)]) for y in (66.5 - off, 143.5 + off)]
+    strokes = [*papers.strokes_of(3, 60, (60, 74)), *papers.strokes_of(5, 60, (340, 74))]
+    strokes += [np.array([(x + 2, 70.0), (x, 140)]) for x in (180, 260)]
+    picture = papers.on_paper(raster.draw(rules, (230, 520), 2), 240, tone)
+    reads(papers.noisy(picture + (dark - picture) * papers.ink_of(strokes, (230, 520), 4.4), rng), "3115")
 
 
 @pytest.mark.parametrize("gap", [3, 4, 5])
