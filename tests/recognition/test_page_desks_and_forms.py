@@ -50,7 +50,7 @@ def test_the_lower_end_of_a_broken_digit_comes_to_its_upper_part(label, seed, ga
 
 def test_what_has_come_to_a_digit_comes_to_no_other():
     """Three unsure pieces in a row; and a bar between two unsure digits."""
-    for widths, bars in (((10, 10, 10), ()), ((30, 30), (1,))):
+    for widths, bars in (((10, 10, 10), ()), ((16, 16), (1,))):
         picture = np.zeros((60, 120), np.uint8)
         left, parts = 10, []
         for k, width in enumerate(widths):
@@ -63,7 +63,7 @@ def test_what_has_come_to_a_digit_comes_to_no_other():
 
         def judge(images):
             """Find all ink unsure but for what is wide, so that all that may be joined is."""
-            wide = (images > 0).any(axis=1).sum(axis=1) > 12
+            wide = (images > 0).any(axis=1).sum(axis=1) > 9
             return (np.where(wide, 0.95, 0.3)[:, None] * np.eye(10)[[3] * len(images)]).astype(np.float32)
 
         found = completed(sheet, digits, parts, judge, 0.78)
