@@ -16,7 +16,7 @@ from processes import PATIENCE_SECONDS, ROOT, wait_for
 from numcnn import Conv2D, Dense, DivergedError, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.data.batches import Examples
 from numcnn.errors import ConfigError
-from numcnn.training import stepwise
+from numcnn.training import stepwise, stepwise_process
 from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
 from numcnn.training.monitor import Monitor
@@ -270,3 +270,46 @@ def test_the_process_says_what_is_wrong(process):
     assert one.until("steps")[-1][1] >= 1
     one.command(at=1)  # its steps can still be looked at
     assert np.isfinite(one.until("at", 1)[-1][2]).all()
+
+
+def test_the_server_of_commands_in_this_process(digits):
+    """As in a process of its own, but here, where coverage sees it: steps, a pace, an earlier step, to the end."""
+    (commands, to_server), (from_server, messages) = os.pipe(), os.pipe()
+    with (
+        os.fdopen(commands, "rb") as source,
+        os.fdopen(to_server, "wb", buffering=0) as orders,
+        os.fdopen(from_server, "rb") as answers,
+        os.fdopen(messages, "wb") as target,
+    ):
+        ended = threading.Event()
+        incoming, sender = stepwise_process.Commands(source, ended.set), stepwise_process.Sender(target)
+        reporter = stepwise_process.Reporter(sender, incoming)
+        run = reporter.run = StepwiseRun(small(), CONFIG, *examples(digits), reporter)
+
+        def serve():
+            with contextlib.suppress(TypeError):  # by which the last order ends it
+                stepwise_process.Server(run, incoming, sender, reporter).serve()
+
+        server = threading.Thread(target=serve)
+        server.start()
+
+        def order(until, **command):
+            orders.write(json.dumps(command).encode() + b"\n")
+            seen = [pickle.load(answers)]
+            while not until(seen[-1]):
+                seen.append(pickle.load(answers))
+            return seen
+
+        steps = order(lambda message: message[:2] == ("steps", 3), step=3)
+        assert steps[0][:2] == ("steps", 0) and ("state", "paused") in steps
+        (earlier,) = (message for message in order(lambda message: message[0] == "at", at=2) if message[0] == "at")
+        assert earlier[1] == 2 and np.array_equal(earlier[2], run.params_at(2))
+        order(lambda message: message[0] == "steps" and message[1] > 3, go=100)
+        order(lambda message: message == ("state", "paused"), pause=True)
+        everything = order(lambda message: message == ("state", "finished"), go=None)
+        assert {message[0] for message in everything} >= {"steps", "validation", "epoch", "state"}
+        orders.write(b'{"at": null}\n')
+        server.join(PATIENCE_SECONDS)
+        assert not server.is_alive() and run.finished
+        orders.close()
+        assert ended.wait(PATIENCE_SECONDS)
