@@ -292,11 +292,15 @@ def test_the_server_of_commands_in_this_process(digits):
 
         server = threading.Thread(target=serve)
         server.start()
+        watchdog = threading.Timer(PATIENCE_SECONDS, sender.send, [("the test waited too long",)])
+        watchdog.daemon = True
+        watchdog.start()
 
         def order(until, **command):
             orders.write(json.dumps(command).encode() + b"\n")
             seen = [pickle.load(answers)]
             while not until(seen[-1]):
+                assert seen[-1] != (("the test waited too long",),)
                 seen.append(pickle.load(answers))
             return seen
 
@@ -304,12 +308,13 @@ def test_the_server_of_commands_in_this_process(digits):
         assert steps[0][:2] == ("steps", 0) and ("state", "paused") in steps
         (earlier,) = (message for message in order(lambda message: message[0] == "at", at=2) if message[0] == "at")
         assert earlier[1] == 2 and np.array_equal(earlier[2], run.params_at(2))
-        order(lambda message: message[0] == "steps" and message[1] > 3, go=100)
+        order(lambda message: message[0] == "steps" and message[1] > 3, go=0.2)
         order(lambda message: message == ("state", "paused"), pause=True)
         everything = order(lambda message: message == ("state", "finished"), go=None)
         assert {message[0] for message in everything} >= {"steps", "validation", "epoch", "state"}
         orders.write(b'{"at": null}\n')
         server.join(PATIENCE_SECONDS)
         assert not server.is_alive() and run.finished
+        watchdog.cancel()
         orders.close()
         assert ended.wait(PATIENCE_SECONDS)
