@@ -308,7 +308,7 @@ def test_the_server_of_commands_in_this_process(digits):
         assert steps[0][:2] == ("steps", 0) and ("state", "paused") in steps
         (earlier,) = (message for message in order(lambda message: message[0] == "at", at=2) if message[0] == "at")
         assert earlier[1] == 2 and np.array_equal(earlier[2], run.params_at(2))
-        order(lambda message: message[0] == "steps" and message[1] > 3, go=0.2)
+        order(lambda message: message[0] == "steps" and message[1] > 3, go=1)
         order(lambda message: message == ("state", "paused"), pause=True)
         everything = order(lambda message: message == ("state", "finished"), go=None)
         assert {message[0] for message in everything} >= {"steps", "validation", "epoch", "state"}
