@@ -10,7 +10,7 @@ from numcnn.imaging.parts import Part, is_blot, is_frame, part_of, straight_shar
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Floats
 from numcnn.recognition.frames import CURVED, MANY_HEIGHTS, rests_of_rules
-from numcnn.recognition.spots import SMALLER, Spot, typical_height
+from numcnn.recognition.spots import SMALLER, Spot, overlap, typical_height
 
 HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
 TALL = 0.6  # of a digit's height: what is sure, as high and curved is no hair, however fine its pen
@@ -154,12 +154,11 @@ def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part], certain: floa
         return bool(len(unclear) >= MANY)
     height = float(np.median([spot.height for spot in spots]))
     known = [spot for spot in spots if spot.probability >= certain]
-    boxes = np.array([spot.box for spot in known or spots])
-    (x1, y1), (x2, y2) = boxes[:, :2].min(axis=0) - AWAY * height, boxes[:, 2:].max(axis=0) + AWAY * height
-    if not known:
-        x1, y1, x2, y2 = -np.inf, -np.inf, np.inf, np.inf
-    near = [part for part in unclear if x1 < part.box[2] and part.box[0] < x2 and y1 < part.box[3] and part.box[1] < y2]
-    return sum(part.height >= 0.5 * height for part in near) >= MANY * len(spots)
+    if known:
+        boxes = np.array([spot.box for spot in known])
+        (x1, y1), (x2, y2) = boxes[:, :2].min(axis=0) - AWAY * height, boxes[:, 2:].max(axis=0) + AWAY * height
+        unclear = [part for part in unclear if overlap(part.box, (x1, y1, x2, y2))]
+    return sum(part.height >= 0.5 * height for part in unclear) >= MANY * len(spots)
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:

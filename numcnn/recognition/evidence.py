@@ -16,10 +16,8 @@ from numcnn.kernels.arrays import AnyArray, Bools, Ints
 from numcnn.recognition.spots import Spot
 from numcnn.recognition.text_lines import text_lines
 
-WIDEST, WIDEST_ONE = (
-    1.6,
-    1.1,
-)  # heights: no unlikely digit and no 1 is wider; a level stroke looks like a 1 to the network
+# Heights: no unlikely digit and no 1 is wider; to the network a level stroke looks like a 1, too.
+WIDEST, WIDEST_ONE = 1.6, 1.1
 WIDEST_LIKELY = 2.1  # heights of what the network finds likely
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
 THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of MNIST's test digits
@@ -64,9 +62,9 @@ def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = F
         return False
     if not _has_ground(sheet, part) or _borders_on_lines(sheet, part) or (is_edge(sheet, part) and not edge):
         return False
-    if is_gap(sheet, part):
-        return False
     straight = straight_share(part.mask)
+    if straight >= GAP_STRAIGHT and _is_gap(sheet, part):
+        return False
     if straight < NEARLY_STRAIGHT:
         return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
     corner = (
@@ -153,12 +151,12 @@ def _borders_on_lines(sheet: Sheet, part: Part) -> bool:
     return bool(erased[pieces.dilate(own, far) & ~pieces.dilate(own, 1)].mean() >= BORDERED)
 
 
-def is_gap(sheet: Sheet, part: Part) -> bool:
-    """Return whether a slim straight upright part is the ground between two fields: it goes on beyond both its ends.
+def _is_gap(sheet: Sheet, part: Part) -> bool:
+    """Return whether a straight part is the ground between two fields: slim, upright, and going on beyond both ends.
 
     Not so a 1 from one thick line to the next: there is paper between.
     """
-    if part.width > SLIM * part.height or straight_share(part.mask) < GAP_STRAIGHT:
+    if part.width > SLIM * part.height:
         return False
     far = max(3, part.width)
     left, top, right, bottom = part.box

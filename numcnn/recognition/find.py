@@ -43,7 +43,7 @@ from numcnn.recognition.evidence import (
 )
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import completed, join, nested, stacked
-from numcnn.recognition.spots import SMALLER, Judge, Spot, overlap, typical_height
+from numcnn.recognition.spots import SMALLER, Judge, Spot, are_near, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
 
@@ -238,16 +238,8 @@ def only_one(found: Found, colours: Bytes, judge: Judge) -> Spot:
 
 def _is_near(part: Part, spot: Spot) -> bool:
     """Return whether a part may belong to a spot: not the rest of a sheet's edge, a hole, or a neighbour's remains."""
-    reach = NEAR_ONE * max(spot.height, spot.box[2] - spot.box[0])
-    left, top, right, bottom = spot.box
-    x1, y1, x2, y2 = part.box
-    return (
-        x2 >= left - reach
-        and x1 <= right + reach
-        and y2 >= top - reach
-        and y1 <= bottom + reach
-        and (part.side <= 2 * max(spot.height, right - left))
-    )
+    side = max(spot.height, spot.box[2] - spot.box[0])
+    return are_near(part.box, spot.box, NEAR_ONE * side) and part.side <= 2 * side
 
 
 def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> list[Spot]:

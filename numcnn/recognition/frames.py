@@ -28,10 +28,8 @@ SLIM = 0.35  # of its length: the most width of a line's rest
 STRAIGHT = 0.9  # share of straight ink in a rest of lines, at least
 SLIMMEST = 0.1  # of its length: a rest that lies askew is no wider
 AS_THICK, AS_DARK = 1.05, 1.5  # times the lines around it: no thicker, and hardly darker, is a rest of them
-PAIR_THICK, PAIR_DARK = (
-    3.0,
-    0.95,
-)  # times the lines around it: two a hair apart look thicker and, with paper between, paler
+# Times the lines around it: two lines a hair apart look thicker and, with paper between them, paler.
+PAIR_THICK, PAIR_DARK = 3.0, 0.95
 WHOLE_TICK = 0.9  # of a tick's height that an erased one beside it fills
 SIBLINGS = 8  # heights of a tick: how far away that one may be
 DARKER_PART = 0.75  # quantile of an erased line's darkness: with the line went its soft edge

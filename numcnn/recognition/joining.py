@@ -8,9 +8,9 @@ import numpy as np
 from numcnn.imaging import pieces
 from numcnn.imaging.parts import Part, joined, portraits
 from numcnn.imaging.sheet import Sheet
-from numcnn.kernels.arrays import Bools, Floats, Ints
+from numcnn.kernels.arrays import Floats, Ints
 from numcnn.recognition.arbiter import worth
-from numcnn.recognition.spots import SMALLER, Judge, highest_of
+from numcnn.recognition.spots import SMALLER, Judge, are_near, highest_of, overlap
 
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
@@ -154,8 +154,8 @@ def completed(
     """Give each digit that is not sure what lies right beside it, if the network is sure of both together.
 
     So a thick bar comes to its 5, which alone would be a blot, and the lower end of a broken 3 to its upper part.
-    found: digits, each with its line.  parts: all of the sheet's; what is no digit's, and other digits, may be a rest;
-    sure ones only on paper without printed lines.
+    found: digits, each with its line.  parts: all parts of the sheet.  A part that belongs to no digit may be added,
+    and so may another digit; one that is sure, only on paper without printed lines.
     """
     digits = [digit for digit, _ in found]
     highest = highest_of(sheet, digits, judge)
@@ -192,21 +192,12 @@ def _are_apart(one: Part, other: Part) -> bool:
 
 def _is_rest(part: Part, digit: Part) -> bool:
     """Return whether a part lies right beside a digit, and is neither too small nor too large to be some of it."""
-    a, b, reach = part.box, digit.box, REST_GAP * digit.side
-    near = a[2] >= b[0] - reach and a[0] <= b[2] + reach and a[3] >= b[1] - reach and a[1] <= b[3] + reach
-    return near and REST_SIDE * digit.side <= part.side <= digit.side
+    return are_near(part.box, digit.box, REST_GAP * digit.side) and REST_SIDE * digit.side <= part.side <= digit.side
 
 
 def _share_ink(one: Part, other: Part) -> bool:
     """Return whether two parts have pixels in common."""
-    left, top = max(one.box[0], other.box[0]), max(one.box[1], other.box[1])
-    right, bottom = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
-    if left >= right or top >= bottom:
+    if not overlap(one.box, other.box):
         return False
-    shape = bottom - top, right - left
-    return bool((_cropped(one, left, top, shape) & _cropped(other, left, top, shape)).any())
-
-
-def _cropped(part: Part, left: int, top: int, shape: tuple[int, int]) -> Bools:
-    x, y = left - part.box[0], top - part.box[1]
-    return part.mask[y : y + shape[0], x : x + shape[1]]
+    both = joined([one, other])
+    return int(both.mask.sum()) < int(one.mask.sum()) + int(other.mask.sum())

@@ -51,6 +51,16 @@ def typical_height(parts: Sequence[Part], highest: Floats, sure_from: float) -> 
     return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)])
 
 
+def are_near(one: Box, other: Box, reach: float) -> bool:
+    """Return whether two boxes are no more than ``reach`` pixels apart, along each axis."""
+    return (
+        one[2] >= other[0] - reach
+        and one[0] <= other[2] + reach
+        and one[3] >= other[1] - reach
+        and one[1] <= other[3] + reach
+    )
+
+
 def overlap(one: Box, other: Box) -> bool:
     """Return whether two boxes share a pixel."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
