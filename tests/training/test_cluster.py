@@ -254,13 +254,15 @@ def test_pictures_are_read_on_a_cluster_as_here_also_when_a_worker_is_killed(sch
 def test_if_the_cluster_is_lost_reading_goes_on_where_it_was_also_here(scheduler, scans, tmp_path, ends):
     process, address = scheduler
     numcnn(*reading(tmp_path / "here.jsonl", "--workers", "1"), cwd=scans)
-    out = tmp_path / "out.jsonl"
+    out, go_on = tmp_path / "out.jsonl", tmp_path / "go on"
     with (
-        ending_worker(address, tmp_path / "a", "--no-nanny", lists=2),
+        ending_worker(address, tmp_path / "a", "--no-nanny", lists=2, hold=go_on),
         running("-m", "numcnn", *reading(out, "--cluster", address), cwd=scans) as command,
     ):
-        wait_for((tmp_path / "a" / "ended").exists, "the worker to end over its second list")
-        wait_for(lambda: out.read_bytes().count(b"\n") == 64, "the answers to its first")
+        # A worker holds its answers until the command has taken them, so it may not end before.
+        wait_for(lambda: out.exists() and out.read_bytes().count(b"\n") == 64, "the answers to the worker's first list")
+        go_on.touch()
+        wait_for((tmp_path / "a" / "ended").exists, "it to end over its second")
         if ends == "scheduler":
             os.killpg(process.pid, signal.SIGKILL)
         else:
