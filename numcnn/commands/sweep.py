@@ -29,8 +29,8 @@ from pathlib import Path
 
 from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, terminated_cleanly
 from numcnn.commands.train import chosen_dataset, config_of, introduce, options_of
-from numcnn.commands.workers import add_worker_arguments, check_engine, do_jobs, says_how_to_go_on
-from numcnn.data import mnist, title_of
+from numcnn.commands.workers import add_worker_arguments, check_engine, do_jobs, goes_on_with_data, says_how_to_go_on
+from numcnn.data import title_of
 from numcnn.errors import ConfigError, WriteError
 from numcnn.files import FolderLock, named_errors
 from numcnn.training import sweeps
@@ -141,13 +141,8 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
     if given:
         raise ConfigError(f"`resume` goes on with what the sweep was begun with; leave out {', '.join(given)}")
     sweep = sweeps.load_sweep(arguments.resume)
-    named, lock = options_of(arguments).named_data_dir(), claim(sweep.folder)
-    if not named:
-        return replace(sweep, data_dir=mnist.still_there(sweep.data_dir)), lock
-    sweep = replace(sweep, data_dir=named)
-    with named_errors(sweep.folder, action="write to the folder", error_class=WriteError):
-        sweep.save()  # so that it goes on with these data next time
-    return sweep, lock
+    lock = claim(sweep.folder)
+    return goes_on_with_data(sweep, options_of(arguments)), lock
 
 
 def _complete(arguments: argparse.Namespace) -> tuple[sweeps.Grid, int]:

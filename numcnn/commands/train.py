@@ -67,11 +67,12 @@ from numcnn.commands.workers import (
     add_worker_arguments,
     check_engine,
     do_jobs,
+    goes_on_with_data,
     result_line,
     says_how_to_go_on,
     several_at_a_time,
 )
-from numcnn.data import mnist, title_of
+from numcnn.data import title_of
 from numcnn.data.dataset import KEYWORDS
 from numcnn.errors import CheckpointError, ConfigError, DivergedError, WriteError
 from numcnn.files import FolderLock, named_errors
@@ -409,7 +410,7 @@ def _train_several(arguments: argparse.Namespace) -> int:
     if at_a_time:
         check_engine(arguments, arguments.threads or 1)
     series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
-    arguments.data_dir = options_of(arguments).named_data_dir() or mnist.still_there(series.data_dir)
+    arguments.data_dir = series.data_dir
     options = options_of(arguments)
     reasons: dict[int, str] = {}  # seed -> why it diverged
     if at_a_time:
@@ -497,7 +498,7 @@ def _new_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock
 def _resumed_series(arguments: argparse.Namespace) -> tuple[seeds.Series, FolderLock, Session | None]:
     """Return the series to go on with, and the lock of its folder."""
     lock = claim(Path(arguments.resume))
-    series = seeds.load_series(arguments.resume)
+    series = goes_on_with_data(seeds.load_series(arguments.resume), options_of(arguments))
     say(f"resuming the series in {series.folder}: seeds {series.seeds[0]} to {series.seeds[-1]}")
     return series, lock, None
 

@@ -4,14 +4,24 @@ import argparse
 import contextlib
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+from numcnn import data
 from numcnn.commands import Document, add_cluster_argument, say, say_above_bar
-from numcnn.errors import ConfigError, WorkerError
+from numcnn.data import mnist
+from numcnn.errors import ConfigError, WorkerError, WriteError
+from numcnn.files import named_errors
 from numcnn.training import jobs, train_job
 from numcnn.training.config import in_options
 from numcnn.training.progress import JobProgress
+from numcnn.training.seeds import Series
+from numcnn.training.session import Options
+from numcnn.training.sweeps import Sweep
 from numcnn.training.train_job import Trained, TrainJob
+
+Plan = TypeVar("Plan", Series, Sweep)
 
 
 def add_worker_arguments(parser: "argparse._ActionsContainer") -> None:
@@ -42,6 +52,21 @@ def check_engine(arguments: argparse.Namespace, threads: int) -> None:
     if arguments.cluster is not None and not arguments.resume:  # of a resumed one, nothing may be left to do
         with engine():
             pass
+
+
+def goes_on_with_data(plan: Plan, options: Options) -> Plan:
+    """Return a resumed plan with MNIST's folder: the one that is named now and kept for next time, else its own.
+
+    Raises ConfigError or DataError, before anything is kept, if the data can't come from there.
+    """
+    named = options.named_data_dir()
+    if not named:
+        return replace(plan, data_dir=mnist.still_there(plan.data_dir))
+    data.load(plan.dataset_argument, named, test_only=True, backend=plan.config.backend, report=lambda line: None)
+    plan = replace(plan, data_dir=named)
+    with named_errors(plan.folder, action="write to the folder", error_class=WriteError):
+        plan.save()
+    return plan
 
 
 def do_jobs(

@@ -84,17 +84,22 @@ def run_all(
 
 def check_data(work: Sequence[TrainJob]) -> None:
     """Raise DataError here, before any worker does, if the data of the trainings that aren't finished aren't there."""
-    job = next((job for job in work if not (job.folder / "run.json").exists()), None)
+    job = next((job for job in work if not _has_card(job)), None)
     if job is not None and job.dataset != "generated":
         data.load(job.dataset, job.data_dir, seed=job.config.seed, backend=job.config.backend)
 
 
 def without_shared_disk(work: Sequence[TrainJob], report: Callable[[str], object]) -> list[TrainJob]:
-    """Return the trainings for workers that share no disk with this machine, but must have the data that it has."""
-    hashes: dict[tuple[int, int | None], str] = {}
+    """Return the trainings for workers that share no disk with this machine, but must have the data that it has.
+
+    Those that are finished need neither.
+    """
+    hashes: dict[tuple[int, int | None], str | None] = {}
     for job in work:
         key = job.config.seed, job.config.limit
-        if key not in hashes:
+        if _has_card(job):
+            hashes.setdefault(key, None)
+        elif hashes.get(key) is None:
             settings: dict[str, Any] = {"seed": job.config.seed, "limit": job.config.limit}
             found = data.load(job.dataset, job.data_dir, backend=job.config.backend, report=report, **settings)
             hashes[key] = found.sha256
@@ -144,9 +149,14 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
     return Trained(card, "", notes)
 
 
+def _has_card(job: TrainJob) -> bool:
+    """Return whether a run is finished, as its card is the last that is written."""
+    return (job.folder / "run.json").exists()
+
+
 def _finished(job: TrainJob) -> Trained | None:
     """Return the result of a run that is finished, None if it isn't.  Raises CheckpointError for other settings."""
-    if not (job.folder / "run.json").exists():
+    if not _has_card(job):
         return None
     run = _run_of(job)
     draw_again(run)

@@ -63,6 +63,23 @@ def test_resume_goes_on_with_the_folder_of_the_data(run, tmp_path, kind):
     assert weights_below(out) == whole and len(whole) == (1 if kind == "train" else 2)
 
 
+@pytest.mark.parametrize(("kind", "record"), [("sweep", "sweep.json"), ("seeds", "series.json")])
+def test_a_folder_that_is_refused_is_not_kept(run, tmp_path, kind, record):
+    """One without MNIST; and any for a data set that isn't MNIST."""
+    out, other = tmp_path / "out", tmp_path / "other"
+    assert run(*KINDS[kind], *SETTINGS, "--data-dir", "digits", "--out", out)[0] == 0
+    assert run(*KINDS[kind], *SETTINGS, "--dataset", "generated", "--out", other)[0] == 0
+    kept = [(folder / record).read_bytes() for folder in (out, other)]
+    (tmp_path / "empty").mkdir()
+    code, stderr = run(KINDS[kind][0], "--resume", out, "--data-dir", "empty")
+    assert code == 2 and "empty" in stderr.splitlines()[-1], stderr
+    code, stderr = run(KINDS[kind][0], "--resume", other, "--data-dir", "digits")
+    assert code == 2 and "--data-dir" in stderr.splitlines()[-1], stderr
+    assert [(folder / record).read_bytes() for folder in (out, other)] == kept
+    code, stderr = run(KINDS[kind][0], "--resume", other)
+    assert code == 0, stderr
+
+
 @pytest.mark.parametrize("kind", ["sweep", "jobs"])
 def test_where_that_folder_has_moved_data_are_looked_for_as_usual(run, tmp_path, kind):
     out = tmp_path / "out"
@@ -89,3 +106,4 @@ def test_an_older_record_without_the_folder_goes_on_as_before(run, tmp_path, kin
     (out / record).write_text(json.dumps(document))
     code, stderr = run(KINDS[kind][0], "--resume", out, "--jobs", "1", "--data-dir", "digits")
     assert code == 0 and weights_below(out) == whole, stderr
+    assert json.loads((out / record).read_text())["data_dir"] == str(tmp_path / "digits"), "kept for next time"
