@@ -130,11 +130,11 @@ class PictureFile:
         """
         name = self.name if self.count == 1 else f"{self.name}#{number}"
         with _reading(name):
-            if self.count > 1:
-                self._image.seek(self._frames[number - 1])
-            elif self._decoded:
+            if self._decoded and self.count == 1:  # its pixels are gone
                 self._file.seek(0)
                 self._image = _identified(self._file, self.name)
+            if self._image.tell() != self._frames[number - 1]:
+                self._image.seek(self._frames[number - 1])
             self._decoded = True
             page = _page(self._image, name, grey, own=True, last=self.count == 1)
             return page._replace(number=number, count=self.count)

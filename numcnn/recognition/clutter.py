@@ -10,7 +10,7 @@ from numcnn.imaging.parts import Part, is_blot, is_frame, part_of, straight_shar
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Floats
 from numcnn.recognition.frames import CURVED, MANY_HEIGHTS, rests_of_rules
-from numcnn.recognition.spots import SMALLER, Spot, overlap, typical_height
+from numcnn.recognition.spots import CERTAIN, SMALLER, Spot, overlap, typical_height
 
 HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
 TALL = 0.6  # of a digit's height: what is sure, as high and curved is no hair, however fine its pen
@@ -25,7 +25,7 @@ HELD = 0.06  # of a digit: larger parts inside it make it no digit
 CERTAINTIES, LETTERS = (0.2, 0.4, 0.6), (3.3, 1.5, 0.2, -1.4)
 LIKELIER = 1.0  # by how much letters must be likelier
 MANY = 10  # times as many: parts that don't stand clear, beside what looks like digits
-AWAY = 3  # heights: what is farther from all spots doesn't speak against them
+AWAY = 3  # heights: what is farther from all digits that are certain doesn't speak against them
 SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
@@ -145,7 +145,7 @@ def holds_others(digit: Part, parts: list[Part]) -> bool:
     return inside >= 2
 
 
-def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part], certain: float) -> bool:
+def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
     """Return whether many parts as high as the spots don't stand clear on their ground: a pattern, not writing.
 
     If the network is certain of some, only parts around these count: a sheet may lie on a desk.
@@ -153,7 +153,7 @@ def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part], certain: floa
     if not spots:
         return bool(len(unclear) >= MANY)
     height = float(np.median([spot.height for spot in spots]))
-    known = [spot for spot in spots if spot.probability >= certain]
+    known = [spot for spot in spots if spot.probability >= CERTAIN]
     if known:
         boxes = np.array([spot.box for spot in known])
         (x1, y1), (x2, y2) = boxes[:, :2].min(axis=0) - AWAY * height, boxes[:, 2:].max(axis=0) + AWAY * height

@@ -26,8 +26,10 @@ FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels:
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
 MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do not stand clear: a texture
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
-SLIM_ONE, STREAK, AS_FAINT = 0.4, 0.3, 1.5  # heights; of curved digits' strength; times a streak's: as faint as it
-FEW_CERTAIN, MOST_INK = 2, 6.5  # certain digits that show the pen; sides of it that a digit's strokes are long at most
+SLIM_ONE, STREAK = 0.4, 0.3  # most width of a slim digit, in heights; of a streak's strength to that of sure digits
+AS_FAINT = 1.5  # how many times as strong as a streak the weakest of these is, at least
+FEW_CERTAIN = 2  # certain digits that show how thick the pen is
+MOST_INK = 6.5  # how long a digit's strokes are together, at most, in sides of its box
 OFF_LINES = 4  # pixels around a part: an erased line in these comes near it
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
@@ -206,10 +208,9 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
 
 def crossed_out(parts: Sequence[Part], certain: Bools) -> set[int]:
     """Return which uncertain parts hold more ink than a digit can, written with the pen of the certain ones (N,)."""
-    widths = np.array([stroke_width(part.mask) for part in parts])
     if certain.sum() < FEW_CERTAIN:
         return set()
-    pen = float(np.median(widths[certain]))
+    pen = float(np.median([stroke_width(part.mask) for part, one in zip(parts, certain, strict=True) if one]))
     most = np.array([MOST_INK * pen * part.side for part in parts])
     ink = np.array([int(part.mask.sum()) for part in parts])
     return set(np.flatnonzero(~certain & (ink > most)).tolist())

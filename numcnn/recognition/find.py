@@ -43,7 +43,7 @@ from numcnn.recognition.evidence import (
 )
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import completed, join, nested, stacked
-from numcnn.recognition.spots import SMALLER, Judge, Spot, are_near, overlap, typical_height
+from numcnn.recognition.spots import CERTAIN, SMALLER, Judge, Spot, are_near, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
 
@@ -57,7 +57,6 @@ SMALL = 40  # pixels: a picture this small may be one digit that fills it
 DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
 FEW_BESIDE = 0.34  # of the parts of a line: fewer sure digits, and what looks like two digits may as well be a letter
 SETTLED = 0.6  # of a picture's digits: if more are sure, the other polarity would only bring doubts
-CERTAIN = 0.99  # probability from which what lies across an edge of the light is a digit, beside sure ones
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
@@ -137,7 +136,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     ]
     found = completed(sheet, found, everything, judge, sure_from)
     spots = _written_ones(sheet, found, judge, sure_from)
-    return ([] if is_one_of_many(spots, unclear, CERTAIN) else spots), everything
+    return ([] if is_one_of_many(spots, unclear) else spots), everything
 
 
 def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:

@@ -16,13 +16,13 @@ from numcnn.imaging.parts import (
 )
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes, Floats
-from numcnn.recognition.spots import SMALLER, Judge, highest_of, typical_height
+from numcnn.recognition.spots import CERTAIN, SMALLER, Judge, highest_of, typical_height
 
 EQUAL = 0.08  # of their length: how much the ends of equal lines differ
 FRAME_THICKEST = 0.35  # of the length of its shortest side that is looked for, a frame's line
 RULE_PART, SHORT_RULE_PART = 0.6, 0.85  # of a piece's longer and shorter side that a rule along it has at least
 LONGEST_RULE = 200  # pixels; longer rules are found by a part of them
-CERTAIN, CURVED = 0.99, 0.6  # probability from which, and share of straight ink below which, a digit keeps its strokes
+CURVED = 0.6  # share of straight ink, below which a certain digit keeps its strokes
 ROW_HEIGHT = 1.7  # heights of a digit: a row of touching digits is no higher
 SLIM = 0.35  # of its length: the most width of a line's rest
 STRAIGHT = 0.9  # share of straight ink in a rest of lines, at least
@@ -31,7 +31,7 @@ AS_THICK, AS_DARK = 1.05, 1.5  # times the lines around it: no thicker, and hard
 # Times the lines around it: two lines a hair apart look thicker and, with paper between them, paler.
 PAIR_THICK, PAIR_DARK = 3.0, 0.95
 WHOLE_TICK = 0.9  # of a tick's height that an erased one beside it fills
-SIBLINGS = 8  # heights of a tick: how far away that one may be
+SIBLINGS = 8  # heights of a tick: an erased one as high may be so far away
 DARKER_PART = 0.75  # quantile of an erased line's darkness: with the line went its soft edge
 MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 
@@ -39,8 +39,8 @@ MANY_HEIGHTS = 2.5  # heights of a digit: a longer thin piece is a rule
 def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: float) -> tuple[list[Part], Floats]:
     """Take frames and rules out of the parts that hold some; what goes is erased from the sheet.
 
-    Return the parts, and how likely each is a digit.  A frame, or a part much larger than a digit, loses its rules, but
-    for a certain digit with curves; of an unsure part rules go only if that leaves one sure digit.
+    Return the parts, and how likely each is a digit.  A frame loses its rules, and so does a part much larger than a
+    digit, unless it is a certain digit with curves; of an unsure part rules go only if that leaves one sure digit.
     """
     highest = highest_of(sheet, parts, judge)
     height = typical_height(parts, highest, sure_from)
@@ -53,7 +53,7 @@ def take_rules_out(sheet: Sheet, parts: list[Part], judge: Judge, sure_from: flo
             and not _is_row(part, height)
             and (probability < CERTAIN or straight_share(part.mask) >= CURVED)
         )
-        inside = _rules_out(part) if large or probability < sure_from else None
+        inside = _rules_out(part, framed) if large or probability < sure_from else None
         if inside is None:
             kept.append(part)
             likely.append(probability)
@@ -76,15 +76,14 @@ def _is_row(part: Part, height: float) -> bool:
     return part.width > part.height >= SMALLER * height and part.height <= ROW_HEIGHT * height
 
 
-def _rules_out(part: Part) -> tuple[Bools, list[Part]] | None:
-    """Return what is left of a part without rules, and its pieces; None if it holds none."""
+def _rules_out(part: Part, framed: bool) -> tuple[Bools, list[Part]] | None:
+    """Return what is left of a part, a frame or not, without rules, and its pieces; None if it holds none."""
     if part.side < 16:
         return None
     level, upright = (
         min(LONGEST_RULE, round((RULE_PART if side > other else SHORT_RULE_PART) * side)) if side >= 16 else 10**9
         for side, other in ((part.width, part.height), (part.height, part.width))
     )
-    framed = is_frame(part.mask)
     rest = rules.without_rules(part.mask, level, upright, FRAME_THICKEST if framed else rules.THICKEST)
     if rest.sum() == part.mask.sum():
         return None

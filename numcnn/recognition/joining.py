@@ -160,7 +160,8 @@ def completed(
     digits = [digit for digit, _ in found]
     highest = highest_of(sheet, digits, judge)
     whole = dict(enumerate(digits))
-    may_be_joined = (highest < sure_from) | (not sheet.erased.any())
+    no_lines = not sheet.erased.any()
+    may_be_joined = (highest < sure_from) | no_lines
     for k in np.flatnonzero(highest < sure_from).tolist():
         if k not in whole:
             continue
@@ -179,15 +180,18 @@ def completed(
             j, both = ways[int(chances.argmax())]
             whole.pop(max(j, k))
             whole[min(j, k)] = both
+            may_be_joined[min(j, k)] = no_lines
     return [(whole[k], found[k][1]) for k in sorted(whole)]
 
 
 def _are_apart(one: Part, other: Part) -> bool:
     """Return whether two digits lie right beside each other, but do not touch: so they were not cut apart."""
     near = _is_rest(one, other) or _is_rest(other, one)
-    return near and len(pieces.find_pieces(joined([one, other]).mask)) > max(
-        len(pieces.find_pieces(part.mask)) for part in (one, other)
-    )
+    return near and _count_pieces(joined([one, other])) == _count_pieces(one) + _count_pieces(other)
+
+
+def _count_pieces(part: Part) -> int:
+    return len(pieces.find_pieces(part.mask))
 
 
 def _is_rest(part: Part, digit: Part) -> bool:

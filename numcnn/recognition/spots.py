@@ -10,6 +10,7 @@ from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bytes, Floats
 
 Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilities (N,10)
+CERTAIN = 0.99  # probability from which a digit is taken for certain, and speaks for or against what is around it
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
 
 

@@ -259,7 +259,10 @@ def _dask(distributed: Any, address: str, say: Callable[[str], object]) -> Gener
 
 
 def _check_scheduler(distributed: Any, address: str) -> None:
-    """Raise ConfigError if what answers is no Dask scheduler, WorkerError if nothing answers for CONNECT_SECONDS."""
+    """Raise WorkerError if no connection can be made, ConfigError if what is there doesn't answer as a Dask scheduler.
+
+    That includes what says nothing for CONNECT_SECONDS.
+    """
 
     async def identity() -> Any:
         options = distributed.Security().get_connection_args("client")

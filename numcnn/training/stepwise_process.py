@@ -52,9 +52,11 @@ class Commands:
             return {}
 
     def _read(self, source: BinaryIO, at_end: Callable[[], object]) -> None:
-        for line in source:
-            self._queue.put(json.loads(line))
-        at_end()
+        try:
+            for line in source:
+                self._queue.put(json.loads(line))
+        finally:  # also when the last line is torn
+            at_end()
 
 
 class Sender:

@@ -304,6 +304,14 @@ def test_a_page_that_is_asked_for_again_is_the_same(kind, tmp_path):
     np.testing.assert_array_equal(first.pixels, second.pixels)
 
 
+def test_the_only_page_of_a_tiff_is_not_the_preview_before_it_also_when_it_is_asked_for_again(tmp_path):
+    preview, page = Image.fromarray(scene(6, 4)), Image.fromarray(scene(60, 40))
+    page.encoderinfo = {"tiffinfo": {254: 0}}
+    preview.save(tmp_path / "a.tif", save_all=True, append_images=[page], tiffinfo={254: 1})
+    with PictureFile(tmp_path / "a.tif") as file:
+        assert file.count == 1 and [file.page().size for _ in range(2)] == [(60, 40)] * 2
+
+
 LARGEST = [  # what takes the most memory: the name, the mode, its size, options of Pillow's save
     ("alpha.png", "RGBA", (8000, 8000), {"compress_level": 1}),
     ("wide.png", "RGBA", (100_000, 640), {"compress_level": 1}),
