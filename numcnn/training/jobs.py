@@ -282,7 +282,9 @@ def _check_scheduler(distributed: Any, address: str) -> None:
         except OSError as refused:
             reason = f"({refused.strerror or refused}); start one: dask scheduler"
             raise WorkerError(f"no Dask scheduler answers at {address} {reason}") from error
-    raise ConfigError(f"what answers at {address} is no Dask scheduler; wants the address that dask scheduler prints")
+    raise ConfigError(
+        f"what is at {address} doesn't answer as a Dask scheduler; wants the address that dask scheduler prints"
+    )
 
 
 def _check_numcnn(who: str, found: Any) -> None:

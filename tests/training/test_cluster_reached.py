@@ -60,8 +60,8 @@ def web():
     ("listens", "code", "text"),
     [
         (nobody, 1, r"no Dask scheduler answers at {address} \(.*\); start one: dask scheduler"),
-        (silent, 2, r"what answers at {address} is no Dask scheduler; wants .*"),
-        (web, 2, r"what answers at {address} is no Dask scheduler; wants .*"),
+        (silent, 2, r"what is at {address} doesn't answer as a Dask scheduler; wants .*"),
+        (web, 2, r"what is at {address} doesn't answer as a Dask scheduler; wants .*"),
     ],
 )
 def test_where_no_scheduler_answers_is_one_line_and_leaves_no_file(drawn, tmp_path, listens, code, text):
@@ -82,7 +82,7 @@ def test_a_worker_is_no_scheduler(drawn, tmp_path):
         command = [*SWEEP, "--dataset", drawn, "--cluster", there, "--out", tmp_path / "out"]
         with running("-m", "numcnn", *command) as process:
             _, stderr = process.communicate()
-    assert process.returncode == 2 and f"what answers at {there} is no Dask scheduler" in stderr
+    assert process.returncode == 2 and f"what is at {there} doesn't answer as a Dask scheduler" in stderr
 
 
 def test_a_scheduler_without_numcnn_is_one_line(drawn, tmp_path):
