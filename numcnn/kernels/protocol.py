@@ -121,7 +121,7 @@ class Kernels(Protocol):
         """Send dout (M,C) back -> dx (M,C), dgamma, dbeta (C,).  mean, var (C,): those of x itself."""
         ...
 
-    def conv_relu_pool_forward(self, x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes) -> None:
+    def conv_relu_pool_forward(self, x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes | None) -> None:
         """Convolve with stride 1, apply ReLU, pool 2x2.  x, w, b: as ``conv2d_forward`` -> out, which (N,PH,PW,F)."""
         ...
 

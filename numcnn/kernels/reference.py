@@ -153,10 +153,12 @@ def maxpool2d_forward(x: Floats, out: Floats, which: AnyArray | None, window: Pa
     window (PH,PW), stride (SH,SW).
     """
     _, OH, OW, _ = out.shape
-    candidates = np.stack([pixels for _, _, pixels in _taps(x, window, stride, OH, OW)])  # (PH*PW, N, OH, OW, C)
-    candidates.max(axis=0, out=out)  # a NaN in the window comes out as NaN
+    candidates = [pixels for _, _, pixels in _taps(x, window, stride, OH, OW)]  # PH*PW views (N,OH,OW,C)
+    out[...] = candidates[0]
+    for pixels in candidates[1:]:
+        np.maximum(out, pixels, out=out)  # a NaN in the window comes out as NaN
     if which is not None:
-        which[...] = candidates.argmax(axis=0)  # the first of equals; a NaN beats any number
+        which[...] = np.argmax(candidates, axis=0)  # the first of equals; a NaN beats any number
 
 
 def maxpool2d_backward(dout: Floats, which: AnyArray, dx: Floats, window: Pair, stride: Pair) -> None:
@@ -250,17 +252,19 @@ def _read_by_pool(x: Floats, w: Floats, out: Floats) -> Floats:
     return x[:, : 2 * PH + KH - 1, : 2 * PW + KW - 1]
 
 
-def conv_relu_pool_forward(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes) -> None:
+def conv_relu_pool_forward(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes | None) -> None:
     """Convolve with stride 1, apply ReLU, keep the largest of each 2x2 window: three layers in one kernel.
 
     x, w, b as for conv2d_forward -> out, which (N,PH,PW,F), here with PH x PW the pooled size.  which, uint8: the
-    winner's position 2 * ky + kx, or DEAD where the winner isn't positive: there ReLU's slope is 0.
+    winner's position 2 * ky + kx, or DEAD where the winner isn't positive: there ReLU's slope is 0.  If which is None,
+    it is not computed.
     """
     N, PH, PW, F = out.shape
     convolved = np.empty((N, 2 * PH, 2 * PW, F), out.dtype)
     conv2d_forward(_read_by_pool(x, w, out), w, b, convolved, (1, 1))
     maxpool2d_forward(convolved, out, which, (2, 2), (2, 2))
-    which[out <= 0] = DEAD
+    if which is not None:
+        which[out <= 0] = DEAD
     relu_forward(out, out)  # max(max(a, b), 0) = max(max(a, 0), max(b, 0)): ReLU may come after the pool
 
 

@@ -80,7 +80,7 @@ class ConvReluPool(Layer):
             purpose = "padded x" if training else "inference padded x"
             x = self.conv.pad(x, self.buffer(purpose, (len(x), *self.conv.padded_shape)))
         out = self._out(len(x), training)
-        which = self.buffer("which" if training else "inference which", out.shape, np.uint8)
+        which = self.buffer("which", out.shape, np.uint8) if training else None
         self.kernels.conv_relu_pool_forward(x, self.params["w"], self.params["b"], out, which)
         if training:
             self._saved = x, which

@@ -73,6 +73,9 @@ def forward(kernels, x, w, b):
     which = np.full(out.shape, 7, np.uint8)
     with kernels.computing():
         kernels.conv_relu_pool_forward(x, w, b, out, which)
+        alone = np.full(out.shape, 7, x.dtype)
+        kernels.conv_relu_pool_forward(x, w, b, alone, None)
+    np.testing.assert_array_equal(alone, out, err_msg="without the winners")
     return out, which
 
 

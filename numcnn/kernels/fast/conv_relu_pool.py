@@ -485,8 +485,10 @@ def _row_starts(F: int, size: int) -> Ints:
     return np.arange(F, dtype=np.int32) * np.int32(size)
 
 
-def conv_relu_pool_forward(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes) -> None:
+def conv_relu_pool_forward(x: Floats, w: Floats, b: Floats, out: Floats, which: Bytes | None) -> None:
     """See ``reference.conv_relu_pool_forward``."""
+    if which is None:
+        which = scratch("which", out.shape, np.uint8)
     shape = geometry(x, w.shape, out)
     _, _, _, C, _, _, F, PH, PW = shape
     images, weights, pooled, winners = flat(x, w, out, which)
