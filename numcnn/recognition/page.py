@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LEAST = 0.78  # the probability from which a digit counts as one while digits are looked for, whatever at_most is
 BATCH = 128  # pictures that the network reads at a time: more would load the compiled kernels
+MOST_KNOWN = 10_000  # pictures of a page whose probabilities are kept: about 10 MB
 
 
 class Digit(NamedTuple):
@@ -198,16 +199,32 @@ def _found_page(
     explain: bool = False,
 ) -> Page:
     """Find the digits of a picture, read them, and return the page."""
-
-    def judge(images: Bytes) -> Floats:
-        parts = [network.predict_proba(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
-        return np.concatenate(parts) if parts else np.empty((0, 10), np.float32)
-
+    judge = _Judge(network)
     with one_blas_thread:
         found = find.find(colours, judge, LEAST)
         spots = [find.only_one(found, colours, judge)] if single else found.spots
     digits = [_digit(spot, size[0] / colours.shape[1], size, threshold) for spot in spots]
     return Page(digits, size, found.steps if explain else None)
+
+
+class _Judge:
+    """The network as the judge of one page: it reads each 28x28 picture once, though several steps ask about it."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._known: dict[bytes, Floats] = {}  # picture -> probabilities
+
+    def __call__(self, images: Bytes) -> Floats:
+        """Return the probabilities (N,10) of pictures (N,28,28)."""
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        keys = [image.tobytes() for image in images]
+        new = {key: k for k, key in enumerate(keys) if key not in self._known}
+        unknown = list(new)
+        for i in range(0, len(unknown), BATCH):
+            some = unknown[i : i + BATCH]
+            self._known.update(zip(some, self._network.predict_proba(images[[new[key] for key in some]]), strict=True))
+        return np.array([self._known[key] for key in keys], np.float32).reshape(-1, 10)
 
 
 def _digit(spot: find.Spot, factor: float, size: tuple[int, int], threshold: Threshold) -> Digit:

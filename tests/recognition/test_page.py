@@ -400,3 +400,19 @@ def test_text_lines_follow_a_slope():
 
 def test_the_shipped_network_is_loaded_once():
     assert page._shipped() is page._shipped()
+
+
+@pytest.mark.parametrize("most_known", [page.MOST_KNOWN, 3])
+def test_the_network_reads_each_picture_of_a_page_once_while_it_is_kept(most_known, monkeypatch):
+    rng = np.random.default_rng(2)
+    picture = papers.noisy(papers.on_paper(papers.row("375", 90, (200, 500), rng, gap=-0.08)), rng)
+    network, asked, ask = numcnn.load(), [], numcnn.Network.predict_proba
+
+    def counted(self, images):
+        asked.extend(image.tobytes() for image in images)
+        return ask(self, images)
+
+    monkeypatch.setattr(page, "MOST_KNOWN", most_known)
+    monkeypatch.setattr(numcnn.Network, "predict_proba", counted)
+    assert numcnn.read(picture, network=network).text == "375"
+    assert len(set(asked)) > 3 and (len(set(asked)) == len(asked)) == (most_known > 3)
