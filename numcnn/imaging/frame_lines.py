@@ -31,6 +31,7 @@ EVEN = 0.8  # of the columns of a line between the others' middles, that its mid
 EQUAL = 0.08  # of their length: how much the ends of a comb's ticks differ
 DARKER = 1.3  # times a line's strength: darker ink on it is a stroke's
 UNEQUAL = 2.0  # times the usual strength of a frame's lines: a stronger one has a stroke on it
+VISIBLE = 0.2  # of a line's length, that shows how strong it is by itself where a stroke runs along the rest
 SQUARE = 0.06  # radians off a right angle: lines printed across others, also when they are photographed
 RULE_INKED, RULE_THICKEST = 0.95, 1 / 60  # of a picture's width: a rule's ink, and the most that it is thick
 LARGE = 1_500_000  # pixels; lines in larger pictures are looked for at half the size or less
@@ -107,9 +108,8 @@ def _ink_of(level: list[Line], upright: list[Line], strength: Bytes, ink: Bools,
     for line in upright:
         _refit(line, usual, ink.T, wide.T)
     crossed, down = np.zeros_like(ink), np.zeros_like(ink)
-    tones = [_tone(ink, strength, line) for line in level] + [_tone(ink.T, strength.T, line) for line in upright]
-    most = UNEQUAL * float(np.median(tones))
-    darkest = [DARKER * min(tone, most) for tone in tones]
+    peaks = [_peaks(ink, strength, line) for line in level] + [_peaks(ink.T, strength.T, line) for line in upright]
+    darkest = [DARKER * tone for tone in _own_tones(peaks)]
     for line, dark in zip(level, darkest, strict=False):
         _erase(gone, ink, high, strength <= dark, line)
         _draw(crossed, line)
@@ -419,10 +419,26 @@ def _refit(line: Line, usual: float, ink: Bools, high: Ints) -> None:
 
 def _tone(ink: Bools, strength: Bytes, line: Line) -> float:
     """Return how strong a line's ink is, in its middle: the median along it."""
+    return float(np.median(_peaks(ink, strength, line)))
+
+
+def _peaks(ink: Bools, strength: Bytes, line: Line) -> Bytes:
+    """Return how strong a line's ink is in its middle, in each column that has some; 0 if there is none."""
     rows, columns = _area(line, ink.shape)
     peaks = np.zeros(ink.shape[1], np.uint8)
     np.maximum.at(peaks, columns, np.where(ink[rows, columns], strength[rows, columns], 0))
-    return float(np.median(peaks[peaks > 0])) if peaks.any() else 0.0
+    return peaks[peaks > 0] if peaks.any() else np.zeros(1, np.uint8)
+
+
+def _own_tones(peaks: list[Bytes]) -> list[float]:
+    """Return how strong each line of a frame is by itself, from its ``_peaks``: strokes along it may be stronger.
+
+    Where some of a line is no stronger than the others, all of it is as strong as they are.
+    """
+    tones = [float(np.median(own)) for own in peaks]
+    usual = float(np.median(tones))
+    strokes = [float((own <= rules.ALIKE * usual).mean()) >= VISIBLE for own in peaks]
+    return [min(tone, usual if stroke else UNEQUAL * usual) for tone, stroke in zip(tones, strokes, strict=True)]
 
 
 def _erase(gone: Bools, ink: Bools, high: Ints, weak: Bools, line: Line) -> None:

@@ -376,3 +376,25 @@ def test_the_grain_of_a_large_digit_makes_no_tangle(label, height, amount, cell)
     grain = rng.normal(0, 1, (side // cell + 1,) * 2).repeat(cell, axis=0).repeat(cell, axis=1)[:side, :side]
     tones = (45, 230) if label == 3 else (235, 70)
     reads(papers.noisy(papers.on_paper(ink * np.clip(0.8 + amount * grain, 0.1, 1), *tones), rng), str(label))
+
+
+@pytest.mark.parametrize("label", [1, 4, 7, 8, 9])
+@pytest.mark.parametrize("right", [0, 4, 8, 12])
+def test_a_stroke_along_a_line_of_a_thin_grid_is_no_rule(label, right):
+    rng = np.random.default_rng([label, right])
+    ink = papers.ink_of(papers.strokes_of(label, 56, (50 + right, 40)), (140, 140), 3)
+    reads(papers.noisy(papers.grid(papers.on_paper(ink, 240, 90), rng, 20, 0.86), rng), str(label))
+
+
+@pytest.mark.parametrize(
+    ("label", "height", "left", "off"),
+    [(0, 75, True, 0), (0, 95, True, 0), (0, 75, False, 0), (0, 95, False, 0), (9, 75, False, 0), (1, 75, True, 3)],
+)
+def test_a_dark_stroke_along_a_side_of_a_frame_is_not_the_frames(label, height, left, off):
+    rng = np.random.default_rng([label, not left])
+    strokes = papers.strokes_of(label, height, slant=0)
+    points = np.concatenate(strokes)
+    at = (60 - points[:, 0].min() if left else 160 - points[:, 0].max()) + off, 85 - height / 2 - points[:, 1].min()
+    picture = papers.frame(papers.on_paper(np.zeros((170, 220)), 255), (60, 30, 160, 140), 130, 4)
+    picture *= 1 - papers.ink_of([stroke + at for stroke in strokes], (170, 220), 6)
+    reads(papers.noisy(picture, rng), str(label))
