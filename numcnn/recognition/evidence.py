@@ -12,8 +12,8 @@ import numpy as np
 from numcnn.imaging import paper, pieces, rules
 from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width
 from numcnn.imaging.sheet import Sheet
-from numcnn.kernels.arrays import AnyArray, Bools, Ints
-from numcnn.recognition.spots import Spot
+from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
+from numcnn.recognition.spots import CERTAIN, Spot
 from numcnn.recognition.text_lines import text_lines
 
 # Heights: no unlikely digit and no 1 is wider; to the network a level stroke looks like a 1, too.
@@ -26,6 +26,7 @@ FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels:
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
 MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do not stand clear: a texture
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
+ALONE = 0.999  # probability from which the only part of a picture may lie across an edge of the light
 SLIM_ONE, STREAK = 0.4, 0.3  # most width of a slim digit, in heights; of a streak's strength to that of sure digits
 AS_FAINT = 1.5  # how many times as strong as a streak the weakest of these is, at least
 FEW_CERTAIN = 2  # certain digits that show how thick the pen is
@@ -106,12 +107,16 @@ def is_level_stroke(spot: Spot) -> bool:
     return int(spot.probabilities.argmax()) == 1 and right - left > WIDEST_ONE * spot.height
 
 
-def beside_others(parts: Sequence[Part], certain: Bools, known: Bools) -> Bools:
+def across_edges(parts: Sequence[Part], highest: Floats, known: Bools) -> Bools:
     """Return which parts (N,) may be digits across an edge of the light, as of a shadow.
 
-    certain (N,): of which the network is certain; known (N,): sure digits on even ground.  Those are meant that are
-    certain, and stand level with a known one as high, and not more of them than are known.
+    highest (N,): how likely each is a digit; known (N,): sure digits on even ground.  Those are meant that are certain,
+    and stand level with a known one as high, and not more of them than are known; and the only part of a picture, if it
+    is more than certain and wider than edges are.
     """
+    if len(parts) == 1:
+        return (highest >= ALONE) & (parts[0].width > SLIM_ONE * parts[0].height)
+    certain = highest >= CERTAIN
     found = np.array(
         [
             bool(certain[k])
