@@ -23,6 +23,7 @@ THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's ot
 ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
 RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
 ALIKE, UNEVEN = 1.35, 0.75  # times as thick, and as dark: printed in one go; pixels more that a thickness may differ
+DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 LARGE = 600_000  # pixels; rules in larger masks are looked for at half the size or less
 
@@ -104,8 +105,24 @@ def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None) -
     gone = level & upright & ink  # where rules cross, both are thick
     if known is not None:
         level &= ~known
-    gone |= _thin_ink(ink, level, max(THIN_PIXELS, THIN * H))
-    return gone | _thin_ink(ink.T, upright.T, max(THIN_PIXELS, THIN * W)).T
+    gone |= _own_ink(_thin_ink(ink, level, max(THIN_PIXELS, THIN * H)), level, strength)
+    return gone | _own_ink(_thin_ink(ink.T, upright.T, max(THIN_PIXELS, THIN * W)), upright.T, strength.T).T
+
+
+def _own_ink(thin: Bools, band: Bools, strength: Bytes) -> Bools:
+    """Return the thin ink of bands of level rules, without strokes that run along them: each is darker than its rule.
+
+    How dark a rule is shows in most of the columns that it has ink in.
+    """
+    found = find_pieces(band)
+    own = np.zeros_like(thin)
+    for k, (left, top, right, bottom) in enumerate(found.boxes.tolist()):
+        inside = slice(top, bottom), slice(left, right)
+        ink = np.where(thin[inside] & found.mask([k], (left, top, right, bottom)), strength[inside], 0)
+        peaks = ink.max(axis=0)
+        if peaks.any():
+            own[inside] |= (ink > 0) & (ink <= DARKER * np.median(peaks[peaks > 0]))
+    return own
 
 
 def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bools:

@@ -13,7 +13,6 @@ CLEAR = 0.45  # of a piece's strongest ink: weaker pixels of it are paper, a rul
 HALO, HALO_LEAST = 12, 0.3  # pixels around strong ink, and the part of its strength that other ink there must have
 STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
 ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
-DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 MOSTLY = 3  # times the rules' pixels: where so many are of lines that hold each other, the rules are as strong as these
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
@@ -72,7 +71,7 @@ def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
         usual = np.quantile(ink.smooth[gone], 0.6)
         if framed.sum() >= MOSTLY * gone.sum():  # a grid: what looks like one more rule may be a stroke along a line
             usual = min(usual, np.quantile(before[framed], 0.6))
-        gone &= ink.smooth <= DARKER * usual  # darker ink crosses the rule
+        gone &= ink.smooth <= rules.DARKER * usual  # darker ink crosses the rule
     ink, ruled = _without(ink, gone | (across & ~framed))
     return ink, framed | ruled
 

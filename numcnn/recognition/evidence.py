@@ -111,11 +111,12 @@ def across_edges(parts: Sequence[Part], highest: Floats, known: Bools) -> Bools:
     """Return which parts (N,) may be digits across an edge of the light, as of a shadow.
 
     highest (N,): how likely each is a digit; known (N,): sure digits on even ground.  Those are meant that are certain,
-    and stand level with a known one as high, and not more of them than are known; and the only part of a picture, if it
-    is more than certain and wider than edges are.
+    and stand level with a known one as high, and not more of them than are known; where none is known, the only part
+    that is wider than edges are, if it is more than certain.
     """
-    if len(parts) == 1:
-        return (highest >= ALONE) & (parts[0].width > SLIM_ONE * parts[0].height)
+    if not known.any():
+        wide = np.array([part.width > SLIM_ONE * part.height for part in parts], bool)
+        return wide & (highest >= ALONE) & (wide.sum() == 1)
     certain = highest >= CERTAIN
     found = np.array(
         [

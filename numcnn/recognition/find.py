@@ -84,6 +84,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
     if sure <= SETTLED * len(spots) or _has_patches(sheet):
         other = lay_out(colours, not light)
         others, other_parts = find_on(other, judge, sure_from)
+        spots = [spot for spot in spots if not any(_is_hole_in(spot, one) for one in others)]
         height = max((spot.height for spot in others), default=0)
         settled = any(spot.probability >= sure_from and spot.height >= 0.5 * height for spot in spots)
         if not settled and _evidence(others) > _evidence(spots):
@@ -252,6 +253,13 @@ def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> lis
         return []
     x1, y1, x2, y2 = whole.box
     return [whole._replace(box=(left + x1, top + y1, left + x2, top + y2))]
+
+
+def _is_hole_in(spot: Spot, other: Spot) -> bool:
+    """Return whether a digit lies within a more certain one of the other polarity: paper between that one's strokes."""
+    (x1, y1, x2, y2), (left, top, right, bottom) = spot.box, other.box
+    within = left <= x1 and top <= y1 and x2 <= right and y2 <= bottom
+    return within and other.probability >= max(CERTAIN, spot.probability)
 
 
 def _evidence(spots: list[Spot]) -> float:

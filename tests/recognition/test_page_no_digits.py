@@ -169,6 +169,16 @@ def test_a_digit_across_a_shadow_s_edge_is_read_beside_others(number):
     reads(sheet.picture, sheet.text)
 
 
+@pytest.mark.parametrize("label", [0, 2, 3, 5, 6, 8, 9])
+@pytest.mark.parametrize("lean", [0, 30])
+def test_a_lone_digit_across_a_shadow_s_edge_is_read(label, lean):
+    rng = np.random.default_rng([label, lean])
+    picture = papers.on_paper(papers.one(label, rng, (200, 200), 90), 235, 50)
+    y, x = np.mgrid[:200, :200]
+    picture[x > 100 + lean * (y - 100) / 100] *= 0.45
+    reads(papers.noisy(picture, rng), str(label))
+
+
 def test_a_rest_along_erased_ink_is_not_written():
     """As between a sheet that lies askew and the dark desk, erased as a bar; rules across a 1 don't harm it."""
     strokes = [np.array([(60.0, 30.0), (60.0, 90.0)])]
