@@ -35,6 +35,7 @@ Engine: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # opens an e
 MOST_BREAKS = 3  # how often in a row the workers may end without a job done between
 MOST_OF_AN_ERROR = 5_000  # characters of a traceback that come from a worker; Dask cuts off more than 10,000 bytes
 WATCH_SECONDS = 1.0
+LEAVE_SECONDS = 10.0  # how long a worker that is to end may take to save
 CONNECT_SECONDS = 30.0  # how long a scheduler may take to answer, and its first worker to come
 ALONE_SECONDS = 30.0  # how long a cluster may be without workers before that is said
 
@@ -148,8 +149,11 @@ def _processes(count: int, threads: int) -> Generator[Executor, None, None]:
         except BaseException as error:
             how = _how_ended(executor)
             executor.shutdown(wait=False, cancel_futures=True)
-            for process in set(multiprocessing.active_children()) - before:
+            ended = set(multiprocessing.active_children()) - before
+            for process in ended:
                 process.terminate()
+            for process in ended:  # they save first; whoever goes on with their work may not meet them
+                process.join(LEAVE_SECONDS)
             if isinstance(error, BrokenExecutor):
                 raise BrokenExecutor(how or str(error)) from error
             raise

@@ -24,8 +24,6 @@ from numcnn.training.run_folder import Run, RunFolder, load_run
 from numcnn.training.run_record import Document
 from numcnn.training.session import Options, draw_again, new_session, resumed_session
 
-LEAVE_SECONDS = 10.0  # how long a worker whose parent was killed may take to leave a folder
-
 _one_at_a_time = threading.Lock()  # how many threads compute is a setting of the process
 
 
@@ -129,8 +127,9 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
         return finished
     notes: list[str] = []
     options = Options(job.data_dir, job.threads, quiet=True, report=notes.append, command=job.command)
+    if folder.is_dir():
+        _wait_for_lock(folder)  # a worker that is about to end may still save there
     if (folder / "last.npz").exists():
-        _wait_for_lock(folder)
         session = resumed_session(_run_of(job), options)
     else:
         session = new_session(job.config, job.dataset, options, watch_gradients=job.watch_gradients)
@@ -173,7 +172,7 @@ def _run_of(job: TrainJob) -> Run:
 
 def _wait_for_lock(folder: Path) -> None:
     """Wait until no other process trains in the folder, or LEAVE_SECONDS are over."""
-    deadline = time.monotonic() + LEAVE_SECONDS
+    deadline = time.monotonic() + jobs.LEAVE_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):
             FolderLock(folder).release()

@@ -2,16 +2,21 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from conftest import write_digits
+from processes import wait_for
 
 from numcnn.data.mnist import UnavailableError
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
+from numcnn.files import FolderLock
 from numcnn.training import jobs, run_folder, train_job
 from numcnn.training.config import TrainConfig
 from numcnn.training.run_folder import RunFolder, load_run
@@ -183,6 +188,30 @@ def test_trainings_whose_worker_is_killed_go_on_from_their_last_save_to_the_same
         assert job.folder.with_suffix(".killed").exists() and found.card["threads"] == 1
         assert not [path for path in job.folder.iterdir() if path.name.startswith(".")]
     assert sorted(steps) == [0, 1] and weights(tmp_path) == whole
+
+
+def test_a_folder_that_another_worker_is_about_to_leave_is_waited_for(drawn, tmp_path, monkeypatch):
+    """That worker saves there for the first time when this one has already looked what is in the folder."""
+    train_job.train(job_in(tmp_path / "done", drawn))
+    folder = tmp_path / "seed-0"
+    folder.mkdir()
+    tried = threading.Event()
+
+    class Lock(FolderLock):
+        def __init__(self, folder):
+            tried.set()
+            super().__init__(folder)
+
+    monkeypatch.setattr(train_job, "FolderLock", Lock)
+    others = FolderLock(folder)
+    with ThreadPoolExecutor(1) as threads:
+        found = threads.submit(train_job.train, job_in(tmp_path, drawn))
+        wait_for(lambda: tried.is_set() or found.done(), "the worker to look at the folder")
+        for name in ("best.npz", "log.csv", "last.npz"):
+            shutil.copy(tmp_path / "done" / "seed-0" / name, folder)
+        others.release()
+        assert found.result().card is not None
+    assert hash_of(folder / "best.npz") == hash_of(tmp_path / "done" / "seed-0" / "best.npz")
 
 
 def test_a_job_is_a_function_of_its_settings_wherever_it_runs(drawn, whole, tmp_path):
