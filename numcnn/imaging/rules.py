@@ -110,9 +110,9 @@ def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None) -
 
 
 def _own_ink(thin: Bools, band: Bools, strength: Bytes) -> Bools:
-    """Return the thin ink of bands of level rules, without strokes that run along them: each is darker than its rule.
+    """Return the thin ink of bands of level rules, without strokes that run along them: ink much darker than the rule.
 
-    How dark a rule is shows in most of the columns that it has ink in.
+    How dark the rule of a band is shows in most of the columns that it has ink in.
     """
     found = find_pieces(band)
     own = np.zeros_like(thin)

@@ -26,7 +26,7 @@ def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> AnyArray:
 def scratch(purpose: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> AnyArray:
     """Return uninitialised memory for ``purpose``, one block a thread and dtype; a larger shape allocates it anew.
 
-    A block lives as long as its thread, so it should hold a few images' numbers, not a batch's.
+    A block lives as long as its thread, so it should be small: a few images' numbers, or a byte a value of a batch.
     """
     dtype = np.dtype(dtype)
     arrays: dict[tuple[str, np.dtype], AnyArray] = _thread.__dict__.setdefault("arrays", {})

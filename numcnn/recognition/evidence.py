@@ -26,7 +26,9 @@ FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels:
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
 MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do not stand clear: a texture
 WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
-ALONE = 0.999  # probability from which the only part of a picture may lie across an edge of the light
+# Probability and width, in heights, from which the only wide part may lie across an edge of the light; and by how much
+# of its contrast the ground around it must differ.
+ALONE, ALONE_WIDTH, UNEVEN = 0.999, 0.45, 0.25
 SLIM_ONE, STREAK = 0.4, 0.3  # most width of a slim digit, in heights; of a streak's strength to that of sure digits
 AS_FAINT = 1.5  # how many times as strong as a streak the weakest of these is, at least
 FEW_CERTAIN = 2  # certain digits that show how thick the pen is
@@ -107,16 +109,19 @@ def is_level_stroke(spot: Spot) -> bool:
     return int(spot.probabilities.argmax()) == 1 and right - left > WIDEST_ONE * spot.height
 
 
-def across_edges(parts: Sequence[Part], highest: Floats, known: Bools) -> Bools:
+def across_edges(sheet: Sheet, parts: Sequence[Part], highest: Floats, known: Bools) -> Bools:
     """Return which parts (N,) may be digits across an edge of the light, as of a shadow.
 
     highest (N,): how likely each is a digit; known (N,): sure digits on even ground.  Those are meant that are certain,
-    and stand level with a known one as high, and not more of them than are known; where none is known, the only part
-    that is wider than edges are, if it is more than certain.
+    and stand level with a known one as high, and not more of them than are known.  Where none is known, the only part
+    that is wider than edges are, from the probability ALONE on, if the ground around it is uneven.
     """
     if not known.any():
-        wide = np.array([part.width > SLIM_ONE * part.height for part in parts], bool)
-        return wide & (highest >= ALONE) & (wide.sum() == 1)
+        wide = [k for k, part in enumerate(parts) if part.width > ALONE_WIDTH * part.height]
+        lone = np.zeros(len(parts), bool)
+        if len(wide) == 1 and highest[wide[0]] >= ALONE:
+            lone[wide[0]] = _is_ground_uneven(sheet, parts[wide[0]])
+        return lone
     certain = highest >= CERTAIN
     found = np.array(
         [
@@ -128,6 +133,24 @@ def across_edges(parts: Sequence[Part], highest: Floats, known: Bools) -> Bools:
         bool,
     )
     return found if found.sum() <= known.sum() else np.zeros(len(parts), bool)
+
+
+def _is_ground_uneven(sheet: Sheet, part: Part) -> bool:
+    """Return whether the ground outside one side of a part's box is lighter than outside another, as at an edge."""
+    reach = max(2, round(SIDE * part.side))
+    left, top, right, bottom = part.box
+    rows, columns = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
+    sides = (rows.start, top), (bottom, rows.stop), (columns.start, left), (right, columns.stop)
+    for values, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+        strips = [values[slice(*side), columns] for side in sides[:2]] + [
+            values[rows, slice(*side)] for side in sides[2:]
+        ]
+        grounds = [float(strip.mean()) for strip in strips if strip.size]
+        own = float(np.median(values[top:bottom, left:right][part.mask]))
+        contrast = float(np.median(papers[top:bottom, left:right])) - own
+        if contrast > 0 and max(grounds) - min(grounds) > max(FAINTEST, UNEVEN * contrast):
+            return True
+    return False
 
 
 def _is_level(one: Part, other: Part) -> bool:

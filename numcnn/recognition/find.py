@@ -110,7 +110,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     everything, highest = take_rules_out(sheet, parts_of(sheet), judge, sure_from)
     parts, highest = without_edges(sheet, everything, highest, sure_from)
     stands = np.array([is_clear(sheet, part) for part in parts], bool)
-    stands |= across_edges(parts, highest, stands & (highest >= sure_from))
+    stands |= across_edges(sheet, parts, highest, stands & (highest >= sure_from))
     clear = np.flatnonzero(stands).tolist()
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
         return [], everything
@@ -150,7 +150,7 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     highest = probabilities.max(axis=1)
     likely = (highest >= LIKELY).tolist()
     written = np.array([is_written(sheet, digit, likely=one) for digit, one in zip(digits, likely, strict=True)], bool)
-    across = across_edges(digits, highest, written & (highest >= sure_from))
+    across = across_edges(sheet, digits, highest, written & (highest >= sure_from))
     written |= [
         bool(may) and is_written(sheet, digit, likely=True, edge=True)
         for digit, may in zip(digits, across, strict=True)

@@ -224,7 +224,7 @@ class _Judge:
         for i in range(0, len(unknown), BATCH):
             some = unknown[i : i + BATCH]
             self._known.update(zip(some, self._network.predict_proba(images[[new[key] for key in some]]), strict=True))
-        return np.array([self._known[key] for key in keys], np.float32).reshape(-1, 10)
+        return np.array([self._known[key] for key in keys]) if keys else np.empty((0, 10), np.float32)
 
 
 def _digit(spot: find.Spot, factor: float, size: tuple[int, int], threshold: Threshold) -> Digit:

@@ -63,14 +63,22 @@ def test_resume_goes_on_with_the_folder_of_the_data(run, tmp_path, kind):
     assert weights_below(out) == whole and len(whole) == (1 if kind == "train" else 2)
 
 
-@pytest.mark.parametrize(("kind", "record"), [("sweep", "sweep.json"), ("seeds", "series.json")])
-def test_a_folder_that_is_refused_is_not_kept(run, tmp_path, kind, record):
-    """Here because the data aren't MNIST; so the next ``--resume`` isn't refused with it."""
-    out = tmp_path / "out"
-    assert run(*KINDS[kind], *SETTINGS, "--dataset", "digits", "--out", out)[0] == 0
+@pytest.mark.parametrize(
+    ("kind", "record", "data", "folder", "text"),
+    [
+        ("sweep", "sweep.json", "--dataset", "digits", "--data-dir is where MNIST is looked for"),
+        ("seeds", "series.json", "--data-dir", "half", "half"),
+    ],
+    ids=["the data aren't MNIST", "without training images"],
+)
+def test_a_folder_that_is_refused_is_not_kept(run, tmp_path, kind, record, data, folder, text):
+    out, half = tmp_path / "out", tmp_path / "half"
+    shutil.copytree(tmp_path / "digits", half)
+    next(half.glob("train-images*")).unlink()
+    assert run(*KINDS[kind], *SETTINGS, data, "digits", "--out", out)[0] == 0
     kept = (out / record).read_bytes()
-    code, stderr = run(KINDS[kind][0], "--resume", out, "--data-dir", "digits")
-    assert code == 2 and "--data-dir" in stderr.splitlines()[-1], stderr
+    code, stderr = run(KINDS[kind][0], "--resume", out, "--data-dir", folder)
+    assert code == 2 and text in stderr.splitlines()[-1], stderr
     assert (out / record).read_bytes() == kept
 
 

@@ -386,6 +386,16 @@ def test_a_stroke_along_a_line_of_a_thin_grid_is_no_rule(label, right):
     reads(papers.noisy(papers.grid(papers.on_paper(ink, 240, 90), rng, 20, 0.86), rng), str(label))
 
 
+def test_a_stroke_of_which_nothing_but_a_grid_tells_that_it_is_no_rule():
+    """All of the line that it lies along has gone with the grid."""
+    rng = np.random.default_rng([777, 8, 0])
+    strokes = papers.strokes_of(
+        8, rng.uniform(50, 70), (rng.uniform(40, 62), rng.uniform(30, 50)), slant=rng.choice([0, 0.1])
+    )
+    picture = papers.on_paper(papers.ink_of(strokes, (140, 140), 3), 240, 90)
+    reads(papers.noisy(papers.grid(picture, rng, 20, rng.uniform(0.8, 0.9)), rng), "8")
+
+
 @pytest.mark.parametrize(
     ("label", "height", "left", "off"),
     [(0, 75, True, 0), (0, 95, True, 0), (0, 75, False, 0), (0, 95, False, 0), (9, 75, False, 0), (1, 75, True, 3)],

@@ -179,6 +179,30 @@ def test_a_lone_digit_across_a_shadow_s_edge_is_read(label, lean):
     reads(papers.noisy(picture, rng), str(label))
 
 
+@pytest.mark.parametrize(("label", "number"), [(2, 5), (3, 1)])
+def test_a_lone_digit_that_an_edge_of_the_light_cuts_from_its_paper_is_read(label, number):
+    """These don't stand clear; so nothing but the uneven ground and the network's certainty speaks for them."""
+    rng = np.random.default_rng([4242, label, number])
+    ink = papers.one(label, rng, (200, 200), rng.uniform(60, 110))
+    picture = papers.on_paper(ink, 235, rng.uniform(30, 80))
+    y, x = np.mgrid[:200, :200] - 100
+    turn, off = rng.uniform(0, 2 * 3.14), rng.uniform(-12, 12)
+    picture[x * np.cos(turn) + y * np.sin(turn) > off] *= rng.uniform(0.4, 0.7)
+    reads(papers.noisy(picture, rng), str(label))
+
+
+@pytest.mark.parametrize("text", ["1", "7"])
+def test_a_ring_around_a_thin_sign_is_no_lone_digit(text):
+    """A traffic sign: inside the ring is other ground than outside, but outside it is alike on all sides."""
+    y, x = np.mgrid[:240, :240] - 120
+    far = np.hypot(x, y)[:, :, None]
+    picture = np.where(far < 70, (240, 240, 240), (60, 90, 60))
+    picture = np.where((far < 66) & (far > 54), (190, 30, 40), picture)
+    ink = papers.row(text, 46, (240, 240), np.random.default_rng(0), 6, top=97)[:, :, None]
+    found = numcnn.read(papers.noisy(picture + (20 - picture) * ink, np.random.default_rng(2)))
+    assert not [digit for digit in found if digit.box[2] > 100]
+
+
 def test_a_rest_along_erased_ink_is_not_written():
     """As between a sheet that lies askew and the dark desk, erased as a bar; rules across a 1 don't harm it."""
     strokes = [np.array([(60.0, 30.0), (60.0, 90.0)])]
