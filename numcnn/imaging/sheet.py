@@ -15,6 +15,7 @@ STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
 ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
 MOSTLY = 3  # times the rules' pixels: where so many are of lines that hold each other, the rules are as strong as these
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
+GRAINS, GRAIN_SIDE, GRAINY = 8, 5, 0.6  # as many pieces, so many pixels large; and the share of them left: grain
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
 
 
@@ -42,8 +43,28 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
         colours = colours[:, :, same] if any(same) else colours
     ink, erased = without_printed_lines(paper.ink_on_paper(colours, _window(colours, light), light=light))
     clear = clear_ink(ink)
-    found = pieces.find_pieces(clear)
+    clear, found = _without_grain(clear, pieces.find_pieces(clear))
     return Sheet(ink, ink.strength.copy(), clear, found, erased)
+
+
+def _without_grain(clear: Bools, found: pieces.Pieces) -> tuple[Bools, pieces.Pieces]:
+    """Return clear ink (H,W) and its pieces, with gaps of a pixel or two closed if these cut most of the pieces apart.
+
+    A pencil on rough paper leaves such gaps all along its strokes; other ink does not.
+    """
+    if not len(found):
+        return clear, found
+    before = _count_sizable(found)
+    if before < max(GRAINS, len(found) / 2):  # else most of them are noise
+        return clear, found
+    closed = paper.closing(255 * clear.astype(np.uint8), 1) > 0
+    joined = pieces.find_pieces(closed)
+    return (closed, joined) if 1 < _count_sizable(joined) <= GRAINY * before else (clear, found)
+
+
+def _count_sizable(found: pieces.Pieces) -> int:
+    left, top, right, bottom = found.boxes.T
+    return int((np.maximum(right - left, bottom - top) >= GRAIN_SIDE).sum())
 
 
 def _window(colours: Bytes, light: bool) -> int:

@@ -109,6 +109,16 @@ def test_digits_right_beside_each_other_stay_several(text, gap):
     reads(papers.noisy(papers.on_paper(papers.ink_of(strokes, (160, 300), pen)), rng), text)
 
 
+@pytest.mark.parametrize("text", ["38701", "65698", "2045", "237"])
+def test_strokes_that_rough_paper_cuts_to_pieces_are_joined(text):
+    """A pencil's grain: gaps of a pixel or two all along its strokes."""
+    rng = np.random.default_rng(len(text))
+    ink = papers.row(text, 60, (120, 60 * len(text) + 60), rng, 3)
+    y, x = np.mgrid[: ink.shape[0], : ink.shape[1]]
+    ink[(0.7 * y + 1.1 * x) % 9 < 2] = 0
+    reads(papers.noisy(papers.on_paper(ink, 245, 170), rng), text)
+
+
 # forms
 
 
