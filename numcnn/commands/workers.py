@@ -63,7 +63,7 @@ def goes_on_with_data(plan: Plan, options: Options) -> Plan:
     if not named:
         return replace(plan, data_dir=mnist.still_there(plan.data_dir))
     data.load(plan.dataset_argument, named, test_only=True, backend=plan.config.backend, report=lambda line: None)
-    mnist.load(named, report=lambda line: None)  # also what the line before doesn't read
+    mnist.load(named, report=lambda line: None)  # the training images, too
     plan = replace(plan, data_dir=named)
     with named_errors(plan.folder, action="write to the folder", error_class=WriteError):
         plan.save()

@@ -15,7 +15,11 @@ STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
 ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
 MOSTLY = 3  # times the rules' pixels: where so many are of lines that hold each other, the rules are as strong as these
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
-GRAINS, GRAIN_SIDE, GRAINY = 8, 5, 0.6  # as many pieces, so many pixels large; and the share of them left: grain
+GRAINS, GRAIN_SIDE = 8, 5  # the least pieces that show grain, and their least longer side, in pixels
+GRAINY, HIGHER = (
+    0.6,
+    1.5,
+)  # of the pieces, at most, stay when gaps of grain are closed; times as high are these, at least
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
 
 
@@ -48,23 +52,25 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
 
 
 def _without_grain(clear: Bools, found: pieces.Pieces) -> tuple[Bools, pieces.Pieces]:
-    """Return clear ink (H,W) and its pieces, with gaps of a pixel or two closed if these cut most of the pieces apart.
+    """Return clear ink (H,W) and its pieces, with gaps of a pixel or two closed if these cut most strokes to pieces.
 
-    A pencil on rough paper leaves such gaps all along its strokes; other ink does not.
+    A pencil on rough paper leaves such gaps all along its strokes.  Then what is joined is higher than its pieces;
+    digits that stand so near to each other are not.
     """
-    if not len(found):
-        return clear, found
-    before = _count_sizable(found)
-    if before < max(GRAINS, len(found) / 2):  # else most of them are noise
+    heights = _sizable_heights(found)
+    if len(heights) < max(GRAINS, len(found) / 2):  # too few to tell, or mostly noise
         return clear, found
     closed = paper.closing(255 * clear.astype(np.uint8), 1) > 0
     joined = pieces.find_pieces(closed)
-    return (closed, joined) if 1 < _count_sizable(joined) <= GRAINY * before else (clear, found)
+    higher = _sizable_heights(joined)
+    grainy = 1 < len(higher) <= GRAINY * len(heights) and np.median(higher) >= HIGHER * np.median(heights)
+    return (closed, joined) if grainy else (clear, found)
 
 
-def _count_sizable(found: pieces.Pieces) -> int:
+def _sizable_heights(found: pieces.Pieces) -> Ints:
+    """Return the heights of the pieces that are no specks."""
     left, top, right, bottom = found.boxes.T
-    return int((np.maximum(right - left, bottom - top) >= GRAIN_SIDE).sum())
+    return (bottom - top)[np.maximum(right - left, bottom - top) >= GRAIN_SIDE]
 
 
 def _window(colours: Bytes, light: bool) -> int:

@@ -140,12 +140,14 @@ def _is_ground_uneven(sheet: Sheet, part: Part) -> bool:
     reach = max(2, round(SIDE * part.side))
     left, top, right, bottom = part.box
     rows, columns = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
-    sides = (rows.start, top), (bottom, rows.stop), (columns.start, left), (right, columns.stop)
+    sides = [(slice(rows.start, top), columns), (slice(bottom, rows.stop), columns)]
+    sides += [(rows, slice(columns.start, left)), (rows, slice(right, columns.stop))]
+    bare = ~pieces.dilate(sheet.clear | sheet.erased, 1)
+    sides = [side for side in sides if bare[side].any()]
+    if len(sides) < 2:
+        return False
     for values, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
-        strips = [values[slice(*side), columns] for side in sides[:2]] + [
-            values[rows, slice(*side)] for side in sides[2:]
-        ]
-        grounds = [float(strip.mean()) for strip in strips if strip.size]
+        grounds = [float(values[side][bare[side]].mean()) for side in sides]
         own = float(np.median(values[top:bottom, left:right][part.mask]))
         contrast = float(np.median(papers[top:bottom, left:right])) - own
         if contrast > 0 and max(grounds) - min(grounds) > max(FAINTEST, UNEVEN * contrast):

@@ -139,7 +139,7 @@ def local(workers: int | None = None, threads: int = 1) -> Engine:
 
 @contextlib.contextmanager
 def _processes(count: int, threads: int) -> Generator[Executor, None, None]:
-    """Give a pool of new processes, started on demand; end them, at once if the block raises."""
+    """Give a pool of new processes, started on demand; end them, if the block raises as soon as they have saved."""
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # a forked child would have locks held for ever
     with _thread_variables(threads):
@@ -152,7 +152,7 @@ def _processes(count: int, threads: int) -> Generator[Executor, None, None]:
             ended = set(multiprocessing.active_children()) - before
             for process in ended:
                 process.terminate()
-            for process in ended:  # they save first; whoever goes on with their work may not meet them
+            for process in ended:  # they save first; so whoever goes on with their work hardly ever meets them
                 process.join(LEAVE_SECONDS)
             if isinstance(error, BrokenExecutor):
                 raise BrokenExecutor(how or str(error)) from error

@@ -122,13 +122,13 @@ def train(job: TrainJob) -> Trained:
 
 
 def _train_in(folder: Path, job: TrainJob) -> Trained:
+    if job.in_place and folder.is_dir():
+        _wait_for_lock(folder)  # a worker that is about to end may still save there
     finished = _finished(job) if job.in_place else None
     if finished is not None:
         return finished
     notes: list[str] = []
     options = Options(job.data_dir, job.threads, quiet=True, report=notes.append, command=job.command)
-    if folder.is_dir():
-        _wait_for_lock(folder)  # a worker that is about to end may still save there
     if (folder / "last.npz").exists():
         session = resumed_session(_run_of(job), options)
     else:
@@ -175,7 +175,8 @@ def _wait_for_lock(folder: Path) -> None:
     deadline = time.monotonic() + jobs.LEAVE_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):
-            FolderLock(folder).release()
+            with contextlib.suppress(FileNotFoundError):  # it was empty, and is gone
+                FolderLock(folder).release()
             return
         time.sleep(0.05)
 

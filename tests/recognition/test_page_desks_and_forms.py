@@ -4,6 +4,7 @@ import numpy as np
 import papers
 import pytest
 from papers import reads
+from PIL import Image, ImageDraw, ImageFont
 
 from numcnn.data import generated
 from numcnn.imaging import raster
@@ -117,6 +118,15 @@ def test_strokes_that_rough_paper_cuts_to_pieces_are_joined(text):
     y, x = np.mgrid[: ink.shape[0], : ink.shape[1]]
     ink[(0.7 * y + 1.1 * x) % 9 < 2] = 0
     reads(papers.noisy(papers.on_paper(ink, 245, 170), rng), text)
+
+
+@pytest.mark.parametrize("size", [16, 20, 24])
+def test_digits_a_pixel_or_two_apart_are_no_grain(size):
+    image = Image.new("L", (300, 120), 250)
+    for top, line in ((20, "4096318"), (70, "7250834")):
+        ImageDraw.Draw(image).text((30, top), line, 10, ImageFont.load_default(size))
+    sheet = lay_out(np.asarray(image))
+    assert len(sheet.pieces) >= 14
 
 
 # forms

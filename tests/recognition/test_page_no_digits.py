@@ -191,6 +191,16 @@ def test_a_lone_digit_that_an_edge_of_the_light_cuts_from_its_paper_is_read(labe
     reads(papers.noisy(picture, rng), str(label))
 
 
+@pytest.mark.parametrize("margin", [0, 1, 3])
+@pytest.mark.parametrize(("ground", "tone"), [(38, 5), (235, 40), (90, 40)])
+def test_a_dark_digit_that_fills_its_picture_is_read_or_not_but_ends_nothing(margin, ground, tone):
+    strokes = papers.strokes_of(0, 60, slant=0)
+    points = np.concatenate(strokes)
+    shape = (64 + 2 * margin, round(np.ptp(points[:, 0])) + 5 + 2 * margin)
+    ink = papers.ink_of([stroke - points.min(axis=0) + 2 + margin for stroke in strokes], shape, 6)
+    assert len(numcnn.read(papers.on_paper(ink, ground, tone).astype(np.uint8))) <= 1
+
+
 @pytest.mark.parametrize("text", ["1", "7"])
 def test_a_ring_around_a_thin_sign_is_no_lone_digit(text):
     """A traffic sign: inside the ring is other ground than outside, but outside it is alike on all sides."""
