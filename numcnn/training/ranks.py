@@ -34,6 +34,7 @@ SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 
 EXIT_LOST = 75  # a rank hangs or has failed: to begin again from the last save may help
 TIMEOUT = 300.0  # s
+READ_SECONDS = 5.0  # how long mpiexec may take to read why a rank ends
 ANSWER_SECONDS = 2.0  # how long a rank may take to say that it waits, too
 
 
@@ -164,6 +165,7 @@ class MpiRanks:
         """Say why this rank can't go on, and end all with this exit code: they would wait for it."""
         with contextlib.suppress(OSError, ValueError):
             print(f"numcnn: rank {self.rank} ({self.names[self.rank]}): {reason}", file=sys.__stderr__, flush=True)
+            _wait_until_read(2)
         self._comm.Abort(code)
         os._exit(code)
 
@@ -240,3 +242,18 @@ def silence() -> None:
     """Print nothing more in this process, which isn't rank 0."""
     null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (until the end)
     sys.stdout, sys.stderr = null, null
+
+
+def _wait_until_read(descriptor: int) -> None:
+    """Wait until what was written into a pipe has been read: what mpiexec hasn't read is lost when it ends all."""
+    try:
+        import fcntl  # noqa: PLC0415  (not on Windows)
+        import termios  # noqa: PLC0415
+    except ImportError:
+        return
+    deadline = time.monotonic() + READ_SECONDS
+    while time.monotonic() < deadline:
+        unread = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+        if not int.from_bytes(unread, sys.byteorder):
+            return
+        time.sleep(0.005)

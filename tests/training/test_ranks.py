@@ -6,14 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from conftest import BACKEND, write_digits
-from processes import ROOT, alive, read_until, running, wait_for
+from processes import PATIENCE_SECONDS, ROOT, alive, read_until, running, wait_for
 
 import numcnn
 from numcnn.cli import main
+from numcnn.training import ranks as ranks_of_mpi
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'numcnn[mpi]'")
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -233,6 +235,21 @@ def test_what_only_rank_0_can_not_do_ends_all(drawn, tmp_path):
     done = mpi(2, "-c", FULL_DISK, *train(drawn, tmp_path / "run", 500))
     assert done.returncode == 1
     assert len(re.findall(r"numcnn: rank 0 \(.*\): cannot write .*last.npz: No space left", done.stderr)) == 1
+
+
+def test_what_a_rank_says_at_its_end_is_read_before_it_ends_all(monkeypatch):
+    source, target = os.pipe()
+    os.write(target, b"why")
+    monkeypatch.setattr(ranks_of_mpi, "READ_SECONDS", PATIENCE_SECONDS)
+    waiting = threading.Thread(target=ranks_of_mpi._wait_until_read, args=(target,), daemon=True)
+    waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    os.read(source, 3)
+    waiting.join(PATIENCE_SECONDS)
+    assert not waiting.is_alive()
+    os.close(source)
+    os.close(target)
 
 
 def test_without_restarts_left_the_end_is_an_error(drawn, tmp_path):
