@@ -92,16 +92,16 @@ def without_shared_disk(work: Sequence[TrainJob], report: Callable[[str], object
 
     Those that are finished need neither.
     """
-    hashes: dict[tuple[int, int | None], str | None] = {}
+    hashes: dict[tuple[int, int | None], str] = {}
     for job in work:
         key = job.config.seed, job.config.limit
-        if _has_card(job):
-            hashes.setdefault(key, None)
-        elif hashes.get(key) is None:
+        if key not in hashes and not _has_card(job):
             settings: dict[str, Any] = {"seed": job.config.seed, "limit": job.config.limit}
             found = data.load(job.dataset, job.data_dir, backend=job.config.backend, report=report, **settings)
             hashes[key] = found.sha256
-    return [replace(job, in_place=False, dataset_sha256=hashes[job.config.seed, job.config.limit]) for job in work]
+    return [
+        replace(job, in_place=False, dataset_sha256=hashes.get((job.config.seed, job.config.limit))) for job in work
+    ]
 
 
 def train(job: TrainJob) -> Trained:

@@ -191,7 +191,7 @@ def test_trainings_whose_worker_is_killed_go_on_from_their_last_save_to_the_same
 
 
 def test_a_folder_that_another_worker_is_about_to_leave_is_waited_for(drawn, tmp_path, monkeypatch):
-    """That worker saves there for the first time when this one has already looked what is in the folder."""
+    """That worker saves there for the first time while this one waits."""
     train_job.train(job_in(tmp_path / "done", drawn))
     folder = tmp_path / "seed-0"
     folder.mkdir()
