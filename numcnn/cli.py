@@ -143,10 +143,10 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
         print(f"numcnn {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of the output has exited, as in "| head"
-        _drop_output()
+        console.drop_unwritten(sys.stdout)
         return EXIT_FAILED
     except OSError as error:
-        _drop_output()
+        console.drop_unwritten(sys.stdout)
         if error.errno is None:  # raised by Python code, which says what it refuses
             print(f"numcnn {name}: {shown(str(error))}", file=sys.stderr)
             return EXIT_USAGE
@@ -159,14 +159,6 @@ def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
     except MemoryError as error:
         print(f"numcnn {name}: there is not enough memory ({error})", file=sys.stderr)
         return EXIT_FAILED
-
-
-def _drop_output() -> None:
-    """Drop what stdout holds and can't write: else Python would try again when it ends, and report that itself."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _may_announce(name: str, arguments: argparse.Namespace) -> bool:

@@ -49,9 +49,24 @@ def stderr() -> TextIO:
 
 @contextlib.contextmanager
 def unfailing_stderr() -> Iterator[None]:
-    """Let nothing in the block fail because its messages can't be written."""
+    """Let nothing in the block fail because its messages can't be written, nor Python when it ends after it."""
     with contextlib.redirect_stderr(stderr()):
-        yield
+        try:
+            yield
+        finally:
+            drop_unwritten(sys.__stderr__)
+
+
+def drop_unwritten(stream: TextIO | None) -> None:
+    """Drop what a stream holds and can't write: else Python would try again when it ends, and fail with code 120."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except ValueError:  # the stream is closed
+        pass
 
 
 def open_missing_streams() -> list[str]:

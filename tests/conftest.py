@@ -46,7 +46,7 @@ def no_real_data(tmp_path_factory):
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENBLAS_NUM_THREADS", "1")  # in the processes that tests start, as in ``one_blas_thread`` here
-        for name in REAL:
+        for name in (*REAL, "PYTHONUNBUFFERED"):  # where it is set, nothing is left for Python to write when it ends
             patch.delenv(name, raising=False)
         # Where downloads are kept.  Compiled kernels aren't: NUMBA_CACHE_DIR has been set by the imports above.
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))

@@ -17,7 +17,7 @@ MOSTLY = 3  # times the rules' pixels: where so many are of lines that hold each
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
 GRAINS, GRAIN_SIDE = 8, 5  # the least pieces that show grain, and their least longer side, in pixels
 GRAINY = 0.6  # of the pieces, at most, stay when gaps of grain are closed
-HIGHER = 1.5  # times as high as before, at least, are these
+HIGHER = 1.5  # times as high, at least, is their median then
 STROKES = 4  # widths of a stroke from which on something dark is a shadow, to either side
 
 

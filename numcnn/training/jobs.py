@@ -139,7 +139,10 @@ def local(workers: int | None = None, threads: int = 1) -> Engine:
 
 @contextlib.contextmanager
 def _processes(count: int, threads: int) -> Generator[Executor, None, None]:
-    """Give a pool of new processes, started on demand; end them; if the block raises, once they have saved."""
+    """Give a pool of new processes, started on demand, and end them.
+
+    If the block raises they are stopped at once, and each has LEAVE_SECONDS to save.
+    """
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # a forked child would have locks held for ever
     with _thread_variables(threads):

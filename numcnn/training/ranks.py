@@ -11,6 +11,7 @@ import importlib
 import itertools
 import os
 import platform
+import stat
 import sys
 import threading
 import time
@@ -162,12 +163,14 @@ class MpiRanks:
             network.train_together(None)
 
     def fail(self, reason: str, code: int = EXIT_LOST) -> NoReturn:
-        """Say why this rank can't go on, and end all with this exit code: they would wait for it."""
-        with contextlib.suppress(OSError, ValueError):
-            print(f"numcnn: rank {self.rank} ({self.names[self.rank]}): {reason}", file=sys.__stderr__, flush=True)
-            _wait_until_read(2)
-        self._comm.Abort(code)
-        os._exit(code)
+        """Say why this rank can't go on; once that is read, end all with this exit code: they would wait for it."""
+        try:
+            with contextlib.suppress(OSError, ValueError):
+                print(f"numcnn: rank {self.rank} ({self.names[self.rank]}): {reason}", file=sys.__stderr__, flush=True)
+                _wait_until_read(2)
+        finally:  # also if a signal comes meanwhile
+            self._comm.Abort(code)
+            os._exit(code)
 
     @contextlib.contextmanager
     def _in_time(self, least: float = 0.0) -> Generator[None, None, None]:
@@ -196,7 +199,7 @@ class MpiRanks:
             time.sleep(0.01)
         lost = [f"rank {rank} ({self.names[rank]})" for rank in others if rank not in waiting]
         if self.rank != min(waiting):
-            time.sleep(ANSWER_SECONDS)  # that one says it
+            time.sleep(ANSWER_SECONDS + READ_SECONDS)  # that one says it
         del sent
         self.fail(f"{', '.join(lost) or 'the network between the ranks'} didn't answer for {seconds:g} s")
 
@@ -245,12 +248,15 @@ def silence() -> None:
 
 
 def _wait_until_read(descriptor: int) -> None:
-    """Wait until what was written into a pipe has been read: what mpiexec hasn't read is lost when it ends all."""
-    try:
-        import fcntl  # noqa: PLC0415  (not on Windows)
-        import termios  # noqa: PLC0415
-    except ImportError:
+    """Wait until a pipe is empty, for at most READ_SECONDS: mpiexec drops what it hasn't read when a rank ends all.
+
+    Only Linux tells a pipe's writer how much is unread; elsewhere nothing is waited for.
+    """
+    if sys.platform != "linux" or not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return
+    import fcntl  # noqa: PLC0415  (not on Windows)
+    import termios  # noqa: PLC0415
+
     deadline = time.monotonic() + READ_SECONDS
     while time.monotonic() < deadline:
         unread = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))

@@ -90,7 +90,7 @@ def check_data(work: Sequence[TrainJob]) -> None:
 def without_shared_disk(work: Sequence[TrainJob], report: Callable[[str], object]) -> list[TrainJob]:
     """Return the trainings for workers that share no disk with this machine, but must have the data that it has.
 
-    Those that are finished need neither.
+    Finished ones need no data: they are only read.
     """
     hashes: dict[tuple[int, int | None], str] = {}
     for job in work:

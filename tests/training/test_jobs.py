@@ -236,6 +236,16 @@ def test_a_finished_run_is_only_read(drawn, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in job.folder.iterdir()} == stamps
 
 
+def test_workers_without_this_disk_are_told_which_data_unfinished_runs_need(drawn, tmp_path):
+    done, to_do = job_in(tmp_path / "done", drawn), job_in(tmp_path / "to_do", drawn)
+    other = job_in(tmp_path / "other", drawn, seed=1)
+    for job in (done, other):
+        train_job.train(job)
+    found = train_job.without_shared_disk([done, to_do, other], lambda line: None)
+    assert [job.dataset_sha256 is None for job in found] == [False, False, True]
+    assert found[0].dataset_sha256 == found[1].dataset_sha256 and not any(job.in_place for job in found)
+
+
 def test_a_run_with_other_settings_is_refused_also_if_it_is_unfinished(drawn, tmp_path):
     job = job_in(tmp_path, drawn)
     train_job.train(job)

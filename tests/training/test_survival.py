@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, write_digits
-from processes import ROOT, held, running
+from processes import ROOT, held, read_until, running
 
 import numcnn
 from numcnn import ConfigError, DivergedError, WriteError
@@ -305,7 +305,7 @@ def test_a_closed_terminal_saves_and_a_second_signal_ends_at_once(drawn, tmp_pat
     out = tmp_path / "run"
     with held(RunFolder, "on_batch", 3, "train", "--dataset", drawn, "--out", out, *SETTINGS) as process:
         process.send_signal(getattr(signal, numbers[0]))
-        assert "stopping after this batch" in process.stderr.readline()
+        read_until(process.stderr, "stopping after this batch")
         for number in numbers[1:]:
             process.send_signal(getattr(signal, number))
         error = process.communicate()[1]
