@@ -21,9 +21,12 @@ PAGE_PART, SPAN = 0.3, 0.8  # of a picture's side: how straight, and how long th
 INTERRUPTED, MANY = 0.12, 3  # of a side: also shorter lines that end at an edge are rules where so many are
 THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's other side, or pixels if that is more
 ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
+STRIP = 0.6  # of a picture's other side: across a shorter one a row's strokes run as far as rules
+FINER = 0.7  # of the width of strokes: rules across a strip are as fine
 RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
 ALIKE, UNEVEN = 1.35, 0.75  # times as thick, and as dark: printed in one go; pixels more that a thickness may differ
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
+NEAR, AT_EDGE = 2 * REACH + 1, 5  # pixels from an edge at which lines end there; most of the last ones show ink
 LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 LARGE = 600_000  # pixels; rules in larger masks are looked for at half the size or less
 
@@ -101,12 +104,26 @@ def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None) -
     upright = _page_band(strength.T, least, level.T).T
     if upright.any():
         level |= _page_band(strength, least, upright)
-    H, W = strength.shape
     gone = level & upright & ink  # where rules cross, both are thick
     if known is not None:
         level &= ~known
-    gone |= _own_ink(_thin_ink(ink, level, max(THIN_PIXELS, THIN * H)), level, strength)
-    return gone | _own_ink(_thin_ink(ink.T, upright.T, max(THIN_PIXELS, THIN * W)), upright.T, strength.T).T
+    return gone | _ink_of_rules(ink, level, strength) | _ink_of_rules(ink.T, upright.T, strength.T).T
+
+
+def _ink_of_rules(ink: Bools, band: Bools, strength: Bytes) -> Bools:
+    """Return the ink of bands of level rules; none if a row that fills its picture may have strokes as long."""
+    H, W = ink.shape
+    found = _own_ink(_thin_ink(ink, band, max(THIN_PIXELS, THIN * H)), band, strength)
+    return found if W >= STRIP * H or _is_finer(found, ink, band) else np.zeros_like(found)
+
+
+def _is_finer(lines: Bools, ink: Bools, band: Bools) -> bool:
+    """Return whether level lines are finer than the strokes of the ink beside their bands."""
+    if not lines.any():
+        return False
+    others = ink & ~band
+    widths = np.minimum(runs_across(ink), runs_across(ink.T).T)
+    return bool(others.any() and np.median(widths[lines]) <= FINER * np.median(widths[others]))
 
 
 def _own_ink(thin: Bools, band: Bools, strength: Bytes) -> Bools:
@@ -139,16 +156,28 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
     padded = np.pad(mean, ((BESIDE, BESIDE), (0, 0)), mode="edge")
     ridge = mean - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
     gap = max(1, GAP // factor)
+    ends = reach + factor * (gap + NEAR + 1)  # so far a stroke may be averaged and closed towards an edge
+    for turned, seen in ((ridge, strength), (ridge[:, ::-1], strength[:, ::-1])):
+        turned[:, :ends] &= _reaches_edge(seen, least)[:, None]
     small = thicken(thicken(any_of(ridge, factor), REACH).T, gap).T
     inked = small & thicken(thicken(any_of(strength >= least, factor), REACH).T, gap).T
-    band, many = _spanning(long_lines(small, max(4, round(PAGE_PART * W / factor))))
+    extended = -(-reach // factor) + gap
+    band, many = _spanning(long_lines(small, max(4, round(PAGE_PART * W / factor))), extended)
     if many:
         parts = long_lines(inked, shorter)
-        band |= _spanning(parts, 1)[0]
+        band |= _spanning(parts, extended, 1)[0]
     if across is not None and across.any():
         parts = long_lines(inked, shorter)
         band |= _ending_at(parts, any_of(across, factor), strength, least, factor)
     return _enlarged(band, factor, strength.shape)
+
+
+def _reaches_edge(strength: Bytes, least: int) -> Bools:
+    """Return in which rows (H,), or right beside them, a ridge of the ink begins at the left edge."""
+    at_edge = np.median(strength[:, :AT_EDGE].astype(np.int32), axis=1)
+    padded = np.pad(at_edge, BESIDE, mode="edge")
+    ridge = at_edge - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
+    return thicken(ridge[:, None], 2 * REACH)[:, 0]
 
 
 def _enlarged(band: Bools, factor: int, shape: tuple[int, int]) -> Bools:
@@ -167,16 +196,19 @@ def _thin_ink(ink: Bools, band: Bools, thickest: float) -> Bools:
     return band & ink & (thickness <= THICKER * typical + 1)
 
 
-def _spanning(band: Bools, least_edges: int = 2) -> tuple[Bools, bool]:
-    """Return the lines that end at edges of the picture, or are nearly as long as it; and whether they are many."""
+def _spanning(band: Bools, extended: int, least_edges: int = 2) -> tuple[Bools, bool]:
+    """Return the lines that end at edges of the picture, or are nearly as long as it; and whether they are many.
+
+    extended: by how many pixels a line that ends elsewhere is longer in its band.
+    """
     found = find_pieces(band)
     if not len(found):
         return band, False
     H, W = band.shape
     left, top, right, bottom = found.boxes.T
-    near = 2 * REACH + 1
-    edges = (left <= near).astype(int) + (top <= near) + (right >= W - near) + (bottom >= H - near)
-    long = right - left >= SPAN * W
+    edges = (left <= NEAR).astype(int) + (top <= NEAR) + (right >= W - NEAR) + (bottom >= H - NEAR)
+    length = right - left - extended * ((left > NEAR).astype(int) + (right < W - NEAR))
+    long = (length >= SPAN * W) & (W >= STRIP * H)
     kept = np.flatnonzero((edges >= least_edges) | (long & (long.sum() >= MANY)))
     return found.mask(kept.tolist(), (0, 0, W, H)), len(kept) >= MANY
 

@@ -6,11 +6,12 @@ import numpy as np
 
 from numcnn.evaluation.calibration import certainty
 from numcnn.imaging import pieces
-from numcnn.imaging.parts import Part, is_blot, is_frame, part_of, straight_share
+from numcnn.imaging.parts import Box, Part, is_blot, is_frame, part_of, straight_share
 from numcnn.imaging.sheet import Sheet
-from numcnn.kernels.arrays import Bools, Floats
+from numcnn.kernels.arrays import Bools, Bytes, Floats
 from numcnn.recognition.frames import CURVED, MANY_HEIGHTS, rests_of_rules
-from numcnn.recognition.spots import CERTAIN, SMALLER, Spot, overlap, typical_height
+from numcnn.recognition.spots import CERTAIN, SLIM, SMALLER, Spot, are_level, overlap, typical_height
+from numcnn.recognition.text_lines import in_order
 
 HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
 TALL = 0.6  # of a digit's height: what is sure, as high and curved is no hair, however fine its pen
@@ -20,6 +21,7 @@ SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far 
 ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
+DOTS, DOT_UNLIKE = 12, 0.3  # as many parts elsewhere, as large but for this share, and one inside is a dot of the paper
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
 CERTAINTIES, LETTERS = (0.2, 0.4, 0.6), (3.3, 1.5, 0.2, -1.4)
@@ -27,6 +29,8 @@ LIKELIER = 1.0  # by how much letters must be likelier
 MANY = 10  # times as many: parts that don't stand clear, beside what looks like digits
 AWAY = 3  # heights: what is farther from all digits that are certain doesn't speak against them
 SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
+OTHER_COLOUR = 1.25  # by how much the channels' shares in two grounds differ that are of different colours
+BESIDE = 1.0  # heights: what is so near a digit belongs to its line, on whatever ground
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
 
@@ -131,17 +135,22 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 
 
 def holds_others(digit: Part, parts: list[Part]) -> bool:
-    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face."""
+    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face.
+
+    Not so what many parts elsewhere are as large as: the dots of dotted paper.
+    """
     found = pieces.find_pieces(digit.mask)
     main = part_of(found, [int(np.argmax(found.areas))])
     left, top = digit.box[0] + main.box[0], digit.box[1] + main.box[1]
+    elsewhere = np.array([part.side for part in parts if not overlap(part.box, digit.box)])
     inside = 0
     for part in parts:
         x, y = part.box[0] - left, part.box[1] - top
         within = x > 0 and y > 0 and x + part.width < main.width and y + part.height < main.height
         if within and part.side >= HELD * main.side:
             own = main.mask[y : y + part.height, x : x + part.width]
-            inside += not bool((own & part.mask).any())
+            alike = int((np.abs(elsewhere - part.side) <= DOT_UNLIKE * part.side).sum())
+            inside += not bool((own & part.mask).any()) and alike < DOTS
     return inside >= 2
 
 
@@ -159,6 +168,39 @@ def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
         (x1, y1), (x2, y2) = boxes[:, :2].min(axis=0) - AWAY * height, boxes[:, 2:].max(axis=0) + AWAY * height
         unclear = [part for part in unclear if overlap(part.box, (x1, y1, x2, y2))]
     return sum(part.height >= 0.5 * height for part in unclear) >= MANY * len(spots)
+
+
+def without_streaks(spots: list[Spot], colours: Bytes, sure_from: float) -> list[Spot]:
+    """Drop 1s, slim and unsure spots on a ground of another colour than all other sure ones: streaks of a desk.
+
+    A shadow changes all colours alike, and what stands level beside such a digit belongs to it.  colours: the picture,
+    uint8 (H,W) or (H,W,3).
+    """
+    streaks = [_is_like_a_line(spot) or spot.probability < sure_from for spot in spots]
+    known = [spot for spot, streak in zip(spots, streaks, strict=True) if not streak]
+    if colours.ndim == 2 or not known or not any(streaks):
+        return spots
+    grounds = np.array([_ground(colours, spot.box) for spot in known])
+    kept = []
+    for spot, streak in zip(spots, streaks, strict=True):
+        shares = _ground(colours, spot.box) / grounds
+        other_colour = bool((shares.max(axis=1) > OTHER_COLOUR * shares.min(axis=1)).all())
+        if not (streak and other_colour) or any(are_level(spot.box, one.box, BESIDE) for one in known):
+            kept.append(spot)
+    return kept if len(kept) == len(spots) else in_order(kept)
+
+
+def _is_like_a_line(spot: Spot) -> bool:
+    left, _, right, _ = spot.box
+    return int(spot.probabilities.argmax()) == 1 or right - left < SLIM * spot.height
+
+
+def _ground(colours: Bytes, box: Box) -> Floats:
+    """Return the colour around and between the strokes in a box, (3,), at least 1: the median."""
+    left, top, right, bottom = box
+    margin = max(2, (bottom - top) // 4)
+    around = colours[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
+    return np.maximum(1.0, np.median(around.reshape(-1, 3), axis=0)).astype(np.float32)
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:

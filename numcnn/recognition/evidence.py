@@ -13,7 +13,7 @@ from numcnn.imaging import paper, pieces, rules
 from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
-from numcnn.recognition.spots import CERTAIN, Spot
+from numcnn.recognition.spots import CERTAIN, SLIM, Spot, are_level
 from numcnn.recognition.text_lines import text_lines
 
 # Heights: no unlikely digit and no 1 is wider; to the network a level stroke looks like a 1, too.
@@ -29,21 +29,21 @@ WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure:
 # Probability and width, in heights, from which the only wide part may lie across an edge of the light; and by how much
 # of its contrast the ground around it must differ.
 ALONE, ALONE_WIDTH, UNEVEN = 0.999, 0.45, 0.25
-SLIM_ONE, STREAK = 0.4, 0.3  # most width of a slim digit, in heights; of a streak's strength to that of sure digits
+STREAK = 0.3  # of the strength of sure digits: a fainter slim one is a streak of the ground
 AS_FAINT = 1.5  # how many times as strong as a streak the weakest of these is, at least
 FEW_CERTAIN = 2  # certain digits that show how thick the pen is
 MOST_INK = 6.5  # how long a digit's strokes are together, at most, in sides of its box
 OFF_LINES = 4  # pixels around a part: an erased line in these comes near it
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
-SIMILAR, LEVEL, NEAR = 0.6, 0.5, 2.0  # of the higher one's height; of the lower one's; heights between neighbours
+HOLE = 2  # strokes of a part around it: where it is as light there, it is no digit on a patch
 BORDERED = 0.4  # of what lies beside a part: more erased lines are all along one side of it, and it is a rest of them
 STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
 NEARLY_STRAIGHT = 0.6  # where many are straight, such a share is enough
 CORNER, CORNER_THIN = 0.3, 0.13  # width in heights, from which on lines are a corner; and the most that they are thick
 AS_GROUND = 0.35  # of the way from a stroke's ink to its paper: what is no lighter beyond its ends is the same ground
 GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
-SLIM, GAP_STRAIGHT = 0.35, 0.95  # width in heights, at most, and straight share, at least, of a gap between fields
+GAP_WIDTH, GAP_STRAIGHT = 0.35, 0.95  # width in heights, at most, and straight share, at least, of a gap between fields
 ON_LINES, ALL_ON_LINES = 0.7, 0.9  # of a straight part's ink, and of any other's, on such lines, and it is of them
 TICKS, TICK_OFF, MOST_TICKS = 4, 0.015, 0.8  # as many strokes whose ends, to this part of their length, most are level
 LEANING = 0.06  # radians off a right angle to the line of its ends: a photographed tick, but not a slanting 1
@@ -127,7 +127,7 @@ def across_edges(sheet: Sheet, parts: Sequence[Part], highest: Floats, known: Bo
         [
             bool(certain[k])
             and not known[k]
-            and any(_is_level(part, other) for other, is_known in zip(parts, known, strict=True) if is_known)
+            and any(are_level(part.box, other.box) for other, is_known in zip(parts, known, strict=True) if is_known)
             for k, part in enumerate(parts)
         ],
         bool,
@@ -155,12 +155,27 @@ def _is_ground_uneven(sheet: Sheet, part: Part) -> bool:
     return False
 
 
-def _is_level(one: Part, other: Part) -> bool:
-    """Return whether two parts about as high as each other stand near each other in one line."""
-    low, high = sorted((one.height, other.height))
-    shared = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
-    apart = max(one.box[0], other.box[0]) - min(one.box[2], other.box[2])
-    return low >= SIMILAR * high and shared >= LEVEL * low and apart <= NEAR * high
+def is_hole(sheet: Sheet, part: Part) -> bool:
+    """Return whether a part is ground between strokes of the other polarity, such as the middle of a # or a window.
+
+    Near it, at HOLE times its own width, most is as light as it is: what surrounds it is thin.  Around a digit on a
+    patch there is more of the patch.
+    """
+    far = max(2, round(HOLE * stroke_width(part.mask)))
+    own = np.pad(part.mask, far)
+    rows, columns = np.nonzero(pieces.dilate(own, far) & ~pieces.dilate(own, far - 1))
+    left, top, right, bottom = part.box
+    H, W = sheet.clear.shape
+    rows, columns = rows + top - far, columns + left - far
+    inside = (rows >= 0) & (columns >= 0) & (rows < H) & (columns < W)
+    most, share = 0.0, 0.0
+    for values, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+        ink = float(np.median(values[top:bottom, left:right][part.mask]))
+        ground = float(np.median(papers[top:bottom, left:right]))
+        if ground - ink > most:
+            most = ground - ink
+            share = int((values[rows[inside], columns[inside]] < (ground + ink) / 2).sum()) / len(rows)
+    return share > 0.5
 
 
 def _has_ground(sheet: Sheet, part: Part) -> bool:
@@ -189,7 +204,7 @@ def _is_gap(sheet: Sheet, part: Part) -> bool:
 
     Not so a 1 from one thick line to the next: there is paper between.
     """
-    if part.width > SLIM * part.height:
+    if part.width > GAP_WIDTH * part.height:
         return False
     far = max(3, part.width)
     left, top, right, bottom = part.box
@@ -229,7 +244,7 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
     weak = (strengths < FAINT_TO) & (strengths < max(FAINTEST, FAINT * sheet.ink.least))
     if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
         weak &= strengths < WEAKER * np.median(strengths)
-    slim = np.array([part.width < SLIM_ONE * part.height for part in parts])
+    slim = np.array([part.width < SLIM * part.height for part in parts])
     wide = strengths[sure & ~slim]
     if len(wide):  # a fainter 1 than all digits that a line can't look like is a streak of the ground, as of wood
         streak = (strengths < STREAK * np.median(wide)) & (strengths * AS_FAINT < wide.min())

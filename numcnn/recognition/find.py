@@ -31,11 +31,13 @@ from numcnn.recognition.clutter import (
     is_one_of_many,
     without_doubts,
     without_edges,
+    without_streaks,
 )
 from numcnn.recognition.evidence import (
     across_edges,
     crossed_out,
     faint_ones,
+    is_hole,
     is_level_stroke,
     is_texture,
     is_written,
@@ -84,6 +86,9 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
     if sure <= SETTLED * len(spots) or _has_patches(sheet):
         other = lay_out(colours, not light)
         others, other_parts = find_on(other, judge, sure_from)
+        boxes = {spot.box for spot in others}
+        holes = {part.box for part in other_parts if part.box in boxes and is_hole(other, part)}
+        others = [spot for spot in others if spot.box not in holes]
         spots = [spot for spot in spots if not any(_is_hole_in(spot, one) for one in others)]
         height = max((spot.height for spot in others), default=0)
         settled = any(spot.probability >= sure_from and spot.height >= 0.5 * height for spot in spots)
@@ -99,7 +104,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
         "ink": 255 * sheet.clear.astype(np.uint8),
         "pieces": pieces.as_picture(sheet.pieces),
     }
-    spots = without_doubts(spots, sure_from)
+    spots = without_doubts(without_streaks(spots, colours, sure_from), sure_from)
     steps["boxes"] = _boxes_drawn(sheet, spots)
     steps["each 28x28"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
     return Found(spots, steps, sheet, parts)
@@ -117,6 +122,9 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
+    gone = crossed_out(parts, highest >= CERTAIN)
+    left = [k for k in range(len(parts)) if k not in gone]
+    parts, highest = [parts[k] for k in left], highest[left]
     if not parts:
         return [], everything
     height = typical_height(parts, highest, sure_from)

@@ -13,6 +13,9 @@ Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilit
 CERTAIN = 0.99  # probability from which a digit is taken for certain, and speaks for or against what is around it
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
 
+SLIM = 0.4  # most width of a slim digit, in heights: to the network a line looks like one
+SIMILAR, LEVEL, NEAR = 0.6, 0.5, 2.0  # of the higher one's height; of the lower one's; heights between neighbours
+
 
 class Spot(NamedTuple):
     """What may be a digit: its box, what the network sees of it and what it says; its line of text; whether
@@ -65,3 +68,11 @@ def are_near(one: Box, other: Box, reach: float) -> bool:
 def overlap(one: Box, other: Box) -> bool:
     """Return whether two boxes share a pixel."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def are_level(one: Box, other: Box, near: float = NEAR) -> bool:
+    """Return whether two boxes about as high as each other stand in one line, at most ``near`` heights apart."""
+    low, high = sorted((one[3] - one[1], other[3] - other[1]))
+    shared = min(one[3], other[3]) - max(one[1], other[1])
+    apart = max(one[0], other[0]) - min(one[2], other[2])
+    return low >= SIMILAR * high and shared >= LEVEL * low and apart <= near * high

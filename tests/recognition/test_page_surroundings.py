@@ -1,0 +1,116 @@
+"""What surrounds digits: an edge close by, dotted paper, a wooden desk, scribbles, and the ground between strokes."""
+
+import numpy as np
+import papers
+import pytest
+from papers import reads
+from PIL import Image, ImageDraw
+
+import numcnn
+from numcnn.imaging.rules import rules_of_the_page
+
+# an edge close by
+
+
+@pytest.mark.parametrize("text", ["84416", "61141", "17492"])
+@pytest.mark.parametrize(("height", "margin"), [(64, 22), (64, 34), (90, 14), (150, 24)])
+def test_upright_strokes_of_a_row_that_nearly_fills_its_picture_are_no_rules(text, height, margin):
+    rng = np.random.default_rng(height)
+    shape = (height + 2 * margin, round(height * (0.95 * len(text) + 0.6)))
+    reads(papers.noisy(papers.on_paper(papers.row(text, height, shape, rng, 0.1 * height)), rng, 0.5), text)
+
+
+@pytest.mark.parametrize(("first", "found"), [(0, True), (2, True), (9, False), (16, False)])
+def test_a_line_is_a_rule_of_the_page_if_it_begins_and_ends_at_an_edge(first, found):
+    strength = np.zeros((130, 200), np.uint8)
+    strength[first : 130 - first, 140:144] = 200
+    assert rules_of_the_page(strength, 40).any() == found
+    assert rules_of_the_page(np.ascontiguousarray(strength.T), 40).any() == found
+
+
+@pytest.mark.parametrize(("width", "found"), [(3, True), (7, False)])
+def test_across_a_strip_rules_are_finer_than_strokes(width, found):
+    """A row that is cropped at its ink has strokes from edge to edge."""
+    strength = np.zeros((120, 400), np.uint8)
+    strength[:, 200 : 200 + width] = 200
+    strength[(papers.row("25", 70, (120, 400), np.random.default_rng(0), 7) > 0.5)] = 200
+    gone = rules_of_the_page(strength, 40)
+    assert gone[:, 200 : 200 + width].all() == found == gone.any()
+
+
+# dots and scribbles
+
+
+@pytest.mark.parametrize("text", ["76071", "392", "53846"])
+@pytest.mark.parametrize(("apart", "dot"), [(24, 4), (34, 5)])
+def test_the_dots_of_dotted_paper_between_strokes_make_no_face(text, apart, dot):
+    rng = np.random.default_rng(apart)
+    shape = (280, 140 * len(text) + 60)
+    dots = [np.array([(x, y)] * 2, float) for y in range(11, 280, apart) for x in range(9, shape[1], apart)]
+    picture = papers.on_paper(papers.ink_of(dots, shape, dot), 252, 170)
+    picture += (40 - picture) * papers.row(text, 120, shape, rng, 10)
+    reads(papers.noisy(picture, rng, 0.5), text)
+
+
+@pytest.mark.parametrize("text", ["4817", "6382", "305"])
+def test_a_scribble_over_two_digits_is_not_cut_into_digits(text):
+    rng = np.random.default_rng(0)
+    shape = (220, 150 * len(text) + 150)
+    strokes = papers.row_strokes(text, 100, shape, rng, left=190)
+    levels = np.linspace(62, 158, 15)
+    strokes += [np.array([(40 + rng.uniform(-6, 6), y), (150 + rng.uniform(-6, 6), y + 5)]) for y in levels]
+    strokes += papers.row_strokes("26", 95, shape, rng, left=45, gap=0.05)
+    reads(papers.noisy(papers.on_paper(papers.ink_of(strokes, shape, 7)), rng), text)
+
+
+# desks and patches
+
+
+def on_desk(text, rng, desk, sheet):
+    """Draw digits on a sheet that lies on a desk with streaks; two colours -> (H,W,3) uint8."""
+    shape = (420, 760)
+    streaks = [np.array([(x, y), (x + rng.uniform(-4, 4), y + rng.uniform(40, 80))]) for x, y in places(rng)]
+    picture = np.ones((*shape, 3)) * desk
+    picture *= (1 - 0.45 * papers.ink_of(streaks, shape, 7))[:, :, None]
+    picture[90:330, 190:570] = sheet
+    ink = papers.row(text, 70, shape, rng, 6, top=170)
+    ink = np.roll(ink, 190, axis=1)[:, :, None]
+    return papers.noisy(picture + (45 - picture) * ink, rng)
+
+
+def places(rng):
+    """Return where streaks are, beside the sheet."""
+    return [(x, y) for x in (40, 90, 620, 700) for y in rng.uniform(10, 330, 3)]
+
+
+@pytest.mark.parametrize("text", ["439", "581"])
+@pytest.mark.parametrize("sheet", [(235, 235, 228), (225, 140, 160)])
+def test_streaks_of_a_wooden_desk_around_a_sheet_are_no_ones(text, sheet):
+    reads(on_desk(text, np.random.default_rng(3), (150, 115, 78), sheet), text)
+
+
+def test_a_one_in_the_shadow_stays_beside_digits_in_the_light():
+    """A shadow changes all colours alike."""
+    rng = np.random.default_rng(0)
+    shape = (420, 600)
+    ink = np.maximum(papers.row("5326", 70, shape, rng, 7, top=60), papers.row("1", 70, shape, rng, 7, top=280))
+    picture = np.ones((*shape, 3)) * (240, 225, 190)
+    picture[210:] *= 0.55
+    picture += (30 - picture) * ink[:, :, None]
+    reads(papers.noisy(picture, rng), "5326\n1")
+
+
+@pytest.mark.parametrize("shape", ["hash", "triangles", "window"])
+def test_the_ground_between_strokes_is_no_digit_of_the_other_polarity(shape):
+    lines = {
+        "hash": [((110, 60), (90, 240)), ((150, 60), (130, 240)), ((50, 130), (190, 122)), ((45, 185), (185, 177))],
+        "triangles": [((40, 200), (220, 190)), ((70, 60), (60, 205)), ((68, 62), (105, 200)), ((150, 50), (140, 200))],
+        "window": [((60, 60), (190, 60)), ((190, 60), (190, 240)), ((190, 240), (60, 240)), ((60, 240), (60, 60)),
+                   ((110, 60), (110, 240)), ((148, 60), (148, 240))],
+    }  # fmt: skip
+    image = Image.new("L", (250, 300), 150)
+    pen = ImageDraw.Draw(image)
+    for line in lines[shape]:
+        pen.line(line, fill=25, width=18)
+    page = numcnn.read(image)
+    assert not [digit for digit in page if digit.sure], page
