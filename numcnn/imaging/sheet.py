@@ -15,6 +15,9 @@ STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
 ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
 MOSTLY = 3  # times the rules' pixels: where so many are of lines that hold each other, the rules are as strong as these
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
+DOTS, MEASURED = 20, 400  # dots of dotted paper, at least; and of so many, how far the next one is
+DOT_UNLIKE, DOT_FILLED = 0.35, 0.55  # of a dot's side, that others differ from it, and of its box that it fills
+DOT_APART, DOT_OFF, REGULAR = 2.5, 0.1, 0.8  # sides to the next dot; of that, at most off; of the dots that aren't
 GRAINS, GRAIN_SIDE = 8, 5  # the least pieces that show grain, and their least longer side, in pixels
 GRAINY = 0.6  # of the pieces, at most, stay when gaps of grain are closed
 HIGHER = 1.5  # times as high, at least, is their median then
@@ -43,7 +46,9 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
     if colours.ndim == 3:
         same = [lighter == light for lighter in paper.lighter_channels(colours)]
         colours = colours[:, :, same] if any(same) else colours
-    ink, erased = without_printed_lines(paper.ink_on_paper(colours, _window(colours, light), light=light))
+    ink, dots = without_dots(paper.ink_on_paper(colours, _window(colours, light), light=light))
+    ink, erased = without_printed_lines(ink)
+    erased |= dots
     clear = clear_ink(ink)
     clear, found = _without_grain(clear, pieces.find_pieces(clear))
     return Sheet(ink, ink.strength.copy(), clear, found, erased)
@@ -82,6 +87,29 @@ def _window(colours: Bytes, light: bool) -> int:
     ink = paper.ink_on_paper(some, widest // step, light=light)
     better = max(6, round(STROKES * step * pieces.find_pieces(clear_ink(ink)).typical_run()))
     return better if better < 0.6 * widest else widest
+
+
+def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
+    """Return ink without the dots of dotted paper; and these, (H,W): many round pieces as large, and as far apart."""
+    found = pieces.find_pieces(ink.smooth >= ink.least)
+    widths, heights = (found.boxes[:, 2:] - found.boxes[:, :2]).T
+    sides = np.maximum(widths, heights)
+    round_ones = (np.abs(widths - heights) <= 1 + DOT_UNLIKE * sides) & (found.areas >= DOT_FILLED * widths * heights)
+    round_ones &= sides > 1
+    if round_ones.sum() < DOTS:
+        return ink, np.zeros(ink.smooth.shape, bool)
+    side = float(np.median(sides[round_ones]))
+    dots = np.flatnonzero(round_ones & (np.abs(sides - side) <= 1 + DOT_UNLIKE * side))
+    middles = (found.boxes[dots, :2] + found.boxes[dots, 2:]) / 2
+    some = middles[:: max(1, len(dots) // MEASURED)]
+    away = np.sqrt(((some[:, None] - middles) ** 2).sum(axis=2))
+    nearest = np.where(away > 0, away, np.inf).min(axis=1)
+    apart = float(np.median(nearest))
+    as_far = np.abs(nearest - apart) <= 1 + DOT_OFF * apart
+    if len(dots) < DOTS or apart < DOT_APART * side or as_far.mean() < REGULAR:
+        return ink, np.zeros(ink.smooth.shape, bool)
+    gone = found.mask(dots.tolist(), (0, 0, *ink.smooth.shape[::-1]))
+    return _without(ink, pieces.dilate(gone, 1))
 
 
 def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:

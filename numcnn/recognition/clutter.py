@@ -21,7 +21,6 @@ SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far 
 ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
-DOTS, DOT_UNLIKE = 12, 0.3  # as many parts elsewhere, as large but for this share, and one inside is a dot of the paper
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
 CERTAINTIES, LETTERS = (0.2, 0.4, 0.6), (3.3, 1.5, 0.2, -1.4)
@@ -135,22 +134,17 @@ def _is_bar(part: Part, touched: Bools) -> bool:
 
 
 def holds_others(digit: Part, parts: list[Part]) -> bool:
-    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face.
-
-    Not so what many parts elsewhere are as large as: the dots of dotted paper.
-    """
+    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face."""
     found = pieces.find_pieces(digit.mask)
     main = part_of(found, [int(np.argmax(found.areas))])
     left, top = digit.box[0] + main.box[0], digit.box[1] + main.box[1]
-    elsewhere = np.array([part.side for part in parts if not overlap(part.box, digit.box)])
     inside = 0
     for part in parts:
         x, y = part.box[0] - left, part.box[1] - top
         within = x > 0 and y > 0 and x + part.width < main.width and y + part.height < main.height
         if within and part.side >= HELD * main.side:
             own = main.mask[y : y + part.height, x : x + part.width]
-            alike = int((np.abs(elsewhere - part.side) <= DOT_UNLIKE * part.side).sum())
-            inside += not bool((own & part.mask).any()) and alike < DOTS
+            inside += not bool((own & part.mask).any())
     return inside >= 2
 
 

@@ -41,8 +41,8 @@ def test_across_a_strip_rules_are_finer_than_strokes(width, found):
 # dots and scribbles
 
 
-@pytest.mark.parametrize("text", ["76071", "392", "53846"])
-@pytest.mark.parametrize(("apart", "dot"), [(24, 4), (34, 5)])
+@pytest.mark.parametrize("text", ["76071", "392", "5306"])
+@pytest.mark.parametrize(("apart", "dot"), [(42, 8), (50, 9)])
 def test_the_dots_of_dotted_paper_between_strokes_make_no_face(text, apart, dot):
     rng = np.random.default_rng(apart)
     shape = (280, 140 * len(text) + 60)
@@ -52,15 +52,17 @@ def test_the_dots_of_dotted_paper_between_strokes_make_no_face(text, apart, dot)
     reads(papers.noisy(picture, rng, 0.5), text)
 
 
-@pytest.mark.parametrize("text", ["4817", "6382", "305"])
-def test_a_scribble_over_two_digits_is_not_cut_into_digits(text):
-    rng = np.random.default_rng(0)
-    shape = (220, 150 * len(text) + 150)
-    strokes = papers.row_strokes(text, 100, shape, rng, left=190)
-    levels = np.linspace(62, 158, 15)
-    strokes += [np.array([(40 + rng.uniform(-6, 6), y), (150 + rng.uniform(-6, 6), y + 5)]) for y in levels]
-    strokes += papers.row_strokes("26", 95, shape, rng, left=45, gap=0.05)
-    reads(papers.noisy(papers.on_paper(papers.ink_of(strokes, shape, 7)), rng), text)
+@pytest.mark.parametrize("text", ["305", "638"])
+@pytest.mark.parametrize(("count", "pen", "width"), [(9, 9, 110), (15, 7, 70), (15, 9, 110)])
+def test_a_scribble_over_digits_is_not_cut_into_digits(text, count, pen, width):
+    rng = np.random.default_rng(count)
+    shape = (220, 150 * len(text) + 190)
+    strokes = papers.row_strokes(text, 100, shape, rng, left=width + 90)
+    for y in np.linspace(64, 156, count):
+        left, right, turn = 40 + rng.uniform(-12, 12), 40 + width + rng.uniform(-12, 12), rng.uniform(-5, 5)
+        strokes.append(np.array([(left, y), (right, y + turn)]))
+    strokes += papers.row_strokes("26" if width > 80 else "2", 95, shape, rng, left=45, gap=0.05)
+    reads(papers.noisy(papers.on_paper(papers.ink_of(strokes, shape, pen)), rng), text)
 
 
 # desks and patches
@@ -100,13 +102,12 @@ def test_a_one_in_the_shadow_stays_beside_digits_in_the_light():
     reads(papers.noisy(picture, rng), "5326\n1")
 
 
-@pytest.mark.parametrize("shape", ["hash", "triangles", "window"])
+@pytest.mark.parametrize("shape", ["triangles", "gaps"])
 def test_the_ground_between_strokes_is_no_digit_of_the_other_polarity(shape):
     lines = {
-        "hash": [((110, 60), (90, 240)), ((150, 60), (130, 240)), ((50, 130), (190, 122)), ((45, 185), (185, 177))],
         "triangles": [((40, 200), (220, 190)), ((70, 60), (60, 205)), ((68, 62), (105, 200)), ((150, 50), (140, 200))],
-        "window": [((60, 60), (190, 60)), ((190, 60), (190, 240)), ((190, 240), (60, 240)), ((60, 240), (60, 60)),
-                   ((110, 60), (110, 240)), ((148, 60), (148, 240))],
+        "gaps": [((60, 60), (60, 220)), ((95, 60), (92, 220)), ((130, 60), (127, 220)), ((50, 62), (140, 60)),
+                 ((50, 218), (140, 216))],
     }  # fmt: skip
     image = Image.new("L", (250, 300), 150)
     pen = ImageDraw.Draw(image)
