@@ -20,6 +20,7 @@ SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground aroun
 SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
 ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
+ROW, HARDLY = 2, 0.4  # as many digits inside: a row, of which one may lie at an edge with such a share of its height
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
@@ -105,6 +106,7 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness and narrow
         spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
         beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
+        beside = beside and not (inner.sum() >= ROW and _hardly_touches(part, touched[k]))
         corner = touched[k].sum() > 1 and part.side < CORNER * min(H, W)
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not (beside or corner)
         cut = touched[k].any() and not (tight or whole) and (corner or len(parts) > 1)
@@ -115,6 +117,12 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         if not (rule or spans or cut or bar or odd):
             kept.append(k)
     return [parts[k] for k in kept], highest[kept]
+
+
+def _hardly_touches(part: Part, touched: Bools) -> bool:
+    """Return whether a part lies at the picture's left or right edge with its outermost stroke alone, as if not cut."""
+    mask = part.mask
+    return bool(max(mask[:, 0].sum() * touched[0], mask[:, -1].sum() * touched[2]) <= HARDLY * part.height)
 
 
 def _runs_along(part: Part, shape: tuple[int, int]) -> bool:
