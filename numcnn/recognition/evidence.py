@@ -20,7 +20,8 @@ from numcnn.recognition.text_lines import text_lines
 WIDEST, WIDEST_ONE = 1.6, 1.1
 WIDEST_LIKELY = 2.1  # heights of what the network finds likely
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
-THICKEST = 0.3  # of its longer side: thicker ink is a shade; the most in 400 of MNIST's test digits
+# Of its longer side: thicker ink is a shade. The most in 400 of MNIST's test digits; and of what is likely a digit.
+THICKEST, THICKEST_LIKELY = 0.3, 0.38
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
 FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
@@ -63,7 +64,8 @@ def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = F
     width = stroke_width(part.mask)
     if is_tangle(part.mask, width):
         return False
-    if not THINNEST * part.side <= width <= THICKEST * part.side or _is_jpeg(sheet, part):
+    thickest = THICKEST_LIKELY if likely else THICKEST
+    if not THINNEST * part.side <= width <= thickest * part.side or _is_jpeg(sheet, part):
         return False
     if not _has_ground(sheet, part) or _borders_on_lines(sheet, part) or (is_edge(sheet, part) and not edge):
         return False

@@ -7,7 +7,10 @@ from papers import reads
 from PIL import Image, ImageDraw
 
 import numcnn
+from numcnn.imaging.parts import parts_of
 from numcnn.imaging.rules import rules_of_the_page
+from numcnn.imaging.sheet import lay_out
+from numcnn.recognition.evidence import is_written
 
 # an edge close by
 
@@ -36,6 +39,29 @@ def test_across_a_strip_rules_are_finer_than_strokes(width, found):
     strength[(papers.row("25", 70, (120, 400), np.random.default_rng(0), 7) > 0.5)] = 200
     gone = rules_of_the_page(strength, 40)
     assert gone[:, 200 : 200 + width].all() == found == gone.any()
+
+
+@pytest.mark.parametrize(
+    ("pen", "likely", "written"), [(24, False, True), (32, False, False), (32, True, True), (44, True, False)]
+)
+def test_a_small_zero_by_a_thick_pen_is_written_if_the_network_finds_it_likely(pen, likely, written):
+    """Its stroke is a third as wide as it is high; what is thicker is a shade."""
+    turn = np.linspace(0, 2 * np.pi, 40)
+    half = (96 - pen) / 2
+    ring = np.stack([90 + half * np.cos(turn), 90 + half * np.sin(turn)], axis=1)
+    sheet = lay_out(papers.noisy(papers.on_paper(papers.ink_of([ring], (180, 180), pen)), np.random.default_rng(0)))
+    (part,) = parts_of(sheet)
+    assert is_written(sheet, part, likely=likely) == written
+
+
+@pytest.mark.parametrize("text", ["61146", "2050"])
+@pytest.mark.parametrize("margin", [0, 1])
+def test_the_first_and_the_last_digit_of_a_row_cropped_at_its_ink_are_read(text, margin):
+    shape = (200, 100 * len(text) + 40)
+    ink = papers.row(text, 100, shape, np.random.default_rng(0), 7)
+    top, bottom, left, right = papers.ink_box(ink > 0.3)
+    picture = papers.on_paper(np.pad(ink[top : bottom + 1, left : right + 1], margin))
+    reads(papers.noisy(picture, np.random.default_rng(0), 0.5), text)
 
 
 # dots and scribbles
