@@ -15,7 +15,7 @@ STAIN = 0.15  # of the sheet's strong ink: weaker marks are stains
 ALL_INK = 0.995  # of the ink: lines that are more than this are all that there is
 MOSTLY = 3  # times the rules' pixels: where so many are of lines that hold each other, the rules are as strong as these
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
-# Dots of dotted paper, at least and at most: more are noise.  Of how many, about, it is measured how far the next one is.
+# Dots of dotted paper, at least and at most, as more are noise; and of so many it is measured how far the next one is.
 DOTS, MOST_DOTS, MEASURED = 20, 10_000, 100
 DOT_UNLIKE, DOT_FILLED = 0.35, 0.55  # of a dot's side, that others differ from it, and of its box that it fills
 DOT_APART, DOT_OFF, REGULAR = 2.5, 0.1, 0.8  # sides to the next dot; of that, at most off; of the dots that aren't
