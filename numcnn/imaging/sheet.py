@@ -101,13 +101,15 @@ def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
         return ink, np.zeros(ink.smooth.shape, bool)
     side = float(np.median(sides[round_ones]))
     dots = np.flatnonzero(round_ones & (np.abs(sides - side) <= 1 + DOT_UNLIKE * side))
+    if len(dots) < DOTS:
+        return ink, np.zeros(ink.smooth.shape, bool)
     middles = (found.boxes[dots, :2] + found.boxes[dots, 2:]) / 2
     some = middles[:: max(1, len(dots) // MEASURED)]
     away = np.sqrt(((some[:, None] - middles) ** 2).sum(axis=2))
     nearest = np.where(away > 0, away, np.inf).min(axis=1)
     apart = float(np.median(nearest))
     as_far = np.abs(nearest - apart) <= 1 + DOT_OFF * apart
-    if len(dots) < DOTS or apart < DOT_APART * side or as_far.mean() < REGULAR:
+    if apart < DOT_APART * side or as_far.mean() < REGULAR:
         return ink, np.zeros(ink.smooth.shape, bool)
     gone = found.mask(dots.tolist(), (0, 0, *ink.smooth.shape[::-1]))
     return _without(ink, pieces.dilate(gone, 1))

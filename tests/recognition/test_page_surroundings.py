@@ -78,6 +78,15 @@ def test_the_dots_of_dotted_paper_between_strokes_make_no_face(text, apart, dot)
     reads(papers.noisy(picture, rng, 0.5), text)
 
 
+def test_round_pieces_of_two_sizes_are_no_dots_and_end_nothing():
+    """The median of their sides lies between both."""
+    strength = np.full((200, 700), 235, np.uint8)
+    for k in range(10):
+        strength[40:46, 30 + 60 * k : 36 + 60 * k] = 40
+        strength[100:140, 20 + 60 * k : 60 + 60 * k] = 40
+    assert not lay_out(strength).erased.all()
+
+
 @pytest.mark.parametrize("text", ["305", "638"])
 @pytest.mark.parametrize(("count", "pen", "width"), [(9, 9, 110), (15, 7, 70), (15, 9, 110)])
 def test_a_scribble_over_digits_is_not_cut_into_digits(text, count, pen, width):
