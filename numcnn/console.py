@@ -64,7 +64,8 @@ def drop_unwritten(stream: TextIO | None) -> None:
     try:
         stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), stream.fileno())
     except ValueError:  # the stream is closed
         pass
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from numcnn.imaging.pieces import find_pieces
-from numcnn.kernels.arrays import Bools, Bytes, Float64s, Ints
+from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Float64s, Ints
 
 MOST_TURN = 0.105  # radians, 6 degrees
 REACH = 2  # pixels that a rule may leave its straight line, to either side
@@ -153,8 +153,7 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
     reach = min(ALONG, W // 8)
     sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.int32)
     mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)
-    padded = np.pad(mean, ((BESIDE, BESIDE), (0, 0)), mode="edge")
-    ridge = mean - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
+    ridge = _ridge(mean, least)
     gap = max(1, GAP // factor)
     ends = reach + factor * (gap + NEAR + 1)  # so far a stroke may be averaged and closed towards an edge
     for turned, seen in ((ridge, strength), (ridge[:, ::-1], strength[:, ::-1])):
@@ -174,10 +173,14 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
 
 def _reaches_edge(strength: Bytes, least: int) -> Bools:
     """Return in which rows (H,), or right beside them, a ridge of the ink begins at the left edge."""
-    at_edge = np.median(strength[:, :AT_EDGE].astype(np.int32), axis=1)
-    padded = np.pad(at_edge, BESIDE, mode="edge")
-    ridge = at_edge - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
-    return thicken(ridge[:, None], 2 * REACH)[:, 0]
+    at_edge = np.median(strength[:, :AT_EDGE].astype(np.int32), axis=1, keepdims=True)
+    return thicken(_ridge(at_edge, least), 2 * REACH)[:, 0]
+
+
+def _ridge(mean: AnyArray, least: int) -> Bools:
+    """Return where averaged ink (H,W) is stronger than what lies above and below it, beyond a line's thickness."""
+    padded = np.pad(mean, ((BESIDE, BESIDE), (0, 0)), mode="edge")
+    return mean - np.maximum(padded[: -2 * BESIDE], padded[2 * BESIDE :]) >= max(3, round(RIDGE * least))
 
 
 def _enlarged(band: Bools, factor: int, shape: tuple[int, int]) -> Bools:

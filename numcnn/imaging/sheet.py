@@ -17,8 +17,10 @@ MOSTLY = 3  # times the rules' pixels: where so many are of lines that hold each
 LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pixels tells how wide strokes are
 # Dots of dotted paper, at least and at most, as more are noise; and of so many it is measured how far the next one is.
 DOTS, MOST_DOTS, MEASURED = 20, 10_000, 100
-DOT_UNLIKE, DOT_FILLED = 0.35, 0.55  # of a dot's side, that others differ from it, and of its box that it fills
-DOT_APART, DOT_OFF, REGULAR = 2.5, 0.1, 0.8  # sides to the next dot; of that, at most off; of the dots that aren't
+DOT_UNLIKE = 0.35  # of a dot's side: by how much width and height, and the sides of two dots, may differ
+DOT_FILLED = 0.55  # of its box, at least, is ink
+DOT_APART = 2.5  # sides from one dot to the next, at least
+DOT_OFF, REGULAR = 0.1, 0.8  # of that distance: how much it may vary; and the share of the dots that keep to it
 GRAINS, GRAIN_SIDE = 8, 5  # the least pieces that show grain, and their least longer side, in pixels
 GRAINY = 0.6  # of the pieces, at most, stay when gaps of grain are closed
 HIGHER = 1.5  # times as high, at least, is their median then

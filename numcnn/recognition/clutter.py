@@ -173,7 +173,7 @@ def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
 
 
 def without_streaks(spots: list[Spot], colours: Bytes, sure_from: float) -> list[Spot]:
-    """Drop 1s, slim and unsure spots on a ground of another colour than all other sure ones: streaks of a desk.
+    """Drop 1s, slim or unsure spots on a ground of another colour than all other sure ones: streaks of a desk.
 
     A shadow changes all colours alike, and what stands level beside such a digit belongs to it.  colours: the picture,
     uint8 (H,W) or (H,W,3).

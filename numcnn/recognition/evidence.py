@@ -37,7 +37,7 @@ MOST_INK = 6.5  # how long a digit's strokes are together, at most, in sides of 
 OFF_LINES = 4  # pixels around a part: an erased line in these comes near it
 JPEG = 8  # pixels: the squares that JPEG makes of a faint slope of light
 SIDE, UNLIKE = 0.05, 0.35  # sizes beside a stroke, and of its contrast: where both sides differ more, it is no stroke
-HOLE = 2  # strokes of a part around it: where it is as light there, it is no digit on a patch
+HOLE = 2  # stroke widths: if the ground of another tone ends nearer than this, it is a stroke and not a patch
 BORDERED = 0.4  # of what lies beside a part: more erased lines are all along one side of it, and it is a rest of them
 STRAIGHT = 0.97  # of the ink lies in straight level and upright lines along the sides of the box: corners, ticks
 NEARLY_STRAIGHT = 0.6  # where many are straight, such a share is enough
@@ -160,8 +160,8 @@ def _is_ground_uneven(sheet: Sheet, part: Part) -> bool:
 def is_hole(sheet: Sheet, part: Part) -> bool:
     """Return whether a part is ground between strokes of the other polarity, such as the middle of a # or a window.
 
-    Near it, at HOLE times its own width, most is as light as it is: what surrounds it is thin.  Around a digit on a
-    patch there is more of the patch.
+    At a distance of HOLE times its own stroke width, most of the picture has its own tone again: what surrounds it is
+    thin.  A patch with a digit on it goes on farther, unless its margin is thin.
     """
     far = max(2, round(HOLE * stroke_width(part.mask)))
     own = np.pad(part.mask, far)

@@ -122,7 +122,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
     parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
-    gone = crossed_out(parts, highest >= CERTAIN)
+    gone = crossed_out(parts, highest >= CERTAIN)  # also here: cut apart, a scribble has less ink in each piece
     left = [k for k in range(len(parts)) if k not in gone]
     parts, highest = [parts[k] for k in left], highest[left]
     if not parts:

@@ -12,7 +12,6 @@ from numcnn.kernels.arrays import Bytes, Floats
 Judge: TypeAlias = Callable[[Bytes], Floats]  # pictures (N,28,28) -> probabilities (N,10)
 CERTAIN = 0.99  # probability from which a digit is taken for certain, and speaks for or against what is around it
 SMALLER = 0.45  # of a digit's height: smaller parts are parts of one, or dust, or stand in a line of small digits
-
 SLIM = 0.4  # most width of a slim digit, in heights: to the network a line looks like one
 SIMILAR, LEVEL, NEAR = 0.6, 0.5, 2.0  # of the higher one's height; of the lower one's; heights between neighbours
 

@@ -84,7 +84,7 @@ def test_round_pieces_of_two_sizes_are_no_dots_and_end_nothing():
     for k in range(10):
         strength[40:46, 30 + 60 * k : 36 + 60 * k] = 40
         strength[100:140, 20 + 60 * k : 60 + 60 * k] = 40
-    assert not lay_out(strength).erased.all()
+    assert not lay_out(strength).erased[40:46].any()
 
 
 @pytest.mark.parametrize("text", ["305", "638"])
