@@ -23,6 +23,7 @@ THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's ot
 ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
 STRIP = 0.6  # of a picture's other side: across a shorter one a row's strokes run as far as rules
 FINER = 0.7  # of the width of strokes: rules across a strip are as fine
+ROOM = 0.1  # of a strip's shorter side, at each end: where other ink leaves it, no stroke reaches from edge to edge
 RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
 ALIKE, UNEVEN = 1.35, 0.75  # times as thick, and as dark: printed in one go; pixels more that a thickness may differ
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
@@ -93,17 +94,19 @@ def are_alike(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return even and max(dark, dark_too) <= ALIKE * min(dark, dark_too)
 
 
-def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None) -> Bools:
+def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None, erased: Bools | None = None) -> Bools:
     """Return the pixels of level and upright lines that run across all of a picture.  (H,W) uint8 -> (H,W).
 
     Ink is averaged along the lines first, so that rules as faint as the paper's noise are found too.  least: the
-    strength from which a pixel is ink.  known (H,W): bands of level lines that are found already.
+    strength from which a pixel is ink.  known (H,W): bands of level lines that are found already.  erased
+    (H,W): where ink was taken away before.
     """
     ink = strength >= least
-    level = _page_band(strength, least)
-    upright = _page_band(strength.T, least, level.T).T
+    erased = np.zeros_like(ink) if erased is None else erased
+    level = _page_band(strength, least, erased)
+    upright = _page_band(strength.T, least, erased.T, level.T).T
     if upright.any():
-        level |= _page_band(strength, least, upright)
+        level |= _page_band(strength, least, erased, upright)
     gone = level & upright & ink  # where rules cross, both are thick
     if known is not None:
         level &= ~known
@@ -114,7 +117,16 @@ def _ink_of_rules(ink: Bools, band: Bools, strength: Bytes) -> Bools:
     """Return the ink of bands of level rules; none if a row that fills its picture may have strokes as long."""
     H, W = ink.shape
     found = _own_ink(_thin_ink(ink, band, max(THIN_PIXELS, THIN * H)), band, strength)
-    return found if W >= STRIP * H or _is_finer(found, ink, band) else np.zeros_like(found)
+    if W >= STRIP * H or _leaves_room(ink & ~thicken(band, REACH)) or _is_finer(found, ink, band):
+        return found
+    return np.zeros_like(found)
+
+
+def _leaves_room(ink: Bools) -> bool:
+    """Return whether ink comes near neither the left nor the right edge of a picture."""
+    columns = np.flatnonzero(ink.any(axis=0))
+    W = ink.shape[1]
+    return bool(len(columns) and columns[0] >= ROOM * W and columns[-1] < (1 - ROOM) * W)
 
 
 def _is_finer(lines: Bools, ink: Bools, band: Bools) -> bool:
@@ -142,7 +154,7 @@ def _own_ink(thin: Bools, band: Bools, strength: Bytes) -> Bools:
     return own
 
 
-def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bools:
+def _page_band(strength: Bytes, least: int, erased: Bools, across: Bools | None = None) -> Bools:
     """Return where level lines run across a picture: ridges of its ink, averaged along the rows.
 
     across: where upright lines run; level lines from one of them to another are found too.
@@ -156,8 +168,8 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
     ridge = _ridge(mean, least)
     gap = max(1, GAP // factor)
     ends = reach + factor * (gap + NEAR + 1)  # so far a stroke may be averaged and closed towards an edge
-    for turned, seen in ((ridge, strength), (ridge[:, ::-1], strength[:, ::-1])):
-        turned[:, :ends] &= _reaches_edge(seen, least)[:, None]
+    for step in (1, -1):
+        ridge[:, ::step][:, :ends] &= _reaches_edge(strength[:, ::step], least, erased[:, ::step])[:, None]
     small = thicken(thicken(any_of(ridge, factor), REACH).T, gap).T
     inked = small & thicken(thicken(any_of(strength >= least, factor), REACH).T, gap).T
     extended = -(-reach // factor) + gap
@@ -171,9 +183,16 @@ def _page_band(strength: Bytes, least: int, across: Bools | None = None) -> Bool
     return _enlarged(band, factor, strength.shape)
 
 
-def _reaches_edge(strength: Bytes, least: int) -> Bools:
-    """Return in which rows (H,), or right beside them, a ridge of the ink begins at the left edge."""
-    at_edge = np.median(strength[:, :AT_EDGE].astype(np.int32), axis=1, keepdims=True)
+def _reaches_edge(strength: Bytes, least: int, erased: Bools) -> Bools:
+    """Return in which rows (H,), or right beside them, a ridge of the ink begins at the left edge.
+
+    It does if most pixels there show it, but for those that were erased, as by an upright line of squared paper.
+    """
+    left = slice(0, AT_EDGE + int(erased[:, : 2 * AT_EDGE].any(axis=0).sum()))
+    seen = ~erased[:, left]
+    in_order = np.sort(np.where(seen, strength[:, left], 255).astype(np.int32), axis=1)
+    middle = np.maximum(0, seen.sum(axis=1, keepdims=True) - 1) // 2
+    at_edge = np.take_along_axis(in_order, middle, axis=1) * seen.any(axis=1, keepdims=True)
     return thicken(_ridge(at_edge, least), 2 * REACH)[:, 0]
 
 

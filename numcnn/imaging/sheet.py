@@ -18,6 +18,7 @@ LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pix
 # Dots of dotted paper, at least and at most, as more are noise; and of so many it is measured how far the next one is.
 DOTS, MOST_DOTS, MEASURED = 20, 10_000, 100
 DOT_UNLIKE = 0.35  # of a dot's side: by how much width and height, and the sides of two dots, may differ
+DOT_SIDE = 0.45  # of the median side of larger pieces, at most: else dots may be digits, round ones among others
 DOT_FILLED = 0.55  # of its box, at least, is ink
 DOT_APART = 2.5  # sides from one dot to the next, at least
 DOT_OFF, REGULAR = 0.1, 0.8  # of that distance: how much it may vary; and the share of the dots that keep to it
@@ -103,7 +104,8 @@ def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
         return ink, np.zeros(ink.smooth.shape, bool)
     side = float(np.median(sides[round_ones]))
     dots = np.flatnonzero(round_ones & (np.abs(sides - side) <= 1 + DOT_UNLIKE * side))
-    if len(dots) < DOTS:
+    larger = sides[(sides >= 2) & (sides > (1 + DOT_UNLIKE) * side + 1)]
+    if len(dots) < DOTS or not len(larger) or side > DOT_SIDE * np.median(larger):
         return ink, np.zeros(ink.smooth.shape, bool)
     middles = (found.boxes[dots, :2] + found.boxes[dots, 2:]) / 2
     some = middles[:: max(1, len(dots) // MEASURED)]
@@ -114,7 +116,8 @@ def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     if apart < DOT_APART * side or as_far.mean() < REGULAR:
         return ink, np.zeros(ink.smooth.shape, bool)
     gone = found.mask(dots.tolist(), (0, 0, *ink.smooth.shape[::-1]))
-    return _without(ink, pieces.dilate(gone, 1))
+    gone = pieces.dilate(gone, 1)
+    return _erased(ink, gone), gone
 
 
 def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
@@ -124,7 +127,7 @@ def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     ink, framed = _without(ink, frames)
     if min(ink.smooth.shape) < rules.LEAST_RULED:
         return ink, framed
-    gone = rules.rules_of_the_page(ink.smooth, ink.least, along)
+    gone = rules.rules_of_the_page(ink.smooth, ink.least, along, framed)
     if gone.any():
         usual = np.quantile(ink.smooth[gone], 0.6)
         if framed.sum() >= MOSTLY * gone.sum():  # a grid: what looks like one more rule may be a stroke along a line
@@ -137,7 +140,11 @@ def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
 def _without(ink: paper.Ink, gone: Bools) -> tuple[paper.Ink, Bools]:
     if not gone.any() or gone.sum() > ALL_INK * (ink.smooth >= ink.least).sum():
         return ink, np.zeros_like(gone)
-    return ink._replace(strength=np.where(gone, 0, ink.strength), smooth=np.where(gone, 0, ink.smooth)), gone
+    return _erased(ink, gone), gone
+
+
+def _erased(ink: paper.Ink, gone: Bools) -> paper.Ink:
+    return ink._replace(strength=np.where(gone, 0, ink.strength), smooth=np.where(gone, 0, ink.smooth))
 
 
 def clear_ink(ink: paper.Ink) -> Bools:

@@ -10,7 +10,7 @@ from numcnn.imaging.parts import Box, Part, is_blot, is_frame, part_of, straight
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes, Floats
 from numcnn.recognition.frames import CURVED, MANY_HEIGHTS, rests_of_rules
-from numcnn.recognition.spots import CERTAIN, SLIM, SMALLER, Spot, are_level, overlap, typical_height
+from numcnn.recognition.spots import CERTAIN, SMALLER, Spot, overlap, typical_height
 from numcnn.recognition.text_lines import in_order
 
 HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
@@ -20,7 +20,8 @@ SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground aroun
 SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
 ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
-ROW, HARDLY = 2, 0.4  # as many digits inside: a row, of which one may lie at an edge with such a share of its height
+ROW, NEAR_EDGE = 2, 0.1  # as many digits inside are a row; so near, in heights, it is cropped above and below
+HARDLY = 0.4  # of a digit's height, at most, lies at the left or right edge if it is not cut
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
@@ -30,7 +31,7 @@ MANY = 10  # times as many: parts that don't stand clear, beside what looks like
 AWAY = 3  # heights: what is farther from all digits that are certain doesn't speak against them
 SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
 OTHER_COLOUR = 1.25  # by how much the channels' shares in two grounds differ that are of different colours
-BESIDE = 1.0  # heights: what is so near a digit belongs to its line, on whatever ground
+PALER, DARKEST_INK = 0.15, 0.1  # of a ground's light: streaks leave so much more than digits; of the pixels in a box
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
 
@@ -83,7 +84,8 @@ def is_soft(sheet: Sheet, part: Part) -> bool:
 def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: float) -> tuple[list[Part], Floats]:
     """Drop rules, and what the picture's edge cuts: bars, the remains of neighbours, corners of shadows.
 
-    A picture cropped to its digits touches them on all four sides: then nothing is cut.
+    A picture cropped to its digits touches them on all four sides: then nothing is cut.  Where a row's digits come near
+    its upper and lower edge, those that hardly touch the others aren't cut either.
     """
     H, W = sheet.clear.shape
     touched = np.array([(p.box[0] <= 0, p.box[1] <= 0, p.box[2] >= W, p.box[3] >= H) for p in parts]).reshape(-1, 4)
@@ -97,6 +99,9 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
     known = [
         part for k, part in enumerate(parts) if may_tell[k] and not (bars[k] or is_blot(part) or is_frame(part.mask))
     ]
+    near = NEAR_EDGE * height
+    ends = np.array([(part.box[1], H - part.box[3]) for k, part in enumerate(parts) if sure[k]]).reshape(-1, 2)
+    cropped = inner.sum() >= ROW and bool((ends.min(axis=0) <= near).all())
     most = max(known, key=lambda part: int(part.mask.sum()), default=None)
     usual = float(most.mask.sum()) / most.side if most else 0.0
     kept = []
@@ -106,7 +111,7 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness and narrow
         spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
         beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
-        beside = beside and not (inner.sum() >= ROW and _hardly_touches(part, touched[k]))
+        beside = beside and not (cropped and _hardly_touches(part, touched[k]))
         corner = touched[k].sum() > 1 and part.side < CORNER * min(H, W)
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not (beside or corner)
         cut = touched[k].any() and not (tight or whole) and (corner or len(parts) > 1)
@@ -173,28 +178,25 @@ def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
 
 
 def without_streaks(spots: list[Spot], colours: Bytes, sure_from: float) -> list[Spot]:
-    """Drop 1s, slim or unsure spots on a ground of another colour than all other sure ones: streaks of a desk.
+    """Drop 1s, slim or unsure spots that are streaks of a desk: paler ones, on a ground of another colour.
 
-    A shadow changes all colours alike, and what stands level beside such a digit belongs to it.  colours: the picture,
+    Paler and of another colour than all other sure digits: a shadow changes all colours alike.  colours: the picture,
     uint8 (H,W) or (H,W,3).
     """
-    streaks = [_is_like_a_line(spot) or spot.probability < sure_from for spot in spots]
-    known = [spot for spot, streak in zip(spots, streaks, strict=True) if not streak]
+    streaks = [spot.is_slim or int(spot.probabilities.argmax()) == 1 or spot.probability < sure_from for spot in spots]
+    known = [spot.box for spot, streak in zip(spots, streaks, strict=True) if not streak]
     if colours.ndim == 2 or not known or not any(streaks):
         return spots
-    grounds = np.array([_ground(colours, spot.box) for spot in known])
+    grounds = np.array([_ground(colours, box) for box in known])
+    usual = max(_light_left(colours, box, ground) for box, ground in zip(known, grounds, strict=True))
     kept = []
     for spot, streak in zip(spots, streaks, strict=True):
-        shares = _ground(colours, spot.box) / grounds
+        ground = _ground(colours, spot.box)
+        shares = ground / grounds
         other_colour = bool((shares.max(axis=1) > OTHER_COLOUR * shares.min(axis=1)).all())
-        if not (streak and other_colour) or any(are_level(spot.box, one.box, BESIDE) for one in known):
+        if not (streak and other_colour and _light_left(colours, spot.box, ground) > usual + PALER):
             kept.append(spot)
     return kept if len(kept) == len(spots) else in_order(kept)
-
-
-def _is_like_a_line(spot: Spot) -> bool:
-    left, _, right, _ = spot.box
-    return int(spot.probabilities.argmax()) == 1 or right - left < SLIM * spot.height
 
 
 def _ground(colours: Bytes, box: Box) -> Floats:
@@ -203,6 +205,13 @@ def _ground(colours: Bytes, box: Box) -> Floats:
     margin = max(2, (bottom - top) // 4)
     around = colours[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
     return np.maximum(1.0, np.median(around.reshape(-1, 3), axis=0)).astype(np.float32)
+
+
+def _light_left(colours: Bytes, box: Box, ground: Floats) -> float:
+    """Return which share of the ground's light the darkest ink in a box leaves, in the colour that it dims most."""
+    left, top, right, bottom = box
+    inside = colours[top:bottom, left:right].reshape(-1, 3)
+    return float((np.quantile(inside, DARKEST_INK, axis=0) / ground).min())
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:

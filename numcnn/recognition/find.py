@@ -45,7 +45,7 @@ from numcnn.recognition.evidence import (
 )
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import completed, join, nested, stacked
-from numcnn.recognition.spots import CERTAIN, SMALLER, Judge, Spot, are_near, overlap, typical_height
+from numcnn.recognition.spots import CERTAIN, SMALLER, Judge, Spot, are_level, are_near, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
 
@@ -86,9 +86,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
     if sure <= SETTLED * len(spots) or _has_patches(sheet):
         other = lay_out(colours, not light)
         others, other_parts = find_on(other, judge, sure_from)
-        boxes = {spot.box for spot in others}
-        holes = {part.box for part in other_parts if part.box in boxes and is_hole(other, part)}
-        others = [spot for spot in others if spot.box not in holes]
+        others = _without_holes(other, others, other_parts)
         spots = [spot for spot in spots if not any(_is_hole_in(spot, one) for one in others)]
         height = max((spot.height for spot in others), default=0)
         settled = any(spot.probability >= sure_from and spot.height >= 0.5 * height for spot in spots)
@@ -261,6 +259,19 @@ def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> lis
         return []
     x1, y1, x2, y2 = whole.box
     return [whole._replace(box=(left + x1, top + y1, left + x2, top + y2))]
+
+
+def _without_holes(sheet: Sheet, spots: list[Spot], parts: list[Part]) -> list[Spot]:
+    """Drop ground between strokes of the other polarity; not so stickers: several digits that stand level."""
+    certain = [spot for spot in spots if spot.probability >= CERTAIN and not spot.is_slim]
+    known = {part.box: part for part in parts}
+    return [
+        spot
+        for spot in spots
+        if spot.box not in known
+        or any(one is not spot and are_level(spot.box, one.box) for one in certain)
+        or not is_hole(sheet, known[spot.box])
+    ]
 
 
 def _is_hole_in(spot: Spot, other: Spot) -> bool:

@@ -36,6 +36,11 @@ class Spot(NamedTuple):
         """In pixels."""
         return self.box[3] - self.box[1]
 
+    @property
+    def is_slim(self) -> bool:
+        """Whether a line looks like it."""
+        return self.box[2] - self.box[0] < SLIM * self.height
+
 
 def highest_of(sheet: Sheet, parts: list[Part], judge: Judge) -> Floats:
     """Return how likely each part is the digit that it is most like, (N,)."""

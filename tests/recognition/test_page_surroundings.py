@@ -7,9 +7,10 @@ from papers import reads
 from PIL import Image, ImageDraw
 
 import numcnn
+from numcnn.imaging import paper
 from numcnn.imaging.parts import parts_of
 from numcnn.imaging.rules import rules_of_the_page
-from numcnn.imaging.sheet import lay_out
+from numcnn.imaging.sheet import lay_out, without_dots
 from numcnn.recognition.evidence import is_written
 
 # an edge close by
@@ -31,14 +32,38 @@ def test_a_line_is_a_rule_of_the_page_if_it_begins_and_ends_at_an_edge(first, fo
     assert rules_of_the_page(np.ascontiguousarray(strength.T), 40).any() == found
 
 
-@pytest.mark.parametrize(("width", "found"), [(3, True), (7, False)])
-def test_across_a_strip_rules_are_finer_than_strokes(width, found):
+@pytest.mark.parametrize(("width", "height", "found"), [(3, 70, True), (7, 70, True), (3, 114, True), (7, 114, False)])
+def test_across_a_strip_rules_are_finer_than_strokes_or_the_strokes_end_before_its_edges(width, height, found):
     """A row that is cropped at its ink has strokes from edge to edge."""
     strength = np.zeros((120, 400), np.uint8)
-    strength[:, 200 : 200 + width] = 200
-    strength[(papers.row("25", 70, (120, 400), np.random.default_rng(0), 7) > 0.5)] = 200
+    strength[:, 240 : 240 + width] = 200
+    strength[(papers.row("25", height, (120, 400), np.random.default_rng(0), 7) > 0.5)] = 200
     gone = rules_of_the_page(strength, 40)
-    assert gone[:, 200 : 200 + width].all() == found == gone.any()
+    assert gone[:, 240 : 240 + width].all() == found == gone.any()
+
+
+@pytest.mark.parametrize("pen", [4, 6])
+@pytest.mark.parametrize("text", ["4092", "71583"])
+def test_lines_as_thick_as_the_pen_between_the_fields_of_a_strip_are_no_ones(text, pen):
+    height, cell = 65, 98
+    strokes = [s for k, c in enumerate(text) for s in papers.strokes_of(int(c), height, (cell * (k + 0.25), 32))]
+    ink = papers.ink_of(strokes, (130, cell * len(text)), pen)
+    for k in range(1, len(text)):
+        ink[:, cell * k - pen // 2 : cell * k + pen // 2] = 1
+    reads(papers.noisy(papers.on_paper(ink), np.random.default_rng(0)), text)
+
+
+@pytest.mark.parametrize("first", [0, 2, 4])
+def test_a_line_of_squared_paper_is_a_rule_where_an_upright_one_lies_at_the_edge(first):
+    """The upright one, and what it crosses, is erased before."""
+    rng = np.random.default_rng(1)
+    picture = papers.on_paper(papers.row("4892", 60, (110, 330), rng, 4))
+    grid = np.full(picture.shape, 235.0)
+    for x in range(first, 330, 18):
+        grid[:, x : x + 2] = 115
+    for y in range(9, 110, 18):
+        grid[y : y + 2] = 115
+    reads(papers.noisy(np.minimum(picture, grid), rng), "4892")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +89,18 @@ def test_the_first_and_the_last_digit_of_a_row_cropped_at_its_ink_are_read(text,
     reads(papers.noisy(picture, np.random.default_rng(0), 0.5), text)
 
 
+@pytest.mark.parametrize("shown", [0.3, 0.5, 0.65])
+def test_the_remains_of_neighbours_at_the_edges_are_not_read(shown):
+    """However little of them lies at the edge itself: above and below the row there is room."""
+    text, rng = "85032", np.random.default_rng(4)
+    strokes = papers.row_strokes(text, 90, (160, 900), rng, left=60, gap=0.3)
+    ink = papers.ink_of(strokes, (160, 900), 8)
+    columns = np.flatnonzero(np.diff((ink > 0.3).any(axis=0).astype(int), prepend=0))
+    (left, right), (left_last, right_last) = columns[:2], columns[-2:]
+    cut = slice(round(right - shown * (right - left)), round(left_last + shown * (right_last - left_last)))
+    reads(papers.noisy(papers.on_paper(ink[:, cut]), rng), text[1:-1])
+
+
 # dots and scribbles
 
 
@@ -85,6 +122,31 @@ def test_round_pieces_of_two_sizes_are_no_dots_and_end_nothing():
         strength[40:46, 30 + 60 * k : 36 + 60 * k] = 40
         strength[100:140, 20 + 60 * k : 60 + 60 * k] = 40
     assert not lay_out(strength).erased[40:46].any()
+
+
+@pytest.mark.parametrize("apart", [190, 220])
+def test_round_digits_in_the_fields_of_a_form_are_no_dots(apart):
+    """Nearly all of them are round, and as far apart as each other."""
+    texts = ["000430", "024440", "200000", "010000", "004000"]
+    strokes = [
+        stroke
+        for row, text in enumerate(texts)
+        for column, character in enumerate(text)
+        for stroke in papers.strokes_of(int(character), 50, (apart * (column + 0.5), apart * (row + 0.5)))
+    ]
+    ink = papers.ink_of(strokes, (round(5.5 * apart), round(6.7 * apart)), 13.5)
+    reads(papers.noisy(papers.on_paper(ink), np.random.default_rng(50)), "\n".join(texts))
+
+
+@pytest.mark.parametrize(("count", "found"), [(90, True), (105, False)])
+def test_more_than_ten_thousand_dots_are_noise(count, found):
+    """How far each is from the others would take gigabytes."""
+    picture = np.full((9 * count, 9 * count), 235, np.uint8)
+    for y, x in np.ndindex(2, 2):
+        picture[4 + y :: 9, 4 + x :: 9] = 120
+    picture[100:140, 100:107] = 30
+    erased = without_dots(paper.ink_on_paper(picture, 60))[1]
+    assert erased[4::9, 4::9].mean() > 0.9 if found else not erased.any()
 
 
 @pytest.mark.parametrize("text", ["305", "638"])
@@ -126,6 +188,17 @@ def test_streaks_of_a_wooden_desk_around_a_sheet_are_no_ones(text, sheet):
     reads(on_desk(text, np.random.default_rng(3), (150, 115, 78), sheet), text)
 
 
+@pytest.mark.parametrize("field", [(250, 190, 200), (255, 240, 120), (180, 210, 250)])
+@pytest.mark.parametrize("text", ["1", "11", "71"])
+def test_a_one_on_a_field_of_another_colour_stays(text, field):
+    """It's as dark on its ground as the other digits."""
+    rng = np.random.default_rng(len(text))
+    picture = np.ones((360, 520, 3)) * (240, 240, 235)
+    picture[190:340, 20:480] = field
+    ink = np.maximum(papers.row("5826", 80, (360, 520), rng, 7, top=50), papers.row(text, 80, (360, 520), rng, 7, 225))
+    reads(papers.noisy(picture + (40 - picture) * ink[:, :, None], rng), "5826\n" + text)
+
+
 def test_a_one_in_the_shadow_stays_beside_digits_in_the_light():
     """A shadow changes all colours alike."""
     rng = np.random.default_rng(0)
@@ -150,3 +223,16 @@ def test_the_ground_between_strokes_is_no_digit_of_the_other_polarity(shape):
         pen.line(line, fill=25, width=18)
     page = numcnn.read(image)
     assert not [digit for digit in page if digit.sure], page
+
+
+@pytest.mark.parametrize(("text", "margin", "pen"), [("8224", 14, 8), ("2635", 14, 8), ("3506", 18, 11)])
+def test_light_digits_on_narrow_dark_stickers_are_no_gaps(text, margin, pen):
+    rng = np.random.default_rng(margin)
+    picture, ink, x = np.full((220, 700), 235.0), np.zeros((220, 700)), 30.0
+    for character in text:
+        strokes = papers.strokes_of(int(character), 90, (x + margin + pen / 2, 65))
+        right = np.concatenate(strokes)[:, 0].max() + margin + pen / 2
+        picture[round(65 - margin - pen / 2) : round(155 + margin + pen / 2), round(x) : round(right)] = 30
+        ink = np.maximum(ink, papers.ink_of(strokes, ink.shape, pen))
+        x = right + 20
+    reads(papers.noisy(picture + (235 - picture) * ink, rng), text)
