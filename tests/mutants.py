@@ -44,7 +44,8 @@ MODULES = {
     "find": (
         "numcnn/recognition/find.py",
         "tests/recognition/test_find.py tests/recognition/test_page.py tests/recognition/test_page_no_digits.py "
-        "tests/recognition/test_page_desks_and_forms.py tests/recognition/test_touching.py",
+        "tests/recognition/test_page_desks_and_forms.py tests/recognition/test_page_surroundings.py "
+        "tests/recognition/test_touching.py",
     ),
     "data_parallel": (
         "numcnn/nn/data_parallel.py",

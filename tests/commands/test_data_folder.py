@@ -9,7 +9,7 @@ from processes import ROOT, running, weights_below
 
 from numcnn.data import idx, mnist
 
-pytestmark = pytest.mark.usefixtures("no_tracker")
+pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("no_tracker")]
 SETTINGS = ["--limit", "200", "--val", "50", "--epochs", "1", "--batch-size", "30", "--backend", BACKEND]
 KINDS = {
     "sweep": ["sweep", "--grid", "lr=1e-3", "--seeds", "2", "--jobs", "1"],
