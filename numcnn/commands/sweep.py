@@ -24,6 +24,7 @@ plan.toml:
 """
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--seeds", type=int, metavar="N", help=f"seeds for each, from --seed on (default: {SEEDS})")
     add_data_arguments(parser.add_argument_group("data"))
-    add_config_arguments(parser.add_argument_group("training, of all runs"))
+    add_config_arguments(parser.add_argument_group("training, of all runs"), hidden=("test",))
     group = parser.add_argument_group("running")
-    add_worker_arguments(group)
+    add_worker_arguments(group, "as many as fill the processors")
     add_threads_argument(group, "threads for each training (default: 1)")
     group.add_argument("--out", metavar="DIR", help="a new folder for the sweep (default: runs/sweep-NUMBER)")
     group.add_argument("--resume", metavar="DIR", help="go on with the sweep in this folder")
@@ -147,6 +148,9 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
 
 def _complete(arguments: argparse.Namespace) -> tuple[sweeps.Grid, int]:
     """Complete the options by those of the plan, if there is one.  Return the grid and the number of seeds."""
+    if arguments.plan and not os.path.exists(arguments.plan) and arguments.grid and arguments.grid[-1].endswith(","):
+        together = f"{arguments.grid[-1]}{arguments.plan}"
+        raise ConfigError(f"there is no file {arguments.plan}; `grid` takes no spaces: `grid={together}`")
     plan = sweeps.read_plan(arguments.plan) if arguments.plan else {}
     for name, value in plan.get("settings", {}).items():
         if getattr(arguments, name) is None:

@@ -113,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--from", dest="weights", metavar="FILE", help="begin with these weights, not with random ones")
     group.add_argument("--resume", metavar="DIR", help="continue the run in this folder, with its settings")
     group.add_argument("--seeds", type=int, metavar="N", help="train N networks, with --seed and the seeds after it")
-    add_worker_arguments(group)
+    add_worker_arguments(group, "one at a time, in this process")
     group.add_argument(
         "--processes", type=int, metavar="N", help="train one network in N processes, as mpiexec -n N does"
     )

@@ -24,9 +24,10 @@ from numcnn.training.train_job import Trained, TrainJob
 Plan = TypeVar("Plan", Series, Sweep)
 
 
-def add_worker_arguments(parser: "argparse._ActionsContainer") -> None:
-    """Add ``--jobs`` and ``--cluster``."""
-    parser.add_argument("--jobs", type=int, metavar="N", help="train N networks at a time, a process for each")
+def add_worker_arguments(parser: "argparse._ActionsContainer", default: str) -> None:
+    """Add ``--jobs`` and ``--cluster``; ``default`` only goes into the help."""
+    text = f"train N networks at a time, a process for each (default: {default})"
+    parser.add_argument("--jobs", type=int, metavar="N", help=text)
     add_cluster_argument(parser, "train")
 
 

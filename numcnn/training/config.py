@@ -8,7 +8,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -257,8 +257,14 @@ def kind_of(field: Field) -> tuple[type, bool]:
     return typing.cast(type, field.type), False
 
 
-def add_config_arguments(parser: "argparse._ActionsContainer") -> None:  # pyright: ignore[reportPrivateUsage]
-    """Add --preset, and an option per field of TrainConfig, to an argparse parser or group."""
+def add_config_arguments(
+    parser: "argparse._ActionsContainer",  # pyright: ignore[reportPrivateUsage]
+    hidden: Collection[str] = (),
+) -> None:
+    """Add --preset, and an option per field of TrainConfig, to an argparse parser or group.
+
+    hidden: settings that the help leaves out, as the command refuses them.
+    """
     parser.add_argument(
         "--preset",
         choices=tuple(PRESETS),
@@ -270,7 +276,7 @@ def add_config_arguments(parser: "argparse._ActionsContainer") -> None:  # pyrig
         text = field.metadata["help"]
         if kind is bool:
             action = "store_false" if field.default else "store_true"
-            text = field.metadata["off"] or text
+            text = argparse.SUPPRESS if field.name in hidden else field.metadata["off"] or text
             parser.add_argument(flag(field.name), dest=field.name, default=None, action=action, help=text)
             continue
         parser.add_argument(

@@ -28,7 +28,8 @@ from numcnn.training.train_job import Trained, TrainJob
 Grid: TypeAlias = dict[str, list[Any]]  # a setting's name -> its values
 
 MOST_RUNS = 10_000
-ADVICE = "wants lines such as: seeds = 5, [settings] epochs = 3, [grid] lr = [0.001, 0.003]"
+LINES = "lines such as: seeds = 5, [settings] epochs = 3, [grid] lr = [0.001, 0.003]"
+ADVICE = f"wants {LINES}"
 NOT_IN_GRID = {"seed", "test"}
 IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 FILE_KEYS = {"seeds", "dataset", "preset", "settings", "grid"}
@@ -123,6 +124,10 @@ def _write(path: Path, document: Document) -> None:
 def load_sweep(folder: str | Path) -> Sweep:
     """Return the sweep in ``folder``, to go on with it.  Raises CheckpointError."""
     path = Path(folder) / "sweep.json"
+    with named_errors(folder, action="read", error_class=CheckpointError):
+        if not path.exists():
+            problem = "holds no sweep.json" if path.parent.is_dir() else "is no folder"
+            raise CheckpointError(f"{folder} {problem}; `resume` wants the folder of a sweep")
     try:
         found = run_record.mapping(run_record.read_json(path), "the sweep")
         run_record.plain(found)
@@ -202,8 +207,11 @@ def read_plan(path: str | Path) -> Document:
         file = Path(path)
         if not file.exists():
             raise ConfigError(f"there is no file {path}")
+        if file.is_dir():
+            more = f"; to go on with its sweep: `resume='{path}'`" if (file / "sweep.json").is_file() else ""
+            raise ConfigError(f"{path} is a folder; name a TOML file with {LINES}{more}")
         if not file.is_file() or file.stat().st_size > run_record.MOST_BYTES:
-            raise ConfigError(f"{path} is no small file; name a TOML file that {ADVICE}")
+            raise ConfigError(f"{path} is no small file; name a TOML file with {LINES}")
         content = file.read_bytes()
     try:
         plan = tomllib.loads(content.decode())

@@ -81,6 +81,15 @@ def test_a_finished_sweep_is_only_read_again(whole):
     before = weights_below(out)
     again = numcnn("sweep", "--resume", out)
     assert again.stdout == done.stdout and weights_below(out) == before
+    slip = numcnn("sweep", out)
+    assert slip.returncode == 2 and slip.stderr.endswith(f"; to go on with its sweep: --resume {out}\n"), slip.stderr
+
+
+def test_its_help_offers_what_a_sweep_takes(capsys):
+    with pytest.raises(SystemExit):
+        main(["sweep", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--no-test" not in text and "a process for each (default: as many as fill the processors)" in text
 
 
 @pytest.mark.skipif(not COMPILED, reason="many runs, slow without compiled kernels")
@@ -202,8 +211,12 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
             "harden trains one network: numcnn train --preset harden --from FILE",
         ),
         (["--resume", "nowhere", "--grid", "lr=1"], "--resume goes on with what the sweep was begun with; leave out"),
-        (["--resume", "nowhere"], "nowhere/sweep.json: it isn't the plan of a sweep"),
+        (["--resume", "nowhere"], "nowhere is no folder; --resume wants the folder of a sweep"),
+        (["--resume", __file__], f"{__file__} is no folder; --resume wants the folder of a sweep"),
+        (["--resume", "."], "numcnn sweep: . holds no sweep.json; --resume wants the folder of a sweep"),
         (["no.toml"], "numcnn sweep: there is no file no.toml"),
+        (["."], "numcnn sweep: . is a folder; name a TOML file with lines such as: seeds = 5, [settings]"),
+        (["--grid", "lr=1e-3,", "3e-3"], "there is no file 3e-3; --grid takes no spaces: --grid lr=1e-3,3e-3"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_line(options, text, drawn, tmp_path, capsys, monkeypatch):
