@@ -6,6 +6,7 @@ hostile file raises CheckpointError.
 """
 
 import ast
+import glob
 import hashlib
 import json
 import math
@@ -277,6 +278,17 @@ def _find(given: str, by_user: bool) -> Path:
     if path.name == given and path.stem in RENAMED:
         raise CheckpointError(f"the weights {path.stem} are no longer shipped; use {RENAMED[path.stem]} instead")
     if path.is_dir() and by_user:
-        raise CheckpointError(f"{given} is a folder; name the .npz file in it, such as {path / 'best.npz'}")
+        found = _below(path)
+        advice = f"name the .npz file in it, such as {found}" if found else "name a .npz file"
+        raise CheckpointError(f"{given} is a folder; {advice}")
     known = ", ".join(p.stem for p in shipped) or "none"
     raise CheckpointError(f"there is no weights file {given}; give a path, or the name of a shipped one ({known})")
+
+
+def _below(folder: Path) -> Path | None:
+    """Return an .npz file of a folder, a best.npz if there is one: of a run, of a folder of runs, or of a series."""
+    for pattern in ("*.npz", "*/*.npz", "*/*/*.npz"):
+        found = [path for name in glob.glob(pattern, root_dir=folder) if (path := folder / name).is_file()]
+        if found:
+            return min(found, key=lambda path: (path.name != "best.npz", path))
+    return None

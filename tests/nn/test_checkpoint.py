@@ -293,8 +293,13 @@ def test_a_missing_file_a_folder_and_an_unknown_name(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match=r"there is no weights file nothing.npz; give a path, or the name of a"):
         numcnn.load("nothing.npz")
     (tmp_path / "run").mkdir()
-    with pytest.raises(CheckpointError, match=r"run is a folder; name the \.npz file in it"):
+    with pytest.raises(CheckpointError, match=r"run is a folder; name a \.npz file$"):
         numcnn.load("run")
+    for name in ("run/a/seed-0/last.npz", "run/a/seed-0/best.npz", "run/b/last.npz"):  # one deep in it will do
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+        with pytest.raises(CheckpointError, match=rf"run is a folder; name the \.npz file in it, such as {name}$"):
+            numcnn.load("run")
     (tmp_path / "everyone").mkdir()  # a user's folder of the same name, which the default must not pick
     (tmp_path / "everyone.npz").write_text("nor this")
     for name in (None, "everyone"):
