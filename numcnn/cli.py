@@ -44,6 +44,7 @@ COMMANDS = {
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, interrupts.EXIT_INTERRUPTED
 
+UNRECOGNIZED = "unrecognized arguments: "  # how argparse begins what it says
 FOLDERS = ("NUMCNN_HOME", "NUMCNN_DATA", "NUMCNN_PENDIGITS")  # environment variables that name one
 BAD_PATH = (
     errno.ENAMETOOLONG,
@@ -69,7 +70,18 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, and exit with 2."""
-        self.exit(EXIT_USAGE, f"{self.prog}: {shown(message.removeprefix('argument '))}; see {self.prog} --help\n")
+        message = message.removeprefix("argument ") + self._example(message)
+        self.exit(EXIT_USAGE, f"{self.prog}: {shown(message)}; see {self.prog} --help\n")
+
+    def _example(self, message: str) -> str:
+        """Return an option that may have been meant by a file's, a folder's or any name without one; else ""."""
+        start, given = message[: len(UNRECOGNIZED)], message[len(UNRECOGNIZED) :]
+        if start != UNRECOGNIZED or given.startswith("-"):
+            return ""
+        options = [one for one in self._actions if one.option_strings and isinstance(one.metavar, str)]
+        wanted = ("FOLDER", "DIR") if os.path.isdir(given) else ("FILE",) if os.path.isfile(given) else ()
+        options = [one for one in options if one.metavar in wanted] or options
+        return f"; options have names, such as {options[0].option_strings[0]} {options[0].metavar}" if options else ""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse ``--option=--``, of which argparse makes an empty list whatever the option's type."""
