@@ -46,7 +46,7 @@ from numcnn.data.dataset import MIXTURES
 from numcnn.errors import ConfigError
 from numcnn.evaluation import plots
 from numcnn.files import atomic_write
-from numcnn.kernels.thread_team import available_threads
+from numcnn.kernels.thread_team import checked_threads
 from numcnn.nn.network import load
 from numcnn.pad.evaluation import people_for
 
@@ -144,10 +144,7 @@ def _name_missing(missing: dict[str, list[str]], asked: tuple[str, ...]) -> None
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    most = available_threads()
-    threads = most if arguments.threads is None else arguments.threads
-    if not 1 <= threads <= most:
-        raise ConfigError(f"--threads is {threads}; wants 1 to {most} on this machine")
+    threads = checked_threads(arguments.threads)
     rounds = (QUICK_ROUNDS if arguments.quick else ROUNDS) if arguments.rounds is None else arguments.rounds
     for name, value in (("rounds", rounds), ("seeds", arguments.seeds)):
         if value is not None and value < 1:

@@ -25,6 +25,8 @@ from numcnn.kernels.arrays import Ints
 Part: TypeAlias = tuple[int, int, int]
 Task: TypeAlias = Callable[[int, int, int], object]
 
+PROCESSES_EACH = 4  # how many processes a processor may have
+
 
 class SpinWait(Protocol):
     """How threads wait before they sleep: ``fast.spin_wait``, which says what the functions do."""
@@ -154,6 +156,11 @@ def available_threads() -> int:
     return min(count, int(limit)) if limit.isdigit() and int(limit) > 0 else count
 
 
+def most_processes() -> int:
+    """Return how many processes may compute side by side: with more, each waits for the others."""
+    return PROCESSES_EACH * available_threads()
+
+
 _team: ThreadTeam | None = None
 _making = threading.Lock()
 _spin: SpinWait | None = None
@@ -242,15 +249,21 @@ class _OneBlasThread:
 one_blas_thread = _OneBlasThread()
 
 
+def checked_threads(count: int | None) -> int:
+    """Return how many threads are to compute; None: one for each processor.  Raises ConfigError, as `use_threads`."""
+    most = available_threads()
+    count = most if count is None else count
+    if not 1 <= count <= most:
+        raise ConfigError(f"`threads` is {count}; wants 1 to {most} on this machine")
+    return count
+
+
 def use_threads(count: int | None = None) -> int:
     """Set how many threads compute in this process, in the fast kernels and in BLAS alike.  Return the number.
 
     None: one for each processor, or NUMBA_NUM_THREADS if that is fewer.  Raises ConfigError for more than that.
     """
-    most = available_threads()
-    count = most if count is None else count
-    if not 1 <= count <= most:
-        raise ConfigError(f"`threads` is {count}; wants 1 to {most} on this machine")
+    count = checked_threads(count)
     set_threads(count)
     one_blas_thread.otherwise(count)
     return count

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import numcnn
 from numcnn.errors import ConfigError, NumcnnError, WorkerError
-from numcnn.kernels.thread_team import available_threads
+from numcnn.kernels.thread_team import available_threads, most_processes
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -130,8 +130,7 @@ def local(workers: int | None = None, threads: int = 1) -> Engine:
 
     workers: None for as many as there are processors for.  Raises ConfigError.
     """
-    processors = available_threads()
-    count, most = max(1, processors // threads) if workers is None else workers, 4 * processors
+    count, most = max(1, available_threads() // threads) if workers is None else workers, most_processes()
     if not 1 <= count <= most:
         raise ConfigError(f"`jobs` is {count}; wants 1 to {most} on this machine")
     return lambda: _processes(count, threads)

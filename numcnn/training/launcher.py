@@ -9,6 +9,7 @@ from pathlib import Path
 
 from numcnn.children import child_environment
 from numcnn.errors import ConfigError, WorkerError
+from numcnn.kernels.thread_team import most_processes
 
 # Exit codes after which the same would happen again, or somebody wanted the end: see ``numcnn train --help``.
 FINAL = (0, 1, 2, 129, 130, 143)
@@ -16,8 +17,9 @@ FINAL = (0, 1, 2, 129, 130, 143)
 
 def find_mpiexec(processes: int, restarts: int) -> str:
     """Return the path of mpiexec.  Raises ConfigError if there is none, or for numbers that make no sense."""
-    if processes < 2:
-        raise ConfigError(f"`processes` is {processes}; wants 2 or more")
+    most = most_processes()
+    if not 2 <= processes <= most:
+        raise ConfigError(f"`processes` is {processes}; wants 2 to {most} on this machine")
     if restarts < 0:
         raise ConfigError(f"`restarts` is {restarts}; wants 0 or more")
     beside = str(Path(sys.executable).parent)

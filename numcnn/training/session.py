@@ -73,8 +73,8 @@ class Options:
         """Set how many threads compute.  Return the number, of all processes together.  before: of a resumed run."""
         if self.ranks is None:
             return use_threads(before if self.threads is None else self.threads)
-        own = self.threads or (max(1, before // self.ranks.size) if before else self.ranks.threads)
-        return use_threads(own) * self.ranks.size
+        usual = max(1, before // self.ranks.size) if before else self.ranks.threads
+        return use_threads(usual if self.threads is None else self.threads) * self.ranks.size
 
 
 @dataclass

@@ -406,6 +406,7 @@ def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
         (["train", "--threads", "0", "--dataset", "DATA"], "--threads is 0; wants 1 to"),
         (["train", "--data-dir", ""], "--data-dir is empty; give it a value or leave it out"),
         (["evaluate", "--weights", ""], "--weights is empty; give it a value or leave it out"),
+        (["train", "--processes", "2", "--threads", "0"], "--threads is 0; wants 1 to"),
         (["train", "--dry-run", "--out", f"{__file__}/run", "--dataset", "DATA"], "cannot make the folder"),
         (["draw", "--screenshot", "pad.xyz"], "--screenshot is pad.xyz; wants a .png file"),
         (["draw", "--screenshot", "no/pad.png"], "--screenshot is no/pad.png, which can't be written: No such file"),

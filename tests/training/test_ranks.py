@@ -297,6 +297,7 @@ def test_ranks_with_other_data_are_refused(drawn, tmp_path):
         (["--seeds", "2"], "several processes train one network; leave out --seeds"),
         (["--rank-timeout", "0"], "--rank-timeout is 0.0; wants a number of seconds above 0"),
         (["--lr", "-1"], "--lr is -1.0; wants a number above 0"),
+        (["--threads", "0"], "--threads is 0; wants 1 to "),
     ],
 )
 def test_what_makes_no_sense_is_said_once(options, text, drawn):
@@ -309,7 +310,8 @@ def test_what_makes_no_sense_is_said_once(options, text, drawn):
     ("options", "text"),
     [
         (["--restarts", "2"], "--restarts goes with --processes"),
-        (["--processes", "1"], "--processes is 1; wants 2 or more"),
+        (["--processes", "1"], "--processes is 1; wants 2 to "),
+        (["--processes", "2", "--threads", "0"], "--threads is 0; wants 1 to "),
         (["--processes", "2", "--restarts", "-1"], "--restarts is -1; wants 0 or more"),
         (["--processes", "2", "--seeds", "2"], "several processes train one network; leave out --seeds"),
     ],
