@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", default="fast", choices=("fast", "reference"), help="numcnn's kernels (default: %(default)s)"
     )
-    parser.add_argument("--json", metavar="FILE", help="write all figures as JSON; -: to stdout, without tables")
+    parser.add_argument("--json", metavar="FILE", help="all figures, into a .json file; -: to stdout, without tables")
     parser.add_argument("--plot", metavar="FILE", help="draw bar charts into this PNG file")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
 
@@ -174,7 +174,7 @@ def _check_files(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         check_output("--plot", arguments.plot, ".png")
     if arguments.json and arguments.json != "-":
-        check_output("--json", arguments.json)
+        check_output("--json", arguments.json, ".json")
     if arguments.markdown and arguments.json == "-":
         raise ConfigError("--markdown and --json - would both go to stdout; name a file for the JSON")
 
