@@ -65,7 +65,7 @@ def say_above_bar(line: str) -> None:
 
 def announce_compilation() -> None:
     """Explain the wait when kernels have to be compiled."""
-    say_above_bar("compiling the fast kernels for this machine: once, some seconds")
+    say_above_bar("compiling the fast kernels for this machine: once, up to a minute")
 
 
 @contextlib.contextmanager

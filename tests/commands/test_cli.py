@@ -241,7 +241,7 @@ def test_compiling_is_announced_whenever_something_is_compiled(run_folder, tmp_p
     cache = tmp_path / jit.cache_folder().name
     shutil.copytree(jit.cache_folder(), cache)
     command = ["evaluate", "--dataset", data, "--weights", out / "best.npz", *KERNELS]
-    line = "compiling the fast kernels for this machine: once, some seconds"
+    line = "compiling the fast kernels for this machine: once, up to a minute"
 
     def announced(*options):
         done = numcnn_process(*command, *options, NUMBA_CACHE_DIR=str(cache))
@@ -318,12 +318,14 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     done = numcnn_process("train", *few, cwd=tmp_path, **nowhere)
     assert done.returncode == 0, done.stderr
     assert "NUMCNN_DATA" in done.stderr and "using generated digits instead" in done.stderr
-    assert "test accuracy on GENERATED DIGITS, not MNIST" in done.stdout
+    assert "test accuracy on GENERATED DIGITS, not MNIST" in done.stdout and "To train on MNIST: " in done.stdout
     assert max(map(len, done.stderr.splitlines())) <= 80
     assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("weights: ")) <= 80
     run = tmp_path / "runs" / "generated-canonical-1"
     assert json.loads((run / "run.json").read_text())["dataset"] == "generated"
     assert numcnn.load(run / "best.npz").info["dataset"] == "generated"
+    done = numcnn_process("train", "--dataset", "generated", *few, cwd=tmp_path, **nowhere)
+    assert done.returncode == 0 and "GENERATED DIGITS" in done.stdout and "To train on MNIST" not in done.stdout
 
 
 # Long enough to be stopped in the middle of its third epoch of nine batches.
@@ -404,9 +406,9 @@ def test_resume_refuses_what_does_not_fit(run_folder, tmp_path, capsys):
         (["train", "--epochs", "0"], "--epochs is 0; wants 1 or more"),
         (["train", "--threads", "999"], "--threads is 999; wants 1 to"),
         (["train", "--threads", "0", "--dataset", "DATA"], "--threads is 0; wants 1 to"),
+        (["train", "--processes", "2", "--threads", "0"], "--threads is 0; wants 1 to"),
         (["train", "--data-dir", ""], "--data-dir is empty; give it a value or leave it out"),
         (["evaluate", "--weights", ""], "--weights is empty; give it a value or leave it out"),
-        (["train", "--processes", "2", "--threads", "0"], "--threads is 0; wants 1 to"),
         (["train", "--dry-run", "--out", f"{__file__}/run", "--dataset", "DATA"], "cannot make the folder"),
         (["draw", "--screenshot", "pad.xyz"], "--screenshot is pad.xyz; wants a .png file"),
         (["draw", "--screenshot", "no/pad.png"], "--screenshot is no/pad.png, which can't be written: No such file"),
