@@ -1,6 +1,8 @@
 """The README tells the truth where a program can tell: its files exist, its Python runs, its commands parse."""
 
+import importlib
 import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from conftest import BACKEND, COMPILED, write_digits
 
 import numcnn
 from numcnn import data
-from numcnn.cli import COMMANDS
+from numcnn.cli import COMMANDS, Parser
 
 ROOT = Path(numcnn.__file__).parents[1]
 README = ROOT / "README.md"
@@ -59,6 +61,15 @@ def test_its_python_runs(tmp_path, monkeypatch, capsys):
 def test_it_names_every_command_and_no_other():
     named = set(re.findall(r"`numcnn ([a-z]+)", text()))
     assert named == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", readmes())
+def test_the_commands_beside_figures_parse(name):
+    for line in re.findall(r"\| `numcnn ([^`]+)` \|$", readmes()[name].read_text(encoding="utf-8"), re.MULTILINE):
+        command, *arguments = shlex.split(line)
+        parser = Parser(prog=name)
+        importlib.import_module(f"numcnn.commands.{command}").add_arguments(parser)
+        parser.parse_args(arguments)
 
 
 def test_it_names_every_folder():
