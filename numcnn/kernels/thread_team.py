@@ -149,16 +149,19 @@ class ThreadTeam:
             self._jobs.put(None)
 
 
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def available_threads() -> int:
     """Return how many threads may compute: the processors of this process, or NUMBA_NUM_THREADS if that is fewer."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("NUMBA_NUM_THREADS", "")
-    return min(count, int(limit)) if limit.isdigit() and int(limit) > 0 else count
+    return min(_processors(), int(limit)) if limit.isdigit() and int(limit) > 0 else _processors()
 
 
 def most_processes() -> int:
-    """Return how many processes may compute side by side: with more, each waits for the others."""
-    return PROCESSES_EACH * available_threads()
+    """Return how many processes may compute side by side, however few threads each has: more would only wait."""
+    return PROCESSES_EACH * _processors()
 
 
 _team: ThreadTeam | None = None

@@ -1,13 +1,26 @@
 """What mpiexec is not asked for.  Nothing is started here; ``test_ranks.py`` starts it."""
 
+import os
+
 import pytest
 
 from numcnn.errors import ConfigError
 from numcnn.training import launcher
 
 
-@pytest.mark.parametrize("count", [-1, 1, 10_000])
+@pytest.fixture(autouse=True)
+def two_processors(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+
+
+@pytest.mark.parametrize("count", [-1, 1, 9, 10_000])
 def test_a_senseless_number_of_processes_is_refused(count):
     """Asked of the function: by a command that doesn't refuse it, so many processes would halt the machine."""
-    with pytest.raises(ConfigError, match=f"`processes` is {count}; wants 2 to "):
+    with pytest.raises(ConfigError, match=f"`processes` is {count}; wants 2 to 8 on this machine"):
         launcher.find_mpiexec(count, 0)
+
+
+def test_processes_of_one_thread_each_may_be_as_many(monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    monkeypatch.setattr(launcher.shutil, "which", lambda *_, **__: "there")
+    assert launcher.find_mpiexec(8, 0) == "there"
