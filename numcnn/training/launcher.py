@@ -14,11 +14,23 @@ from numcnn.kernels.thread_team import most_processes
 # Exit codes after which the same would happen again, or somebody wanted the end: see ``numcnn train --help``.
 FINAL = (0, 1, 2, 129, 130, 143)
 
+# What tells mpiexec of other machines, on which it then starts processes, too: a batch system, or a list of hosts.
+ELSEWHERE = (
+    "SLURM_JOB_ID",
+    "PBS_NODEFILE",
+    "LSB_DJOB_HOSTFILE",
+    "PE_HOSTFILE",
+    "HYDRA_HOST_FILE",
+    "I_MPI_HYDRA_HOST_FILE",
+    "OMPI_MCA_orte_default_hostfile",
+    "PRTE_MCA_prte_default_hostfile",
+)
+
 
 def find_mpiexec(processes: int, restarts: int) -> str:
     """Return the path of mpiexec.  Raises ConfigError if there is none, or for numbers that make no sense."""
     most = most_processes()
-    if not 2 <= processes <= most:
+    if processes < 2 or (processes > most and not any(map(os.environ.get, ELSEWHERE))):
         raise ConfigError(f"`processes` is {processes}; wants 2 to {most} on this machine")
     if restarts < 0:
         raise ConfigError(f"`restarts` is {restarts}; wants 0 or more")

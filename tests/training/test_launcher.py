@@ -11,6 +11,9 @@ from numcnn.training import launcher
 @pytest.fixture(autouse=True)
 def two_processors(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    monkeypatch.setattr(launcher.shutil, "which", lambda *_, **__: "there")
+    for name in launcher.ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize("count", [-1, 1, 9, 10_000])
@@ -22,5 +25,11 @@ def test_a_senseless_number_of_processes_is_refused(count):
 
 def test_processes_of_one_thread_each_may_be_as_many(monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    monkeypatch.setattr(launcher.shutil, "which", lambda *_, **__: "there")
     assert launcher.find_mpiexec(8, 0) == "there"
+
+
+def test_this_machine_limits_no_processes_on_others(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert launcher.find_mpiexec(16, 0) == "there"
+    with pytest.raises(ConfigError, match="`processes` is 1; wants 2 to 8 on this machine"):
+        launcher.find_mpiexec(1, 0)
