@@ -30,12 +30,19 @@ from pathlib import Path
 
 from numcnn.commands import Document, add_data_arguments, add_threads_argument, print_json, terminated_cleanly
 from numcnn.commands.train import chosen_dataset, config_of, introduce, options_of
-from numcnn.commands.workers import add_worker_arguments, check_engine, do_jobs, goes_on_with_data, says_how_to_go_on
+from numcnn.commands.workers import (
+    add_worker_arguments,
+    check_engine,
+    do_jobs,
+    goes_on_with_data,
+    says_how_to_go_on,
+    threads_of_each,
+)
 from numcnn.data import title_of
 from numcnn.errors import ConfigError, WriteError
 from numcnn.files import FolderLock, named_errors
 from numcnn.training import sweeps
-from numcnn.training.config import add_config_arguments, given_settings
+from numcnn.training.config import add_config_arguments, flag, given_settings
 from numcnn.training.run_folder import check_out, claim, new_folder
 from numcnn.training.session import Options, Session, new_session
 from numcnn.training.sweeps import Sweep
@@ -65,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, and print the table.  Return the exit code: 1 if a combination has no result."""
     with terminated_cleanly("sweep"):
-        check_engine(arguments, arguments.threads or 1)
+        check_engine(arguments)
         sweep, lock = _resumed(arguments) if arguments.resume else _new(arguments)
         work = sweep.jobs()
         with says_how_to_go_on("numcnn sweep", sweep.folder, arguments):
@@ -100,7 +107,7 @@ def _new(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
         grid=grid,
         count=count,
         dataset_argument=chosen_dataset(arguments),
-        threads=arguments.threads or 1,
+        threads=threads_of_each(arguments),
         command=arguments.command_line,
     )
     session = _first_session(sweep, options_of(arguments))
@@ -137,10 +144,12 @@ def _first_session(sweep: Sweep, options: Options) -> Session:
 def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
     """Return the sweep to go on with, and the lock of its folder."""
     given = list(given_settings(arguments))
-    given += [name for name in ("plan", "grid", "seeds", "preset", "threads", "out") if getattr(arguments, name)]
+    others = ("plan", "grid", "seeds", "preset", "threads", "out")
+    given += [name for name in others if getattr(arguments, name) is not None]
     given += ["dataset"] if arguments.dataset != "auto" else []
     if given:
-        raise ConfigError(f"`resume` goes on with what the sweep was begun with; leave out {', '.join(given)}")
+        flags = ", ".join("PLAN.toml" if name == "plan" else flag(name) for name in given)
+        raise ConfigError(f"`resume` goes on with what the sweep was begun with; leave out {flags}")
     sweep = sweeps.load_sweep(arguments.resume)
     lock = claim(sweep.folder)
     return goes_on_with_data(sweep, options_of(arguments)), lock

@@ -71,6 +71,7 @@ from numcnn.commands.workers import (
     result_line,
     says_how_to_go_on,
     several_at_a_time,
+    threads_of_each,
 )
 from numcnn.data import title_of
 from numcnn.data.dataset import KEYWORDS
@@ -410,7 +411,7 @@ def _train_several(arguments: argparse.Namespace) -> int:
         raise ConfigError("`from` goes with one training; leave out `seeds`")
     at_a_time = several_at_a_time(arguments)
     if at_a_time:
-        check_engine(arguments, arguments.threads or 1)
+        check_engine(arguments)
     series, lock, first = _resumed_series(arguments) if arguments.resume else _new_series(arguments)
     arguments.data_dir = series.data_dir
     options = options_of(arguments)
@@ -460,7 +461,7 @@ def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace) -> dict[
             config=replace(series.config, seed=seed),
             dataset=series.dataset_argument,
             data_dir=arguments.data_dir,
-            threads=arguments.threads or 1,
+            threads=threads_of_each(arguments),
             watch_gradients=series.watch_gradients,
             command=series.command,
         )

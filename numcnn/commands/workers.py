@@ -36,6 +36,14 @@ def several_at_a_time(arguments: argparse.Namespace) -> bool:
     return arguments.jobs is not None or arguments.cluster is not None
 
 
+def threads_of_each(arguments: argparse.Namespace) -> int:
+    """Return how many threads each training has: one unless ``--threads`` says more.  Raises ConfigError."""
+    threads = 1 if arguments.threads is None else arguments.threads
+    if threads < 1:
+        raise ConfigError(f"`threads` is {threads}; wants 1 or more")
+    return threads
+
+
 def engine_of(arguments: argparse.Namespace, threads: int) -> jobs.Engine:
     """Return the engine.  Raises ConfigError."""
     if arguments.cluster is None:
@@ -47,9 +55,9 @@ def engine_of(arguments: argparse.Namespace, threads: int) -> jobs.Engine:
     return jobs.cluster(arguments.cluster, say_above_bar)
 
 
-def check_engine(arguments: argparse.Namespace, threads: int) -> None:
+def check_engine(arguments: argparse.Namespace) -> None:
     """Raise ConfigError or WorkerError before a folder is made, unless the trainings can be done; see ``engine_of``."""
-    engine = engine_of(arguments, threads)
+    engine = engine_of(arguments, threads_of_each(arguments))
     if arguments.cluster is not None and not arguments.resume:  # of a resumed one, nothing may be left to do
         with engine():
             pass

@@ -211,6 +211,9 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
             "harden trains one network: numcnn train --preset harden --from FILE",
         ),
         (["--resume", "nowhere", "--grid", "lr=1"], "--resume goes on with what the sweep was begun with; leave out"),
+        (["--resume", "nowhere", "--seeds", "0"], "goes on with what the sweep was begun with; leave out --seeds"),
+        (["x.toml", "--resume", "nowhere", "--lr", "1", "--no-test"], "leave out --lr, --no-test, PLAN.toml"),
+        (["--resume", "nowhere", "--threads", "0"], "--threads is 0; wants 1 or more"),
         (["--resume", "nowhere"], "nowhere is no folder; --resume wants the folder of a sweep"),
         (["--resume", __file__], f"{__file__} is no folder; --resume wants the folder of a sweep"),
         (["--resume", "."], "numcnn sweep: . holds no sweep.json; --resume wants the folder of a sweep"),
@@ -227,6 +230,12 @@ def test_what_makes_no_sense_is_refused_in_a_line(options, text, drawn, tmp_path
     said = captured.err.splitlines()[-1]
     assert any(part in said for part in text.split("|")), said
     assert "Traceback" not in captured.err and not (tmp_path / "runs").exists()
+
+
+def test_jobs_without_threads_are_refused(tmp_path, capsys):
+    (tmp_path / "series.json").touch()
+    assert main(["train", "--resume", str(tmp_path), "--jobs", "2", "--threads", "0"]) == 2
+    assert "--threads is 0; wants 1 or more" in capsys.readouterr().err
 
 
 def test_jobs_without_seeds_are_refused(drawn, capsys):
