@@ -157,9 +157,8 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Sweep, FolderLock]:
 
 def _complete(arguments: argparse.Namespace) -> tuple[sweeps.Grid, int]:
     """Complete the options by those of the plan, if there is one.  Return the grid and the number of seeds."""
-    if arguments.plan and not os.path.exists(arguments.plan) and arguments.grid and arguments.grid[-1].endswith(","):
-        together = f"{arguments.grid[-1]}{arguments.plan}"
-        raise ConfigError(f"there is no file {arguments.plan}; `grid` takes no spaces: `grid={together}`")
+    if arguments.plan and not os.path.exists(arguments.plan):
+        _refuse_spaces(arguments.grid or [], arguments.plan)
     plan = sweeps.read_plan(arguments.plan) if arguments.plan else {}
     for name, value in plan.get("settings", {}).items():
         if getattr(arguments, name) is None:
@@ -169,6 +168,14 @@ def _complete(arguments: argparse.Namespace) -> tuple[sweeps.Grid, int]:
         arguments.dataset = plan.get("dataset", "auto")
     count = arguments.seeds if arguments.seeds is not None else plan.get("seeds", SEEDS)
     return {**plan.get("grid", {}), **sweeps.parse_grid(arguments.grid or [])}, count
+
+
+def _refuse_spaces(grid: list[str], rest: str) -> None:
+    """Raise ConfigError if ``rest``, no plan, looks like the rest of a grid: --grid lr=1e-3, 3e-3."""
+    signs = (",", "=")
+    cut = [text for text in grid if text.endswith(signs) or (len(grid) == 1 and rest.startswith(signs))]
+    if cut:
+        raise ConfigError(f"there is no file {rest}; `grid` takes no spaces: `grid={cut[0]}{rest}`")
 
 
 def _print(sweep: Sweep, table: Document) -> None:

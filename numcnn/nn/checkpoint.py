@@ -288,7 +288,7 @@ def _find(given: str, by_user: bool) -> Path:
 def _below(folder: Path) -> Path | None:
     """Return an .npz file of a folder, a best.npz if there is one: of a run, of a folder of runs, or of a series."""
     for pattern in ("*.npz", "*/*.npz", "*/*/*.npz"):
-        found = [path for name in glob.glob(pattern, root_dir=folder) if (path := folder / name).is_file()]
+        found = [path for name in glob.glob(pattern, root_dir=folder) if os.path.isfile(path := folder / name)]
         if found:
             return min(found, key=lambda path: (path.name != "best.npz", path))
     return None

@@ -11,6 +11,7 @@ import difflib
 import itertools
 import json
 import math
+import shlex
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -208,7 +209,8 @@ def read_plan(path: str | Path) -> Document:
         if not file.exists():
             raise ConfigError(f"there is no file {path}")
         if file.is_dir():
-            more = f"; to go on with its sweep: `resume='{path}'`" if (file / "sweep.json").is_file() else ""
+            how = f"; to go on with its sweep: `resume` {shlex.quote(str(path))}"
+            more = how if (file / "sweep.json").is_file() else ""
             raise ConfigError(f"{path} is a folder; name a TOML file with {LINES}{more}")
         if not file.is_file() or file.stat().st_size > run_record.MOST_BYTES:
             raise ConfigError(f"{path} is no small file; name a TOML file with {LINES}")

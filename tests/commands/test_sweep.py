@@ -85,6 +85,13 @@ def test_a_finished_sweep_is_only_read_again(whole):
     assert slip.returncode == 2 and slip.stderr.endswith(f"; to go on with its sweep: --resume {out}\n"), slip.stderr
 
 
+def test_a_folder_s_name_with_a_space_is_quoted(tmp_path):
+    (tmp_path / "my sweep").mkdir()
+    (tmp_path / "my sweep" / "sweep.json").touch()
+    with pytest.raises(ConfigError, match=r"to go on with its sweep: `resume` '.*/my sweep'$"):
+        sweeps.read_plan(tmp_path / "my sweep")
+
+
 def test_its_help_offers_what_a_sweep_takes(capsys):
     with pytest.raises(SystemExit):
         main(["sweep", "--help"])
@@ -220,6 +227,9 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
         (["no.toml"], "numcnn sweep: there is no file no.toml"),
         (["."], "numcnn sweep: . is a folder; name a TOML file with lines such as: seeds = 5, [settings]"),
         (["--grid", "lr=1e-3,", "3e-3"], "there is no file 3e-3; --grid takes no spaces: --grid lr=1e-3,3e-3"),
+        (["--grid", "lr=1", ",2"], "there is no file ,2; --grid takes no spaces: --grid lr=1,2"),
+        (["--grid", "lr=", "1", "--grid", "clip=1"], "there is no file 1; --grid takes no spaces: --grid lr=1"),
+        (["--grid", "lr=1,2", "3"], "there is no file 3"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_line(options, text, drawn, tmp_path, capsys, monkeypatch):
