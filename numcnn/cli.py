@@ -70,18 +70,24 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, and exit with 2."""
-        message = message.removeprefix("argument ") + self._example(message)
+        message = message.removeprefix("argument ") + self._advice(message)
         self.exit(EXIT_USAGE, f"{self.prog}: {shown(message)}; see {self.prog} --help\n")
 
-    def _example(self, message: str) -> str:
-        """Return an option that may have been meant by a file's, a folder's or any name without one; else ""."""
+    def _advice(self, message: str) -> str:
+        """Return what to do about a file's, a folder's or any name that has no place without an option; else ""."""
         start, given = message[: len(UNRECOGNIZED)], message[len(UNRECOGNIZED) :]
         if start != UNRECOGNIZED or given.startswith("-"):
             return ""
-        options = [one for one in self._actions if one.option_strings and isinstance(one.metavar, str)]
+        named = [one for one in self._actions if isinstance(one.metavar, str) and one.help != argparse.SUPPRESS]
+        places = [one for one in named if not one.option_strings]
+        options = [one for one in named if one.option_strings]
+        if places and places[0].nargs == "+":
+            return f"; name each {places[0].metavar} next to the others, with no option between"
         wanted = ("FOLDER", "DIR") if os.path.isdir(given) else ("FILE",) if os.path.isfile(given) else ()
-        options = [one for one in options if one.metavar in wanted] or options
-        return f"; options have names, such as {options[0].option_strings[0]} {options[0].metavar}" if options else ""
+        options = [one for one in options if one.metavar in wanted] or options[:1]
+        examples = ", ".join(f"{one.option_strings[0]} {one.metavar}" for one in options)
+        advice = f"; it takes one {places[0].metavar}" if places else ""
+        return f"{advice}; options have names, such as {examples}" if examples else advice
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse ``--option=--``, of which argparse makes an empty list whatever the option's type."""

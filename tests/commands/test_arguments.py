@@ -43,10 +43,6 @@ def refused(capsys, *arguments):
         (["predict", "--at-most", "7", "x"], "numcnn predict: --at-most: '7' is no share of wrong answers"),
         (["train", "--out"], "numcnn train: --out: expected one argument; see numcnn train --help"),
         (["train", "--lr", "a\nb"], r"numcnn train: --lr: invalid float value: 'a\nb'; see numcnn train --help"),
-        (["train", "a\nb"], "numcnn train: unrecognized arguments: a b; options have names, such as --dataset NAME; s"),
-        (["learn", "/"], "numcnn learn: unrecognized arguments: /; options have names, such as --pictures FOLDER; see"),
-        (["eject", SEVEN], f"numcnn eject: unrecognized arguments: {SEVEN}; options have names, such as --weights F"),
-        (["gradcheck", "x"], "numcnn gradcheck: unrecognized arguments: x; options have names, such as --weights FILE"),
         (["train", "--nothing", "x"], "numcnn train: unrecognized arguments: --nothing x; see numcnn train --help"),
         (["trian"], "numcnn: there is no command 'trian'; did you mean train?; see numcnn --help"),
         (["xyz"], "numcnn: there is no command 'xyz'; see numcnn --help"),
@@ -57,6 +53,28 @@ def refused(capsys, *arguments):
 )
 def test_one_line_that_names_what_is_wrong(arguments, line, capsys):
     assert refused(capsys, *arguments).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["train", "a\nb"], ": a b; options have names, such as --dataset NAME"),
+        (["train", "."], ": .; options have names, such as --data-dir DIR, --out DIR, --resume DIR"),
+        (["learn", "/"], ": /; options have names, such as --pictures FOLDER, --data-dir DIR"),
+        (["eject", SEVEN], f": {SEVEN}; options have names, such as --weights FILE, --out FILE"),
+        (["gradcheck", "x"], ": x; options have names, such as --weights FILE"),
+        (["doctor", "x"], ": x"),
+        (["inspect", "a", "b"], ": b; it takes one PICTURE; options have names, such as --label N"),
+        (
+            ["sweep", "--grid", "lr=1,", "2,", "3"],
+            ": 3; it takes one PLAN.toml; options have names, such as --grid NAME=A,B",
+        ),
+        (["predict", "a", "--single", "b"], ": b; name each PATH next to the others, with no option between"),
+    ],
+)
+def test_a_name_that_has_no_place_is_told_where_it_may_belong(arguments, advice, capsys):
+    name = f"numcnn {arguments[0]}"
+    assert refused(capsys, *arguments) == f"{name}: unrecognized arguments{advice}; see {name} --help"
 
 
 @pytest.mark.parametrize("option", ["--threads", "--lr", "--out", "--seed"])
