@@ -583,6 +583,6 @@ def _report(arguments: argparse.Namespace, card: Document) -> int:
     for text, name in (("curves", "curves.png"), ("gradients", "gradients.png"), ("log", "log.csv")):
         if os.path.isfile(folder / name):  # never raises, whatever the card says
             print(f"{text}: {folder / name}")
-    if card["dataset"] == "generated" and arguments.dataset != "generated":
+    if card["dataset"] == "generated" and arguments.dataset != "generated" and not arguments.resume:
         print("To train on MNIST: numcnn train --data-dir DIR, with its four files in DIR.")
     return 0

@@ -326,6 +326,8 @@ def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     assert numcnn.load(run / "best.npz").info["dataset"] == "generated"
     done = numcnn_process("train", "--dataset", "generated", *few, cwd=tmp_path, **nowhere)
     assert done.returncode == 0 and "GENERATED DIGITS" in done.stdout and "To train on MNIST" not in done.stdout
+    done = numcnn_process("train", "--resume", "runs/generated-canonical-2", cwd=tmp_path, **nowhere)
+    assert done.returncode == 0 and "GENERATED DIGITS" in done.stdout and "To train on MNIST" not in done.stdout
 
 
 # Long enough to be stopped in the middle of its third epoch of nine batches.
