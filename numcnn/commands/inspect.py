@@ -37,6 +37,7 @@ from numcnn.errors import ConfigError
 from numcnn.evaluation import plots
 from numcnn.nn.network import load
 from numcnn.nn.trace import Trace, trace
+from numcnn.recognition.page import read
 from numcnn.training.run_folder import check_out
 
 WEIGHTS = "canonical"  # the one to learn from: small enough to look at each weight
@@ -78,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     network = load(arguments.weights or WEIGHTS, backend="reference")
     warn_if_generated(network)
     found = trace(network, arguments.picture, arguments.label, training=arguments.training)
+    if (digits := len(read(arguments.picture))) > 1:
+        say(f"note: the picture seems to hold {digits} digits, taken for one here; numcnn predict reads each")
     _report(found, entry, arguments.json)
     if arguments.label is None and found.probabilities[found.label] > SURE and not arguments.json:
         say(f"note: the network is sure of its {found.label}, so the gradients are small; see --label")

@@ -118,6 +118,15 @@ def test_of_a_sure_network_it_says_why_the_gradients_are_small(digit, weights, t
     assert "sure of its 4, so the gradients are small; see --label" in capsys.readouterr().err
 
 
+def test_of_a_row_it_says_that_it_takes_it_for_one_digit(weights, tmp_path, capsys):
+    images, _ = draw_digits(12, 3)
+    Image.fromarray(255 - np.hstack([images[5], images[6], images[7]])).resize((336, 112)).save(tmp_path / "row.png")
+    assert main(["inspect", str(tmp_path / "row.png"), "--weights", weights, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "note: the picture seems to hold 3 digits, taken for one here; numcnn predict reads each\n"
+    assert json.loads(printed.out)["label"] in range(10)
+
+
 @pytest.mark.skipif(not (PICTURES / "lens.png").exists(), reason="the pictures are not beside the installed package")
 def test_the_readme_s_picture_is_the_one_that_docs_draws(tmp_path):
     inspect.draw_docs(tmp_path)
