@@ -295,7 +295,8 @@ def test_a_missing_file_a_folder_and_an_unknown_name(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     with pytest.raises(CheckpointError, match=r"run is a folder; name a \.npz file$"):
         numcnn.load("run")
-    for name in ("run/a/seed-0/last.npz", "run/a/seed-0/best.npz", "run/b/last.npz"):  # one deep in it will do
+    # One deep in it will do.
+    for name in ("run/a/seed-0/last.npz", "run/a/seed-0/best.npz", "run/b/last.npz", "run/c/best.npz"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
         with pytest.raises(CheckpointError, match=rf"run is a folder; name the \.npz file in it, such as {name}$"):
