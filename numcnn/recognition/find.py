@@ -257,8 +257,7 @@ def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> lis
         whole = whole_picture(np.ascontiguousarray(colours[top:bottom, left:right]), judge)
     except DataError:
         return []
-    x1, y1, x2, y2 = whole.box
-    return [whole._replace(box=(left + x1, top + y1, left + x2, top + y2))]
+    return [whole._replace(box=(left, top, right, bottom))]
 
 
 def _without_holes(sheet: Sheet, spots: list[Spot], parts: list[Part]) -> list[Spot]:
