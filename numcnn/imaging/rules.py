@@ -23,11 +23,11 @@ THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's ot
 ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
 STRIP = 0.6  # of a picture's other side: across a shorter one a row's strokes run as far as rules
 FINER = 0.7  # of the width of strokes: rules across a strip are as fine
-ROOM = 0.1  # of a strip's shorter side, at each end: where other ink leaves it, no stroke reaches from edge to edge
+STRIP_ROOM = 0.1  # of its shorter side, at each end: where other ink leaves it, no stroke reaches from edge to edge
 RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
 ALIKE, UNEVEN = 1.35, 0.75  # times as thick, and as dark: printed in one go; pixels more that a thickness may differ
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
-NEAR, AT_EDGE = 2 * REACH + 1, 5  # pixels from an edge at which lines end there; most of the last ones show ink
+NEAR, AT_EDGE = 2 * REACH + 1, 3  # pixels from an edge: where lines end there, and where the ink of one shows
 LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
 LARGE = 600_000  # pixels; rules in larger masks are looked for at half the size or less
 
@@ -110,14 +110,18 @@ def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None, e
     gone = level & upright & ink  # where rules cross, both are thick
     if known is not None:
         level &= ~known
-    return gone | _ink_of_rules(ink, level, strength) | _ink_of_rules(ink.T, upright.T, strength.T).T
+    return gone | _ink_of_rules(ink, level, strength, erased) | _ink_of_rules(ink.T, upright.T, strength.T, erased.T).T
 
 
-def _ink_of_rules(ink: Bools, band: Bools, strength: Bytes) -> Bools:
-    """Return the ink of bands of level rules; none if a row that fills its picture may have strokes as long."""
+def _ink_of_rules(ink: Bools, band: Bools, strength: Bytes, erased: Bools) -> Bools:
+    """Return the ink of bands of level rules; none if a row that fills its picture may have strokes as long.
+
+    erased (H,W): where other lines were.
+    """
     H, W = ink.shape
     found = _own_ink(_thin_ink(ink, band, max(THIN_PIXELS, THIN * H)), band, strength)
-    if W >= STRIP * H or _leaves_room(ink & ~thicken(band, REACH)) or _is_finer(found, ink, band):
+    several = bool(erased.any()) or len(find_pieces(band)) > 1  # a lone line may be a 1, higher than the other digits
+    if W >= STRIP * H or (several and _leaves_room(ink & ~thicken(band, REACH))) or _is_finer(found, ink, band):
         return found
     return np.zeros_like(found)
 
@@ -126,7 +130,7 @@ def _leaves_room(ink: Bools) -> bool:
     """Return whether ink comes near neither the left nor the right edge of a picture."""
     columns = np.flatnonzero(ink.any(axis=0))
     W = ink.shape[1]
-    return bool(len(columns) and columns[0] >= ROOM * W and columns[-1] < (1 - ROOM) * W)
+    return bool(len(columns) and columns[0] >= STRIP_ROOM * W and columns[-1] < (1 - STRIP_ROOM) * W)
 
 
 def _is_finer(lines: Bools, ink: Bools, band: Bools) -> bool:
@@ -168,7 +172,7 @@ def _page_band(strength: Bytes, least: int, erased: Bools, across: Bools | None 
     ridge = _ridge(mean, least)
     gap = max(1, GAP // factor)
     ends = reach + factor * (gap + NEAR + 1)  # so far a stroke may be averaged and closed towards an edge
-    for step in (1, -1):
+    for step in (1, -1):  # from the left edge, and from the right one: the views change the ridge itself
         ridge[:, ::step][:, :ends] &= _reaches_edge(strength[:, ::step], least, erased[:, ::step])[:, None]
     small = thicken(thicken(any_of(ridge, factor), REACH).T, gap).T
     inked = small & thicken(thicken(any_of(strength >= least, factor), REACH).T, gap).T
@@ -186,13 +190,10 @@ def _page_band(strength: Bytes, least: int, erased: Bools, across: Bools | None 
 def _reaches_edge(strength: Bytes, least: int, erased: Bools) -> Bools:
     """Return in which rows (H,), or right beside them, a ridge of the ink begins at the left edge.
 
-    It does if most pixels there show it, but for those that were erased, as by an upright line of squared paper.
+    An upright line of squared paper there, and with it where it crosses others, may have been erased.
     """
-    left = slice(0, AT_EDGE + int(erased[:, : 2 * AT_EDGE].any(axis=0).sum()))
-    seen = ~erased[:, left]
-    in_order = np.sort(np.where(seen, strength[:, left], 255).astype(np.int32), axis=1)
-    middle = np.maximum(0, seen.sum(axis=1, keepdims=True) - 1) // 2
-    at_edge = np.take_along_axis(in_order, middle, axis=1) * seen.any(axis=1, keepdims=True)
+    width = AT_EDGE + int(erased[:, : 2 * AT_EDGE].any(axis=0).sum())
+    at_edge = strength[:, :width].max(axis=1, keepdims=True).astype(np.int32)
     return thicken(_ridge(at_edge, least), 2 * REACH)[:, 0]
 
 

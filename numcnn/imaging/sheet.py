@@ -95,16 +95,18 @@ def _window(colours: Bytes, light: bool) -> int:
 
 def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     """Return ink without the dots of dotted paper; and these, (H,W): many round pieces as large, and as far apart."""
-    found = pieces.find_pieces(ink.smooth >= ink.least)
+    inked = ink.smooth >= ink.least
+    found = pieces.find_pieces(inked)
     widths, heights = (found.boxes[:, 2:] - found.boxes[:, :2]).T
     sides = np.maximum(widths, heights)
     round_ones = (np.abs(widths - heights) <= 1 + DOT_UNLIKE * sides) & (found.areas >= DOT_FILLED * widths * heights)
-    round_ones &= sides > 1
+    columns, rows = ((found.boxes[:, :2] + found.boxes[:, 2:]) // 2).T
+    round_ones &= (sides > 1) & inked[rows, columns]  # a 0 has a hole there
     if not DOTS <= round_ones.sum() <= MOST_DOTS:
         return ink, np.zeros(ink.smooth.shape, bool)
     side = float(np.median(sides[round_ones]))
     dots = np.flatnonzero(round_ones & (np.abs(sides - side) <= 1 + DOT_UNLIKE * side))
-    larger = sides[(sides >= 2) & (sides > (1 + DOT_UNLIKE) * side + 1)]
+    larger = sides[sides > (1 + DOT_UNLIKE) * side + 1]
     if len(dots) < DOTS or not len(larger) or side > DOT_SIDE * np.median(larger):
         return ink, np.zeros(ink.smooth.shape, bool)
     middles = (found.boxes[dots, :2] + found.boxes[dots, 2:]) / 2
@@ -115,8 +117,7 @@ def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     as_far = np.abs(nearest - apart) <= 1 + DOT_OFF * apart
     if apart < DOT_APART * side or as_far.mean() < REGULAR:
         return ink, np.zeros(ink.smooth.shape, bool)
-    gone = found.mask(dots.tolist(), (0, 0, *ink.smooth.shape[::-1]))
-    gone = pieces.dilate(gone, 1)
+    gone = pieces.dilate(found.mask(dots.tolist(), (0, 0, *ink.smooth.shape[::-1])), 1)
     return _erased(ink, gone), gone
 
 

@@ -31,7 +31,7 @@ MANY = 10  # times as many: parts that don't stand clear, beside what looks like
 AWAY = 3  # heights: what is farther from all digits that are certain doesn't speak against them
 SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
 OTHER_COLOUR = 1.25  # by how much the channels' shares in two grounds differ that are of different colours
-PALER, DARKEST_INK = 0.15, 0.1  # of a ground's light: streaks leave so much more than digits; of the pixels in a box
+DARKER_GROUND = 0.95  # of the light on the digits' grounds: what is darker in all colours is a desk, no coloured field
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
 
@@ -84,8 +84,8 @@ def is_soft(sheet: Sheet, part: Part) -> bool:
 def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: float) -> tuple[list[Part], Floats]:
     """Drop rules, and what the picture's edge cuts: bars, the remains of neighbours, corners of shadows.
 
-    A picture cropped to its digits touches them on all four sides: then nothing is cut.  Where a row's digits come near
-    its upper and lower edge, those that hardly touch the others aren't cut either.
+    A picture cropped to its digits touches them on all four sides: then nothing is cut.  Beside a row, what hardly
+    touches the edge isn't cut either: with one stroke, or with several if the row comes near the edges above and below.
     """
     H, W = sheet.clear.shape
     touched = np.array([(p.box[0] <= 0, p.box[1] <= 0, p.box[2] >= W, p.box[3] >= H) for p in parts]).reshape(-1, 4)
@@ -99,9 +99,8 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
     known = [
         part for k, part in enumerate(parts) if may_tell[k] and not (bars[k] or is_blot(part) or is_frame(part.mask))
     ]
-    near = NEAR_EDGE * height
-    ends = np.array([(part.box[1], H - part.box[3]) for k, part in enumerate(parts) if sure[k]]).reshape(-1, 2)
-    cropped = inner.sum() >= ROW and bool((ends.min(axis=0) <= near).all())
+    ends = np.array([(part.box[1], H - part.box[3]) for k, part in enumerate(parts) if inner[k]]).reshape(-1, 2)
+    cropped = len(ends) > 0 and bool((ends.min(axis=0) <= NEAR_EDGE * height).all())
     most = max(known, key=lambda part: int(part.mask.sum()), default=None)
     usual = float(most.mask.sum()) / most.side if most else 0.0
     kept = []
@@ -111,7 +110,7 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness and narrow
         spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
         beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
-        beside = beside and not (cropped and _hardly_touches(part, touched[k]))
+        beside = beside and not (inner.sum() >= ROW and _hardly_touches(part, touched[k], one_stroke=not cropped))
         corner = touched[k].sum() > 1 and part.side < CORNER * min(H, W)
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not (beside or corner)
         cut = touched[k].any() and not (tight or whole) and (corner or len(parts) > 1)
@@ -124,10 +123,13 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
     return [parts[k] for k in kept], highest[kept]
 
 
-def _hardly_touches(part: Part, touched: Bools) -> bool:
-    """Return whether a part lies at the picture's left or right edge with its outermost stroke alone, as if not cut."""
-    mask = part.mask
-    return bool(max(mask[:, 0].sum() * touched[0], mask[:, -1].sum() * touched[2]) <= HARDLY * part.height)
+def _hardly_touches(part: Part, touched: Bools, *, one_stroke: bool) -> bool:
+    """Return whether little of a part, or even only one stroke, is at the picture's left or right edge: not cut."""
+    at_edge = [part.mask[:, column] for column, side in ((0, 0), (-1, 2)) if touched[side]]
+    if any(column.sum() > HARDLY * part.height for column in at_edge):
+        return False
+    strokes = [np.diff(column, prepend=False, append=False).sum() // 2 for column in at_edge]
+    return not one_stroke or max(strokes, default=0) <= 1
 
 
 def _runs_along(part: Part, shape: tuple[int, int]) -> bool:
@@ -178,23 +180,22 @@ def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
 
 
 def without_streaks(spots: list[Spot], colours: Bytes, sure_from: float) -> list[Spot]:
-    """Drop 1s, slim or unsure spots that are streaks of a desk: paler ones, on a ground of another colour.
+    """Drop 1s, slim or unsure spots that are streaks of a desk: a ground of another colour, and darker.
 
-    Paler and of another colour than all other sure digits: a shadow changes all colours alike.  colours: the picture,
-    uint8 (H,W) or (H,W,3).
+    It is so beside the grounds of all other sure digits: a shadow changes all colours alike, and a coloured field lets
+    one of them through.  colours: the picture, uint8 (H,W) or (H,W,3).
     """
     streaks = [spot.is_slim or int(spot.probabilities.argmax()) == 1 or spot.probability < sure_from for spot in spots]
     known = [spot.box for spot, streak in zip(spots, streaks, strict=True) if not streak]
     if colours.ndim == 2 or not known or not any(streaks):
         return spots
     grounds = np.array([_ground(colours, box) for box in known])
-    usual = max(_light_left(colours, box, ground) for box, ground in zip(known, grounds, strict=True))
     kept = []
     for spot, streak in zip(spots, streaks, strict=True):
-        ground = _ground(colours, spot.box)
-        shares = ground / grounds
+        shares = _ground(colours, spot.box) / grounds
         other_colour = bool((shares.max(axis=1) > OTHER_COLOUR * shares.min(axis=1)).all())
-        if not (streak and other_colour and _light_left(colours, spot.box, ground) > usual + PALER):
+        darker = bool((shares.max(axis=1) < DARKER_GROUND).all())
+        if not (streak and other_colour and darker):
             kept.append(spot)
     return kept if len(kept) == len(spots) else in_order(kept)
 
@@ -205,13 +206,6 @@ def _ground(colours: Bytes, box: Box) -> Floats:
     margin = max(2, (bottom - top) // 4)
     around = colours[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
     return np.maximum(1.0, np.median(around.reshape(-1, 3), axis=0)).astype(np.float32)
-
-
-def _light_left(colours: Bytes, box: Box, ground: Floats) -> float:
-    """Return which share of the ground's light the darkest ink in a box leaves, in the colour that it dims most."""
-    left, top, right, bottom = box
-    inside = colours[top:bottom, left:right].reshape(-1, 3)
-    return float((np.quantile(inside, DARKEST_INK, axis=0) / ground).min())
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:

@@ -261,7 +261,7 @@ def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> lis
 
 
 def _without_holes(sheet: Sheet, spots: list[Spot], parts: list[Part]) -> list[Spot]:
-    """Drop ground between strokes of the other polarity; not so stickers: several digits that stand level."""
+    """Drop ground between strokes of the other polarity; what stands level beside a certain digit is a sticker."""
     certain = [spot for spot in spots if spot.probability >= CERTAIN and not spot.is_slim]
     known = {part.box: part for part in parts}
     return [

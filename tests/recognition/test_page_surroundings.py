@@ -32,12 +32,19 @@ def test_a_line_is_a_rule_of_the_page_if_it_begins_and_ends_at_an_edge(first, fo
     assert rules_of_the_page(np.ascontiguousarray(strength.T), 40).any() == found
 
 
-@pytest.mark.parametrize(("width", "height", "found"), [(3, 70, True), (7, 70, True), (3, 114, True), (7, 114, False)])
-def test_across_a_strip_rules_are_finer_than_strokes_or_the_strokes_end_before_its_edges(width, height, found):
-    """A row that is cropped at its ink has strokes from edge to edge."""
+@pytest.mark.parametrize(
+    ("width", "top", "height", "count", "found"),
+    [(3, 25, 70, 2, True), (7, 25, 70, 2, True), (3, 3, 114, 2, True), (7, 3, 114, 2, False), (7, 3, 70, 2, False),
+     (7, 47, 70, 2, False), (7, 25, 70, 1, False), (3, 25, 70, 1, True)],
+)  # fmt: skip
+def test_across_a_strip_rules_are_finer_than_strokes_or_several_while_strokes_end_before_its_edges(
+    width, top, height, count, found
+):
+    """A row that is cropped at its ink has strokes from edge to edge, and a 1 may be the only one."""
     strength = np.zeros((120, 400), np.uint8)
-    strength[:, 240 : 240 + width] = 200
-    strength[(papers.row("25", height, (120, 400), np.random.default_rng(0), 7) > 0.5)] = 200
+    for left in (240, 340)[:count]:
+        strength[:, left : left + width] = 200
+    strength[(papers.row("25", height, (120, 400), np.random.default_rng(0), 7, top) > 0.5)] = 200
     gone = rules_of_the_page(strength, 40)
     assert gone[:, 240 : 240 + width].all() == found == gone.any()
 
@@ -89,6 +96,14 @@ def test_the_first_and_the_last_digit_of_a_row_cropped_at_its_ink_are_read(text,
     reads(papers.noisy(picture, np.random.default_rng(0), 0.5), text)
 
 
+@pytest.mark.parametrize("text", ["9668", "5180", "7922"])
+def test_a_row_cropped_at_its_left_and_right_ends_alone_is_read_whole(text):
+    """One stroke of the first and of the last digit lies at an edge; above and below there is room."""
+    ink = papers.row(text, 90, (150, 110 * len(text)), np.random.default_rng(3), 8)
+    _, _, left, right = papers.ink_box(ink > 0.3)
+    reads(papers.noisy(papers.on_paper(ink[:, left : right + 1]), np.random.default_rng(0)), text)
+
+
 @pytest.mark.parametrize("shown", [0.3, 0.5, 0.65])
 def test_the_remains_of_neighbours_at_the_edges_are_not_read(shown):
     """However little of them lies at the edge itself: above and below the row there is room."""
@@ -138,6 +153,16 @@ def test_round_digits_in_the_fields_of_a_form_are_no_dots(apart):
     reads(papers.noisy(papers.on_paper(ink), np.random.default_rng(50)), "\n".join(texts))
 
 
+@pytest.mark.parametrize("pen", [4, 6])
+def test_small_zeros_below_a_large_heading_are_no_dots(pen):
+    """They are as small beside it as dots beside digits, but have a hole."""
+    strokes = papers.row_strokes("58", 60, (480, 500), np.random.default_rng(0), top=20)
+    for row, column in np.ndindex(4, 6):
+        strokes += papers.strokes_of(0, 20, (30 + 80 * column, 130 + 80 * row))
+    picture = papers.on_paper(papers.ink_of(strokes, (480, 500), pen))
+    reads(papers.noisy(picture, np.random.default_rng(0)), "58" + 4 * "\n000000")
+
+
 @pytest.mark.parametrize(("count", "found"), [(90, True), (105, False)])
 def test_more_than_ten_thousand_dots_are_noise(count, found):
     """How far each is from the others would take gigabytes."""
@@ -165,16 +190,19 @@ def test_a_scribble_over_digits_is_not_cut_into_digits(text, count, pen, width):
 # desks and patches
 
 
-def on_desk(text, rng, desk, sheet):
-    """Draw digits on a sheet that lies on a desk with streaks; two colours -> (H,W,3) uint8."""
+def on_desk(text, rng, desk, sheet, streak=0.45, pen=45):
+    """Draw digits on a sheet that lies on a desk; two colours -> (H,W,3) uint8.
+
+    streak: how much of the desk's light its streaks take.  pen: the digits' tone.
+    """
     shape = (420, 760)
     streaks = [np.array([(x, y), (x + rng.uniform(-4, 4), y + rng.uniform(40, 80))]) for x, y in places(rng)]
     picture = np.ones((*shape, 3)) * desk
-    picture *= (1 - 0.45 * papers.ink_of(streaks, shape, 7))[:, :, None]
+    picture *= (1 - streak * papers.ink_of(streaks, shape, 7))[:, :, None]
     picture[90:330, 190:570] = sheet
     ink = papers.row(text, 70, shape, rng, 6, top=170)
     ink = np.roll(ink, 190, axis=1)[:, :, None]
-    return papers.noisy(picture + (45 - picture) * ink, rng)
+    return papers.noisy(picture + (pen - picture) * ink, rng)
 
 
 def places(rng):
@@ -188,15 +216,21 @@ def test_streaks_of_a_wooden_desk_around_a_sheet_are_no_ones(text, sheet):
     reads(on_desk(text, np.random.default_rng(3), (150, 115, 78), sheet), text)
 
 
+@pytest.mark.parametrize(("streak", "pen"), [(0.8, 45), (0.45, 120)])
+def test_streaks_of_a_desk_may_be_as_dark_as_the_pen(streak, pen):
+    reads(on_desk("439", np.random.default_rng(3), (150, 115, 78), (235, 235, 228), streak, pen), "439")
+
+
 @pytest.mark.parametrize("field", [(250, 190, 200), (255, 240, 120), (180, 210, 250)])
-@pytest.mark.parametrize("text", ["1", "11", "71"])
-def test_a_one_on_a_field_of_another_colour_stays(text, field):
-    """It's as dark on its ground as the other digits."""
+@pytest.mark.parametrize(("text", "pencil"), [("1", 40), ("11", 40), ("71", 40), ("1", 110), ("11", 110)])
+def test_a_one_on_a_field_of_another_colour_stays(text, pencil, field):
+    """Such a field lets one colour through; a desk is darker in all of them."""
     rng = np.random.default_rng(len(text))
     picture = np.ones((360, 520, 3)) * (240, 240, 235)
     picture[190:340, 20:480] = field
-    ink = np.maximum(papers.row("5826", 80, (360, 520), rng, 7, top=50), papers.row(text, 80, (360, 520), rng, 7, 225))
-    reads(papers.noisy(picture + (40 - picture) * ink[:, :, None], rng), "5826\n" + text)
+    picture += (40 - picture) * papers.row("5826", 80, (360, 520), rng, 7, top=50)[:, :, None]
+    picture += (pencil - picture) * papers.row(text, 80, (360, 520), rng, 7, 225)[:, :, None]
+    reads(papers.noisy(picture, rng), "5826\n" + text)
 
 
 def test_a_one_in_the_shadow_stays_beside_digits_in_the_light():
