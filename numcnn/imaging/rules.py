@@ -119,7 +119,8 @@ def _ink_of_rules(ink: Bools, band: Bools, strength: Bytes, erased: Bools) -> Bo
     erased (H,W): where other lines were.
     """
     H, W = ink.shape
-    found = _own_ink(_thin_ink(ink, band, max(THIN_PIXELS, THIN * H)), band, strength)
+    thin = _thin_ink(ink, band, max(THIN_PIXELS, THIN * H), much_crosses=True)
+    found = _own_ink(thin, band, strength)
     several = bool(erased.any()) or len(find_pieces(band)) > 1  # a lone line may be a 1, higher than the other digits
     if W >= STRIP * H or (several and _leaves_room(ink & ~thicken(band, REACH))) or _is_finer(found, ink, band):
         return found
@@ -178,13 +179,19 @@ def _page_band(strength: Bytes, least: int, erased: Bools, across: Bools | None 
     inked = small & thicken(thicken(any_of(strength >= least, factor), REACH).T, gap).T
     extended = -(-reach // factor) + gap
     band, many = _spanning(long_lines(small, max(4, round(PAGE_PART * W / factor))), extended)
-    if many:
+    if many or _crosses_many(erased):
         parts = long_lines(inked, shorter)
         band |= _spanning(parts, extended, 1)[0]
     if across is not None and across.any():
         parts = long_lines(inked, shorter)
         band |= _ending_at(parts, any_of(across, factor), strength, least, factor)
     return _enlarged(band, factor, strength.shape)
+
+
+def _crosses_many(lines: Bools) -> bool:
+    """Return whether columns of a picture mostly cross many lines."""
+    starts = lines[1:] & ~lines[:-1]
+    return bool(np.median(starts.sum(axis=0)) >= MANY)
 
 
 def _reaches_edge(strength: Bytes, least: int, erased: Bools) -> Bools:
@@ -207,13 +214,20 @@ def _enlarged(band: Bools, factor: int, shape: tuple[int, int]) -> Bools:
     return np.repeat(np.repeat(band, factor, axis=0), factor, axis=1)[: shape[0], : shape[1]]
 
 
-def _thin_ink(ink: Bools, band: Bools, thickest: float) -> Bools:
-    """Return the ink of a band of level rules, without what crosses them: no pixel if it is thicker than a rule."""
+def _thin_ink(ink: Bools, band: Bools, thickest: float, *, much_crosses: bool = False) -> Bools:
+    """Return the ink of a band of level rules, without what crosses them: no pixel if it is thicker than a rule.
+
+    much_crosses: as digits may a rule of the page; then the thinnest ink in each column tells how thick rules are.
+    """
     if not band.any():
         return np.zeros_like(ink)
     thickness = runs_across(ink)
-    inside = thickness[band & ink]
-    typical = float(np.median(inside)) if inside.size else 0.0
+    inside = band & ink
+    if much_crosses:
+        of_rules = np.where(inside, thickness, len(ink) + 1).min(axis=0)[inside.any(axis=0)]
+    else:
+        of_rules = thickness[inside]
+    typical = float(np.median(of_rules)) if of_rules.size else 0.0
     if not 0 < typical <= thickest:
         return np.zeros_like(ink)
     return band & ink & (thickness <= THICKER * typical + 1)

@@ -96,6 +96,19 @@ def test_the_first_and_the_last_digit_of_a_row_cropped_at_its_ink_are_read(text,
     reads(papers.noisy(picture, np.random.default_rng(0), 0.5), text)
 
 
+@pytest.mark.parametrize(
+    ("text", "tall", "pen", "seed"),
+    [("8069", 3, 0.11, 0), ("8069", 3, 0.11, 1), ("2071", 2.5, 0.13, 1), ("3793", 4, 0.13, 4), ("3793", 4, 0.13, 6)],
+)
+def test_no_line_of_dark_squared_paper_is_left_that_many_strokes_cross(text, tall, pen, seed):
+    """tall: the picture's height in digits; pen: in heights; each digit is more than two squares high."""
+    rng, height = np.random.default_rng(seed), 60
+    shape = (round(tall * height), round(4.6 * height))
+    picture = papers.on_paper(papers.row(text, height, shape, rng, pen * height))
+    lines = papers.grid(np.full(shape, 235.0), rng, height / 2.2, 0.5, 2)
+    reads(papers.noisy(np.minimum(picture, lines), rng), text)
+
+
 @pytest.mark.parametrize("text", ["9668", "5180", "7922"])
 def test_a_row_cropped_at_its_left_and_right_ends_alone_is_read_whole(text):
     """One stroke of the first and of the last digit lies at an edge; above and below there is room."""
