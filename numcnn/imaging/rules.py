@@ -23,9 +23,10 @@ THIN, THIN_PIXELS = 0.03, 8  # the most that they are thick: of the picture's ot
 ALONG, BESIDE, GAP = 10, 7, 3  # pixels: averaged to each side along a rule; compared with beside it; closed
 STRIP = 0.6  # of a picture's other side: across a shorter one a row's strokes run as far as rules
 FINER = 0.7  # of the width of strokes: rules across a strip are as fine
-STRIP_ROOM = 0.1  # of its shorter side, at each end: where other ink leaves it, no stroke reaches from edge to edge
+STRIP_ROOM = 0.1  # of its shorter side: where other ink leaves that free at both ends, no stroke runs across
 RIDGE = 0.4  # of the least strength of ink: how much a rule is darker than what is beside it, on average
 ALIKE, UNEVEN = 1.35, 0.75  # times as thick, and as dark: printed in one go; pixels more that a thickness may differ
+UNCROSSED = 0.25  # of the columns of a page's rules, at least, hold nothing else
 DARKER = 1.5  # times a rule's strength: stronger ink on it is not the rule's
 NEAR, AT_EDGE = 2 * REACH + 1, 3  # pixels from an edge: where lines end there, and where the ink of one shows
 LEAST_RULED = 96  # pixels: in a smaller picture a digit's strokes may be as long as rules
@@ -116,19 +117,19 @@ def rules_of_the_page(strength: Bytes, least: int, known: Bools | None = None, e
 def _ink_of_rules(ink: Bools, band: Bools, strength: Bytes, erased: Bools) -> Bools:
     """Return the ink of bands of level rules; none if a row that fills its picture may have strokes as long.
 
-    erased (H,W): where other lines were.
+    erased (H,W): where other lines were; those of squared paper run across.
     """
     H, W = ink.shape
-    thin = _thin_ink(ink, band, max(THIN_PIXELS, THIN * H), much_crosses=True)
-    found = _own_ink(thin, band, strength)
-    several = bool(erased.any()) or len(find_pieces(band)) > 1  # a lone line may be a 1, higher than the other digits
+    found = _own_ink(ink, band, strength, max(THIN_PIXELS, THIN * H))
+    others = erased[:, :NEAR].any() and erased[:, -NEAR:].any()
+    several = bool(others) or len(find_pieces(band)) > 1  # a lone line may be a 1, higher than the other digits
     if W >= STRIP * H or (several and _leaves_room(ink & ~thicken(band, REACH))) or _is_finer(found, ink, band):
         return found
     return np.zeros_like(found)
 
 
 def _leaves_room(ink: Bools) -> bool:
-    """Return whether ink comes near neither the left nor the right edge of a picture."""
+    """Return whether there is ink, and none near the left or the right edge of a picture."""
     columns = np.flatnonzero(ink.any(axis=0))
     W = ink.shape[1]
     return bool(len(columns) and columns[0] >= STRIP_ROOM * W and columns[-1] < (1 - STRIP_ROOM) * W)
@@ -143,19 +144,31 @@ def _is_finer(lines: Bools, ink: Bools, band: Bools) -> bool:
     return bool(others.any() and np.median(widths[lines]) <= FINER * np.median(widths[others]))
 
 
-def _own_ink(thin: Bools, band: Bools, strength: Bytes) -> Bools:
-    """Return the thin ink of bands of level rules, without strokes that run along them: ink much darker than the rule.
+def _own_ink(ink: Bools, band: Bools, strength: Bytes, thickest: float) -> Bools:
+    """Return the ink of bands of level rules, without strokes that cross them or run along them; none if it is thick.
 
-    How dark the rule of a band is shows in most of the columns that it has ink in.
+    How thick the rules are, show the columns in which little crosses them, or most of the ink if that is thinner.  How
+    dark the rule of a band is, most of the columns show that it has ink in: ink much darker is a stroke along it.
     """
+    own = np.zeros_like(ink)
     found = find_pieces(band)
-    own = np.zeros_like(thin)
-    for k, (left, top, right, bottom) in enumerate(found.boxes.tolist()):
-        inside = slice(top, bottom), slice(left, right)
-        ink = np.where(thin[inside] & found.mask([k], (left, top, right, bottom)), strength[inside], 0)
-        peaks = ink.max(axis=0)
+    bands = [
+        ((slice(top, bottom), slice(left, right)), found.mask([k], (left, top, right, bottom)))
+        for k, (left, top, right, bottom) in enumerate(found.boxes.tolist())
+    ]
+    in_columns = np.concatenate([(ink[inside] & lines).sum(axis=0) for inside, lines in bands] or [[0]])
+    if not in_columns.any():
+        return own
+    runs = runs_across(ink)
+    thickness = float(min(np.quantile(in_columns[in_columns > 0], UNCROSSED), np.median(runs[ink & band])))
+    if thickness > thickest:
+        return own
+    thin = ink & (runs <= THICKER * thickness + 1)
+    for inside, lines in bands:
+        seen = np.where(thin[inside] & lines, strength[inside], 0)
+        peaks = seen.max(axis=0)
         if peaks.any():
-            own[inside] |= (ink > 0) & (ink <= DARKER * np.median(peaks[peaks > 0]))
+            own[inside] |= (seen > 0) & (seen <= DARKER * np.median(peaks[peaks > 0]))
     return own
 
 
@@ -214,20 +227,13 @@ def _enlarged(band: Bools, factor: int, shape: tuple[int, int]) -> Bools:
     return np.repeat(np.repeat(band, factor, axis=0), factor, axis=1)[: shape[0], : shape[1]]
 
 
-def _thin_ink(ink: Bools, band: Bools, thickest: float, *, much_crosses: bool = False) -> Bools:
-    """Return the ink of a band of level rules, without what crosses them: no pixel if it is thicker than a rule.
-
-    much_crosses: as digits may a rule of the page; then the thinnest ink in each column tells how thick rules are.
-    """
+def _thin_ink(ink: Bools, band: Bools, thickest: float) -> Bools:
+    """Return the ink of a band of level rules, without what crosses them: no pixel if it is thicker than a rule."""
     if not band.any():
         return np.zeros_like(ink)
     thickness = runs_across(ink)
-    inside = band & ink
-    if much_crosses:
-        of_rules = np.where(inside, thickness, len(ink) + 1).min(axis=0)[inside.any(axis=0)]
-    else:
-        of_rules = thickness[inside]
-    typical = float(np.median(of_rules)) if of_rules.size else 0.0
+    inside = thickness[band & ink]
+    typical = float(np.median(inside)) if inside.size else 0.0
     if not 0 < typical <= thickest:
         return np.zeros_like(ink)
     return band & ink & (thickness <= THICKER * typical + 1)

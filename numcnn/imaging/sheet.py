@@ -18,7 +18,7 @@ LARGE = 800  # pixels: a picture's shorter side, from which a quarter of the pix
 # Dots of dotted paper, at least and at most, as more are noise; and of so many it is measured how far the next one is.
 DOTS, MOST_DOTS, MEASURED = 20, 10_000, 100
 DOT_UNLIKE = 0.35  # of a dot's side: by how much width and height, and the sides of two dots, may differ
-DOT_SIDE = 0.45  # of the median side of larger pieces, at most: else dots may be digits, round ones among others
+DOT_SIDE = 0.45  # of the median side of larger pieces, at most: larger round pieces may be digits
 DOT_FILLED = 0.55  # of its box, at least, is ink
 DOT_APART = 2.5  # sides from one dot to the next, at least
 DOT_OFF, REGULAR = 0.1, 0.8  # of that distance: how much it may vary; and the share of the dots that keep to it

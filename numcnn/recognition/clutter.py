@@ -20,8 +20,8 @@ SHADED = 0.3  # of the way from a part's ink to its paper: a darker ground aroun
 SOFT_EDGE, SOFT = 0.05, 0.35  # sizes of a part: this much of its ink, this far outside its edge, is no blur
 ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
-ROW, NEAR_EDGE = 2, 0.1  # as many digits inside are a row; so near, in heights, it is cropped above and below
-HARDLY = 0.4  # of a digit's height, at most, lies at the left or right edge if it is not cut
+ROW, NEAR_EDGE = 2, 0.1  # as many digits inside are a row; so near the edges, in heights, it was cropped there
+HARDLY = 0.4  # of a digit's height: if more of it lies at the left or right edge, it is cut
 HELD = 0.06  # of a digit: larger parts inside it make it no digit
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
@@ -31,7 +31,7 @@ MANY = 10  # times as many: parts that don't stand clear, beside what looks like
 AWAY = 3  # heights: what is farther from all digits that are certain doesn't speak against them
 SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
 OTHER_COLOUR = 1.25  # by how much the channels' shares in two grounds differ that are of different colours
-DARKER_GROUND = 0.95  # of the light on the digits' grounds: what is darker in all colours is a desk, no coloured field
+SAME_GROUND, ON_DESK = 0.2, 0.6  # by how much a desk's light may differ; so much of the picture's edge shows the desk
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
 
@@ -85,7 +85,7 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
     """Drop rules, and what the picture's edge cuts: bars, the remains of neighbours, corners of shadows.
 
     A picture cropped to its digits touches them on all four sides: then nothing is cut.  Beside a row, what hardly
-    touches the edge isn't cut either: with one stroke, or with several if the row comes near the edges above and below.
+    touches the edge isn't cut either: in one place, or in several if the row comes near the edges above and below.
     """
     H, W = sheet.clear.shape
     touched = np.array([(p.box[0] <= 0, p.box[1] <= 0, p.box[2] >= W, p.box[3] >= H) for p in parts]).reshape(-1, 4)
@@ -110,7 +110,7 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         rule = part.side > MANY_HEIGHTS * height and part.side > 10 * thickness and narrow
         spans = part.side >= 0.95 * max(H, W) and part.side > 20 * thickness and len(parts) > 1
         beside = bool(touched[k, 0] or touched[k, 2]) and bool(inner.any())
-        beside = beside and not (inner.sum() >= ROW and _hardly_touches(part, touched[k], one_stroke=not cropped))
+        beside = beside and not (inner.sum() >= ROW and _hardly_touches(part, touched[k], one_place=not cropped))
         corner = touched[k].sum() > 1 and part.side < CORNER * min(H, W)
         whole = sure[k] and 0.7 <= part.height / height <= 1.5 and not (beside or corner)
         cut = touched[k].any() and not (tight or whole) and (corner or len(parts) > 1)
@@ -123,13 +123,13 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
     return [parts[k] for k in kept], highest[kept]
 
 
-def _hardly_touches(part: Part, touched: Bools, *, one_stroke: bool) -> bool:
-    """Return whether little of a part, or even only one stroke, is at the picture's left or right edge: not cut."""
+def _hardly_touches(part: Part, touched: Bools, *, one_place: bool) -> bool:
+    """Return whether little of a part lies at the picture's left or right edge: it isn't cut.  Or in one place only."""
     at_edge = [part.mask[:, column] for column, side in ((0, 0), (-1, 2)) if touched[side]]
     if any(column.sum() > HARDLY * part.height for column in at_edge):
         return False
-    strokes = [np.diff(column, prepend=False, append=False).sum() // 2 for column in at_edge]
-    return not one_stroke or max(strokes, default=0) <= 1
+    places = [np.diff(column, prepend=False, append=False).sum() // 2 for column in at_edge]
+    return not one_place or max(places, default=0) <= 1
 
 
 def _runs_along(part: Part, shape: tuple[int, int]) -> bool:
@@ -180,22 +180,24 @@ def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
 
 
 def without_streaks(spots: list[Spot], colours: Bytes, sure_from: float) -> list[Spot]:
-    """Drop 1s, slim or unsure spots that are streaks of a desk: a ground of another colour, and darker.
+    """Drop 1s, slim or unsure spots that are streaks of a desk, around a sheet with other digits.
 
-    It is so beside the grounds of all other sure digits: a shadow changes all colours alike, and a coloured field lets
-    one of them through.  colours: the picture, uint8 (H,W) or (H,W,3).
+    Their ground has another colour than that of all other digits, and is that of the picture's edge.  A shadow changes
+    all colours alike.  colours: the picture, uint8 (H,W) or (H,W,3).
     """
     streaks = [spot.is_slim or int(spot.probabilities.argmax()) == 1 or spot.probability < sure_from for spot in spots]
     known = [spot.box for spot, streak in zip(spots, streaks, strict=True) if not streak]
     if colours.ndim == 2 or not known or not any(streaks):
         return spots
     grounds = np.array([_ground(colours, box) for box in known])
+    edge = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]]).astype(np.float32)
     kept = []
     for spot, streak in zip(spots, streaks, strict=True):
-        shares = _ground(colours, spot.box) / grounds
+        ground = _ground(colours, spot.box)
+        shares = ground / grounds
         other_colour = bool((shares.max(axis=1) > OTHER_COLOUR * shares.min(axis=1)).all())
-        darker = bool((shares.max(axis=1) < DARKER_GROUND).all())
-        if not (streak and other_colour and darker):
+        on_desk = (np.abs(edge / ground - 1) < SAME_GROUND).all(axis=1).mean() >= ON_DESK
+        if not (streak and other_colour and on_desk):
             kept.append(spot)
     return kept if len(kept) == len(spots) else in_order(kept)
 

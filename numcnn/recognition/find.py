@@ -263,13 +263,13 @@ def _as_one(box: tuple[int, int, int, int], colours: Bytes, judge: Judge) -> lis
 def _without_holes(sheet: Sheet, spots: list[Spot], parts: list[Part]) -> list[Spot]:
     """Drop ground between strokes of the other polarity; what stands level beside a certain digit is a sticker."""
     certain = [spot for spot in spots if spot.probability >= CERTAIN and not spot.is_slim]
-    known = {part.box: part for part in parts}
+    part_of_box = {part.box: part for part in parts}
     return [
         spot
         for spot in spots
-        if spot.box not in known
+        if spot.box not in part_of_box
         or any(one is not spot and are_level(spot.box, one.box) for one in certain)
-        or not is_hole(sheet, known[spot.box])
+        or not is_hole(sheet, part_of_box[spot.box])
     ]
 
 

@@ -38,7 +38,7 @@ class Spot(NamedTuple):
 
     @property
     def is_slim(self) -> bool:
-        """Whether a line looks like it."""
+        """Whether it is as slim as a line."""
         return self.box[2] - self.box[0] < SLIM * self.height
 
 

@@ -49,6 +49,15 @@ def test_across_a_strip_rules_are_finer_than_strokes_or_several_while_strokes_en
     assert gone[:, 240 : 240 + width].all() == found == gone.any()
 
 
+@pytest.mark.parametrize(("left", "found"), [(0, True), (20, False)])
+def test_where_others_ran_across_a_lone_line_is_a_rule_too(left, found):
+    strength, erased = np.zeros((120, 400), np.uint8), np.zeros((120, 400), bool)
+    strength[papers.row("25", 70, (120, 400), np.random.default_rng(0), 7, 25) > 0.5] = 200
+    strength[:, 240:247] = 200
+    erased[left : 120 - left, 340:344] = True
+    assert rules_of_the_page(strength, 40, erased=erased).any() == found
+
+
 @pytest.mark.parametrize("pen", [4, 6])
 @pytest.mark.parametrize("text", ["4092", "71583"])
 def test_lines_as_thick_as_the_pen_between_the_fields_of_a_strip_are_no_ones(text, pen):
@@ -234,10 +243,10 @@ def test_streaks_of_a_desk_may_be_as_dark_as_the_pen(streak, pen):
     reads(on_desk("439", np.random.default_rng(3), (150, 115, 78), (235, 235, 228), streak, pen), "439")
 
 
-@pytest.mark.parametrize("field", [(250, 190, 200), (255, 240, 120), (180, 210, 250)])
+@pytest.mark.parametrize("field", [(250, 190, 200), (255, 240, 120), (180, 210, 250), (205, 170, 120), (120, 160, 210)])
 @pytest.mark.parametrize(("text", "pencil"), [("1", 40), ("11", 40), ("71", 40), ("1", 110), ("11", 110)])
 def test_a_one_on_a_field_of_another_colour_stays(text, pencil, field):
-    """Such a field lets one colour through; a desk is darker in all of them."""
+    """A desk would be at most of the picture's edge."""
     rng = np.random.default_rng(len(text))
     picture = np.ones((360, 520, 3)) * (240, 240, 235)
     picture[190:340, 20:480] = field
@@ -246,13 +255,13 @@ def test_a_one_on_a_field_of_another_colour_stays(text, pencil, field):
     reads(papers.noisy(picture, rng), "5826\n" + text)
 
 
-def test_a_one_in_the_shadow_stays_beside_digits_in_the_light():
-    """A shadow changes all colours alike."""
+@pytest.mark.parametrize("shadow", [(0.55, 0.55, 0.55), (0.45, 0.55, 0.7)])
+def test_a_one_in_the_shadow_stays_beside_digits_in_the_light(shadow):
     rng = np.random.default_rng(0)
     shape = (420, 600)
     ink = np.maximum(papers.row("5326", 70, shape, rng, 7, top=60), papers.row("1", 70, shape, rng, 7, top=280))
     picture = np.ones((*shape, 3)) * (240, 225, 190)
-    picture[210:] *= 0.55
+    picture[210:] *= shadow
     picture += (30 - picture) * ink[:, :, None]
     reads(papers.noisy(picture, rng), "5326\n1")
 
