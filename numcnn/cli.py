@@ -76,18 +76,20 @@ class Parser(argparse.ArgumentParser):
     def _advice(self, message: str) -> str:
         """Return what to do about a file's, a folder's or any name that has no place without an option; else ""."""
         start, given = message[: len(UNRECOGNIZED)], message[len(UNRECOGNIZED) :]
-        if start != UNRECOGNIZED or given.startswith("-"):
+        words = given.split()
+        if start != UNRECOGNIZED or not words or any(word.startswith("-") for word in words):
             return ""
         named = [one for one in self._actions if isinstance(one.metavar, str) and one.help != argparse.SUPPRESS]
         places = [one for one in named if not one.option_strings]
         options = [one for one in named if one.option_strings]
-        if places and places[0].nargs == "+":
-            return f"; name each {places[0].metavar} next to the others, with no option between"
-        wanted = ("FOLDER", "DIR") if os.path.isdir(given) else ("FILE",) if os.path.isfile(given) else ()
+        if places:
+            several = f"name each {places[0].metavar} next to the others, with no option between"
+            return "; " + (several if places[0].nargs == "+" else f"it takes one {places[0].metavar}")
+        name = given if os.path.exists(given) else words[0]
+        wanted = ("FOLDER", "DIR") if os.path.isdir(name) else ("FILE",) if os.path.isfile(name) else ()
         options = [one for one in options if one.metavar in wanted] or options[:1]
         examples = ", ".join(f"{one.option_strings[0]} {one.metavar}" for one in options)
-        advice = f"; it takes one {places[0].metavar}" if places else ""
-        return f"{advice}; options have names, such as {examples}" if examples else advice
+        return f"; options have names, such as {examples}" if examples else ""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse ``--option=--``, of which argparse makes an empty list whatever the option's type."""

@@ -79,8 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     network = load(arguments.weights or WEIGHTS, backend="reference")
     warn_if_generated(network)
     found = trace(network, arguments.picture, arguments.label, training=arguments.training)
-    if (digits := len(read(arguments.picture))) > 1:
-        say(f"note: the picture seems to hold {digits} digits, taken for one here; numcnn predict reads each")
+    # By the shipped network: the one that is inspected may know nothing of pages.
+    if sum(digit.sure for digit in read(arguments.picture)) > 1:
+        say("note: the picture seems to hold several digits, taken for one here; numcnn predict reads each")
     _report(found, entry, arguments.json)
     if arguments.label is None and found.probabilities[found.label] > SURE and not arguments.json:
         say(f"note: the network is sure of its {found.label}, so the gradients are small; see --label")

@@ -77,7 +77,6 @@ from numcnn.data import title_of
 from numcnn.data.dataset import KEYWORDS
 from numcnn.errors import CheckpointError, ConfigError, DivergedError, WriteError
 from numcnn.files import FolderLock, named_errors
-from numcnn.kernels.thread_team import checked_threads
 from numcnn.training import seeds
 from numcnn.training.config import (
     DATASETS,
@@ -222,8 +221,8 @@ def _launch(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_out(arguments.out)
     config = config_of(arguments)
-    checked_threads(arguments.threads)
-    mpiexec = find_mpiexec(arguments.processes, arguments.restarts)  # refuses before a folder is made
+    # It refuses before a folder is made.
+    mpiexec = find_mpiexec(arguments.processes, arguments.restarts, arguments.threads)
     given = shlex.split(arguments.command_line)[1:]
     named = arguments.resume or arguments.out
     folder = Path(named or new_folder(None, f"{_name_of_data(arguments)}-{config.model}"))

@@ -160,7 +160,7 @@ def available_threads() -> int:
 
 
 def most_processes() -> int:
-    """Return how many processes may compute side by side, however few threads each has: more would only wait."""
+    """Return how many processes may compute side by side, however few threads each has: more would hardly get on."""
     return PROCESSES_EACH * _processors()
 
 
@@ -253,7 +253,7 @@ one_blas_thread = _OneBlasThread()
 
 
 def checked_threads(count: int | None) -> int:
-    """Return how many threads are to compute; None: one for each processor.  Raises ConfigError, as `use_threads`."""
+    """Return how many threads are to compute; None: one for each processor.  Raises ConfigError."""
     most = available_threads()
     count = most if count is None else count
     if not 1 <= count <= most:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from numcnn.children import child_environment
 from numcnn.errors import ConfigError, WorkerError
-from numcnn.kernels.thread_team import most_processes
+from numcnn.kernels.thread_team import checked_threads, most_processes
 
 # Exit codes after which the same would happen again, or somebody wanted the end: see ``numcnn train --help``.
 FINAL = (0, 1, 2, 129, 130, 143)
@@ -27,10 +27,16 @@ ELSEWHERE = (
 )
 
 
-def find_mpiexec(processes: int, restarts: int) -> str:
-    """Return the path of mpiexec.  Raises ConfigError if there is none, or for numbers that make no sense."""
+def find_mpiexec(processes: int, restarts: int, threads: int | None = None) -> str:
+    """Return the path of mpiexec.  Raises ConfigError if there is none, or for numbers that make no sense.
+
+    threads: of each process; None: each decides.
+    """
     most = most_processes()
-    if processes < 2 or (processes > most and not any(map(os.environ.get, ELSEWHERE))):
+    elsewhere = any(map(os.environ.get, ELSEWHERE))  # this machine doesn't know the others' processors
+    if not elsewhere or (threads is not None and threads < 1):
+        checked_threads(threads)
+    if processes < 2 or (processes > most and not elsewhere):
         raise ConfigError(f"`processes` is {processes}; wants 2 to {most} on this machine")
     if restarts < 0:
         raise ConfigError(f"`restarts` is {restarts}; wants 0 or more")

@@ -31,5 +31,8 @@ def test_processes_of_one_thread_each_may_be_as_many(monkeypatch):
 def test_this_machine_limits_no_processes_on_others(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert launcher.find_mpiexec(16, 0) == "there"
+    assert launcher.find_mpiexec(2, 0, 64) == "there"
     with pytest.raises(ConfigError, match="`processes` is 1; wants 2 to 8 on this machine"):
         launcher.find_mpiexec(1, 0)
+    with pytest.raises(ConfigError, match="`threads` is 0; wants 1 to"):
+        launcher.find_mpiexec(2, 0, 0)
