@@ -175,6 +175,17 @@ def test_round_digits_in_the_fields_of_a_form_are_no_dots(apart):
     reads(papers.noisy(papers.on_paper(ink), np.random.default_rng(50)), "\n".join(texts))
 
 
+@pytest.mark.parametrize(("height", "found"), [(30, True), (22, False), (0, False)])
+def test_dots_are_much_smaller_than_what_else_is_there(height, found):
+    """Filled squares of 12 pixels: dots beside strokes of 30, but no dots beside such of 22, or if they are all."""
+    picture = np.full((300, 300), 235, np.uint8)
+    for y, x in np.ndindex(5, 6):
+        picture[20 + 50 * y : 32 + 50 * y, 20 + 45 * x : 32 + 45 * x] = 60
+    for x in (47, 92, 137):
+        picture[40 : 40 + height, x : x + 5] = 60
+    assert without_dots(paper.ink_on_paper(picture, 60))[1].any() == found
+
+
 @pytest.mark.parametrize("pen", [4, 6])
 def test_small_zeros_below_a_large_heading_are_no_dots(pen):
     """They are as small beside it as dots beside digits, but have a hole."""
