@@ -147,8 +147,8 @@ def _is_finer(lines: Bools, ink: Bools, band: Bools) -> bool:
 def _own_ink(ink: Bools, band: Bools, strength: Bytes, thickest: float) -> Bools:
     """Return the ink of bands of level rules, without strokes that cross them or run along them; none if it is thick.
 
-    How thick the rules are, show the columns in which little crosses them, or most of the ink if that is thinner.  How
-    dark the rule of a band is, most of the columns show that it has ink in: ink much darker is a stroke along it.
+    The columns in which little crosses them show how thick the rules are, or most of their ink if that is thinner.
+    Most columns of a band show how dark its rule is: ink much darker than that is a stroke along it.
     """
     own = np.zeros_like(ink)
     found = find_pieces(band)
