@@ -121,11 +121,11 @@ def _ink_of_rules(ink: Bools, band: Bools, strength: Bytes, erased: Bools) -> Bo
     """
     H, W = ink.shape
     found = _own_ink(ink, band, strength, max(THIN_PIXELS, THIN * H))
-    others = erased[:, :NEAR].any() and erased[:, -NEAR:].any()
-    several = bool(others) or len(find_pieces(band)) > 1  # a lone line may be a 1, higher than the other digits
-    if W >= STRIP * H or (several and _leaves_room(ink & ~thicken(band, REACH))) or _is_finer(found, ink, band):
+    if W >= STRIP * H or _is_finer(found, ink, band):
         return found
-    return np.zeros_like(found)
+    others = erased[:, :NEAR].any() and erased[:, -NEAR:].any()
+    several = others or len(find_pieces(band)) > 1  # a lone line may be a 1, higher than the other digits
+    return found if several and _leaves_room(ink & ~thicken(band, REACH)) else np.zeros_like(found)
 
 
 def _leaves_room(ink: Bools) -> bool:
@@ -192,11 +192,12 @@ def _page_band(strength: Bytes, least: int, erased: Bools, across: Bools | None 
     inked = small & thicken(thicken(any_of(strength >= least, factor), REACH).T, gap).T
     extended = -(-reach // factor) + gap
     band, many = _spanning(long_lines(small, max(4, round(PAGE_PART * W / factor))), extended)
-    if many or _crosses_many(erased):
-        parts = long_lines(inked, shorter)
+    many = many or _crosses_many(erased)
+    crossed = across is not None and across.any()
+    parts = long_lines(inked, shorter) if many or crossed else np.zeros_like(inked)
+    if many:
         band |= _spanning(parts, extended, 1)[0]
-    if across is not None and across.any():
-        parts = long_lines(inked, shorter)
+    if across is not None and crossed:
         band |= _ending_at(parts, any_of(across, factor), strength, least, factor)
     return _enlarged(band, factor, strength.shape)
 
