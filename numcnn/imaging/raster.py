@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from numcnn.errors import ConfigError, DataError, ShapeError
 from numcnn.imaging.preprocess import BOX, SIDE, centre_in_28
+from numcnn.kernels import get_backend, name_of
 from numcnn.kernels.arrays import AnyArray, Bytes, Float64s
 
 Strokes: TypeAlias = Sequence[Float64s]  # one digit: per stroke its points (n,2)
@@ -124,10 +125,10 @@ def mnist_images(digits: Sequence[AnyStrokes], pen_width: npt.ArrayLike = PEN_WI
     """
     pen_widths = np.broadcast_to(np.asarray(pen_width, np.float64), (len(digits),))
     boxes = np.empty((len(digits), BOX, BOX), np.uint8)
-    if backend == "reference":
+    if name_of(get_backend(backend)) == "reference":
         for box, strokes, width in zip(boxes, digits, pen_widths, strict=True):
             box[...] = _box_image(strokes, width)
-    elif backend == "fast":
+    else:
         from numcnn.kernels.fast import brush  # noqa: PLC0415  (loads Numba)
 
         for width in pen_widths:
@@ -137,8 +138,6 @@ def mnist_images(digits: Sequence[AnyStrokes], pen_width: npt.ArrayLike = PEN_WI
         stroke_ends = np.cumsum([0, *(len(stroke) for stroke in strokes)])
         digit_ends = np.cumsum([0, *(len(digit) for digit in digits)])
         brush.box_images(points, stroke_ends, digit_ends, pen_widths, TINY, boxes)
-    else:
-        raise ConfigError(f"backend is {backend!r}: choose 'fast' or 'reference'")
     return _centre_those_with_ink(boxes)
 
 

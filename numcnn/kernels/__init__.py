@@ -16,6 +16,9 @@ The contract
               A gradient counts only where it passes: a NaN at a window that ReLU cut off goes nowhere when fused.
 """
 
+import functools
+import logging
+
 from numcnn.errors import ConfigError
 from numcnn.kernels import reference
 from numcnn.kernels.compilation import on_compilation
@@ -35,7 +38,8 @@ def name_of(kernels: Kernels) -> str:
 def get_backend(backend: str | Kernels) -> Kernels:
     """Return the kernels called "reference" or "fast"; an object that offers all of ``OPS`` is returned as it is.
 
-    "fast" loads Numba, the first time only: reference-only programs don't wait for it.  Raises ConfigError.
+    "fast" loads Numba, the first time only: reference-only programs don't wait for it.  Where its kernels can't be
+    built it is "reference".  Raises ConfigError.
     """
     if not isinstance(backend, str):
         missing = [op for op in OPS if not hasattr(backend, op)]
@@ -45,7 +49,26 @@ def get_backend(backend: str | Kernels) -> Kernels:
     if backend == "reference":
         return reference
     if backend == "fast":
-        from numcnn.kernels.fast import ops  # noqa: PLC0415  (loads Numba)
-
-        return ops
+        return _fast_or_reference()
     raise ConfigError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+
+
+@functools.cache
+def _fast_or_reference() -> Kernels:
+    """Return the fast kernels, or say that they can't be built: they use parts of Numba and LLVM that may change."""
+    try:
+        from numcnn.kernels.fast import ops, simd, spin_wait  # noqa: PLC0415  (loads Numba)
+
+        simd.check()
+        spin_wait.prepare()
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever another version of Numba raises
+        reason = str(error).strip().partition("\n")[0]
+        logging.getLogger("numcnn").warning(
+            "the fast kernels can't be built with this Numba (%s: %s); the plain ones answer, more slowly",
+            type(error).__name__,
+            reason,
+        )
+        return reference
+    return ops

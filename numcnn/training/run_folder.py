@@ -444,6 +444,6 @@ def _load_card(path: Path) -> Document | None:
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
     found = {"numcnn": numcnn.__version__, "python": platform.python_version(), "numpy": np.__version__}
-    if "numba" in sys.modules:
-        found["numba"] = sys.modules["numba"].__version__
+    if numba := sys.modules.get("numba"):
+        found["numba"] = numba.__version__
     return found

@@ -135,7 +135,7 @@ def test_bad_numbers_are_refused(n, seed, text):
 def test_bad_labels_and_backends_are_refused():
     with pytest.raises(ConfigError, match="label is 10: it must be a digit, 0 to 9"):
         generated.digit_strokes(10, np.random.default_rng(0))
-    with pytest.raises(ConfigError, match="backend is 'gpu': choose 'fast' or 'reference'"):
+    with pytest.raises(ConfigError, match="backend 'gpu' is unknown; choose one of reference, fast"):
         generated.generate(10, 0, backend="gpu")
 
 

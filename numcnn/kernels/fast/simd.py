@@ -23,6 +23,7 @@ from numcnn.kernels.fast.jit import (  # before Numba itself, whose cache folder
     Emit,
     Function,
     NumbaObject,
+    kernel,
     numba,
 )
 
@@ -500,3 +501,26 @@ def transpose(source: Flat, at: int, step: int, lines: int, target: Flat, target
     block = np.stack([source[place : place + LANES] for place in places]).T
     for i in range(LANES):
         target[target_at + i * target_step : target_at + i * target_step + LANES] = block[i]
+
+
+@kernel
+def _uses_all_kinds(numbers: Flat, flags: Bytes, out: Flat, which: Bytes) -> int:
+    row = load(numbers, 0, 1)
+    total = add(multiply_add(fill(numbers[0], 1), numbers[1], row), where_equal(flags, 0, 0, row))
+    store_winner(out, which, 0, total, row, row, row)
+    transpose(numbers, 0, LANES, LANES, out, LANES, LANES)
+    return pack(flags, 0, 1, numbers, 0, out, 0)
+
+
+def check() -> None:
+    """Compile and run operations of each kind, with the parts of Numba and LLVM that aren't public.
+
+    Raises what these raise if they have changed; RuntimeError for wrong numbers.
+    """
+    numbers = np.arange(1, LANES * LANES + 1, dtype=np.float32)
+    flags, which = np.ones(LANES, np.uint8), np.full(LANES, DEAD, np.uint8)
+    out = np.zeros(LANES + LANES * LANES, np.float32)
+    count = _uses_all_kinds(numbers, flags, out, which)
+    block = numbers.reshape(LANES, LANES)
+    if count != LANES or which.any() or (out[:LANES] != block[0]).any() or (out[LANES:] != block.T.ravel()).any():
+        raise RuntimeError("vector operations compute wrong numbers")
