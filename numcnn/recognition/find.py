@@ -15,6 +15,7 @@ network finds likelier counts.  The network is the arbiter in all of this: it wa
 once, of parts and of letters.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -103,6 +104,7 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
         "pieces": pieces.as_picture(sheet.pieces),
     }
     spots = without_doubts(without_streaks(spots, colours, sure_from), sure_from)
+    steps["lines"] = _lines_drawn(sheet, spots)
     steps["boxes"] = _boxes_drawn(sheet, spots)
     steps["each 28x28"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
     return Found(spots, steps, sheet, parts)
@@ -187,6 +189,17 @@ def _digits_of_line(
     digits = [joined([own[k] for k in run]) for run in join(sheet, own, height, judge)]
     least_side = np.clip(LEAST_PART * min(sheet.clear.shape), 0, LEAST_HEIGHT)
     return [digit for digit in digits if digit.side >= least_side]
+
+
+def _lines_drawn(sheet: Sheet, spots: list[Spot]) -> Bytes:
+    """Return clear ink, grey, with a white path from digit to digit along each line of text, (H,W)."""
+    picture = 110 * sheet.clear.astype(np.uint8)
+    for one, other in pairwise(spots):
+        if one.line == other.line:
+            (x, y), (x_too, y_too) = (np.add(spot.box[:2], spot.box[2:]) // 2 for spot in (one, other))
+            places = np.linspace(0, 1, 1 + max(abs(x_too - x), abs(y_too - y)))
+            picture[np.rint(y + places * (y_too - y)).astype(int), np.rint(x + places * (x_too - x)).astype(int)] = 255
+    return picture
 
 
 def _boxes_drawn(sheet: Sheet, spots: list[Spot]) -> Bytes:

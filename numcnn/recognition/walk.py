@@ -19,7 +19,7 @@ from numcnn.recognition.page import read
 
 KIND, CONDITION, SEED = "row", "squared", 19
 SHADOW, WHERE, SLANT = 0.55, 0.55, 0.4  # what is left of the light, from which part of the width on, columns per row
-COLUMNS, SIDE = 2, 440  # of the sheet: steps in a row, and the larger side of each
+COLUMNS, SIDE = 3, 380  # of the sheet: steps in a row, and the larger side of each
 COLOURS = 64  # of the PNG, which keep it small
 
 

@@ -364,6 +364,10 @@ def test_the_steps_of_finding_are_pictures_of_the_sheet():
     np.testing.assert_array_equal(steps["light divided out"], 255 - sheet.ink.strength)
     assert steps["ink"].dtype == np.uint8 and set(np.unique(steps["ink"]).tolist()) == {0, 255}
     np.testing.assert_array_equal(steps["ink"] == 255, sheet.clear)
+    (left, right), way = found.spots, steps["lines"] == 255
+    x, x_too = ((one.box[0] + one.box[2]) // 2 for one in (left, right))
+    assert way[:, x].sum() == way[:, x_too].sum() == 1 and way[:, x : x_too + 1].any(axis=0).all()
+    assert not way[:, :x].any() and not way[:, x_too + 1 :].any() and (steps["lines"][~way] == 110).any()
     np.testing.assert_array_equal(steps["boxes"], find._boxes_drawn(sheet, found.spots))
     np.testing.assert_array_equal(steps["each 28x28"], [one.image for one in found.spots])
     colours = np.stack([picture, picture, 255 - picture // 8], axis=-1)

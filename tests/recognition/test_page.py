@@ -370,7 +370,8 @@ def test_a_page_is_a_sequence_and_explains_its_steps():
     assert [digit.label for digit in found[:1]] == [5]
     assert found.size == (260, 160)
     assert found.steps is not None
-    assert list(found.steps) == ["original", "paper", "light divided out", "ink", "pieces", "boxes", "each 28x28"]
+    names = ["original", "paper", "light divided out", "ink", "pieces", "lines", "boxes", "each 28x28"]
+    assert list(found.steps) == names
     np.testing.assert_array_equal(found.steps["each 28x28"], [digit.image for digit in found])
     np.testing.assert_array_equal(found.steps["original"], picture)
     assert all(step.shape[:2] == picture.shape for name, step in found.steps.items() if name != "each 28x28")
