@@ -260,6 +260,17 @@ def test_a_broken_digit_is_joined():
         reads(picture.astype(np.uint8), str(label))
 
 
+@pytest.mark.parametrize("corners", [(0, 0, -31, 360, 551, 360, 520, 0), (0, 0, 0, 360, 520, 324, 520, 36)])
+@pytest.mark.parametrize("lines", [("8652", "3094"), ("4579", "1182")])
+def test_a_page_photographed_at_an_angle_is_read(lines, corners):
+    """corners: which points of the page are seen in the picture's corners, from the upper left one on downwards."""
+    rng = rng_of(len(lines), lines[0])
+    inks = [papers.row(text, 70, (360, 520), rng, 6, top=70 + 140 * k) for k, text in enumerate(lines)]
+    page = Image.fromarray(papers.on_paper(np.maximum(*inks)).astype(np.uint8))
+    seen = page.transform(page.size, Image.Transform.QUAD, corners, Image.Resampling.BICUBIC, fillcolor=235)
+    reads(np.asarray(seen), "\n".join(lines))
+
+
 # blocks of text
 
 

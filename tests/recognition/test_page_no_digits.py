@@ -255,12 +255,22 @@ def test_a_one_mostly_along_a_rule_is_written_only_beside_other_digits():
     assert is_written(sheet, part, edge=True)
 
 
-def test_letters_are_not_sure():
-    for letter in ("50,0 28,50 4,100 / 50,0 74,50 96,100 / 20,62 80,60", "8,0 8,100 / 92,0 92,100 / 8,50 92,50"):
-        glyph = generated.Glyph(0, "letter", 1, letter)
-        strokes = [110 * points * (0.8, 1) + (100, 90) for points, _ in glyph.strokes()]
-        found = numcnn.read(papers.on_paper(papers.ink_of(strokes, (300, 300), 9)).astype(np.uint8))
-        assert not any(digit.sure for digit in found), found.text
+LETTERS = {
+    "A": "50,0 28,50 4,100 / 50,0 74,50 96,100 / 20,62 80,60",
+    "H": "8,0 8,100 / 92,0 92,100 / 8,50 92,50",
+    "C": "95,15 70,2 38,2 10,25 2,50 10,75 38,98 70,98 95,85",
+}
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+@pytest.mark.parametrize("height", [40, 110, 200])
+@pytest.mark.parametrize("pen", [0.06, 0.1])
+def test_letters_are_not_sure(letter, height, pen):
+    glyph = generated.Glyph(0, "letter", 1, LETTERS[letter])
+    strokes = [height * points * (0.8, 1) + (100, 90) for points, _ in glyph.strokes()]
+    shape = (height + 180, height + 200)
+    found = numcnn.read(papers.on_paper(papers.ink_of(strokes, shape, pen * height)).astype(np.uint8))
+    assert not any(digit.sure for digit in found), found.text
 
 
 def test_straight_ones_are_no_printed_lines():
