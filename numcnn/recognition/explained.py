@@ -1,6 +1,6 @@
 """Every step from a picture to its text, as pictures: what ``page.read`` kept, and what the network made of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, overload
 
 import numpy as np
@@ -28,7 +28,7 @@ class ReadDigit(Boxed, Protocol):
 class ReadPage(Protocol):
     """What is explained of a page; ``page.Page`` has it."""
 
-    steps: dict[str, AnyArray] | None
+    size: tuple[int, int]
 
     def __len__(self) -> int: ...
 
@@ -39,18 +39,20 @@ class ReadPage(Protocol):
     def __getitem__(self, index: slice) -> Sequence[ReadDigit]: ...
 
 
-def all_steps(page: ReadPage, pixels: AnyArray, network: Network, scale: float = 1.0) -> dict[str, AnyArray]:
-    """Return the steps of a page that was read with ``explain``, and those that follow: name -> array, in order.
+def explained_steps(
+    steps: Mapping[str, AnyArray], page: ReadPage, pixels: AnyArray, network: Network
+) -> dict[str, AnyArray]:
+    """Return the finder's steps, and those that follow: name -> array, in order.
 
-    pixels: the picture that was read; scale: its pixels for one of those that the digits' boxes are in.  Added are the
-    boxes on it, (H,W,3); each layer's maps of the first digit, (C,h,w); and the saliency of each answer, (N,28,28)
-    uint8: light where ink spoke for it, dark where it spoke for the runner-up, grey where it made no difference.
+    pixels: the picture that was read.  Added are the boxes on it, (H,W,3); each layer's maps of the first digit,
+    (C,h,w); and the saliency of each answer, (N,28,28) uint8: light where ink spoke for it, dark where it spoke for the
+    runner-up, grey where it made no difference.
     """
-    steps = dict(page.steps or {})
+    steps = dict(steps)
     paper = steps.get("paper")
     if paper is not None and paper.ndim == 3 and paper.shape[2] == 2:  # of three colours, ink darkened two
         steps["paper"] = np.moveaxis(paper, 2, 0)
-    steps["boxes"] = np.asarray(annotated(pixels, labels_of(page[:], scale)))
+    steps["boxes"] = np.asarray(annotated(pixels, labels_of(page[:], pixels.shape[1] / page.size[0])))
     if not len(page):
         return steps
     with one_blas_thread:

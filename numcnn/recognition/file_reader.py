@@ -15,7 +15,6 @@ from numcnn.nn.answers import threshold_of
 from numcnn.nn.network import Network, load
 from numcnn.recognition import page
 from numcnn.recognition.documents import csv_line, document, json_line, plain, text_lines
-from numcnn.recognition.explained import all_steps
 
 JSON, CSV, TEXT = "json", "csv", "text"
 MOST_PIXELS = 8_000_000  # of decoded pages that are kept until the network has read them: 24 MB in RGB
@@ -146,10 +145,10 @@ class FileReader:
             try:
                 if isinstance(found, DataError):
                     raise found
-                if settings.explain:
+                if settings.explain and found.steps is not None:
                     target = Path(settings.explain) / decoded.copy
                     with named_errors(target, action="write into"):
-                        save_steps(all_steps(found, decoded.picture.pixels, self._network), target)
+                        save_steps(found.steps, target)
                 if settings.annotate:
                     target = Path(settings.annotate) / f"{decoded.copy}.png"
                     with named_errors(target, action="write"):

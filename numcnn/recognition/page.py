@@ -20,7 +20,7 @@ from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.answers import answers, threshold_of
 from numcnn.nn.network import Network, load
 from numcnn.recognition import find, glance
-from numcnn.recognition.explained import all_steps
+from numcnn.recognition.explained import explained_steps
 from numcnn.recognition.reading import check_network, text_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Page(Sequence[Digit]):
         self.digits = tuple(digits)
         self.size = size
         self.steps = steps
-        self._read_from: tuple[Picture, Network] | None = None  # the picture as it was given, and who read it
+        self._picture: Picture | None = None  # as it was given
 
     @overload
     def __getitem__(self, index: int) -> Digit: ...
@@ -83,31 +83,29 @@ class Page(Sequence[Digit]):
     def plot(self) -> Figure:
         """Draw the picture with boxes and labels; with ``explain``, every step from the picture to the answers.
 
-        A file is read again.  Raises DataError if it is gone, and for a page that no picture was read for.
+        Without steps a file is read again.  Raises DataError if it is gone, or if no picture was read for the page.
         """
-        colours, network, scale = self._seen()
-        if self.steps is None:
-            return plots.page_plot(colours, labels_of(self, scale), self.text)
-        steps = sheet(all_steps(self, colours, network, scale))
-        return plots.page_plot(np.asarray(steps), [], "")
+        if self.steps is not None:
+            return plots.page_plot(np.asarray(sheet(self.steps)), [], "")
+        colours, scale = self._seen()
+        return plots.page_plot(colours, labels_of(self, scale), self.text)
 
     def _repr_png_(self) -> bytes:
         """Return the picture with boxes and labels as PNG, for notebooks."""
-        colours, _, scale = self._seen()
+        colours, scale = self._seen()
         file = io.BytesIO()
         annotated(colours, labels_of(self, scale)).save(file, "PNG")
         return file.getvalue()
 
-    def _seen(self) -> tuple[Bytes, Network, float]:
-        """Return the picture as it was read, the network, and how many of its pixels make one of the boxes'."""
-        if self._read_from is None:
+    def _seen(self) -> tuple[Bytes, float]:
+        """Return the picture as it was read, and how many of its pixels make one of the boxes'."""
+        if self._picture is None:
             raise DataError("this page was made without a picture; numcnn.read makes one that can show itself")
-        picture, network = self._read_from
-        colours, size = paper.load_colours(picture)
-        return colours, network, colours.shape[1] / size[0]
+        colours, size = paper.load_colours(self._picture)
+        return colours, colours.shape[1] / size[0]
 
-    def _with(self, picture: Picture, network: Network) -> Self:
-        self._read_from = picture, network
+    def _of(self, picture: Picture) -> Self:
+        self._picture = picture
         return self
 
     def __repr__(self) -> str:
@@ -178,7 +176,7 @@ def read_many(
             except DataError as error:
                 found[i] = error
     both = zip(found, given, strict=True)
-    return [one._with(picture, network) if isinstance(one, Page) else one for one, picture in both if one is not None]
+    return [one._of(picture) if isinstance(one, Page) else one for one, picture in both if one is not None]
 
 
 def _plain_page(plain: glance.Plain, probabilities: Floats, size: tuple[int, int], threshold: Threshold) -> Page | None:
@@ -204,7 +202,10 @@ def _found_page(
         found = find.find(colours, judge, LEAST)
         spots = [find.only_one(found, colours, judge)] if single else found.spots
     digits = [_digit(spot, size[0] / colours.shape[1], size, threshold) for spot in spots]
-    return Page(digits, size, found.steps if explain else None)
+    page = Page(digits, size)
+    if explain:
+        page.steps = explained_steps(found.steps, page, colours, network)
+    return page
 
 
 class _Judge:

@@ -13,8 +13,6 @@ from numcnn.errors import NumcnnError
 from numcnn.files import named_errors
 from numcnn.imaging.annotate import save_small_png, sheet
 from numcnn.kernels.arrays import Bytes
-from numcnn.nn.network import load
-from numcnn.recognition.explained import all_steps
 from numcnn.recognition.page import read
 
 KIND, CONDITION, SEED = "row", "squared", 19
@@ -33,9 +31,8 @@ def photographed() -> Bytes:
 
 def walk(path: str) -> dict[str, str]:
     """Read the row and save all steps on one sheet -> what stands in the PNG as well.  Raises DataError."""
-    picture, network = photographed(), load()
-    page = read(picture, network=network, explain=True)
-    steps = {name: step for name, step in all_steps(page, picture, network).items() if not name.startswith("maps")}
+    page = read(photographed(), explain=True)
+    steps = {name: step for name, step in (page.steps or {}).items() if not name.startswith("maps")}
     notes = {"steps": ", ".join(steps), "text": page.text}
     with named_errors(path, action="write"):
         save_small_png(sheet(steps, COLUMNS, SIDE), path, COLOURS, notes)

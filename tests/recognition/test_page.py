@@ -382,10 +382,13 @@ def test_a_page_is_a_sequence_and_explains_its_steps():
     assert found.size == (260, 160)
     assert found.steps is not None
     names = ["original", "paper", "light divided out", "ink", "pieces", "lines", "boxes", "each 28x28"]
-    assert list(found.steps) == names
+    assert list(found.steps)[:8] == names
+    maps = [f"maps of {layer}{k}" for k in (1, 2) for layer in ("conv", "relu", "pool")]
+    assert list(found.steps)[8:] == [*maps, "what spoke for each answer"]
     np.testing.assert_array_equal(found.steps["each 28x28"], [digit.image for digit in found])
     np.testing.assert_array_equal(found.steps["original"], picture)
-    assert all(step.shape[:2] == picture.shape for name, step in found.steps.items() if name != "each 28x28")
+    assert all(found.steps[name].shape[:2] == picture.shape for name in names[:-1])
+    assert found.steps["what spoke for each answer"].shape == (2, 28, 28)
     assert numcnn.read(picture).steps is None
 
 
