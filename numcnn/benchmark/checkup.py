@@ -64,6 +64,7 @@ BATCH = 64
 GRADIENT_TOLERANCE = 1e-3  # of float32 kernels beside the reference, relative to an array's largest value
 
 FINE, NOTE, FAILED = "fine", "note", "failed"
+UNBUILT = "the fast kernels can't be built, the plain ones answer"
 
 
 @dataclass(frozen=True)
@@ -252,6 +253,8 @@ def _display() -> tuple[str, str, dict[str, Any]]:
 
 def _cache() -> tuple[str, str, dict[str, Any]]:
     """Check every file of the kernel cache."""
+    if name_of(get_backend("fast")) != "fast":
+        return NOTE, UNBUILT, {"folder": None}
     from numcnn.kernels.fast import jit, kernel_cache  # noqa: PLC0415  (loads Numba)
 
     folder = jit.cache_folder()
@@ -286,7 +289,7 @@ def _gradients() -> tuple[str, str, dict[str, Any]]:
         worst = max(worst, float(np.abs(grads[0][place] - grads[1][place]).max() / scale))
     found = {"passed": report.passed, "compiled_differ_by": worst}
     if report.passed and name_of(get_backend("fast")) != "fast":
-        return NOTE, "right beside numeric differences; the fast kernels can't be built, the plain ones answer", found
+        return NOTE, f"right beside numeric differences; {UNBUILT}", found
     right = report.passed and worst <= GRADIENT_TOLERANCE
     text = f"{'right' if report.passed else 'WRONG'} beside numeric differences; compiled kernels differ by {worst:.1e}"
     advice = "" if right else "; please report this, with the whole output of numcnn doctor --json"
@@ -311,6 +314,8 @@ def _speed() -> tuple[str, str, dict[str, Any]]:
     single = _times(lambda: reader.logits(picture))
     found = {"threads": threads, "training_images_per_second": round(BATCH / steps), "picture_seconds": single}
     text = f"gradients of {BATCH / steps:,.0f} images/s on {threads} threads, one picture in {1e6 * single:.0f} µs"
+    if name_of(get_backend("fast")) != "fast":
+        return NOTE, f"{text}; {UNBUILT}", found
     return FINE, text, found
 
 

@@ -18,6 +18,7 @@ The contract
 
 import functools
 import logging
+import threading
 
 from numcnn.errors import ConfigError
 from numcnn.kernels import reference
@@ -53,15 +54,24 @@ def get_backend(backend: str | Kernels) -> Kernels:
     raise ConfigError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
 
 
-@functools.cache
+_choosing = threading.Lock()
+
+
 def _fast_or_reference() -> Kernels:
     """Return the fast kernels, or say that they can't be built: they use parts of Numba and LLVM that may change."""
+    with _choosing:
+        return _chosen()
+
+
+@functools.cache
+def _chosen() -> Kernels:
     try:
-        from numcnn.kernels.fast import ops, simd, spin_wait  # noqa: PLC0415  (loads Numba)
+        from numcnn.kernels.fast import jit, ops, simd, spin_wait  # noqa: PLC0415  (loads Numba)
 
         simd.check()
-        spin_wait.prepare()
-    except ConfigError:
+        if jit.COMPILED:
+            spin_wait.prepare()
+    except (ConfigError, MemoryError, OSError):
         raise
     except Exception as error:  # whatever another version of Numba raises
         reason = str(error).strip().partition("\n")[0]

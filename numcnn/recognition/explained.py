@@ -1,10 +1,12 @@
 """Every step from a picture to its text, as pictures: what ``page.read`` kept, and what the network made of it."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol, overload
 
 import numpy as np
 
+from numcnn.errors import ConfigError
 from numcnn.imaging.annotate import Boxed, annotated, labels_of
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.kernels.thread_team import one_blas_thread
@@ -59,7 +61,8 @@ def explained_steps(
         for layer, out in network.activations(page[0].image):
             if out.ndim == 4:
                 steps[f"maps of {layer.name}"] = out[0].transpose(2, 0, 1)
-        steps["what spoke for each answer"] = np.array([_spoke(network, *pair) for pair in _answers(page)])
+        with contextlib.suppress(ConfigError):  # a layer of one's own has no gradient for a single picture
+            steps["what spoke for each answer"] = np.array([_spoke(network, *pair) for pair in _answers(page)])
     return steps
 
 

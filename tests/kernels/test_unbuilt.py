@@ -23,6 +23,10 @@ BREAKS = {
     "an instruction of spin_wait is gone": "from llvmlite import ir; del ir.IRBuilder.load_atomic",
     "simd computes something else": "from llvmlite.ir import IRBuilder; old = IRBuilder.shuffle_vector\n"
     "IRBuilder.shuffle_vector = lambda self, a, b, lanes: old(self, b, a, lanes)",
+    "simd compares the other way round": "from llvmlite import ir; old = ir.IRBuilder.icmp_unsigned\n"
+    "def turned(self, how, a, *more):\n"
+    "    return old(self, {'==': '!='}.get(how, how) if isinstance(a.type, ir.VectorType) else how, a, *more)\n"
+    "ir.IRBuilder.icmp_unsigned = turned",
     "Numba is gone": 'import sys; sys.modules["numba"] = None',
 }
 LINE = re.compile(r"the fast kernels can't be built with this Numba \(\w+: .*\); the plain ones answer, more slowly")

@@ -509,7 +509,7 @@ def _uses_all_kinds(numbers: Flat, flags: Bytes, out: Flat, which: Bytes) -> int
     total = add(multiply_add(fill(numbers[0], 1), numbers[1], row), where_equal(flags, 0, 0, row))
     store_winner(out, which, 0, total, row, row, row)
     transpose(numbers, 0, LANES, LANES, out, LANES, LANES)
-    return pack(flags, 0, 1, numbers, 0, out, 0)
+    return pack(flags, 0, 1, numbers, 0, out, LANES + LANES * LANES)
 
 
 def check() -> None:
@@ -518,9 +518,11 @@ def check() -> None:
     Raises what these raise if they have changed; RuntimeError for wrong numbers.
     """
     numbers = np.arange(1, LANES * LANES + 1, dtype=np.float32)
-    flags, which = np.ones(LANES, np.uint8), np.full(LANES, DEAD, np.uint8)
-    out = np.zeros(LANES + LANES * LANES, np.float32)
+    flags, which = (np.arange(LANES) % 2).astype(np.uint8), np.full(LANES, DEAD, np.uint8)
+    out = np.zeros(2 * LANES + LANES * LANES, np.float32)
     count = _uses_all_kinds(numbers, flags, out, which)
     block = numbers.reshape(LANES, LANES)
-    if count != LANES or which.any() or (out[:LANES] != block[0]).any() or (out[LANES:] != block.T.ravel()).any():
+    total = numbers[0] + numbers[1] * block[0] + np.where(flags == 0, block[0], 0)
+    want = np.concatenate([total, block.T.ravel(), block[0][flags == 1]])
+    if count != LANES // 2 or which.any() or (out[: len(want)] != want).any():
         raise RuntimeError("vector operations compute wrong numbers")
