@@ -46,6 +46,7 @@ from numcnn.data.dataset import MIXTURES
 from numcnn.errors import ConfigError
 from numcnn.evaluation import plots
 from numcnn.files import atomic_write
+from numcnn.kernels import get_backend, name_of
 from numcnn.kernels.thread_team import checked_threads
 from numcnn.nn.network import load
 from numcnn.pad.evaluation import people_for
@@ -145,6 +146,8 @@ def _name_missing(missing: dict[str, list[str]], asked: tuple[str, ...]) -> None
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     threads = checked_threads(arguments.threads)
+    if name_of(get_backend(arguments.backend)) != arguments.backend:
+        raise ConfigError("the fast kernels can't be built here, so nothing would be measured; see numcnn doctor")
     rounds = (QUICK_ROUNDS if arguments.quick else ROUNDS) if arguments.rounds is None else arguments.rounds
     for name, value in (("rounds", rounds), ("seeds", arguments.seeds)):
         if value is not None and value < 1:

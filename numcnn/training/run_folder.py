@@ -36,6 +36,7 @@ from numcnn.files import (
     named_errors,
     sweep,
 )
+from numcnn.kernels import get_backend, name_of
 from numcnn.kernels.arrays import Floats
 from numcnn.nn import checkpoint
 from numcnn.nn.network import Network, load
@@ -442,8 +443,8 @@ def _load_card(path: Path) -> Document | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
+    """Return the versions that a result depends on; Numba's only if its kernels can be built."""
     found = {"numcnn": numcnn.__version__, "python": platform.python_version(), "numpy": np.__version__}
-    if numba := sys.modules.get("numba"):
+    if (numba := sys.modules.get("numba")) and name_of(get_backend("fast")) == "fast":
         found["numba"] = numba.__version__
     return found

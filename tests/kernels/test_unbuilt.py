@@ -1,5 +1,6 @@
 """Parts of Numba and LLVM that aren't public are taken away, in processes of their own: the plain kernels answer."""
 
+import json
 import re
 
 import numpy as np
@@ -74,3 +75,5 @@ def test_the_plain_kernels_answer_and_one_line_says_so(run, tmp_path, broken):
     _, lines = run(broken, *train)
     assert sum(bool(LINE.search(line)) for line in lines) == 1 and "Traceback" not in "".join(lines)
     assert np.load(tmp_path / "run" / "best.npz")
+    versions = [json.loads(path.read_text()).get("versions", {}) for path in (tmp_path / "run").glob("*.json")]
+    assert any(versions) and not any("numba" in one for one in versions), "the plain kernels don't depend on it"
