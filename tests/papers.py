@@ -64,6 +64,11 @@ def on_paper(coverage, paper=235.0, ink=40.0):
     return paper + (ink - paper) * coverage
 
 
+def lines(shape, *strokes, pen=5, paper=235, ink=40):
+    """Return a picture, uint8, of strokes, each a list of (x, y)."""
+    return on_paper(ink_of([np.array(s, float) for s in strokes], shape, pen), paper, ink).astype(np.uint8)
+
+
 def noisy(picture, rng, sigma=2.0):
     """Add a sensor's noise and round -> uint8."""
     return np.clip(picture + rng.normal(0, sigma, picture.shape), 0, 255).round().astype(np.uint8)

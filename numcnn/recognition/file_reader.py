@@ -110,7 +110,7 @@ class FileReader:
             for decoded in self._decoded(index, item, source, outcomes[-1]):
                 waiting.append(decoded)
                 pixels += decoded.picture.pixels.size
-                if pixels > MOST_PIXELS:
+                if pixels > MOST_PIXELS or self._settings.explain:  # the steps of one page take more than the page
                     self._answer(waiting, outcomes)
                     waiting, pixels = [], 0
         self._answer(waiting, outcomes)

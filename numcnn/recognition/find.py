@@ -15,17 +15,16 @@ network finds likelier counts.  The network is the arbiter in all of this: it wa
 once, of parts and of letters.
 """
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from numcnn.errors import DataError
-from numcnn.imaging import paper, pieces
+from numcnn.imaging import paper
 from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits
 from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
-from numcnn.kernels.arrays import AnyArray, Bytes
+from numcnn.kernels.arrays import Bytes
 from numcnn.recognition.clutter import (
     holds_others,
     is_clear,
@@ -64,10 +63,9 @@ PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
 class Found(NamedTuple):
-    """What may be digits in a picture, in reading order; the steps, name -> picture; the sheet, and its parts."""
+    """What may be digits in a picture, in reading order; the sheet, and its parts."""
 
     spots: list[Spot]
-    steps: dict[str, AnyArray]
     sheet: Sheet
     parts: list[Part]
 
@@ -96,18 +94,8 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
         spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sheet, sure_from)])
     if max(colours.shape[:2]) <= SMALL:
         spots = _or_whole(spots, colours, judge, sure_from)
-    steps: dict[str, AnyArray] = {
-        "original": colours,
-        "paper": sheet.ink.papers[0] if len(sheet.ink.papers) == 1 else np.stack(sheet.ink.papers, axis=2),
-        "light divided out": 255 - sheet.ink.strength,
-        "ink": 255 * sheet.clear.astype(np.uint8),
-        "pieces": pieces.as_picture(sheet.pieces),
-    }
     spots = without_doubts(without_streaks(spots, colours, sure_from), sure_from)
-    steps["lines"] = _lines_drawn(sheet, spots)
-    steps["boxes"] = _boxes_drawn(sheet, spots)
-    steps["each 28x28"] = np.array([spot.image for spot in spots], np.uint8).reshape(-1, 28, 28)
-    return Found(spots, steps, sheet, parts)
+    return Found(spots, sheet, parts)
 
 
 def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], list[Part]]:
@@ -191,26 +179,6 @@ def _digits_of_line(
     return [digit for digit in digits if digit.side >= least_side]
 
 
-def _lines_drawn(sheet: Sheet, spots: list[Spot]) -> Bytes:
-    """Return clear ink, grey, with a white path from digit to digit along each line of text, (H,W)."""
-    picture = 110 * sheet.clear.astype(np.uint8)
-    for one, other in pairwise(spots):
-        if one.line == other.line:
-            (x, y), (x_too, y_too) = (np.add(spot.box[:2], spot.box[2:]) // 2 for spot in (one, other))
-            places = np.linspace(0, 1, 1 + max(abs(x_too - x), abs(y_too - y)))
-            picture[np.rint(y + places * (y_too - y)).astype(int), np.rint(x + places * (x_too - x)).astype(int)] = 255
-    return picture
-
-
-def _boxes_drawn(sheet: Sheet, spots: list[Spot]) -> Bytes:
-    """Return clear ink, grey, with a white box around each digit, (H,W)."""
-    picture = 110 * sheet.clear.astype(np.uint8)
-    for left, top, right, bottom in (spot.box for spot in spots):
-        picture[top:bottom, [left, right - 1]] = 255
-        picture[[top, bottom - 1], left:right] = 255
-    return picture
-
-
 def whole_picture(colours: Bytes, judge: Judge) -> Spot:
     """Return the whole picture as one digit, as `preprocess.prepare` makes it.  Raises DataError if it is blank."""
     image = prepare(np.rint(paper.grey_of_colours(colours)).astype(np.uint8))
@@ -233,7 +201,7 @@ def only_one(found: Found, colours: Bytes, judge: Judge) -> Spot:
     A digit of many parts, as on a meter, is all spots together, or all parts that stand clear, without frames, rules
     and dust, if the network is sure of it.
     """
-    spots, _, sheet, parts = found
+    spots, sheet, parts = found
     if not spots:
         return whole_picture(colours, judge)
     candidates = list(spots)

@@ -204,7 +204,7 @@ def _found_page(
     digits = [_digit(spot, size[0] / colours.shape[1], size, threshold) for spot in spots]
     page = Page(digits, size)
     if explain:
-        page.steps = explained_steps(found.steps, page, colours, network)
+        page.steps = explained_steps(found.sheet, page, colours, network)
     return page
 
 

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import numpy as np
-import papers
 import pytest
+from papers import lines
 
 from numcnn.imaging.parts import Part, parts_of
 from numcnn.imaging.sheet import lay_out
@@ -33,13 +33,6 @@ def spot(box, probability=0.95, **more):
 
 def part(left, top, width, height):
     return Part((left, top, left + width, top + height), np.ones((height, width), bool))
-
-
-def lines(shape, *strokes, pen=5, paper=235, ink=40):
-    """Return a picture of strokes, each a list of (x, y)."""
-    return papers.on_paper(papers.ink_of([np.array(s, float) for s in strokes], shape, pen), paper, ink).astype(
-        np.uint8
-    )
 
 
 def ground(*papers_of_channels):
@@ -207,7 +200,7 @@ def the_one(columns, spots, judge, with_parts=True, **more):
     """Return what `only_one` finds, and the parts' boxes.  spots: (number of the part, probability)."""
     picture, sheet, parts = strokes_on(*columns, **more)
     found = [spot(parts[k].box, each, line=3, doubtful=True) for k, each in spots]
-    one = find.only_one(Found(found, {}, sheet, parts if with_parts else []), picture, judging(judge))
+    one = find.only_one(Found(found, sheet, parts if with_parts else []), picture, judging(judge))
     assert one.line == 0 and not one.doubtful
     return one, [p.box for p in parts]
 
@@ -250,7 +243,7 @@ def test_of_two_spots_all_parts_count_and_both_together_are_looked_at():
 def test_the_likelier_and_higher_of_two_spots_is_the_one():
     picture, sheet, parts = strokes_on(60, small=(90,))
     spots = [spot(parts[0].box, 0.8), spot(parts[1].box, 0.9)]
-    assert find.only_one(Found(spots, {}, sheet, []), picture, judging(0.1)).box == parts[0].box
+    assert find.only_one(Found(spots, sheet, []), picture, judging(0.1)).box == parts[0].box
 
 
 @pytest.mark.parametrize(("side", "counts"), [(10, True), (9, False)])
@@ -259,7 +252,7 @@ def test_dust_is_no_part_of_the_digit(side, counts):
     picture, digit, speck = np.full((140, 200), 235, np.uint8), part(60, 50, 6, 40), part(90, 60, 6, side)
     for left, top, right, bottom in (digit.box, speck.box):
         picture[top:bottom, left:right] = 40
-    found = Found([spot(digit.box, 0.5)], {}, lay_out(picture), [digit, speck])
+    found = Found([spot(digit.box, 0.5)], lay_out(picture), [digit, speck])
     assert find.only_one(found, picture, judging(0.99)).box == (united(digit.box, speck.box) if counts else digit.box)
 
 
@@ -269,13 +262,13 @@ def test_a_frame_is_no_part_of_the_digit():
     picture = lines((140, 300), [(60, 40), (68, 95)], [(150, 40), (210, 40), (210, 100), (150, 100), (150, 40)])
     sheet, framed = lay_out(picture), Part((150, 40, 210, 100), ring)
     digit = min(parts_of(sheet), key=lambda one: one.box[0])
-    found = Found([spot(digit.box, 0.5)], {}, sheet, [digit, framed])
+    found = Found([spot(digit.box, 0.5)], sheet, [digit, framed])
     assert find.only_one(found, picture, judging(0.99)).box == digit.box
 
 
 def test_without_spots_the_whole_picture_is_the_one():
     picture, sheet, parts = strokes_on(60)
-    assert find.only_one(Found([], {}, sheet, parts), picture, judging(0.2)).box == (0, 0, 300, 140)
+    assert find.only_one(Found([], sheet, parts), picture, judging(0.2)).box == (0, 0, 300, 140)
 
 
 # A line of text
@@ -343,38 +336,7 @@ def test_the_smallest_digits_are_3_percent_of_the_picture_at_most_20_pixels(monk
     assert boxes == [parts[0].box]
 
 
-# All steps
-
-
-def test_boxes_are_drawn_around_the_clear_ink():
-    sheet = SimpleNamespace(clear=np.zeros((20, 30), bool))
-    sheet.clear[8:12, 8:12] = True
-    picture = find._boxes_drawn(sheet, [spot((5, 4, 20, 16))])
-    want = np.zeros((20, 30), np.uint8)
-    want[4:16, 5:20], want[5:15, 6:19], want[8:12, 8:12] = 255, 0, 110
-    np.testing.assert_array_equal(picture, want)
-
-
-def test_the_steps_of_finding_are_pictures_of_the_sheet():
-    picture = lines((100, 160), [(30, 20), (40, 80)], [(90, 20), (100, 80)])
-    found = find.find(picture, judging(0.95), SURE)
-    steps, sheet = found.steps, found.sheet
-    assert len(found.spots) == 2 and [one.line for one in found.spots] == [0, 0]
-    assert steps["original"] is picture and steps["paper"].shape == picture.shape
-    np.testing.assert_array_equal(steps["light divided out"], 255 - sheet.ink.strength)
-    assert steps["ink"].dtype == np.uint8 and set(np.unique(steps["ink"]).tolist()) == {0, 255}
-    np.testing.assert_array_equal(steps["ink"] == 255, sheet.clear)
-    (left, right), way = found.spots, steps["lines"] == 255
-    x, x_too = ((one.box[0] + one.box[2]) // 2 for one in (left, right))
-    assert way[:, x].sum() == way[:, x_too].sum() == 1 and way[:, x : x_too + 1].any(axis=0).all()
-    assert not way[:, :x].any() and not way[:, x_too + 1 :].any() and (steps["lines"][~way] == 110).any()
-    np.testing.assert_array_equal(steps["boxes"], find._boxes_drawn(sheet, found.spots))
-    np.testing.assert_array_equal(steps["each 28x28"], [one.image for one in found.spots])
-    colours = np.stack([picture, picture, 255 - picture // 8], axis=-1)
-    papers_of_channels = find.find(colours, judging(0.95), SURE).steps["paper"]
-    assert papers_of_channels.shape == (100, 160, 2)
-    nothing = find.find(np.full((100, 160), 235, np.uint8), judging(0.95), SURE)
-    assert nothing.spots == [] and nothing.steps["each 28x28"].shape == (0, 28, 28)
+# Whole pictures
 
 
 def leaning(picture, tone, left, top=60, height=60, pen=6):
@@ -403,4 +365,4 @@ def test_what_is_certain_may_lie_along_a_shadow_s_edge_beside_sure_digits(probab
 
 def test_of_a_blank_picture_the_first_polarity_is_shown():
     nothing = find.find(np.full((100, 160), 235, np.uint8), judging(0.95), SURE)
-    assert nothing.spots == [] and (nothing.steps["paper"] == 235).all()
+    assert nothing.spots == [] and (nothing.sheet.ink.papers[0] == 235).all()
