@@ -9,6 +9,7 @@ that ends in anything else is kept in the working folder, and the exit code is n
 
 import argparse
 import contextlib
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,8 @@ def main() -> None:
     arguments = parser.parse_args()
     kind = hostile.KINDS[arguments.kind]
     with tempfile.TemporaryDirectory() as folder:
+        if child := os.fork():  # atheris ends its process at once: the folder would stay
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         path, corpus = Path(folder, kind.name), Path(folder, "corpus")
         corpus.mkdir()
         for number, content in enumerate(hostile.contents(arguments.kind)):

@@ -1,15 +1,19 @@
 """Measure what several processes cost and bring: the figures of "Many machines" in numcnn/training/README.md.
 
-mpiexec -n 2 python tests/many.py steps [THREADS] [STEPS]    the parts of a training step, in ms
-python tests/many.py engines ADDRESS [JOBS] [SECONDS]        Dask (two workers) beside two local processes
-python tests/many.py kills DATA FOLDER [COUNT] [SEED]         kill ranks and workers at random times; DATA: IDX files
-python tests/many.py bulk FOLDER [COUNT]                      read so many pictures, and kill two workers meanwhile
+mpiexec -n 2 python tests/many.py steps [THREADS] [STEPS]   the parts of a training step, in ms
+python tests/many.py engines ADDRESS [JOBS] [SECONDS]       Dask (two workers) beside two local processes
+python tests/many.py kills DATA FOLDER [COUNT] [SEED]       kill ranks and workers, also of Dask, at random times;
+                                                            DATA: IDX files
+python tests/many.py bulk FOLDER [COUNT]                    read so many pictures; kill two workers meanwhile, and then
+                                                            the command itself, three times
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import statistics
@@ -20,6 +24,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from clusters import dask_scheduler, worker
 from conftest import draw_digits
 from PIL import Image
 from processes import parents, wait_for, weights_below
@@ -93,57 +98,98 @@ def kills(data, folder, count=20, seed=0):
     """Let runs of two ranks, and sweeps of two workers, lose one of these at a random time; compare how they end."""
     chance, folder = random.Random(seed), Path(folder)
     train = ["train", "--processes", "2", "--restarts", "3", "--threads", "1"]
-    sweep = ["sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "1", "--jobs", "2"]
-    for name, command in (("rank", train), ("worker", sweep)):
-        one_run(command, data, folder / f"{name}-warm")  # compiles, which would make the next one seem to take long
-        whole, seconds, _ = one_run(command, data, folder / f"{name}-whole")
-        killed = runs = 0
-        while killed < count:
-            runs += 1
-            out = folder / f"{name}-{runs}"
-            found, _, hit = one_run(command, data, out, chance.uniform(0.1, 1) * seconds, chance)
-            killed += hit
-            assert found == whole, f"{out} ends otherwise"
-            assert not list(out.rglob(".*")), f"{out} holds {list(out.rglob('.*'))}"
-            shutil.rmtree(out)
-        print(f"{name}: {killed} killed in {runs} runs: all ended with the same bytes", flush=True)
+    sweep = ["sweep", "--grid", "lr=1e-3,3e-3", "--seeds", "1"]
+    kill_some("rank", train, data, folder, count, chance)
+    kill_some("worker", [*sweep, "--jobs", "2"], data, folder, count, chance)
+    if importlib.util.find_spec("distributed") is None:
+        return
+    with dask_scheduler() as (_, address), worker(address, folder / "dask", "--nworkers", "2") as (nanny, _):
+        kill_some("Dask's worker", [*sweep, "--cluster", address], data, folder, count, chance, nanny.pid)
+
+
+def kill_some(name, command, data, folder, count, chance, above=None):
+    """Run a command until ``count`` of its processes, or of those that ``above`` has started, are killed."""
+    folder = folder / name.replace(" ", "-")
+    one_run(command, data, folder / "warm")  # compiles, which would make the next one seem to take long
+    whole, seconds, _ = one_run(command, data, folder / "whole")
+    killed = runs = 0
+    while killed < count:
+        runs += 1
+        out = folder / str(runs)
+        found, _, hit = one_run(command, data, out, chance.uniform(0.1, 1) * seconds, chance, above)
+        killed += hit
+        assert found == whole, f"{out} ends otherwise"
+        assert not list(out.rglob(".*")), f"{out} holds {list(out.rglob('.*'))}"
+        shutil.rmtree(out)
+    print(f"{name}: {killed} killed in {runs} runs: all ended with the same bytes", flush=True)
 
 
 def bulk(folder, count=20_000, weights="canonical"):
-    """Let two workers read pictures, kill each of them once, and compare with answers that nothing disturbed."""
+    """Read pictures; kill two workers meanwhile, and then the command itself, three times; compare the answers."""
     folder = Path(folder)
     for i, image in enumerate(np.resize(draw_digits(600, 11)[0], (count, 28, 28))):
         place = folder / "pictures" / f"{i // 1000:03}"
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(255 - image).save(place / f"{i:06}.png")
-    whole, out = folder / "whole.jsonl", folder / "disturbed.jsonl"
     command = [sys.executable, "-m", "numcnn", "predict", str(folder / "pictures"), "--weights", str(weights)]
     command += ["--workers", "2", "--out"]
+    whole = folder / "whole.jsonl"
+    started = time.perf_counter()
     subprocess.run([*command, str(whole)], check=True, stderr=subprocess.DEVNULL)
+    seconds, size = time.perf_counter() - started, whole.stat().st_size
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest one
+
+    def written(out, share):
+        wait_for(lambda: out.exists() and out.stat().st_size > share * size, "answers")
+
+    out = folder / "workers-killed.jsonl"
     killed = set()
     with subprocess.Popen([*command, str(out)], stderr=subprocess.PIPE, text=True) as process:
         for share in (1 / 3, 2 / 3):
-            wait_for(lambda share=share: out.exists() and out.stat().st_size > share * whole.stat().st_size, "answers")
-            worker = next(pid for pid in descendants(process.pid) if pid not in killed)
-            os.kill(worker, signal.SIGKILL)
-            killed.add(worker)
+            written(out, share)
+            one = next(pid for pid in descendants(process.pid) if pid not in killed)
+            os.kill(one, signal.SIGKILL)
+            killed.add(one)
         said = process.stderr.read()
     assert process.returncode == 0, said
-    # What a killed worker had is read again in smaller batches, so probabilities may differ in their last digits.
-    found, expected = ([json.loads(line) for line in path.read_text().splitlines()] for path in (out, whole))
-    assert [answer["path"] for answer in found] == sorted(map(str, (folder / "pictures").rglob("*.png")))
-    assert [answer["text"] for answer in found] == [answer["text"] for answer in expected] and len(found) == count
-    print(f"bulk: {count:,} pictures, two workers killed: each answered once, in order; {said.splitlines()[-1]}")
+    check_answers(out, whole)
+    out = folder / "command-killed.jsonl"
+    for share in (1 / 4, 2 / 4, 3 / 4, None):
+        with subprocess.Popen([*command, str(out)], stderr=subprocess.PIPE, text=True) as process:
+            if share is not None:
+                written(out, share)
+                process.kill()
+            said = process.stderr.read()
+    assert process.returncode == 0, said
+    check_answers(out, whole)
+    print(
+        f"bulk: {count:,} pictures in {seconds:.0f} s, the largest process {peak:.0f} MB; each answered once, in order,"
+        f" also when two workers or three times the command were killed; {said.splitlines()[-1]}"
+    )
 
 
-def one_run(command, data, out, kill_after=None, chance=None):
-    """Run a command; kill one of its processes after some seconds.  Return weights, seconds, whether one was killed."""
+def check_answers(out, whole):
+    """Fail unless a file answers the same pictures, in the same order, with the same digits as another.
+
+    What a killed process had is read again in other batches, so probabilities may differ in their last digits.
+    """
+    with out.open() as lines, whole.open() as others:
+        for line, other in zip(lines, others, strict=True):
+            found, expected = json.loads(line), json.loads(other)
+            assert (found["path"], found["text"]) == (expected["path"], expected["text"])
+
+
+def one_run(command, data, out, kill_after=None, chance=None, above=None):
+    """Run a command; kill one of its processes after some seconds.  Return weights, seconds, whether one was killed.
+
+    above: a process; what it has started is killed instead.
+    """
     started, hit = time.perf_counter(), []
     full = [sys.executable, "-m", "numcnn", *command, "--dataset", data, "--out", str(out), *SETTINGS]
     with subprocess.Popen(full, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
 
         def kill():
-            below = descendants(process.pid)
+            below = descendants(above or process.pid)
             if below:
                 os.kill(chance.choice(below), signal.SIGKILL)
                 hit.append(1)

@@ -1,7 +1,8 @@
 """Use numcnn for a long time: memory, threads and open files must not grow.
 
-    python tests/soak.py [MINUTES] [SEED]
+    python tests/soak.py [MINUTES] [SEED] [PART ...]
 
+PART: pad, training or predictions; all three, one after the other, if none is named.
 The pad is played for so many minutes (60 if none are given), then a network trains for as many, then eight threads ask
 another one for answers: 100,000 times in an hour, in proportion in less.  Linux only: it reads /proc.
 
@@ -178,16 +179,17 @@ def flat(found):
     return found["grown_mb"] < MOST_GROWTH and found["threads"] <= 0 and found["files"] <= 0
 
 
-def run(minutes, seed=0):
-    """Soak all three; return what grew."""
+def run(minutes, seed, *names):
+    """Soak these parts, or all; return what grew."""
     parts = {
         "pad": lambda: play(60 * minutes, seed),
         "training": lambda: train(60 * minutes, seed),
         "predictions": lambda: predict(max(SAMPLES, round(PREDICTIONS * minutes / 60))),
     }
-    return {name: found for name, part in parts.items() if not flat(found := part())}
+    return {name: found for name in names or parts if not flat(found := parts[name]())}
 
 
 if __name__ == "__main__":
-    grown = run(*(kind(text) for kind, text in zip((float, int), sys.argv[1:] or ["60"], strict=False)))
+    minutes, seed, *names = [*sys.argv[1:3], *("60", "0")[len(sys.argv[1:3]) :], *sys.argv[3:]]
+    grown = run(float(minutes), int(seed), *names)
     sys.exit(f"grown: {grown}" if grown else 0)

@@ -20,7 +20,7 @@ from numcnn.kernels.arrays import Bools, Bytes, Ints
 
 LEAST_SIDE = 32  # pixels: smaller pictures aren't looked at
 LEAST_LENGTH, STROKES = 12, 3  # pixels, and widths of a stroke: shorter lines are not looked for
-SLENDER, TICK = 8, 5  # times its thickness: a line, and a comb's tick, is at least this long
+SLENDER, TICK = 8, 4  # times its thickness: a line, and a comb's tick, is at least this long
 MOST_IN_BAND = 3  # lines that are so near to each other that they are found as one
 GAP = 2  # pixels along a line that may be missing
 MEETS = 0.03  # of a line's length: it may end this far before or beyond the line that it ends at
@@ -330,12 +330,31 @@ def _held(lines: list[Line], others: list[Line], side: int) -> list[Line]:
             kept.append(_cropped(line, ends))
         elif len(met) == 1 and line.whole and met[0][1].whole and _ends_at(line, met[0][0]):
             ticks.append((line, met[0][1]))
+    ticks = [(_without_stroke(line, foot, ticks), foot) for line, foot in ticks]
     return [*kept, *(line for line, foot in ticks if _is_tick(line, foot, ticks))]
 
 
 def _ends_at(line: Line, column: float) -> bool:
     """Return whether a line ends in a column."""
     return min(abs(column - line.first), abs(column - line.last)) <= line.near
+
+
+def _without_stroke(line: Line, foot: Line, ticks: list[tuple[Line, Line]]) -> Line:
+    """Return a tick at an end of its foot without the stroke that continues it: as long as another tick there."""
+    column = line.at + line.slope * foot.at
+    if min(abs(column - foot.first), abs(column - foot.last)) > foot.near:
+        return line
+    row = foot.row(column)
+    stands = abs(line.last - row) < abs(line.first - row)
+    for other, below in ticks:
+        foot_of_other = other.last if stands else other.first
+        if below is not foot or abs(foot_of_other - row) > other.near or other.even < EVEN:
+            continue
+        beyond = line.length - other.length
+        if line.even < EVEN and (1 - line.even) * line.length <= beyond:  # all that is uneven may lie there
+            ends = {"first": line.last - other.length} if stands else {"last": line.first + other.length}
+            return replace(line, **ends, thickness=min(line.thickness, other.thickness), even=1.0)
+    return line
 
 
 def _is_tick(line: Line, foot: Line, ticks: list[tuple[Line, Line]]) -> bool:
@@ -345,7 +364,7 @@ def _is_tick(line: Line, foot: Line, ticks: list[tuple[Line, Line]]) -> bool:
     column = line.at + line.slope * foot.at
     first, last = abs(column - foot.first) <= foot.near, abs(column - foot.last) <= foot.near
     for other, below in ticks:
-        if other is line:
+        if other is line or abs(line.slope - other.slope) > SQUARE:
             continue
         if _are_equal(line, other):
             return True
@@ -433,11 +452,12 @@ def _peaks(ink: Bools, strength: Bytes, line: Line) -> Bytes:
 def _own_tones(peaks: list[Bytes]) -> list[float]:
     """Return how strong each line of a frame is by itself, from its ``_peaks``: strokes along it may be stronger.
 
-    Where some of a line is no stronger than the others, all of it is as strong as they are.
+    Where some of a stronger line is only as strong as the others, so is all of it.
     """
     tones = [float(np.median(own)) for own in peaks]
     usual = float(np.median(tones))
-    strokes = [float((own <= rules.ALIKE * usual).mean()) >= VISIBLE for own in peaks]
+    alike = rules.ALIKE * usual
+    strokes = [tone > alike and float((own <= alike).mean()) >= VISIBLE for tone, own in zip(tones, peaks, strict=True)]
     return [min(tone, usual if stroke else UNEQUAL * usual) for tone, stroke in zip(tones, strokes, strict=True)]
 
 

@@ -101,8 +101,9 @@ def test_a_processor_without_fused_multiply_add_is_refused(tmp_path):
     command = "-m", "numcnn", "train", "--reproducible", "--dataset", data, "--epochs", "1", "--out", out
     with running(*command, NUMBA_CPU_NAME="sandybridge", NUMBA_CPU_FEATURES="") as process:
         _, errors = process.communicate()
-    assert process.returncode == 2 and len(errors.splitlines()) == 1
-    assert "a processor with fused multiply-add (FMA, since 2013)" in errors and not out.exists()
+    *before, refusal = errors.splitlines()  # before it may stand that the kernels are tried, which compiles some
+    assert process.returncode == 2 and len(before) <= 1 and all("compiling" in line for line in before)
+    assert "a processor with fused multiply-add (FMA, since 2013)" in refusal and not out.exists()
 
 
 @pytest.mark.parametrize(
