@@ -56,8 +56,8 @@ MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is
 def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = False) -> bool:
     """Return whether a part has the shape and the strength of a written digit.
 
-    likely: the network finds it so; then it may be wider.  edge: it may lie across an edge of the light, mostly along
-    printed lines, and away from such have a perfect corner, as a 1 with a foot.
+    likely: the network finds it so; then it may be wider.  edge: it may lie across an edge of the light, if it is
+    straight mostly, else all along printed lines, and away from such have a perfect corner, as a 1 with a foot.
     """
     if part.width > (WIDEST_LIKELY if likely else WIDEST) * part.height:
         return False
@@ -73,7 +73,7 @@ def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = F
     if straight >= GAP_STRAIGHT and _is_gap(sheet, part):
         return False
     if straight < NEARLY_STRAIGHT:
-        return not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
+        return edge or not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
     corner = (
         not (edge and _is_off_lines(sheet, part))
         and straight >= STRAIGHT
