@@ -55,10 +55,10 @@ def load_colours(picture: Picture) -> tuple[Bytes, tuple[int, int]]:
     if isinstance(picture, (str, os.PathLike, bytes)):
         with PictureFile(picture) as file:
             page = file.page()
+    elif is_pil_image(picture):
+        page = page_of_image(picture, "picture")
     else:
-        page = (
-            page_of_image(picture, "picture") if is_pil_image(picture) else _page_of_array(as_array("picture", picture))
-        )
+        page = _page_of_array(as_array("picture", picture))
     deep = page.pixels.dtype != np.uint8
     pixels = (np.rint(255 * page.pixels) if deep else page.pixels).astype(np.uint8, copy=False)
     return without_grey_channels(pixels), page.size
