@@ -206,6 +206,16 @@ def unipen(labels, writers, seed=1):
     return "\n".join(lines).encode()
 
 
+def lzw(data: bytes) -> bytes:
+    """Pack as Unix compress does, with 9-bit codes: it starts again (code 256) before it would need ten bits."""
+    packed = bytearray(b"\x1f\x9d\x90")
+    for first in range(0, len(data), 247):
+        codes = [*data[first : first + 247], 256]  # 248 codes fill whole bytes
+        bits = sum(code << 9 * place for place, code in enumerate(codes))
+        packed += bits.to_bytes(-(-9 * len(codes) // 8), "little")
+    return bytes(packed)
+
+
 @pytest.fixture
 def set_threads():
     """Give the function that sets how many threads compute, more than there are processors too; undo it in the end."""

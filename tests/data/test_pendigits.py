@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from conftest import unipen
+from conftest import lzw, unipen
 
 from numcnn.data import generated, pendigits
 from numcnn.errors import DataError
@@ -30,16 +30,6 @@ def _own_environment(monkeypatch):
 
 def origin_of(content=TEXT, **settings):
     return pendigits.Origin(sha256=hashlib.sha256(content).hexdigest(), **settings)
-
-
-def lzw(data):
-    """Pack as Unix compress does, with 9-bit codes: it starts again (code 256) before it would need ten bits."""
-    packed = bytearray(b"\x1f\x9d\x90")
-    for first in range(0, len(data), 247):
-        codes = [*data[first : first + 247], 256]  # 248 codes fill whole bytes
-        bits = sum(code << 9 * place for place, code in enumerate(codes))
-        packed += bits.to_bytes(-(-9 * len(codes) // 8), "little")
-    return bytes(packed)
 
 
 def zipped(files):
