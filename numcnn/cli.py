@@ -130,7 +130,6 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
-    interrupts.interrupt_as_usual()
     arguments.command_line = shlex.join(["numcnn", *argv])
     return _run(name, command, arguments)
 
@@ -146,10 +145,13 @@ def _print_any_name() -> None:
 def _run(name: str, command: ModuleType, arguments: argparse.Namespace) -> int:
     """Run the command; turn an error into one line on stderr and an exit code."""
     try:
+        interrupts.interrupt_as_usual()
         _refuse_empty(arguments)
         _refuse_unknown_home(arguments)
         with on_compilation(announce_compilation) if _may_announce(name, arguments) else contextlib.nullcontext():
             code = command.run(arguments) or 0
+        if code == 0:
+            interrupts.raise_if_lost()
         sys.stdout.flush()
         return code
     except NumcnnError as error:

@@ -65,9 +65,11 @@ def check_length(path: str | os.PathLike[str], content: bytes, most: int, advice
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path with ~ replaced by the user's folder.  Raises DataError for ~name of a user that there isn't."""
+    """Return a path with ~ replaced by the user's folder.  Raises DataError for ~name of nobody, and for no path."""
     try:
         return Path(path).expanduser()
+    except TypeError:
+        raise DataError(f"{path!r} is no path; name a file or a folder") from None
     except RuntimeError as error:
         raise DataError(f"{path} can't be found: {error}; name a folder") from error
 

@@ -6,6 +6,7 @@ The first module of numcnn that is loaded; so it loads nothing that takes long i
 import os
 import signal
 import sys
+from types import FrameType
 
 EXIT_INTERRUPTED = 130
 
@@ -32,9 +33,24 @@ def leave_on_interrupt() -> None:
 
 
 def interrupt_as_usual() -> None:
-    """Undo ``leave_on_interrupt``: from now on Ctrl-C raises KeyboardInterrupt."""
+    """Undo ``leave_on_interrupt``: from now on Ctrl-C raises KeyboardInterrupt, and ``raise_if_lost`` knows of it."""
     if signal.getsignal(signal.SIGINT) is _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def raise_if_lost() -> None:
+    """Raise KeyboardInterrupt if one was lost, as in an import or a finalizer: what was interrupted must not say 0."""
+    if _interrupted:
+        raise KeyboardInterrupt
+
+
+_interrupted = False
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted
+    _interrupted = True
+    signal.default_int_handler(number, frame)
 
 
 def _leave(number: int, frame: object) -> None:

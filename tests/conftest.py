@@ -206,6 +206,39 @@ def unipen(labels, writers, seed=1):
     return "\n".join(lines).encode()
 
 
+def lzw(data, widest=16):
+    """Pack as Unix compress does, with codes of at most ``widest`` bits, 10 to 16; a full table is cleared."""
+    packed, group, width = bytearray(b"\x1f\x9d" + bytes([128 | widest])), [], 9
+    table, size, word = {}, 257, b""
+
+    def write(whole):
+        bits = sum(code << width * place for place, code in enumerate(group))
+        packed.extend(bits.to_bytes(width if whole else -(-len(group) * width // 8), "little"))
+        group.clear()
+
+    for letter in (data[i : i + 1] for i in range(len(data))):
+        if word + letter in table or not word:
+            word += letter
+            continue
+        group.append(table.get(word, word[0]))
+        if size < 1 << widest:
+            table[word + letter], size = size, size + 1
+        word = letter
+        if len(group) == 8:
+            write(whole=True)
+        if size > 1 << width and width < widest:
+            if group:
+                write(whole=True)
+            width += 1
+        elif size == 1 << widest:
+            group.append(256)
+            write(whole=True)
+            table, size, width = {}, 257, 9
+    group += [table.get(word, word[0])] if word else []
+    write(whole=False)
+    return bytes(packed)
+
+
 @pytest.fixture
 def set_threads():
     """Give the function that sets how many threads compute, more than there are processors too; undo it in the end."""

@@ -5,8 +5,11 @@
 
 import contextlib
 import copy
+import dataclasses
 import functools
 import gzip
+import hashlib
+import importlib.util
 import io
 import json
 import math
@@ -22,17 +25,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from conftest import lzw, unipen
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
 import numcnn
-from numcnn.data import idx
+from numcnn.data import idx, mnist, pendigits
 from numcnn.errors import NumcnnError
 from numcnn.imaging import picture_files
 from numcnn.pad import canvas, store
 from numcnn.recognition.answer_log import AnswerLog
 from numcnn.recognition.documents import COLUMNS
+from numcnn.training import run_folder, seeds, sweeps
+from numcnn.training.config import TrainConfig
+from numcnn.training.session import Options, new_session
 
 SECONDS = 1.0  # of processor time for one file
 AT_A_TIME = 250  # cases; Hypothesis slows down with more
@@ -75,6 +82,11 @@ def _idx(write: Callable, array: np.ndarray) -> list[bytes]:
     return [raw, gzip.compress(raw)]
 
 
+HEIF = importlib.util.find_spec("pillow_heif") is not None
+if HEIF:
+    importlib.import_module("pillow_heif").register_heif_opener()
+
+
 def _pictures() -> list[bytes]:
     grey = Image.fromarray(np.kron(INK, np.ones((2, 2), np.uint8)))
     colour, deep = grey.convert("RGB"), Image.fromarray(INK.astype(np.uint16) * 257)
@@ -84,6 +96,7 @@ def _pictures() -> list[bytes]:
         (colour, "BMP", {}), (colour, "GIF", {}), (colour, "WEBP", {}), (grey, "WEBP", {"lossless": True}),
         (grey, "TIFF", {"save_all": True, "append_images": [grey]}), (colour, "TIFF", {"compression": "tiff_lzw"}),
         (colour, "PPM", {}), (grey.convert("1"), "PPM", {}),
+        *([(colour, "AVIF", {})] if features.check("avif") else []), *([(colour, "HEIF", {})] if HEIF else []),
     ]:  # fmt: skip
         file = io.BytesIO()
         image.save(file, name, **options)
@@ -101,6 +114,73 @@ ANSWER = {"path": "a.png", "text": "4", "digits": [{"label": 4, "probability": 0
 LINES = b"\n".join(_json(DIGIT, DIGIT | {"label": 0}, DIGIT | {"strokes": [[[1, 1]]]})) + b"\n"
 LOG = b"\n".join(_json(ANSWER, ANSWER | {"path": "b.tif#1"}, ANSWER | {"path": "b.tif#2"})) + b"\n"
 CSV = (",".join(COLUMNS) + '\na.png,4,True,0.9,1\n"b, c\n.png",7,False,0.5,1\n').encode()
+
+
+PLAN = b"""seeds = 2
+dataset = "generated"
+preset = "fast"
+[settings]
+epochs = 1
+augment = 0.5
+[grid]
+lr = [0.001, 3e-3]
+optimizer = ["sgd", "adamw"]
+"""
+PENS = unipen([3, 8], [1, 2])
+PENS_ORIGIN = pendigits.Origin(sha256=hashlib.sha256(PENS).hexdigest())
+
+
+def _pen_strokes() -> list[bytes]:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(f"data/{pendigits.NAME}.Z", lzw(PENS))
+    return [lzw(PENS), gzip.compress(PENS), archive.getvalue()]
+
+
+@functools.cache
+def _run() -> tuple[bytes, bytes]:
+    """Return last.npz of a run that is stopped in its first epoch, and run.json of one that has ended."""
+    from numcnn import Dense, Flatten
+    from numcnn.nn.models import MODELS
+
+    whole, MODELS["canonical"] = MODELS["canonical"], lambda classes, dropout: [Flatten(), Dense(classes)]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            data = Path(folder, "data")
+            data.mkdir()
+            for part, count in (("train", 40), ("test", 10)):
+                idx.write_images(data / mnist.FILES[f"{part}_images"].name, np.stack([INK] * count))
+                idx.write_labels(data / mnist.FILES[f"{part}_labels"].name, np.arange(count, dtype=np.uint8) % 10)
+            config = TrainConfig(epochs=1, batch_size=10, val=10, backend="reference", average=0.5)
+            found = []
+            for name, stops in (("last.npz", True), ("run.json", False)):
+                session = new_session(config, data, Options(quiet=True), watch_gradients=True)
+                files = session.open_folder(Path(folder, name.partition(".")[0]))
+                files.stop_signal = 2 if stops else None
+                session.train()
+                if not stops:
+                    session.finish()
+                session.release()
+                found.append((files.best.parent / name).read_bytes())
+            return found[0], found[1]
+    finally:
+        MODELS["canonical"] = whole
+
+
+def _saved(plan: sweeps.Sweep | seeds.Series, name: str) -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        dataclasses.replace(plan, folder=Path(folder)).save()
+        return [Path(folder, name).read_bytes()]
+
+
+def _sweep() -> list[bytes]:
+    grid = {"lr": [0.1, 0.2], "optimizer": ["sgd", "adamw"]}
+    return _saved(sweeps.Sweep(Path(), TrainConfig(epochs=1), grid, 2, "mnist", 1, "numcnn sweep"), "sweep.json")
+
+
+def _series() -> list[bytes]:
+    settings = {"dataset_argument": "mnist", "command": "numcnn train", "watch_gradients": True, "ensemble": False}
+    return _saved(seeds.Series(folder=Path(), config=TrainConfig(epochs=1), count=3, **settings), "series.json")
 
 
 # What reading must come to: nothing is raised but NumcnnError
@@ -157,6 +237,36 @@ def read_log(path: Path) -> None:
         raise
 
 
+def read_run(path: Path) -> None:
+    run = run_folder.load_run(path.parent)
+    assert run.state.epoch <= run.config.epochs and np.isfinite(run.network.params).all()
+
+
+def read_card(path: Path) -> None:
+    json.dumps(run_folder.load_card(path), allow_nan=False).encode()
+
+
+def read_sweep(path: Path) -> None:
+    assert 1 <= len(sweeps.load_sweep(path.parent).jobs()) <= sweeps.MOST_RUNS
+
+
+def read_series(path: Path) -> None:
+    assert 2 <= seeds.load_series(path.parent).count <= seeds.MOST_SEEDS
+
+
+def read_plan(path: Path) -> None:
+    assert set(sweeps.read_plan(path)) <= sweeps.FILE_KEYS
+
+
+def read_pen_strokes(path: Path) -> None:
+    assert len(pendigits.load(path, origin=PENS_ORIGIN)) == 2
+
+
+def read_pen_text(path: Path) -> None:
+    people = pendigits.parse(path.read_bytes(), path)
+    assert len(people) == len(people.labels) == len(people.writers) > 0
+
+
 class Kind(NamedTuple):
     """A kind of file: its name on the disk, valid contents, and what reads it."""
 
@@ -177,6 +287,13 @@ KINDS = {
     "drawing": Kind("drawing.json", lambda: _json(STROKES), read_drawing, 1),
     "answers, JSON": Kind("out.jsonl", lambda: [LOG], read_log, 1),
     "answers, CSV": Kind("out.csv", lambda: [CSV], read_log, 1),
+    "run, last.npz": Kind("last.npz", lambda: [_run()[0]], read_run, 3),
+    "run card": Kind("run.json", lambda: [_run()[1]], read_card, 1),
+    "sweep": Kind("sweep.json", _sweep, read_sweep, 1),
+    "series": Kind("series.json", _series, read_series, 1),
+    "plan, TOML": Kind("plan.toml", lambda: [PLAN], read_plan, 1),
+    "pens, packed": Kind("pendigits-orig.tra.Z", _pen_strokes, read_pen_strokes, 1),
+    "pens, text": Kind("pendigits-orig.tra", lambda: [PENS], read_pen_text, 1),
 }  # fmt: skip
 
 
@@ -278,7 +395,7 @@ def damaged_file(draw: st.DrawFn, name: str) -> bytes:
     way = draw(st.sampled_from(["bytes", "values", "members"]))
     if way == "bytes":
         return damaged(content, draw(edits))
-    if kind.read is read_weights:
+    if kind.name.endswith(".npz"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         if way == "values":
@@ -292,7 +409,7 @@ def damaged_file(draw: st.DrawFn, name: str) -> bytes:
                 archive.writestr(member, data)
         return file.getvalue()
     if kind.name.endswith((".json", ".jsonl")):
-        lines = content.splitlines()
+        lines = content.splitlines() if kind.name.endswith("l") else [content]
         number = draw(st.integers(0, len(lines) - 1))
         lines[number] = as_json(changed(json.loads(lines[number]), draw(changes)))
         return b"\n".join(lines) + b"\n" * content.endswith(b"\n")
@@ -312,16 +429,17 @@ class Report(NamedTuple):
     cases: int
     valid: int
     slowest: float  # s of processor time
-    grown: float  # MB that the process grew at most
+    grown: float  # MB by which the process grew at most over one file
 
 
 def run(name: str, cases: int, random: bool = False) -> Report:
     """Read ``cases`` damaged files of a kind; fail at the first that ends in anything but a result or a NumcnnError.
 
-    random: others each time.  The file that failed is then hostile-NAME in the temporary folder.
+    Or that takes more than SECONDS or MEGABYTES.  random: others each time.  The file that failed is then hostile-NAME
+    in the temporary folder.
     """
     kind = KINDS[name]
-    valid, slowest, done = 0, 0.0, 0
+    valid, slowest, grown, done = 0, 0.0, 0.0, 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, kind.name)
 
@@ -335,22 +453,25 @@ def run(name: str, cases: int, random: bool = False) -> Report:
         )
         @given(damaged_file(name))
         def check(content: bytes) -> None:
-            nonlocal valid, slowest, done
+            nonlocal valid, slowest, grown, done
             path.write_bytes(content)
-            began = time.process_time()
+            before, began = _peak(anew=True), time.process_time()
             try:
                 valid += _read(kind, path)
+                seconds, more = time.process_time() - began, _peak() - before
+                assert seconds <= SECONDS and more <= MEGABYTES, f"{name}: {seconds:.2f} s, {more:.0f} MB"
             except BaseException:
                 Path(tempfile.gettempdir(), f"hostile-{kind.name}").write_bytes(content)
                 raise
-            seconds = time.process_time() - began
-            slowest, done = max(slowest, seconds), done + 1
+            slowest, grown, done = max(slowest, seconds), max(grown, more), done + 1
             for left in os.listdir(folder):
                 os.unlink(Path(folder, left))
 
-        before = _peak()
+        for content in contents(name):  # what is loaded now takes no time later
+            path.write_bytes(content)
+            _read(kind, path)
         check()
-    return Report(done, valid, slowest, _peak() - before)
+    return Report(done, valid, slowest, grown)
 
 
 def _read(kind: Kind, path: Path) -> bool:
@@ -366,7 +487,11 @@ def _read(kind: Kind, path: Path) -> bool:
     return True
 
 
-def _peak() -> float:
+def _peak(anew: bool = False) -> float:
+    """Return the most memory (MB) of the process so far; ``anew``: from now on, where the system can tell that."""
+    if anew:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
 
 
@@ -380,7 +505,7 @@ def main(cases: int) -> None:
         count, valid, slowest, grown = zip(*reports, strict=True)
         print(
             f"{name:<14} {sum(count):>6,} cases, {sum(valid):>5,} valid, the others refused; slowest "
-            f"{max(slowest):.2f} s, memory +{sum(grown):.0f} MB",
+            f"{max(slowest):.2f} s, memory +{max(grown):.0f} MB",
             flush=True,
         )
 

@@ -31,6 +31,28 @@ def test_a_file_is_replaced_and_nothing_else_left(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"new" and os.listdir(tmp_path) == ["a"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="other systems open no folder")
+def test_the_content_is_on_the_disk_before_the_name_and_then_the_name_is(tmp_path, monkeypatch):
+    """What survives a power cut: the order of system calls, each of which is really made."""
+    calls, sync, rename = [], os.fsync, os.replace
+
+    def fsync(descriptor):
+        status = os.fstat(descriptor)
+        calls.append("folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes")
+        same = os.stat(tmp_path) if stat.S_ISDIR(status.st_mode) else next(tmp_path.glob(".a.*.tmp")).stat()
+        assert os.path.samestat(status, same)
+        sync(descriptor)
+
+    def replace(*names):
+        calls.append("rename")
+        rename(*names)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write(tmp_path / "a", bytes(100_001))
+    assert calls == ["100001 bytes", "rename", "folder"]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("by_link", [False, True])
 def test_a_pipe_is_written_to_and_stays_one(tmp_path, by_link):

@@ -1,10 +1,12 @@
-"""Damaged files of every kind are read or refused, by a reason with the path; nothing else happens.
+"""Damaged files of every kind are read or refused, by a reason with the path, in little time and memory.
 
 ``python tests/hostile.py 20000`` runs more, others each time.
 """
 
-import sys
+import os
+import tempfile
 
+import numpy as np
 import pytest
 
 pytest.importorskip("resource")  # not on Windows
@@ -13,8 +15,6 @@ import hostile
 
 CASES = 500
 WHOLE = sum(kind.share for kind in hostile.KINDS.values())
-# Under coverage and on a busy machine; the command reports what it takes without.
-PATIENCE = 5.0
 
 
 @pytest.mark.parametrize("name", hostile.KINDS)
@@ -22,8 +22,6 @@ def test_damaged_files_are_read_or_refused(name):
     cases = CASES * hostile.KINDS[name].share // WHOLE
     report = hostile.run(name, cases)
     assert report.cases >= cases / 2
-    assert report.slowest < PATIENCE * hostile.SECONDS
-    assert report.grown < hostile.MEGABYTES or sys.platform == "darwin"
 
 
 def test_an_undamaged_file_of_each_kind_is_read(tmp_path):
@@ -31,3 +29,16 @@ def test_an_undamaged_file_of_each_kind_is_read(tmp_path):
         for content in kind.contents():
             (tmp_path / kind.name).write_bytes(content)
             assert hostile._read(kind, tmp_path / kind.name), kind.name
+
+
+@pytest.mark.parametrize("limit", ["SECONDS", "MEGABYTES"])
+def test_a_file_that_takes_too_much_fails_and_is_kept(limit, tmp_path, monkeypatch):
+    if limit == "MEGABYTES" and not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("cannot measure one file's memory here")
+    monkeypatch.setattr(hostile, limit, 0.0 if limit == "SECONDS" else 20)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    greedy = hostile.Kind("greedy.json", lambda: [b"[]"], lambda path: np.ones(5_000_000).sum(), 1)  # 40 MB
+    monkeypatch.setitem(hostile.KINDS, "greedy", greedy)
+    with pytest.raises(AssertionError, match=r"greedy: \d\.\d\d s, [34]\d MB"):
+        hostile.run("greedy", 5)
+    assert (tmp_path / "hostile-greedy.json").exists()

@@ -11,14 +11,16 @@ import hashlib
 import io
 import os
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from numcnn.data import unix_compress
 from numcnn.data.download import MirrorFailed, Report, download_bytes, to_stderr, user_cache
 from numcnn.data.idx import GET_AGAIN, GZIP_MAGIC, is_web_page
 from numcnn.errors import DataError
@@ -31,8 +33,9 @@ SUFFIXES = ("", ".gz", ".Z", ".zip")
 VARIABLE = "NUMCNN_PENDIGITS"
 WRITERS = 30
 HEIGHT = 500  # of the tablet's box; there y runs upwards
-LZW_MAGIC, ZIP_MAGIC = b"\x1f\x9d", b"PK\x03\x04"  # of Unix compress, and of ZIP archives
-MOST_BYTES = 50_000_000  # of a file, packed or not; the real text has 3.6 million
+ZIP_MAGIC = b"PK\x03\x04"
+MOST_BYTES = 50_000_000  # of a file, packed or not
+MOST_TEXT = 4_000_000  # bytes that compress packed, which Python unpacks slowly; the real text has 3.6 million
 _HEAD = re.compile(r'\s+DIGIT\s+\S+\s+\?\s+"(\d)"\s+\.COMMENT\s+\d\s+(\d+)')
 
 
@@ -142,7 +145,7 @@ def _verified(path: str | Path, data: bytes, sha256: str) -> bytes:
     """Return the text (bytes) that the content of a file unpacks to.  Raises DataError if it is another file's."""
     try:
         text = _unpacked(data, path)
-    except (OSError, EOFError, ValueError, IndexError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, struct.error, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged or cut off: {error}. {GET_AGAIN}") from error
     found = hashlib.sha256(text).hexdigest()
     if found == sha256:
@@ -164,27 +167,18 @@ def _unpacked(data: bytes, path: str | Path) -> bytes:
         raise DataError(f"{path} has {len(data):,} bytes, far more than {NAME}: it is another file.")
     if data.startswith(GZIP_MAGIC):
         return gzip.GzipFile(fileobj=io.BytesIO(data)).read(MOST_BYTES)
-    if data.startswith(LZW_MAGIC):
-        return _unlzw(path)(data)
+    if data.startswith(unix_compress.MAGIC):
+        return unix_compress.unpack(data, MOST_TEXT)
     if data.startswith(ZIP_MAGIC):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [name for name in archive.namelist() if Path(name).name in (NAME, f"{NAME}.gz", f"{NAME}.Z")]
             if not members:
                 raise DataError(f"{path} is a ZIP archive without {NAME}.")
+            if archive.getinfo(members[0]).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError("its compression is none that UCI uses")
             with archive.open(members[0]) as member:
                 return _unpacked(member.read(MOST_BYTES), path)
     return data
-
-
-def _unlzw(what: str | Path) -> Callable[[bytes], bytes]:
-    """Return the function that undoes Unix compress, which is not in Python's library.  Raises DataError without it."""
-    try:
-        from unlzw3 import unlzw  # noqa: PLC0415  (optional: only for files packed by Unix compress)
-    except ImportError:
-        raise DataError(
-            f"{what} is packed by Unix compress, for which the library unlzw3 is needed: pip install 'numcnn[pad]'"
-        ) from None
-    return unlzw
 
 
 # ------------------------------------------------------------------------------------------------------ downloading
@@ -192,7 +186,6 @@ def _unlzw(what: str | Path) -> Callable[[bytes], bytes]:
 
 def _download(cached: Path, origin: Origin, report: Report) -> bytes:
     """Download the file from the first address that has it; keep its text, and return it.  Raises DataError."""
-    _unlzw("the file that UCI offers")  # raises before anything is downloaded in vain
     failures = []
     for url in origin.urls:
         report(f"Downloading {url}.")

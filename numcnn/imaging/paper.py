@@ -22,7 +22,7 @@ from numcnn.imaging.picture_files import (
     page_of_image,
 )
 from numcnn.imaging.preprocess import Picture, as_grey, noise_sigma
-from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints
+from numcnn.kernels.arrays import AnyArray, Bytes, Floats, Ints, as_array
 
 DARKEST = 40  # of 255: a darker ground counts as this dark, so that its noise is not blown up
 COLOURLESS = 12  # of 255: a picture whose channels differ less, but for one pixel in 200, is read as grey
@@ -55,8 +55,10 @@ def load_colours(picture: Picture) -> tuple[Bytes, tuple[int, int]]:
     if isinstance(picture, (str, os.PathLike, bytes)):
         with PictureFile(picture) as file:
             page = file.page()
+    elif is_pil_image(picture):
+        page = page_of_image(picture, "picture")
     else:
-        page = page_of_image(picture, "picture") if is_pil_image(picture) else _page_of_array(np.asarray(picture))
+        page = _page_of_array(as_array("picture", picture))
     deep = page.pixels.dtype != np.uint8
     pixels = (np.rint(255 * page.pixels) if deep else page.pixels).astype(np.uint8, copy=False)
     return without_grey_channels(pixels), page.size

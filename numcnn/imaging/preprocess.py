@@ -24,7 +24,7 @@ from numcnn.imaging.picture_files import (
     load_picture,
     page_of_image,
 )
-from numcnn.kernels.arrays import AnyArray, Bytes, Float64s, Floats
+from numcnn.kernels.arrays import AnyArray, Bytes, Float64s, Floats, as_array
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -96,7 +96,7 @@ def prepare(picture: Picture) -> Bytes:
     elif is_pil_image(picture):
         grey = page_of_image(picture, "picture", grey=True).pixels
     else:
-        grey = grey_of_array(np.asarray(picture))
+        grey = grey_of_array(as_array("picture", picture))
     return centred(separate_ink(as_grey(grey)))
 
 

@@ -6,6 +6,7 @@ sure answers at each probability were wrong, on the pen strokes of thirty people
 last turns "at most 0.5% of the answers wrong" into a probability.
 """
 
+import numbers
 import reprlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -93,8 +94,8 @@ def threshold_of(info: Mapping[str, Any], at_most: float | None = None) -> Thres
     usual = Threshold(float(info.get("refuse_below", 0.0)), float(info.get("certainty_temperature", 1.0)))
     if at_most is None:
         return usual
-    if not 0 < at_most < 1:
-        raise ConfigError(f"`at_most` is {at_most}; wants a share of wrong answers between 0 and 1, such as 0.005")
+    if not isinstance(at_most, numbers.Real) or not 0 < at_most < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"`at_most` is {at_most!r}; wants a share of wrong answers between 0 and 1, such as 0.005")
     if not info.get("risks"):
         raise ConfigError(
             "`at_most` needs weights with figures of strangers' digits, and these have none: use the shipped ones, "

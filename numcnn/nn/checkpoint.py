@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from numcnn.errors import CheckpointError
 from numcnn.files import atomic_write, named_errors
@@ -72,12 +73,22 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], meta: Map
             archive.writestr(_member("meta.json"), text)
             for name, array in arrays.items():
                 with archive.open(_member(f"{name}.npy"), "w") as member:
-                    # (Not ascontiguousarray: it makes a scalar an array of one value.)
-                    np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
+                    _write_array(member, name, array)
     except OSError as error:
         raise CheckpointError(
             f"cannot write {path}: {error.strerror or error}; check the folder and the space left"
         ) from error
+    except (TypeError, ValueError) as error:  # the path is none, or an array
+        raise CheckpointError(f"cannot write {path}: {error}") from error
+
+
+def _write_array(file: IO[bytes], name: str, array: npt.ArrayLike) -> None:
+    """Write an array as .npy.  Raises ValueError, with the array's name, for what only pickle could store."""
+    try:
+        # (Not ascontiguousarray: it makes a scalar an array of one value.)
+        np.lib.format.write_array(file, np.asarray(array, order="C"), allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"array {name} can't be stored: {error}") from error
 
 
 def digest(arrays: Mapping[str, Floats]) -> str:

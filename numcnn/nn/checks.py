@@ -117,14 +117,6 @@ def check_result(layer: str, method: str, array: object, shape: tuple[int, ...],
     raise ShapeError(f"{layer}: {method} returned {got}; _build promised {shape}, {dtype}, {promised}")
 
 
-def as_array(what: str, values: Any) -> AnyArray:
-    """Return ``values`` as an array; ShapeError for what is none, such as lists of different lengths."""
-    try:
-        return np.asarray(values)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ShapeError(f"{what} can't be made an array of: {error}") from None
-
-
 # Arguments of networks
 
 # Of normalisation and temperature: far beyond any use, and far from where float32 overflows (3e38) or is 0 (1e-45).

@@ -10,6 +10,7 @@ from numcnn.errors import ConfigError
 from numcnn.kernels.arrays import Floats
 from numcnn.kernels.buffers import zeros
 from numcnn.nn import initializers
+from numcnn.nn.checks import whole_number
 from numcnn.nn.layer import Layer, ParamSpec, StateSpec
 
 
@@ -28,6 +29,7 @@ class FlatArrays:
         """
         self.layers, self.input_shape, self.dtype = layers, input_shape, dtype
         self._state_size = sum(size(spec) for layer in layers for spec in layer.state_specs)
+        most = whole_number("most_parameters", most, 0, "a whole number, 0 or more", most=math.inf)
         total = sum(size(spec) for layer in layers for spec in layer.specs)
         if total + self._state_size > most:
             raise ConfigError(f"the network has {total + self._state_size:,} parameters; {most:,} are the most here")

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from numcnn.errors import ConfigError
+from numcnn.errors import ConfigError, ShapeError
 from numcnn.kernels import get_backend
-from numcnn.kernels.arrays import AnyArray, Float64s, Floats
+from numcnn.kernels.arrays import AnyArray, Float64s, Floats, as_array
 from numcnn.kernels.protocol import Kernels
 from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.gradient_report import GradientReport, GradientRow
@@ -100,6 +100,8 @@ def gradcheck(  # noqa: PLR0913 (settings, by keyword)
     progress: called after each entry with the array's name, the number of entries done and of all entries.
     Raises ConfigError for a layer that changes x or dout in place: the gradients of its neighbours would be wrong.
     """
+    if x is not None and (x := as_array("gradcheck: x", x)).ndim == 0:
+        raise ShapeError(f"gradcheck got {x!r}; wants an input (N, *shape)")
     settings = _Settings(n, samples, eps, tolerance, backend, seed)
     with one_blas_thread:  # the matrix products are too small to split among threads
         return _check(subject, x, input_shape, settings, progress)

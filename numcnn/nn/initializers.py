@@ -59,8 +59,10 @@ INITIALIZERS: dict[str, Initializer] = {f.__name__: f for f in (he_normal, gloro
 def register_initializer(function: Initializer) -> Initializer:
     """Register ``function(rng, shape)`` for weights files under its ``__name__``; return it, so it is a decorator too.
 
-    Raises ConfigError when another initialiser has that name.
+    Raises ConfigError when another initialiser has that name, and for what is no function.
     """
+    if not hasattr(function, "__name__"):
+        raise ConfigError(f"register_initializer got {function!r}; wants a function (rng, shape)")
     register(INITIALIZERS, function, "initialiser")
     return function
 

@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import ShapeError
-from numcnn.kernels.arrays import AnyArray, Floats, Ints
+from numcnn.kernels.arrays import AnyArray, Floats, Ints, as_array
 from numcnn.kernels.protocol import Kernels
-from numcnn.nn.checks import as_array, real_number
+from numcnn.nn.checks import real_number
 
 
 def softmax(logits: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import reprlib
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ from numcnn import kernels
 from numcnn.errors import CheckpointError, ConfigError, DataError, NumcnnError, ShapeError
 from numcnn.evaluation import metrics
 from numcnn.evaluation.calibration import fit_temperature
-from numcnn.kernels.arrays import AnyArray, Floats, Ints
+from numcnn.kernels.arrays import AnyArray, Floats, Ints, as_array
 from numcnn.kernels.protocol import Kernels
 from numcnn.nn import answers, checkpoint, pixels, summary
 from numcnn.nn.checks import (
@@ -297,8 +298,11 @@ class Network:
         dlogits: (classes,).  For the loss's gradient pass dlogits = softmax - target.  The layers are ``frozen``: it is
         the gradient of what ``logits`` returns, without dropout and with running statistics.  The layers run one by
         one; ``grads`` and ``state`` don't change.
-        Raises ConfigError for a custom layer that changes its state although it is frozen.
+        Raises ShapeError, and ConfigError for a custom layer that changes its state although it is frozen.
         """
+        gradient = as_array("dlogits", dlogits)
+        if gradient.size != math.prod(self.output_shape) or gradient.dtype.kind not in "buif":
+            raise ShapeError(f"dlogits is {gradient.shape}, {gradient.dtype}; wants numbers, {self.output_shape}")
         kernels = self._kernels_for(1)
         replica = with_gradients(self._flat, fuse=False).use(kernels)
         for layer in replica.steps:
@@ -306,7 +310,7 @@ class Network:
         with kernels.computing():
             out = replica.forward(self._read(image, kernels), training=True)
             _check_frozen(replica.steps)
-            dx = replica.backward(np.asarray(dlogits, out.dtype).reshape(out.shape), need_dx=True)
+            dx = replica.backward(gradient.astype(out.dtype).reshape(out.shape), need_dx=True)
         assert dx is not None
         return dx[0] / self.normalisation[1]  # chain rule: x = (pixel - mean) / std
 
@@ -372,8 +376,9 @@ class Network:
         images = self.check_images(images)
         labels = checked_labels("calibrate", labels, len(images), self.output_shape[0])
         logits = self.logits(images)
+        temperature = fit_temperature(logits, labels)
         self.forget_calibration()
-        self.temperature = fit_temperature(logits, labels)
+        self.temperature = temperature
         return self.probabilities(logits)
 
     def forget_calibration(self) -> None:

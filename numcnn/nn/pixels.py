@@ -9,9 +9,8 @@ import numpy.typing as npt
 from numcnn.errors import ShapeError
 from numcnn.imaging import preprocess
 from numcnn.imaging.picture_files import is_pil_image
-from numcnn.kernels.arrays import AnyArray, Floats, Ints
+from numcnn.kernels.arrays import AnyArray, Floats, Ints, as_array
 from numcnn.kernels.protocol import Kernels
-from numcnn.nn.checks import as_array
 
 # What inference takes: see ``as_pictures``.
 Pictures: TypeAlias = preprocess.Picture

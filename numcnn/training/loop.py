@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from numcnn.data.batches import Batches, Examples
 from numcnn.errors import ConfigError, DataError
+from numcnn.kernels.arrays import as_array
 from numcnn.nn.data_parallel import REPRODUCIBLE_SHARDS
 from numcnn.nn.losses import SoftmaxCrossEntropy, checked_labels
 from numcnn.nn.network import Network
@@ -61,6 +62,8 @@ def fit(
     step runs in ``Replicas.backpropagate``, nn/data_parallel.py.
     Raises DivergedError when the run cannot recover: see ``divergence``.
     """
+    if not isinstance(monitor, Monitor | None):  # pyright: ignore[reportUnnecessaryIsInstance] (a class is a likely slip)
+        raise ConfigError(f"monitor is {monitor!r}; wants an object of a class that is derived from Monitor")
     examples = _as_examples(train, network, config.outliers)
     held_out = None if validation is None else _as_examples(validation, network)
     if config.augmentation and (examples.images.dtype != np.uint8 or examples.images.ndim != 3):
@@ -194,7 +197,7 @@ def _as_examples(examples: Pairs, network: Network, outliers: bool = False) -> E
     if not isinstance(examples, Examples):
         if not isinstance(examples, (tuple, list)) or len(examples) != 2:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise DataError(f"validation is a {type(examples).__name__}; wants a pair (images, labels)")
-        examples = Examples.all_of(network.check_images(examples[0]), examples[1])
+        examples = Examples.all_of(network.check_images(examples[0]), as_array("fit: labels", examples[1]))
     images, labels = network.check_images(examples.images), np.atleast_1d(examples.labels)
     if len(images) == 0 or len(images) != len(labels):
         raise DataError(f"there are {len(images)} images and {len(labels)} labels; wants as many of both, 1 or more")

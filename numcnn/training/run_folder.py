@@ -401,7 +401,7 @@ def load_run(folder: str | Path) -> Run:
         moments=moments,
         seconds=float(resume["seconds"]),
         folder=path.parent,
-        card=_load_card(path.parent / "run.json"),
+        card=load_card(path.parent / "run.json"),
         kept=_load_best(path.parent / "best.npz", network) if state.history else None,
         stamp=stamp,
     )
@@ -430,7 +430,7 @@ def _load_best(path: Path, network: Network) -> Network:
     return best
 
 
-def _load_card(path: Path) -> Document | None:
+def load_card(path: Path) -> Document | None:
     """Return a finished run's card, None if there is none.  Raises CheckpointError."""
     if not path.exists():
         return None

@@ -6,16 +6,18 @@ The digits here are generated, and their hash is passed in.
 import gzip
 import hashlib
 import io
-import sys
+import shutil
+import subprocess
 import threading
+import tracemalloc
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from conftest import unipen
+from conftest import lzw, unipen
 
-from numcnn.data import generated, pendigits
+from numcnn.data import generated, pendigits, unix_compress
 from numcnn.errors import DataError
 
 LABELS, WRITERS = [3, 4, 4, 8], [1, 2, 30, 2]
@@ -30,16 +32,6 @@ def _own_environment(monkeypatch):
 
 def origin_of(content=TEXT, **settings):
     return pendigits.Origin(sha256=hashlib.sha256(content).hexdigest(), **settings)
-
-
-def lzw(data):
-    """Pack as Unix compress does, with 9-bit codes: it starts again (code 256) before it would need ten bits."""
-    packed = bytearray(b"\x1f\x9d\x90")
-    for first in range(0, len(data), 247):
-        codes = [*data[first : first + 247], 256]  # 248 codes fill whole bytes
-        bits = sum(code << 9 * place for place, code in enumerate(codes))
-        packed += bits.to_bytes(-(-9 * len(codes) // 8), "little")
-    return bytes(packed)
 
 
 def zipped(files):
@@ -149,14 +141,42 @@ def test_what_is_not_there_is_named(tmp_path):
         pendigits.load(tmp_path)
 
 
-def test_a_missing_library_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "unlzw3", None)
+@pytest.mark.parametrize("widest", [10, 12, 16])
+def test_codes_of_every_width_and_a_full_table_are_unpacked(widest):
+    """The packing is checked by gzip, which unpacks it too, where there is one."""
+    random = np.random.default_rng(0).integers(0, 256, 70_000, np.uint8).tobytes()
+    for data in (b"", b"a", b"a" * 5000, random):
+        packed = lzw(data, widest)
+        assert unix_compress.unpack(packed, len(data) + 200_000) == data
+        if shutil.which("gzip"):
+            done = subprocess.run(["gzip", "-dc"], input=packed, stdout=subprocess.PIPE, check=True)
+            assert done.stdout == data
+
+
+def test_a_few_kilobytes_do_not_unpack_to_gigabytes(tmp_path, monkeypatch):
+    """Here with an eighth of the limit: 130,000 bytes can unpack to 2 GB."""
+    monkeypatch.setattr(pendigits, "MOST_TEXT", pendigits.MOST_TEXT // 8)
     path = tmp_path / "pendigits-orig.tra.Z"
-    path.write_bytes(lzw(TEXT))
-    with pytest.raises(DataError, match=r"unlzw3 is needed: pip install 'numcnn\[pad\]'"):
+    path.write_bytes(lzw(b"a" * 600_000))
+    assert path.stat().st_size < 2000
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"\.Z is damaged or cut off: it unpacks to more than 500,000 bytes"):
         pendigits.load(path, origin=origin_of())
-    with pytest.raises(DataError, match=r"unlzw3 is needed: pip install 'numcnn\[pad\]'"):  # and nothing is downloaded
-        pendigits.load(origin=origin_of(cache=tmp_path / "cache", urls=("http://127.0.0.1:1/x.Z",)), report=[].append)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3e6
+    path.write_bytes(lzw(b"a")[:3] + bytes(500_000))
+    with pytest.raises(DataError, match="it has more than 500,000 bytes"):
+        pendigits.load(path, origin=origin_of())
+
+
+def test_an_encrypted_archive_is_refused(tmp_path):
+    content = bytearray(zipped({"pendigits-orig.tra": TEXT}))
+    for header, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(header) + place] |= 1
+    (tmp_path / "pendigits-orig.tra.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"is damaged or cut off: .*encrypted"):
+        pendigits.load(tmp_path, origin=origin_of())
 
 
 # --------------------------------------------------------------------------------------------------- downloading

@@ -452,3 +452,40 @@ def test_where_few_marks_are_faint_beside_the_strongest_they_are_at_any_threshol
             assert preprocess._few_faint(ink, preprocess.otsu_threshold(ink) / 4)
             assert preprocess.drop_paper(ink, 30.0) is ink
     assert 20 < few < 200
+
+
+@pytest.mark.parametrize(("levels", "is_read"), [(9, False), (10, True), (-9, False), (-10, True)])
+def test_marks_count_from_ten_levels_on(levels, is_read):
+    picture = np.full((28, 28), 128, np.uint8)
+    picture[8:20, 12:15] += np.array(levels).astype(np.uint8)
+    if is_read:
+        assert prepare(picture).max() == 255
+        return
+    with pytest.raises(DataError, match="no ink found: the strongest mark differs from the paper by 9 of 255 levels"):
+        prepare(picture)
+
+
+@pytest.mark.parametrize(("per_light", "darker"), [(4, False), (5, True), (12, True)])
+def test_ink_is_the_side_with_the_larger_sum_of_cubes(per_light, darker):
+    """Light marks differ by 100 levels, dark ones by 60: 4.6 dark ones weigh as much, by squares 2.8."""
+    grey = np.full((40, 40), 128, np.float32)
+    grey[4 : 4 + 2 * per_light, 5:15] = 68
+    grey[35:37, 5:15] = 228
+    found = preprocess.separate_ink(grey)[:, 5]
+    assert (found[4] > 0, found[35] > 0) == (darker, not darker)
+
+
+@pytest.mark.parametrize(("faint", "few"), [(45, True), (46, False)])
+def test_up_to_45_faint_marks_for_100_clear_ones_are_few(faint, few):
+    ink = np.zeros((20, 20), np.float32)
+    ink.flat[:100], ink.flat[100 : 100 + faint] = 80, 10
+    assert preprocess._few_faint(ink, 20.0) == few
+
+
+def test_in_small_pictures_marks_below_a_quarter_of_the_threshold_are_paper():
+    ink = np.zeros((20, 20), np.float32)
+    ink.flat[:60], ink.flat[60:120], ink.flat[120:180] = 100, 14, 16
+    threshold = preprocess.otsu_threshold(ink)
+    assert 14 < threshold / 4 < 16 < threshold / 3
+    left = preprocess.drop_paper(ink, 0)
+    assert sorted(set(left.flat)) == [0, 16, 100]

@@ -126,6 +126,8 @@ DAMAGE = {
         set_bias(npy(np.zeros(4, np.float32)).replace(b" " * 50, b"-" * 50, 1)), "array dense1.b is damaged"),
     "a long header": (set_bias(b"\x93NUMPY\2\0" + (10**6).to_bytes(4, "little") + b"-" * 10**6),
         "array dense1.b is damaged .a header of 1,000,000 bytes"),
+    "Fortran order": (lambda m: m.update({"dense1.w.npy": npy(np.ones((3, 4), np.float32, order="F"))}),
+        "array dense1.w is damaged .Fortran order"),
     "a member of another program": (lambda m: m.update({"virus.exe": b"MZ"}), "'virus.exe' is none of numcnn's"),
 }  # fmt: skip
 
@@ -276,6 +278,39 @@ def test_a_bomb_is_refused_without_being_unpacked(saved):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10e6
+
+
+def test_a_compressed_member_is_refused_however_small(saved):
+    with zipfile.ZipFile(saved) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(saved, "w") as archive:
+        for name, data in members.items():
+            kind = zipfile.ZIP_DEFLATED if name == "dense1.b.npy" else zipfile.ZIP_STORED
+            archive.writestr(name, data, kind)
+    with pytest.raises(CheckpointError, match=r"its member 'dense1\.b\.npy' is compressed"):
+        numcnn.load(saved)
+
+
+def test_an_array_that_is_larger_than_any_is_refused_before_it_is_read(saved, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MAX_ARRAY_BYTES", 48)
+    numcnn.load(saved)
+    monkeypatch.setattr(checkpoint, "MAX_ARRAY_BYTES", 47)
+    with pytest.raises(CheckpointError, match=r"array dense1\.w has 48 bytes; 47 are the most"):
+        numcnn.load(saved)
+
+
+@pytest.mark.parametrize("array", [np.array([None]), {}, [[1], [2, 3]]], ids=["an object", "a dict", "ragged lists"])
+def test_what_only_pickle_could_store_is_not_written(saved, array):
+    before = saved.read_bytes()
+    with pytest.raises(CheckpointError, match=r"cannot write .*net\.npz: array odd .*(Object arrays|inhomogeneous)"):
+        numcnn.load(saved).save(saved, {"odd": array})
+    assert saved.read_bytes() == before and os.listdir(saved.parent) == ["net.npz"]
+
+
+@pytest.mark.parametrize("name", [3, None, "a\0b", "x" * 5000])
+def test_weights_are_not_written_to_what_is_no_path(name):
+    with pytest.raises(CheckpointError, match=f"^cannot write {name}"):
+        Network([Dense(4)], (3,), backend="reference").save(name)
 
 
 @pytest.mark.parametrize(

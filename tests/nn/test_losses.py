@@ -66,6 +66,7 @@ def test_what_it_keeps_fits_whatever_comes_next(backend):
         fresh = SoftmaxCrossEntropy(reference, 0.1)
         assert value == pytest.approx(fresh.forward(logits, np.arange(n) % classes), rel=1e-5)
         assert loss.log_probs.shape == loss.backward().shape == (n, classes)
+        assert loss.log_probs.dtype == loss.backward().dtype == dtype
         np.testing.assert_allclose(loss.backward(), fresh.backward(), atol=1e-6)
 
 

@@ -27,7 +27,13 @@ def small(seed=0):
     return Network(layers, seed=seed, normalisation=(0.13, 0.31), backend=BACKEND)
 
 
-class StopAfter(Monitor):
+class Watching(Monitor):
+    """Ask for the gradient watch."""
+
+    watch_gradients = True
+
+
+class StopAfter(Watching):
     """Ask to stop after so many steps; keep what a run folder would."""
 
     def __init__(self, steps):
@@ -158,7 +164,7 @@ def resumable(name):
     data = Examples.all_of(images[:230], labels[:230])  # five batches an epoch, the last one short
     settings = data, (images[300:350], labels[300:350]), TrainConfig(epochs=3, batch_size=48, **RECIPES[name])
     network = small()
-    return settings, network, fit(network, *settings)
+    return settings, network, fit(network, *settings, monitor=Watching())
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 15])
@@ -170,12 +176,14 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(stop_after, recipe):
     assert stopped.interrupted
     network, document, moments = monitor.saved
     optimizer = make_optimizer(network, settings[2], moments)
-    state = fit(network, *settings, state=state_from_json(document, network), optimizer=optimizer)
+    going_on = state_from_json(document, network)
+    state = fit(network, *settings, state=going_on, optimizer=optimizer, monitor=Watching())
     assert network.params.tobytes() == whole.params.tobytes()
     timeless = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in state.history]
     assert timeless == [
         {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in want.history
     ]
+    assert "conv1.gradient_norm" in timeless[0]
     assert (state.best_epoch, state.best_accuracy) == (want.best_epoch, want.best_accuracy)
 
 

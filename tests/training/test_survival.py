@@ -18,6 +18,7 @@ from numcnn.cli import main
 from numcnn.commands import train
 from numcnn.evaluation.plots import style
 from numcnn.files import FolderLock
+from numcnn.pad import store
 from numcnn.training import run_folder
 from numcnn.training.config import TrainConfig
 from numcnn.training.optim import make_optimizer
@@ -383,6 +384,19 @@ def test_other_versions_are_reported_and_recorded(drawn, tmp_path):
         assert record["versions"]["numpy"] == now and record["earlier"] == [part]
 
 
+def test_another_number_of_threads_is_reported_and_recorded(drawn, tmp_path, set_threads):
+    run, lines = run_folder.load_run(stopped(drawn, tmp_path / "run")), []
+    run.info = {**run.info, "threads": 2}  # whatever this machine has
+    session = resumed_session(run, Options(report=lines.append, quiet=True, threads=1))
+    files = session.open_folder()
+    session.train()
+    card, _ = session.finish()
+    session.release()
+    assert lines == ["warning: the run goes on with other threads 2 -> 1; the weights will differ in their last digits"]
+    for record in (card, numcnn.load(files.best).info):
+        assert record["threads"] == 1 and [part["threads"] for part in record["earlier"]] == [2]
+
+
 def test_equal_versions_are_not_mentioned(drawn, tmp_path, whole):
     lines = []
     session = resumed_session(run_folder.load_run(stopped(drawn, tmp_path / "run")), Options(report=lines.append))
@@ -501,15 +515,61 @@ def test_options_that_would_do_nothing_and_paths_too_long_are_refused(options, t
     assert text in capsys.readouterr().err
 
 
-# One of the first modules after numcnn/interrupts.py, and a later one.  (typing won't do: where coverage is measured,
-# Python loads it before numcnn, in a block that swallows KeyboardInterrupt.)
-@pytest.mark.parametrize("loaded", ["numcnn.errors", "numpy"])
-def test_ctrl_c_while_modules_are_loaded_is_one_line(loaded):
-    with running("-X", "importtime", "-m", "numcnn", "train", "--help") as process:
+# One of the first modules after numcnn/interrupts.py, and later ones; the last is loaded by the command itself.
+# (typing won't do: where coverage is measured, Python loads it before numcnn, in a block that swallows
+# KeyboardInterrupt.)
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("command", "loaded"),
+    [
+        ("train", "numcnn.errors"),
+        ("predict", "numcnn.nn.layers"),
+        ("learn", "numpy"),
+        ("draw", "numcnn.cli"),
+        ("evaluate", "numcnn.imaging.rules"),
+    ],
+)
+def test_ctrl_c_while_modules_are_loaded_is_one_line(command, loaded):
+    with running("-X", "importtime", "-m", "numcnn", command, "--help") as process:
         for line in iter(process.stderr.readline, ""):
-            if loaded in line:
+            if line.rpartition("|")[2].strip() == loaded:
                 break
         process.send_signal(signal.SIGINT)
         _, error = process.communicate()
-    said = [line for line in error.splitlines() if not line.startswith("import time:")]
-    assert (process.returncode, said) == (130, ["numcnn: interrupted"])
+    lines = [line for line in error.splitlines() if not line.startswith("import time:")]
+    assert (process.returncode, lines) == (130, ["numcnn: interrupted"])
+
+
+LOSING = """
+import signal, sys
+sys.argv[0] = "numcnn"  # as the command's own file calls itself
+from numcnn import cli
+from numcnn.commands import learn
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)  # Python prints what is raised here, and goes on
+def run(arguments):
+    Finalized()
+    print("learned")
+learn.run = run
+sys.exit(cli.main(["learn"]))
+"""
+
+
+@pytest.mark.once
+def test_what_was_interrupted_never_ends_with_0_also_where_python_loses_the_exception():
+    with running("-c", LOSING) as process:
+        output, error = process.communicate()
+    assert (process.returncode, output) == (130, "learned\n") and error.endswith("\nnumcnn learn: interrupted\n")
+
+
+@pytest.mark.once
+def test_an_interrupted_learn_is_one_line_and_writes_nothing(tmp_path):
+    own = tmp_path / "own.jsonl"
+    own.write_text('{"label": 4, "strokes": [[[0, 0], [50, 80]]]}\n' * 3)
+    options = ["--own", own, "--out", tmp_path / "new.npz", "--backend", "reference"]
+    with held(store.OwnSet, "read", 1, "learn", *options) as process:
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate()
+    assert (process.returncode, output, error) == (130, "", "numcnn learn: interrupted\n")
+    assert not (tmp_path / "new.npz").exists()
