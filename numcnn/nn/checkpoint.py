@@ -202,8 +202,8 @@ class Checkpoint:
                 size = math.prod(shape) * dtype.itemsize
                 if size > MAX_ARRAY_BYTES:
                     raise self._damaged(f"array {name} has {size} bytes; {MAX_ARRAY_BYTES} are the most")
-                data = file.read(size)
-                if len(data) != size or file.read(1):
+                data = file.read(size + 1)
+                if len(data) != size:
                     raise self._damaged(f"array {name} has more or fewer values than its shape says")
         except (OSError, NotImplementedError, *_DAMAGE) as error:
             raise self._damaged(f"array {name} is damaged ({error})") from error

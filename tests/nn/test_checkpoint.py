@@ -56,6 +56,18 @@ def test_equal_content_gives_equal_bytes_whenever_it_is_written(saved, tmp_path,
     assert (tmp_path / "other.npz").read_bytes() == saved.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["canonical", "everyone"])
+def test_what_is_shipped_is_written_again_byte_for_byte(name, tmp_path):
+    network = numcnn.load(name)
+    network.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (checkpoint.weights_folder() / f"{name}.npz").read_bytes()
+
+
+def test_an_array_of_objects_is_not_written_as_a_pickle(tmp_path):
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        checkpoint.save(tmp_path / "net.npz", {"a": np.array([print])}, {})
+
+
 def test_file_mode_is_readable_by_all_and_nothing_else_is_left(saved):
     assert stat.S_IMODE(saved.stat().st_mode) == 0o644
     assert os.listdir(saved.parent) == ["net.npz"]

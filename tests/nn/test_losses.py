@@ -66,7 +66,16 @@ def test_what_it_keeps_fits_whatever_comes_next(backend):
         fresh = SoftmaxCrossEntropy(reference, 0.1)
         assert value == pytest.approx(fresh.forward(logits, np.arange(n) % classes), rel=1e-5)
         assert loss.log_probs.shape == loss.backward().shape == (n, classes)
+        assert loss.log_probs.dtype == loss.backward().dtype == dtype
         np.testing.assert_allclose(loss.backward(), fresh.backward(), atol=1e-6)
+
+
+def test_batches_of_one_size_use_the_same_memory():
+    loss, logits = SoftmaxCrossEntropy(reference), np.zeros((2, 3))
+    loss.forward(logits, np.array([0, 1]))
+    before = loss.backward()
+    loss.forward(logits, np.array([2, 1]))
+    assert np.shares_memory(before, loss.backward())
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -103,6 +112,7 @@ def test_nan_logits_give_a_nan_loss():
         (np.array([-1, 0]), "from -1 to 0"),
         (np.array([0.0, 1.0]), "float64"),
         (np.array([0]), r"shape \(1,\)"),
+        (np.empty(0, int), r"shape \(0,\), int64; wants"),
         (np.zeros((2, 3), int), r"shape \(2, 3\)"),
     ],
 )
