@@ -220,11 +220,28 @@ def test_what_was_added_to_a_zip_is_refused(saved):
         numcnn.load(saved)
 
 
+def test_members_that_claim_more_bytes_than_the_file_has_are_refused(saved):
+    whole = bytearray(saved.read_bytes())
+    last = whole.rindex(b"PK\1\2")  # the last member in the zip's list; its two sizes follow 20 bytes later
+    whole[last + 20 : last + 28] = len(whole).to_bytes(4, "little") * 2
+    saved.write_bytes(whole)
+    with pytest.raises(CheckpointError, match="its members claim more bytes than it has"):
+        numcnn.load(saved)
+
+
 def test_very_many_members_are_refused_before_they_are_listed(saved):
     with zipfile.ZipFile(saved, "a") as archive:
         for i in range(70_000):  # more than 65,535: the zip says it in its 64-bit form
             archive.writestr(f"{i}.npy", b"")
     with pytest.raises(CheckpointError, match=r"its list of members has [34],\d+,\d+ bytes; 1,048,576 are the most"):
+        numcnn.load(saved)
+
+
+def test_the_largest_array_is_read_and_none_larger(saved, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MAX_ARRAY_BYTES", 48)  # 3 x 4 values of 4 bytes
+    numcnn.load(saved)
+    monkeypatch.setattr(checkpoint, "MAX_ARRAY_BYTES", 47)
+    with pytest.raises(CheckpointError, match=r"array dense1\.w has 48 bytes; 47 are the most"):
         numcnn.load(saved)
 
 
