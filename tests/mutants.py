@@ -49,7 +49,7 @@ MODULES = {
     ),
     "data_parallel": (
         "numcnn/nn/data_parallel.py",
-        "tests/nn/test_data_parallel.py tests/nn/test_concurrency.py tests/nn/test_state.py",
+        "tests/nn/test_data_parallel.py tests/nn/test_concurrency.py tests/nn/test_state.py tests/nn/test_network.py",
     ),
 }
 

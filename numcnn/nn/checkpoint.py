@@ -163,7 +163,7 @@ class Checkpoint:
         """Refuse what numcnn doesn't write: compressed members, which may be a bomb, two of one name, other files."""
         members = self._archive.infolist()
         for info in members:
-            if info.compress_type != zipfile.ZIP_STORED or info.file_size > self._bytes:
+            if info.compress_type != zipfile.ZIP_STORED:
                 raise self._damaged(f"its member {info.filename!r} is compressed, which numcnn's never are")
             if info.filename != "meta.json" and not info.filename.endswith(".npy"):
                 raise self._damaged(f"its member {info.filename!r} is none of numcnn's")
@@ -173,7 +173,7 @@ class Checkpoint:
         if members and min(info.header_offset for info in members) > 0:
             raise self._damaged("something comes before its first member")
         if sum(info.file_size for info in members) > self._bytes:
-            raise self._damaged("its members overlap")
+            raise self._damaged("its members claim more bytes than it has")
 
     def _damaged(self, what: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {what}; use another copy, or train one with: numcnn train")
@@ -213,8 +213,8 @@ class Checkpoint:
                 size = math.prod(shape) * dtype.itemsize
                 if size > MAX_ARRAY_BYTES:
                     raise self._damaged(f"array {name} has {size} bytes; {MAX_ARRAY_BYTES} are the most")
-                data = file.read(size)
-                if len(data) != size or file.read(1):
+                data = file.read(size + 1)
+                if len(data) != size:
                     raise self._damaged(f"array {name} has more or fewer values than its shape says")
         except (OSError, NotImplementedError, *_DAMAGE) as error:
             raise self._damaged(f"array {name} is damaged ({error})") from error

@@ -114,8 +114,7 @@ class Replica:
         # Copies of layers, which follow the layers' own settings: a dropout's rate may change between two runs.
         self._followers = [pair for pair in zip(flat.layers, layers, strict=True) if pair[0] is not pair[1]]
         self._x = zeros((0, *flat.input_shape), flat.dtype)
-        self._criterion: SoftmaxCrossEntropy | None = None
-        self._criterion_of: SoftmaxCrossEntropy | None = None
+        self._criteria: tuple[SoftmaxCrossEntropy, SoftmaxCrossEntropy] | None = None  # the caller's, and its copy
 
     def use(self, kernels: Kernels) -> "Replica":
         """Set the kernels of all steps, and the settings that the layers have now.  Return the replica."""
@@ -137,14 +136,14 @@ class Replica:
 
     def criterion(self, criterion: SoftmaxCrossEntropy) -> SoftmaxCrossEntropy:
         """Return this replica's own copy of the loss ``criterion``."""
-        if self._criterion is None or self._criterion_of is not criterion:
-            self._criterion_of, self._criterion = criterion, criterion.replica()
-        return self._criterion
+        if self._criteria is None or self._criteria[0] is not criterion:
+            self._criteria = criterion, criterion.replica()
+        return self._criteria[1]
 
-    def activations(self, x: Floats, training: bool = False) -> Iterator[tuple[Layer, Floats]]:
+    def activations(self, x: Floats) -> Iterator[tuple[Layer, Floats]]:
         """Run x (n, *input_shape) through all steps.  Yield each step with its output, a buffer of the step."""
         for step in self.steps:
-            x = step.forward(x, training)
+            x = step.forward(x)
             yield step, x
 
     def forward(self, x: Floats, training: bool = False) -> Floats:

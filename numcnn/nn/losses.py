@@ -43,10 +43,7 @@ class SoftmaxCrossEntropy:
         self.kernels = kernels
         self.smoothing = real_number("label smoothing", smoothing, 0, 1, wants, least_too=True)
         self.outliers = bool(outliers)
-        self._log_probs: Floats = np.empty((0, 0), np.float32)
-        self._dlogits: Floats = self._log_probs
-        self._losses: Floats = np.empty(0, np.float32)
-        self._labels = np.empty(0, np.intp)
+        self._make_buffers(np.empty((0, 0), np.float32))
         self._n = self._of = 0
 
     def replica(self) -> "SoftmaxCrossEntropy":
@@ -63,8 +60,7 @@ class SoftmaxCrossEntropy:
         labels = checked_labels("loss", labels, N, C, self.outliers)
         kept = self._log_probs
         if len(kept) < N or kept.shape[1] != C or kept.dtype != logits.dtype:
-            self._log_probs, self._dlogits = np.empty_like(logits), np.empty_like(logits)
-            self._losses, self._labels = np.empty(N, logits.dtype), np.empty(N, np.intp)
+            self._make_buffers(logits)
         self._n, self._of = N, of or N
         self._labels[:N] = labels
         losses = self._losses[:N]
@@ -72,6 +68,11 @@ class SoftmaxCrossEntropy:
             logits, self._labels[:N], self.smoothing, self._log_probs[:N], losses
         )
         return float(losses.sum(dtype=np.float64) / self._of)
+
+    def _make_buffers(self, logits: Floats) -> None:
+        """Make the buffers that logits (N,C), or fewer rows of such, need."""
+        self._log_probs, self._dlogits = np.empty_like(logits), np.empty_like(logits)
+        self._losses, self._labels = np.empty(len(logits), logits.dtype), np.empty(len(logits), np.intp)
 
     def backward(self) -> Floats:
         """Return dlogits (N,C), the gradient of the mean loss of the last forward."""

@@ -108,12 +108,12 @@ class Optimizer:
     @contextlib.contextmanager
     def averaged(self) -> Generator[None, None, None]:
         """Replace parameters and state by their averages within a ``with`` block; does nothing without averages."""
-        latest = [array.copy() for array in self._averaged.values()]
+        latest = [(array, array.copy()) for array in self._averaged.values()]
         self.take_average()
         try:
             yield
         finally:
-            for array, values in zip(self._averaged.values(), latest, strict=True):
+            for array, values in latest:
                 array[...] = values
 
 

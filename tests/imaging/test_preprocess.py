@@ -198,6 +198,7 @@ def test_dtypes_mean_the_same_picture():
         np.pad(grey, 3)[3:-3, 3:-3],
     ):
         np.testing.assert_array_equal(prepare(same), reference)
+    assert preprocess.as_grey(np.array([[0, 257, 65535]], np.uint16)).tolist() == [[0, 1, 255]]
     np.testing.assert_array_equal(prepare(grey > 127), prepare((grey > 127) * 1.0))
     assert difference(prepare(grey.astype(np.float16) / np.float16(255)), reference) < 0.5
 

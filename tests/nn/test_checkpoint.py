@@ -56,6 +56,18 @@ def test_equal_content_gives_equal_bytes_whenever_it_is_written(saved, tmp_path,
     assert (tmp_path / "other.npz").read_bytes() == saved.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["canonical", "everyone"])
+def test_what_is_shipped_is_written_again_byte_for_byte(name, tmp_path):
+    network = numcnn.load(name)
+    network.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (checkpoint.weights_folder() / f"{name}.npz").read_bytes()
+
+
+def test_an_array_of_objects_is_not_written_as_a_pickle(tmp_path):
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        checkpoint.save(tmp_path / "net.npz", {"a": np.array([print])}, {})
+
+
 def test_file_mode_is_readable_by_all_and_nothing_else_is_left(saved):
     assert stat.S_IMODE(saved.stat().st_mode) == 0o644
     assert os.listdir(saved.parent) == ["net.npz"]
@@ -210,11 +222,31 @@ def test_what_was_added_to_a_zip_is_refused(saved):
         numcnn.load(saved)
 
 
+def test_members_that_claim_more_bytes_than_the_file_has_are_refused(saved):
+    whole = bytearray(saved.read_bytes())
+    last = whole.rindex(b"PK\1\2")  # the last member in the zip's list; its two sizes follow 20 bytes later
+    whole[last + 20 : last + 28] = len(whole).to_bytes(4, "little") * 2
+    saved.write_bytes(whole)
+    with pytest.raises(CheckpointError, match="its members claim more bytes than it has"):
+        numcnn.load(saved)
+
+
 def test_very_many_members_are_refused_before_they_are_listed(saved):
     with zipfile.ZipFile(saved, "a") as archive:
         for i in range(70_000):  # more than 65,535: the zip says it in its 64-bit form
             archive.writestr(f"{i}.npy", b"")
-    with pytest.raises(CheckpointError, match=r"its list of members has [34],\d+,\d+ bytes; 1,048,576 are the most"):
+    whole = saved.read_bytes()
+    for length in (whole[-10:-6], bytes(4)):  # where the short form tells another length, the 64-bit one counts
+        saved.write_bytes(whole[:-10] + length + whole[-6:])
+        with pytest.raises(CheckpointError, match=r"its list of members has [34],\d+,\d+ bytes; 1,048,576 are"):
+            numcnn.load(saved)
+
+
+def test_the_largest_array_is_read_and_none_larger(saved, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MAX_ARRAY_BYTES", 48)  # 3 x 4 values of 4 bytes
+    numcnn.load(saved)
+    monkeypatch.setattr(checkpoint, "MAX_ARRAY_BYTES", 47)
+    with pytest.raises(CheckpointError, match=r"array dense1\.w has 48 bytes; 47 are the most"):
         numcnn.load(saved)
 
 

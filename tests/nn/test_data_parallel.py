@@ -9,6 +9,7 @@ from processes import PATIENCE_SECONDS
 
 from numcnn import (
     AveragePool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Dropout,
@@ -195,3 +196,51 @@ def test_many_pictures_are_read_in_their_order(threads, set_threads, cut_every_b
     for n in (len(images), 1, 4, 0):
         got = network.logits(images[:n])
         np.testing.assert_allclose(got, want[:n], atol=1e-4)
+
+
+class RanksInThreads:
+    """Ranks that are threads of one process: each takes the same steps with a network of its own."""
+
+    def __init__(self, rank, size, shared, together):
+        self.rank, self.size, self.shared, self.together = rank, size, shared, together
+
+    def exchange(self, mine):
+        """Return what all ranks have given, in their order."""
+        self.shared[self.rank] = mine
+        self.together.wait()
+        every = list(self.shared)
+        self.together.wait()
+        return every
+
+    def add_up(self, own, count, total):
+        shards = [array for arrays in self.exchange([array.copy() for array in own]) for array in arrays]
+        assert len(shards) == count
+        total[...] = sum(shards[1:], shards[0])
+
+    def gather(self, array, bounds):
+        parts = self.exchange(array[bounds[self.rank] : bounds[self.rank + 1]].copy())
+        array[...] = np.concatenate(parts)
+
+
+def test_ranks_take_the_steps_of_one_process_with_as_many_shards(set_threads, cut_every_batch):
+    set_threads(2)  # and two ranks: four shards
+    network = Network([Conv2D(3, 5, stride=2), BatchNorm(), Dropout(0.3), Flatten(), Dense(10)], seed=4, backend="fast")
+    alone, ranks, shared, found = network.copy(), [network, network.copy()], [None] * 2, {}
+    alone.fix_shards(4)
+    together = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    for rank, one in enumerate(ranks):
+        one.train_together(RanksInThreads(rank, 2, shared, together))
+
+    def steps(one):
+        found[one] = []
+        for n in (7, 1):  # of one image, one rank has no part
+            loss, logits, grads = backpropagate(one, batch_of(one, n))
+            found[one] += [loss, logits.tobytes(), grads.tobytes(), one.state.tobytes()]
+
+    threads = [threading.Thread(target=steps, args=(one,)) for one in ranks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    steps(alone)
+    assert found[ranks[0]] == found[ranks[1]] == found[alone]

@@ -70,6 +70,14 @@ def test_what_it_keeps_fits_whatever_comes_next(backend):
         np.testing.assert_allclose(loss.backward(), fresh.backward(), atol=1e-6)
 
 
+def test_batches_of_one_size_use_the_same_memory():
+    loss, logits = SoftmaxCrossEntropy(reference), np.zeros((2, 3))
+    loss.forward(logits, np.array([0, 1]))
+    before = loss.backward()
+    loss.forward(logits, np.array([2, 1]))
+    assert np.shares_memory(before, loss.backward())
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_class_that_is_impossible_costs_nothing_unless_it_is_the_label(backend):
     logits = np.array([[0, -np.inf]])
@@ -104,6 +112,7 @@ def test_nan_logits_give_a_nan_loss():
         (np.array([-1, 0]), "from -1 to 0"),
         (np.array([0.0, 1.0]), "float64"),
         (np.array([0]), r"shape \(1,\)"),
+        (np.empty(0, int), r"shape \(0,\), int64; wants"),
         (np.zeros((2, 3), int), r"shape \(2, 3\)"),
     ],
 )
