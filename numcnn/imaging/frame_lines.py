@@ -351,7 +351,7 @@ def _without_stroke(line: Line, foot: Line, ticks: list[tuple[Line, Line]]) -> L
         if below is not foot or abs(foot_of_other - row) > other.near or other.even < EVEN:
             continue
         beyond = line.length - other.length
-        if line.even < EVEN and (1 - line.even) * line.length <= beyond:  # all that is uneven may lie there
+        if line.even < EVEN and (1 - line.even) * line.length <= beyond + GAP:  # all that is uneven may lie there
             ends = {"first": line.last - other.length} if stands else {"last": line.first + other.length}
             return replace(line, **ends, thickness=min(line.thickness, other.thickness), even=1.0)
     return line

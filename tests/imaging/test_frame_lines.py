@@ -48,6 +48,7 @@ KINDS = {
     "broken": broken(FRAME),
     "two frames side by side": [*box(20, 30, 90, 120), *box(98, 30, 170, 120)],
     "comb": COMB,
+    "comb with short ticks": [(20, 130, 180, 130), *((x, 115, x, 130) for x in (20, 60, 100, 140, 180))],
     "table": TABLE,
     "cut by the edge": [(0, 30, 150, 30), (150, 30, 150, 160)],
 }
@@ -95,6 +96,40 @@ def test_darker_ink_along_a_faint_line_stays():
     strength = np.maximum(printed(FRAME) // 3, stroke)
     left = (strength >= LEAST) & ~frame_lines(strength, LEAST)
     assert left[stroke > 150].all()
+
+
+@pytest.mark.parametrize("pen", [3.0, 6.0])  # of the stroke
+@pytest.mark.parametrize(("x", "inwards"), [(20, 1), (180, -1)])
+def test_a_stroke_that_continues_a_combs_last_tick_stays_and_the_comb_goes(x, inwards, pen):
+    """Found as one long line, it equals no other tick, and without this one nothing holds the comb's foot."""
+    comb = printed([(20, 130, 180, 130), (20, 90, 20, 130), (100, 90, 100, 130), (180, 90, 180, 130)])
+    arc = np.array([(x + inwards * by, y) for by, y in ((32, 30), (4, 60), (-4, 85), (6, 100))], float)
+    stroke = (200 * raster.draw([arc], comb.shape, pen)).round().astype(np.uint8)
+    gone = frame_lines(np.maximum(comb, stroke), LEAST)
+    assert gone[(comb >= LEAST) & (stroke == 0)].mean() > 0.97
+    assert not gone[:85].any()
+
+
+def test_two_stems_that_are_not_parallel_are_no_comb():
+    """As those of a 9 and a 7 whose bar touches both."""
+    table = printed(box(10, 10, 190, 150), pen=2)
+    strokes = [[(86, 66), (128, 67)], [(128, 67), (122, 118)], [(87, 68), (86, 118)]]
+    written = (200 * raster.draw([np.array(one, float) for one in strokes], table.shape, 3)).round().astype(np.uint8)
+    gone = frame_lines(np.maximum(table, written), LEAST)
+    assert gone[table >= LEAST].all()
+    assert not gone[(written >= LEAST) & (table == 0)].any()
+
+
+@pytest.mark.parametrize("strength", [210, 233])
+def test_a_line_on_whole_pixels_is_as_printed_as_those_between_two(strength):
+    """It is up to twice as strong, and goes whole."""
+    picture = np.zeros((160, 200), np.uint8)
+    for at in (20, 60, 140):
+        picture[at, 20:182], picture[at + 1, 20:182] = 177, 63
+    for at in (20, 80, 130, 180):
+        picture[20:142, at : at + 2] = np.maximum(picture[20:142, at : at + 2], (63, 177))
+    picture[100, 20:182] = strength
+    assert frame_lines(picture, 10)[picture >= 10].all()
 
 
 def test_small_and_empty_pictures_have_no_frames():
