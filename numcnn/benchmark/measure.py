@@ -41,6 +41,7 @@ SINGLE_CALLS = 2000  # for one image, at least, in all rounds together
 SCAN_BATCHES = tuple(2**k for k in range(13))
 SCAN_DATA_SETS = (1000, 2000, 5000, 10_000, 20_000, 60_000)
 SCAN_ROUNDS, SCAN_SECONDS = 3, 0.1
+PICTURES_SEED = 14  # of the pictures that are drawn to be read
 SCAN = Contestant("scan", "numcnn", "scan", "numcnn.benchmark.numcnn_contestants:Scan")
 
 Folder: TypeAlias = str | os.PathLike[str]
@@ -53,7 +54,11 @@ class MismatchError(BenchmarkError):
 
 @dataclass(frozen=True)
 class Settings:
-    """How the contests are run.  threads: of every contestant; seconds: of a burst; peers: the frameworks' names."""
+    """How the contests are run.
+
+    threads: of every contestant; seconds: of a burst; peers: the frameworks' names; seed: of the pictures that are
+    drawn to be read.
+    """
 
     threads: int
     rounds: int = 15
@@ -61,6 +66,7 @@ class Settings:
     peers: tuple[str, ...] = PEERS
     backend: str = "fast"
     quick: bool = False
+    seed: int = PICTURES_SEED
 
 
 @dataclass

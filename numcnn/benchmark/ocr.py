@@ -14,7 +14,7 @@ import numpy as np
 
 from numcnn.benchmark import BenchmarkError, Say
 from numcnn.benchmark.contestants import NUMCNN, Contestant
-from numcnn.benchmark.measure import Settings, contestants_for
+from numcnn.benchmark.measure import PICTURES_SEED, Settings, contestants_for
 from numcnn.benchmark.processes import Workers
 from numcnn.data import pages
 from numcnn.data.hands import Hand
@@ -28,7 +28,6 @@ from numcnn.training.run_folder import versions
 PICTURES_FILE = "pictures.npz"
 COUNT, QUICK_COUNT = 200, 40  # pictures of each task
 IN_TURN = 20  # pictures that one reads before the next has its turn
-SEED = 14
 
 Pictures: TypeAlias = dict[str, list[Bytes]]  # task -> its pictures
 Ways: TypeAlias = dict[str, dict[str, list[Any]]]  # name of a way -> "texts" and "seconds", one of each a picture
@@ -124,11 +123,11 @@ def save(pictures: Pictures, folder: str | os.PathLike[str]) -> None:
     np.savez(Path(folder) / PICTURES_FILE, **arrays)  # pyright: ignore[reportArgumentType]  (none is allow_pickle)
 
 
-def draw(hand: Hand, count: int) -> dict[str, list[pages.Sheet]]:
+def draw(hand: Hand, count: int, seed: int = PICTURES_SEED) -> dict[str, list[pages.Sheet]]:
     """Draw ``count`` pictures of each task -> task -> sheets."""
     return {
         task.name: [
-            pages.make(task.kind, task.conditions[i % len(task.conditions)], hand, seed=SEED, number=i)
+            pages.make(task.kind, task.conditions[i % len(task.conditions)], hand, seed=seed, number=i)
             for i in range(count)
         ]
         for task in TASKS
@@ -143,11 +142,11 @@ def measure(
     Raises BenchmarkError when numcnn's own worker fails.
     """
     count = count or (QUICK_COUNT if settings.quick else COUNT)
-    drawn = draw(hand, count)
+    drawn = draw(hand, count, settings.seed)
     save({task: [sheet.picture for sheet in sheets] for task, sheets in drawn.items()}, folder)
     contestants = contestants_for("ocr", settings)
     say(f"ocr: {count} pictures of each kind to {'; '.join(c.label for c in contestants)}")
-    found: dict[str, Any] = {"pictures": count, "versions": {}, "failed": {}, "tasks": []}
+    found: dict[str, Any] = {"pictures": count, "seed": settings.seed, "versions": {}, "failed": {}, "tasks": []}
     results: dict[str, dict[str, Ways]] = {}  # task -> contestant -> how it read
     with Workers(contestants, folder, settings.threads) as workers:
         for own in workers.load(backend=settings.backend).values():

@@ -75,6 +75,7 @@ def rows_of(document: Document) -> list[Table]:
         "live": _live_rows,
         "time_to_99": _time_to_99_rows,
         "ocr": _ocr_rows,
+        "photo": _photo_rows,
     }
     return [table for part, maker in makers.items() if part in document for table in maker(document)]
 
@@ -240,6 +241,18 @@ def _ocr_row(row: dict[str, Any]) -> Row:
     return (label, str(row["pictures"]), *shares, f"{row['seconds']:.3f}")
 
 
+def _photo_rows(document: Document) -> list[Table]:
+    rows = []
+    for photo in document["photo"]["photos"]:
+        times = (f"{photo[key]:.2f}" for key in ("first_s", "median_s", "best_s", "processor_s"))
+        memory = photo["peak_memory_mb"]
+        right = f"{photo['digits_right']} of {photo['digits']}"
+        rows.append((photo["condition"], right, *times, "" if memory is None else f"{memory:.0f}"))
+    title = f"a page of {document['photo']['pixels'] / 1e6:g} million pixels"
+    header = ("", "digits right", "s at first", "s median", "s best", "s of processor", "peak MB")
+    return [(title, header, rows)]
+
+
 def _accuracy(row: dict[str, Any]) -> str:
     several = row["test_accuracy_std"] is not None
     return f"{row['test_accuracy']:.2%}" + (f" ± {100 * row['test_accuracy_std']:.2f}" if several else "")
@@ -304,10 +317,12 @@ def heading(document: Document) -> list[str]:
     of = f"{computer['threads']} of {computer['processors']} processors"
     counts = sorted({rounds["kept"] for rounds in document["rounds"].values()})
     rounds = f"; medians of {' and '.join(map(str, counts))} {_rounds(counts[-1])} in turn" if counts else ""
+    seeds = {document[part]["seed"] for part in ("ocr", "photo") if part in document}
+    drawn = "".join(f"; pictures drawn with the seed {seed}" for seed in seeds)
     return [
         f"{computer['cpu']}{vectors}, {of}, {computer['system']}, {document['date'][:10]}",
         ", ".join(f"{name} {version}" for name, version in found.items()),
-        f"data: {document['dataset']}{rounds}",
+        f"data: {document['dataset']}{rounds}{drawn}",
     ]
 
 

@@ -58,7 +58,7 @@ def start_up(
         one_epoch = [*train, "--epochs", "1", "--quiet", "--json"]
         # The first compiles the kernels that two steps did not use.
         for key in ("peak_memory_first_mb", "peak_memory_mb"):
-            memory[key] = _peak_memory([*one_epoch, "--out", f"{scratch}/{key}"], settings, cache)
+            memory[key] = peak_memory([*one_epoch, "--out", f"{scratch}/{key}"], settings, cache)
         peer = _pytorch_start_up(settings, dataset_arguments, scratch)
     times = {"first_run_s": quartiles(first)["median"], "later_run_s": quartiles(later)["median"]}
     return {"steps": 2, **times, **memory}, peer
@@ -70,7 +70,7 @@ def _pytorch_start_up(settings: Settings, dataset_arguments: Sequence[str], scra
         return None
     run = _pytorch(settings, dataset_arguments, {"epochs": 1})
     later = [_until_dry_run([*run, "--dry-run"], settings) for _ in range(FIRST_RUNS)]
-    memory = _peak_memory([*run, "--out", f"{scratch}/card.json"], settings)
+    memory = peak_memory([*run, "--out", f"{scratch}/card.json"], settings)
     return {"later_run_s": quartiles(later)["median"], "peak_memory_mb": memory}
 
 
@@ -221,15 +221,16 @@ def _timed_run(command: Sequence[object], settings: Settings, path: Path, tuned:
     }
 
 
-def _peak_memory(command: Sequence[str], settings: Settings, cache: Path | None = None) -> float | None:
-    """Return the peak resident memory (MB) of a process; None where the system doesn't say.
+def peak_memory(command: Sequence[str], settings: Settings, cache: Path | None = None) -> float | None:
+    """Run a process and return its peak resident memory (MB); None where the system doesn't say.
 
     Linux includes the memory of the process that forked it, before it became another program: a small one starts it.
     """
-    if importlib.util.find_spec("resource") is None:  # Windows
-        return None
-    with _process(command, settings, cache, starter=(sys.executable, "-S", "-c", STARTER)) as process:
+    told = importlib.util.find_spec("resource") is not None  # not on Windows
+    with _process(command, settings, cache, starter=(sys.executable, "-S", "-c", STARTER) if told else ()) as process:
         printed = process.stdout.read().split() if process.stdout else []
+    if not told:
+        return None
     return round(int(printed[-1]) / (1e6 if sys.platform == "darwin" else 1e6 / 1024), 1)
 
 

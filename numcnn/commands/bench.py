@@ -26,6 +26,7 @@ parts:
   live         training that is watched in the pad, beside numcnn train
   time-to-99   whole runs of numcnn and of PyTorch with the same recipe
   ocr          pictures of handwritten digits, beside Tesseract and PP-OCR
+  photo        a page of 12 million pixels: seconds, and peak memory
 """
 
 import argparse
@@ -36,9 +37,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from numcnn import data
-from numcnn.benchmark import kernel_table, live_training, machine, measure, ocr, pad_latency, report, whole_runs
+from numcnn.benchmark import (
+    kernel_table,
+    large_photo,
+    live_training,
+    machine,
+    measure,
+    ocr,
+    pad_latency,
+    report,
+    whole_runs,
+)
 from numcnn.benchmark.contestants import OCR_PEERS, PEERS
-from numcnn.benchmark.measure import Settings, make_workload, missing_peers
+from numcnn.benchmark.measure import PICTURES_SEED, Settings, make_workload, missing_peers
 from numcnn.benchmark.workload import IMAGES
 from numcnn.commands import add_data_arguments, add_threads_argument, check_output, print_json, say, terminated_cleanly
 from numcnn.data import hands, pendigits
@@ -51,8 +62,8 @@ from numcnn.kernels.thread_team import checked_threads
 from numcnn.nn.network import load
 from numcnn.pad.evaluation import people_for
 
-PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "live", "time-to-99", "ocr")
-DEFAULT, QUICK = PARTS[:-3], PARTS[:2]
+PARTS = ("training", "inference", "kernels", "scan", "start-up", "pad", "live", "time-to-99", "ocr", "photo")
+DEFAULT, QUICK, DRAWN = PARTS[:-4], PARTS[:2], PARTS[-2:]
 ROUNDS, QUICK_ROUNDS = 15, 4
 SEEDS = 10
 
@@ -74,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         metavar="A,B",
-        help=f"what to measure, see below, or all (default: all but {', '.join(PARTS[-3:])})",
+        help=f"what to measure, see below, or all (default: all but {', '.join(PARTS[-4:])})",
     )
     parser.add_argument("--peers", metavar="A,B", help=f"what to compare with (default: {', '.join(PEERS)})")
     parser.add_argument("--no-peers", action="store_true", help="measure numcnn alone")
@@ -85,6 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"rounds; each measures all in turn (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
     )
     parser.add_argument("--seeds", type=int, metavar="N", help=f"runs for time-to-99 (default: {SEEDS})")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help=f"which pictures {' and '.join(DRAWN)} draw (default: {PICTURES_SEED})"
+    )
     add_data_arguments(parser)
     add_threads_argument(parser)
     parser.add_argument(
@@ -100,6 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
     parts, settings = _parts(arguments), _settings(arguments)
     if arguments.seeds is not None and "time-to-99" not in parts:
         raise ConfigError("--seeds is for time-to-99 only; add --parts time-to-99, or leave out --seeds")
+    if arguments.seed is not None and not set(parts) & set(DRAWN):
+        raise ConfigError(f"--seed is for {' and '.join(DRAWN)} only; add --parts ocr, or leave out --seed")
     _check_files(arguments)
     missing = missing_peers(_concerned(parts, settings.peers))
     if arguments.peers:
@@ -131,7 +147,7 @@ def _parts(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def _concerned(parts: tuple[str, ...], peers: tuple[str, ...]) -> tuple[str, ...]:
     """Return those of the peers that these parts compare with: frameworks, OCR engines, or both."""
-    engines, frameworks = "ocr" in parts, parts != ("ocr",)
+    engines, frameworks = "ocr" in parts, bool(set(parts) - set(DRAWN))
     return tuple(peer for peer in peers if (engines if peer in OCR_PEERS else frameworks))
 
 
@@ -152,6 +168,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     for name, value in (("rounds", rounds), ("seeds", arguments.seeds)):
         if value is not None and value < 1:
             raise ConfigError(f"--{name} is {value}; wants 1 or more")
+    if arguments.seed is not None and arguments.seed < 0:
+        raise ConfigError(f"--seed is {arguments.seed}; wants 0 or more")
     return Settings(
         threads=threads,
         rounds=rounds,
@@ -159,6 +177,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         peers=_peers(arguments),
         backend=arguments.backend,
         quick=arguments.quick,
+        seed=PICTURES_SEED if arguments.seed is None else arguments.seed,
     )
 
 
@@ -191,7 +210,7 @@ def _load_data(arguments: argparse.Namespace, parts: tuple[str, ...]) -> data.Da
         raise ConfigError(
             f"--dataset {arguments.dataset} contains non-digits, which the peers have no label for; name another"
         )
-    whole = set(parts) - {*QUICK, "kernels", "pad", "ocr"}
+    whole = set(parts) - {*QUICK, "kernels", "pad", *DRAWN}
     few: dict[str, Any] = {} if whole else {"generated_train": IMAGES, "generated_test": 10}
     return data.load(arguments.dataset, arguments.data_dir, backend=arguments.backend, report=say, **few)
 
@@ -208,21 +227,23 @@ def _measure(run: Run, part: str) -> None:
         document["kernels"] = kernel_table.measure_kernels(make_workload(run.dataset), settings, peak)
     elif part == "pad":
         document["pad"] = pad_latency.measure(settings.quick, say)
-    elif part == "ocr":
-        _measure_ocr(run)
+    elif part in DRAWN:
+        _measure_reading(run, part)
     elif part == "scan":
         document["scan"] = measure.scan(make_workload(run.dataset, most=None), settings, run.folder, say)
     else:
         _measure_whole_runs(run, part)
 
 
-def _measure_ocr(run: Run) -> None:
+def _measure_reading(run: Run, part: str) -> None:
+    """Measure how pictures are read that are drawn for it."""
     writers, who = people_for(load())
-    say(f"ocr: drawing pages in the hands of {who}")
-    found = ocr.measure(hands.People(pendigits.load(report=say).of(writers)), run.settings, run.folder, say)
-    run.document["versions"].update(found.pop("versions"))
-    run.document["failed"].update({f"ocr: {name}": reason for name, reason in found.pop("failed").items()})
-    run.document["ocr"] = {"hands": who, **found}
+    say(f"{part}: drawing pages in the hands of {who}")
+    hand = hands.People(pendigits.load(report=say).of(writers))
+    found = (ocr if part == "ocr" else large_photo).measure(hand, run.settings, run.folder, say)
+    run.document["versions"].update(found.pop("versions", {}))
+    run.document["failed"].update({f"{part}: {name}": reason for name, reason in found.pop("failed", {}).items()})
+    run.document[part] = {"hands": who, **found}
 
 
 def _measure_whole_runs(run: Run, part: str) -> None:

@@ -24,6 +24,9 @@ EXAMPLES = """examples:
   numcnn evaluate --pages 100 --out plots/
                                           pictures of handwriting: shadows,
                                           ruled paper, forms, whole pages ...
+  numcnn evaluate --pages 150 --kind digit --condition clean
+  numcnn evaluate --pages 100 --kind row --condition "ruled,framed cells"
+                                          some of them; a wrong name lists all
   numcnn evaluate --rescaled 300          the test images as pictures: sizes,
                                           dark on light, pale, on colours
   numcnn evaluate --compare everyone runs/mine/best.npz
@@ -124,7 +127,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=page_evaluation.DEFAULT_COUNT,
         metavar="N",
         help="read synthetic pictures of people's handwriting instead: digits, rows, pages, forms and sheets without "
-        f"digits, N of each kind and condition (default: {page_evaluation.DEFAULT_COUNT})",
+        f"digits, N of each kind and condition, of whole pages a quarter as many (default: "
+        f"{page_evaluation.DEFAULT_COUNT})",
+    )
+    parser.add_argument(
+        "--kind",
+        metavar="A,B",
+        help=f"of --pages these kinds only, and exactly N of each condition: {', '.join(page_evaluation.TITLES)}",
+    )
+    parser.add_argument(
+        "--condition",
+        metavar="A,B",
+        help="of --pages these conditions only, such as clean or 'framed cells', and exactly N of each; without digits "
+        "these are what is there instead, such as letters",
     )
     parser.add_argument(
         "--rescaled",
@@ -156,6 +171,8 @@ def run(arguments: argparse.Namespace) -> int:
     weights = find_weights(arguments.weights or (_weights_of_the_pad() if arguments.own else None))
     network = load(weights, backend=arguments.backend)
     threshold = threshold_of(network.info, arguments.at_most)  # now: a bad share fails before the evaluation
+    if not arguments.pages and (arguments.kind is not None or arguments.condition is not None):
+        raise ConfigError("--kind and --condition choose among the pictures of --pages; add --pages N")
     if arguments.pages or arguments.rescaled:
         _check_alone(arguments)
         return (_read_pages if arguments.pages else _read_rescaled)(network, weights, arguments)
@@ -228,6 +245,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) -> int:
     """Read synthetic pages, print what was right.  Return the exit code."""
+    chosen = _chosen(arguments)
     writers, who = pad_evaluation.people_for(network)
     hand = hands.People(pendigits.load().of(writers))
     read_any = partial(read, network=network, at_most=arguments.at_most)
@@ -240,7 +258,7 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
     if not arguments.json:
         print(f"{weights.name} on synthetic pictures, {found['hands']}\n{page_evaluation.LEGEND}")
     read_one, count, seed = partial(read_any, single=True), arguments.pages, arguments.seed
-    for title, rows in page_evaluation.measure(read_any, read_one, hand, count, seed=seed):
+    for title, rows in page_evaluation.measure(read_any, read_one, hand, count, chosen=chosen, seed=seed):
         found["tables"][title] = [row.to_json() for row in rows]
         if not arguments.json:
             print(f"\n{page_evaluation.to_text(title, rows)}", flush=True)
@@ -251,6 +269,17 @@ def _read_pages(network: Network, weights: Path, arguments: argparse.Namespace) 
     if arguments.json:
         print_json(found)
     return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> dict[str, list[str]] | None:
+    """Return what of --pages to measure, by --kind and --condition; None: all.  Raises ConfigError."""
+    if arguments.kind is None and arguments.condition is None:
+        return None
+    kinds, conditions = (
+        [name.strip() for name in (option or "").split(",") if name.strip()]
+        for option in (arguments.kind, arguments.condition)
+    )
+    return page_evaluation.choose(kinds, conditions)
 
 
 def _save_pages(pictures: Sequence[Bytes], titles: Sequence[str], title: str, folder: str) -> None:

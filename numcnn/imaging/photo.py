@@ -90,6 +90,19 @@ def jpeg(picture: Floats, quality: int) -> Floats:
         return np.asarray(packed, np.float32) / 255
 
 
+def large_jpeg(picture: Bytes, pixels: int, sigma: float, quality: int, rng: Rng) -> bytes:
+    """Enlarge a picture (H,W) or (H,W,3) to about so many pixels and add a sensor's noise -> a JPEG file's bytes."""
+    from PIL import Image  # noqa: PLC0415  (loads slowly)
+
+    small = Image.fromarray(picture).convert("RGB")
+    times = (pixels / (small.width * small.height)) ** 0.5
+    size = round(times * small.width), round(times * small.height)
+    large = np.asarray(small.resize(size, Image.Resampling.BICUBIC), np.float32) / 255
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(sensor_noise(large, sigma, rng))).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
 def pencil_grain(shape: tuple[int, int], rng: Rng) -> Floats:
     """Return how well pencil takes on each spot of rough paper, 0..1, 0.5 on average.  -> (H,W)."""
     rough = blur(rng.standard_normal((*shape, 1), np.float32), 0.7)[..., 0]

@@ -68,7 +68,7 @@ _PLUGINS = {"PNG": "Png", "JPEG": "Jpeg", "GIF": "Gif", "BMP": "Bmp", "TIFF": "T
 # Bytes a pixel of Pillow's picture; 4 in all other modes.  And what decoders take, this included: WebP's two canvases
 # and a copy, AVIF's colours at full resolution in two forms and a copy.
 _BYTES_IN_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
-_BYTES_IN_DECODER = {"WEBP": 16, "AVIF": 12}
+_BYTES_IN_DECODER = {"WEBP": 16, "AVIF": 12, "HEIF": 7}
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _HEAD = 64  # bytes that tell the format
 _PPM_HEADER = 1 << 16  # bytes that a PPM's sizes must begin in: Pillow reads a comment before them byte by byte
@@ -113,7 +113,8 @@ class PictureFile:
             with _reading(self.name):
                 self._image = _identified(self._file, self.name)
                 check_size(self.name, self._image.size)
-                self._frames = _pages_of_tiff(self._image) if self._image.format == "TIFF" else [0]
+                # A HEIC file names its main picture, which need not be the first.
+                self._frames = _pages_of_tiff(self._image) if self._image.format == "TIFF" else [self._image.tell()]
         except BaseException:
             self._file.close()
             raise
@@ -306,7 +307,7 @@ def _reading(name: str) -> Iterator[None]:
         raise DataError(f"{name}: the picture declares more than {MAX_PIXELS:,} pixels; make it smaller") from None
     except Exception as error:  # damaged bytes can raise anything: OSError, SyntaxError, struct.error ...
         # Pillow's words for a file that it gave up contain its address in memory.
-        reason = "its header can't be read" if isinstance(error, Image.UnidentifiedImageError) else error
+        reason = "its header can't be read" if isinstance(error, Image.UnidentifiedImageError) else str(error).strip()
         raise DataError(f"{name}: damaged or incomplete picture ({reason}); save it again as PNG") from None
 
 

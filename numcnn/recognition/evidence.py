@@ -50,6 +50,9 @@ TICKS, TICK_OFF, MOST_TICKS = 4, 0.015, 0.8  # as many strokes whose ends, to th
 LEANING = 0.06  # radians off a right angle to the line of its ends: a photographed tick, but not a slanting 1
 REGION, MOST_REGIONS = 0.002, 3  # of a part's side squared: a digit's strokes enclose at most so many larger regions
 LONGEST_LINE = 4.5  # sides of a part: a longer line, all strokes together, is a drawing
+# A staple: nearer to two edges than this share of the picture's sides, leaning more radians to the left or to the
+# right, its ink at most so many times as broad as its stroke; beside as many other sure digits that are not slim.
+IN_CORNER, LEANS_LEFT, LEANS_RIGHT, AS_BROAD, WIDE_DIGITS = 0.25, 0.4, 0.65, 1.4, 2
 MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
@@ -252,6 +255,35 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
         streak = (strengths < STREAK * np.median(wide)) & (strengths * AS_FAINT < wide.min())
         weak |= slim & streak
     return set(np.flatnonzero(weak).tolist())
+
+
+def staples(sheet: Sheet, parts: Sequence[Part], lines: list[int], sure: Bools) -> set[int]:
+    """Return which parts are staples: a straight stroke alone in a corner, which leans as hardly any 1 does.
+
+    lines (N,): which line each stands on; sure (N,): of which the network is sure.  An upright one may be a page's
+    number, and counts as a 1.
+    """
+    wide = sure & np.array([part.width >= SLIM * part.height for part in parts])
+    alone = [lines.count(line) == 1 and wide.sum() - wide[k] >= WIDE_DIGITS for k, line in enumerate(lines)]
+    return {k for k, part in enumerate(parts) if alone[k] and _is_in_corner(sheet, part) and _leans_too_far(part)}
+
+
+def _is_in_corner(sheet: Sheet, part: Part) -> bool:
+    left, top, right, bottom = part.box
+    H, W = sheet.clear.shape
+    x, y = (left + right) / (2 * W), (top + bottom) / (2 * H)
+    return min(x, 1 - x) < IN_CORNER and min(y, 1 - y) < IN_CORNER
+
+
+def _leans_too_far(part: Part) -> bool:
+    """Return whether a part is one straight stroke that leans too far for a 1."""
+    places = np.argwhere(part.mask).astype(np.float64)
+    spreads, axes = np.linalg.eigh(np.cov(places.T)) if len(places) > 2 else (np.zeros(2), np.eye(2))
+    if (12 * spreads[0]) ** 0.5 > AS_BROAD * stroke_width(part.mask):
+        return False
+    down, right = axes[:, 1]
+    lean = np.arctan2(-right * np.sign(down), abs(down))  # of its upper end, to the right
+    return bool(lean < -LEANS_LEFT or lean > LEANS_RIGHT)
 
 
 def crossed_out(parts: Sequence[Part], certain: Bools) -> set[int]:

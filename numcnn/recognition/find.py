@@ -42,6 +42,7 @@ from numcnn.recognition.evidence import (
     is_texture,
     is_written,
     printed_strokes,
+    staples,
 )
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import completed, join, nested, stacked
@@ -157,6 +158,7 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     if left:
         gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from)
         gone |= crossed_out(left, highest[kept] >= CERTAIN)
+        gone |= staples(sheet, left, [found[k][1] for k in kept], highest[kept] >= sure_from)
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
     return [spot for spot in spots if not is_level_stroke(spot)]
 

@@ -1,7 +1,7 @@
 """How well pages are read: synthetic pictures of handwriting, condition by condition, scored against the truth."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from numcnn.data import pages
 from numcnn.data.hands import Hand
 from numcnn.data.page_subjects import SUBJECTS
-from numcnn.errors import DataError
+from numcnn.errors import ConfigError, DataError
 from numcnn.evaluation.metrics import accuracy_interval
 from numcnn.imaging.misuse import HANDED_IN
 from numcnn.kernels.arrays import Bytes, Ints
@@ -23,7 +23,16 @@ FEWEST_PAGES, PAGE_SHARE = 5, 4  # pages hold many digits: a quarter as many of 
 MOST_SIGNS = 26  # of a text that is told of a misread picture
 MOST_MISREAD = 12  # misread pictures that are kept of each row of the table
 
-# What is measured: the title, the kind of pages, the conditions.
+# What is measured: the kinds and the titles of their tables, and the conditions of pages.
+NO_DIGITS = "no digits"
+TITLES = {
+    "digit": "single digits",
+    "known digit": "single digits, known to be one",
+    "row": "rows of 2 to 6",
+    "short page": "pages of 2 to 4 lines",
+    "page": "pages of 5 to 10 lines",
+    NO_DIGITS: "no digits",
+}
 ON_PAGES = (
     *("clean", "shadow edge", "vignette", "slope of light", "ruled", "squared", "framed cells", "table"),
     *("coloured", "light on dark", "faint pencil", "jpeg", "turned", "perspective", "dust", "scanner border"),
@@ -78,26 +87,65 @@ class Row:
 Table = tuple[str, list[Row]]  # a title and its rows
 
 
-def measure(
-    read: Read, read_one: Read, hand: Hand, count: int = DEFAULT_COUNT, *, seed: int = 0, strength: float = 1.0
-) -> Iterable[Table]:
-    """Read ``count`` pictures of each kind and condition, pages a quarter as many.  Yield each table when it is done.
+def choose(kinds: Collection[str] = (), conditions: Collection[str] = ()) -> dict[str, list[str]]:
+    """Return kind -> names of the rows of its table: conditions, or of "no digits" what is on the picture instead.
 
-    read: reads any picture; read_one: reads pictures that are known to hold one digit.
+    kinds: keys of TITLES; none: all.  conditions: those wanted, and kinds that don't know any of them are left out;
+    none: the usual ones.  Raises ConfigError for an unknown name.
+    """
+    _check_known("kind", kinds, TITLES)
+    kinds = kinds or TITLES
+    if not conditions:
+        return {kind: _usual(kind) for kind in TITLES if kind in kinds}
+    known = {kind: _known(kind) for kind in TITLES if kind in kinds}
+    _check_known("condition", conditions, dict.fromkeys(name for names in known.values() for name in names))
+    chosen = {kind: [name for name in names if name in conditions] for kind, names in known.items()}
+    return {kind: names for kind, names in chosen.items() if names}
+
+
+def _check_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"there is no {what} {unknown[0]!r}; choose some of {', '.join(known)}")
+
+
+def _usual(kind: str) -> list[str]:
+    return list({"short page": ON_SHORT_PAGES, "page": ON_PAGES}.get(kind) or _known(kind))
+
+
+def _known(kind: str) -> list[str]:
+    return list(SUBJECTS) if kind == NO_DIGITS else pages.conditions_for(_drawn(kind))
+
+
+def _drawn(kind: str) -> str:
+    """Return the kind of pages that is drawn."""
+    return "digit" if kind == "known digit" else kind
+
+
+def measure(
+    read: Read,
+    read_one: Read,
+    hand: Hand,
+    count: int = DEFAULT_COUNT,
+    *,
+    chosen: Mapping[str, Iterable[str]] | None = None,
+    seed: int = 0,
+    strength: float = 1.0,
+) -> Iterable[Table]:
+    """Read ``count`` pictures of each chosen kind and condition.  Yield each table when it is done.
+
+    read: reads any picture; read_one: reads pictures that are known to hold one digit.  chosen: see `choose`; None:
+    all, and of pages a quarter as many pictures.
     """
     few = max(FEWEST_PAGES, count // PAGE_SHARE)
-
-    def rows(kind: str, conditions: Iterable[str], read: Read, count: int) -> list[Row]:
-        drawn = {name: pages.sheets(kind, name, hand, count, seed=seed, strength=strength) for name in conditions}
-        return [read_all(name, sheets, read) for name, sheets in drawn.items()]
-
-    single, several = pages.conditions_for("digit"), pages.conditions_for("row")
-    yield "single digits", rows("digit", single, read, count)
-    yield "single digits, known to be one", rows("digit", single, read_one, count)
-    yield "rows of 2 to 6", rows("row", several, read, count)
-    yield "pages of 2 to 4 lines", rows("short page", ON_SHORT_PAGES, read, few)
-    yield "pages of 5 to 10 lines", rows("page", ON_PAGES, read, few)
-    yield "no digits", [read_all(subject, _empty(subject, hand, count, seed), read) for subject in SUBJECTS]
+    for kind, names in (chosen or choose()).items():
+        own = few if not chosen and kind.endswith("page") else count
+        if kind == NO_DIGITS:
+            drawn = {name: _empty(name, hand, own, seed) for name in names}
+        else:
+            drawn = {n: pages.sheets(_drawn(kind), n, hand, own, seed=seed, strength=strength) for n in names}
+        reader = read_one if kind == "known digit" else read
+        yield TITLES[kind], [read_all(name, sheets, reader) for name, sheets in drawn.items()]
 
 
 def _empty(subject: str, hand: Hand, count: int, seed: int) -> Iterable[pages.Sheet]:

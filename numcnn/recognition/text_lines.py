@@ -74,12 +74,16 @@ def _level_lines(which: Ints, places: _Places) -> list[list[int]]:
     """Return the lines of some boxes, from top to bottom: what stands level."""
     x, y, heights = places.x, places.y, places.heights
     lines: list[list[int]] = []
+    medians: list[tuple[float, float]] = []  # of each line's places and heights
     for k in which[np.argsort(y[which], kind="stable")].tolist():
-        near = [line for line in lines if _level(y, heights, line, k)]
-        if near:
-            min(near, key=lambda line: abs(float(np.median(y[line])) - y[k])).append(k)
-        else:
-            lines.append([k])
+        own, least = float(y[k]), 0.8 * float(heights[k])
+        near = [(abs(at - own), n) for n, (at, high) in enumerate(medians) if abs(at - own) < 0.5 * max(high, least)]
+        n = min(near)[1] if near else len(lines)
+        if not near:
+            lines.append([])
+            medians.append((0.0, 0.0))
+        lines[n].append(k)
+        medians[n] = float(np.median(y[lines[n]])), float(np.median(heights[lines[n]]))
     lines = sorted(lines, key=lambda line: float(np.median(y[line])))
     return [sorted(line, key=lambda k: x[k]) for line in _interleaved(lines, places)]
 
@@ -107,11 +111,6 @@ def _is_same_row(upper: list[int], lower: list[int], places: _Places) -> bool:
     lefts, rights = x - widths / 2, x + widths / 2
     shared = np.minimum(rights[upper, None], rights[lower]) - np.maximum(lefts[upper, None], lefts[lower])
     return bool((shared <= SHARED_WIDTH * np.minimum.outer(widths[upper], widths[lower])).all())
-
-
-def _level(y: Floats, heights: Floats, line: list[int], k: int) -> bool:
-    """Return whether box k stands on the same level as a line of boxes."""
-    return bool(abs(float(np.median(y[line])) - y[k]) < 0.5 * max(float(np.median(heights[line])), 0.8 * heights[k]))
 
 
 def _slope(boxes: Ints, x: Floats, y: Floats) -> float:

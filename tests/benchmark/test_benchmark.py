@@ -454,12 +454,12 @@ def test_whole_runs_are_timed_from_outside(digits, monkeypatch):
 def test_memory_is_the_processs_own_not_that_of_who_started_it():
     pytest.importorskip("resource")
     block = np.ones(40_000_000)  # 320 MB of this process
-    small = whole_runs._peak_memory([sys.executable, "-c", "pass"], SHORT)
-    large = whole_runs._peak_memory([sys.executable, "-c", "x = bytearray(200_000_000)"], SHORT)
+    small = whole_runs.peak_memory([sys.executable, "-c", "pass"], SHORT)
+    large = whole_runs.peak_memory([sys.executable, "-c", "x = bytearray(200_000_000)"], SHORT)
     assert small < 60 and 180 < large < 280
     del block
     with pytest.raises(BenchmarkError, match="ended with code 3"):
-        whole_runs._peak_memory([sys.executable, "-c", "import sys; sys.exit(3)", "", ""], SHORT)
+        whole_runs.peak_memory([sys.executable, "-c", "import sys; sys.exit(3)", "", ""], SHORT)
 
 
 def test_whole_runs_are_reported_as_mean_and_standard_deviation():

@@ -51,9 +51,35 @@ def test_json(few, real_pens, capsys):
     )
 
 
+def test_one_kind_and_some_conditions(real_pens, capsys):
+    """Only these are read, exactly as many as asked for, in the order of all."""
+    assert evaluate("2", "--kind", "digit, page", "--condition", "jpeg,clean", "--seed", "3", "--json") == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    assert [(title, [(row["name"], row["pictures"]) for row in rows]) for title, rows in tables.items()] == [
+        ("single digits", [("clean", 2), ("jpeg", 2)]),
+        ("pages of 5 to 10 lines", [("clean", 2), ("jpeg", 2)]),
+    ]
+    assert evaluate("2", "--condition", "letters", "--json") == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    assert [(title, [row["name"] for row in rows]) for title, rows in tables.items()] == [("no digits", ["letters"])]
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        (
+            ["5", "--kind", "row,line"],
+            "there is no kind 'line'; choose some of digit, known digit, row, short page, page, no digits",
+        ),
+        (
+            ["5", "--kind", "page", "--condition", "wet"],
+            "there is no condition 'wet'; choose some of clean, shadow edge,",
+        ),
+        (["5", "--condition", "clean,wet"], "there is no condition 'wet'; choose some of clean, shadow edge,"),
+        (
+            ["5", "--kind", "no digits", "--condition", "clean"],
+            "no condition 'clean'; choose some of blank paper, ruled",
+        ),
         (["0"], "--pages is 0; wants 1 or more"),
         (["5", "--seed", "-1"], "--seed is -1; wants 0 or more"),
         (["5", "--pad", "--own"], "--pages is a measurement by itself; leave out --own and --pad"),
@@ -62,7 +88,14 @@ def test_json(few, real_pens, capsys):
 )
 def test_what_makes_no_sense_is_refused(options, text, capsys):
     assert evaluate(*options) == 2
-    assert text in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert text in told.err and told.err.count("\n") == 1 and not told.out
+
+
+def test_kinds_and_conditions_are_those_of_pages(capsys):
+    for option in ("--kind", "--condition"):
+        assert main(["evaluate", option, "digit"]) == 2
+        assert "--kind and --condition choose among the pictures of --pages" in capsys.readouterr().err
 
 
 def test_images_as_pictures_lose_as_much_as_is_misread(write_few, tmp_path, capsys):

@@ -5,48 +5,14 @@ import json
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
-from PIL import Image, ImageDraw, ImageFilter
+from meter import save_meter
+from PIL import Image
 
 import numcnn
 from numcnn.cli import main
 from numcnn.pad import store
 
 KERNELS = ["--backend", BACKEND]
-
-# Seven segments, as of a meter: a at the top, clockwise to f, g in the middle.
-ENDS = {
-    "a": (0, 0, 1, 0), "b": (1, 0, 1, 1), "c": (1, 1, 1, 2), "d": (0, 2, 1, 2), "e": (0, 1, 0, 2), "f": (0, 0, 0, 1),
-    "g": (0, 1, 1, 1),
-}  # fmt: skip
-LIT = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcfgd")
-
-
-def seven_segments(label, rng):
-    """Draw a digit of a meter, light on dark: no two alike.  -> PIL image."""
-    image = Image.new("L", (96, 128), 0)
-    pen = ImageDraw.Draw(image)
-    width, height, left, top = rng.uniform((34, 38, 20, 14), (44, 46, 30, 24))
-    thick, gap, slant = rng.uniform((5, 4, 0), (9, 8, 0.2))
-    for segment in LIT[label]:
-        x1, y1, x2, y2 = ENDS[segment]
-        ends = np.array([(left + x1 * width, top + y1 * height), (left + x2 * width, top + y2 * height)])
-        along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
-        ends += np.array([along, -along]) * gap
-        across = along[::-1] * (-thick / 2, thick / 2)
-        corners = ends[0] + across, ends[1] + across, ends[1] - across, ends[0] - across
-        pen.polygon([(x + slant * (top + 2 * height - y), y) for x, y in corners], fill=255)
-    light = np.asarray(image.filter(ImageFilter.GaussianBlur(1))) / 255
-    return Image.fromarray((rng.uniform(20, 60) + rng.uniform(120, 180) * light).astype(np.uint8))
-
-
-def save_meter(folder, count, seed):
-    """Save so many pictures of each digit, with the label at the beginning of their names."""
-    rng = np.random.default_rng(seed)
-    folder.mkdir()
-    for label in range(10):
-        for i in range(count):
-            seven_segments(label, rng).save(folder / f"{label}_{i:04}.png")
-    return folder
 
 
 def errors_on(folder, weights, capsys):

@@ -64,8 +64,8 @@ def test_every_format_is_read_from_its_path_and_its_bytes(kind, tmp_path):
     np.testing.assert_array_equal(load_picture(file), grey)
 
 
-@pytest.mark.skipif(HEIF, reason="pillow-heif is here")
-def test_heic_names_the_package_that_it_needs():
+def test_heic_names_the_package_that_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it weren't installed
     for brand in (b"heic", b"mif1"):
         head = struct.pack(">I4s4sI4s4s", 24, b"ftyp", brand, 0, b"mif1", b"heic") + bytes(60)
         with pytest.raises(DataError, match=r"photo\.heic: is a HEIC picture, .* pip install 'numcnn\[heic\]'"):
@@ -80,6 +80,25 @@ def test_heic_is_read():
     file = in_bytes(Image.fromarray(scene(64, 48)), "HEIF", quality=95)
     assert format_of(file[:64]) == "HEIC"
     assert far(only(file).pixels, scene(64, 48)) < 12
+
+
+@pytest.mark.skipif(not HEIF, reason="pillow-heif is not here")
+def test_of_a_heic_file_the_main_picture_is_read_and_set_upright():
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[274] = 6
+    taken = Image.fromarray(scene(64, 48)).transpose(Image.Transpose.ROTATE_90)
+    # As bytes: only then is the rotation written as phones write it, as a property of the picture.
+    page = only(in_bytes(taken, "HEIF", quality=95, exif=exif.tobytes()))
+    assert page.size == (64, 48) and far(page.pixels, scene(64, 48)) < 12
+    both = pillow_heif.from_pillow(Image.new("RGB", (64, 48)))
+    both.add_from_pillow(Image.fromarray(scene(64, 48)))
+    file = io.BytesIO()
+    both.save(file, quality=95, primary_index=1)
+    page = only(file.getvalue())
+    assert (page.number, page.count) == (1, 1) and far(page.pixels, scene(64, 48)) < 12
 
 
 def test_avif_is_not_taken_for_heic_although_both_may_call_themselves_mif1():

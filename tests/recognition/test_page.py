@@ -1,5 +1,6 @@
 """Any picture of digits: each kind of picture that people take, drawn here with other digits, sizes and places."""
 
+import contextlib
 import io
 
 import numpy as np
@@ -371,6 +372,22 @@ def test_single_returns_exactly_one_digit():
     assert len(numcnn.read(letter.astype(np.uint8), single=True)) == 1
     with pytest.raises(DataError):
         numcnn.read(np.full((60, 60), 200, np.uint8), single=True)
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_pictures_of_eight_by_eight_pixels_are_read(light):
+    """Nearly all are right; one that ink fills to its edges may be taken for noise."""
+    rng, right, found = papers.rng_of(8, "small"), 0, 0
+    for number in range(40):
+        height = 240 * rng.uniform(0.7, 0.9)
+        large = papers.on_paper(papers.one(number % 10, rng, (240, 240), height, rng.uniform(0.08, 0.14) * height))
+        small = papers.noisy(large.reshape(8, 30, 8, 30).mean(axis=(1, 3)), rng)
+        small = 255 - small if light else small
+        with contextlib.suppress(DataError):
+            (digit,) = numcnn.read(small, single=True)
+            right += digit.label == number % 10
+        found += [digit.label for digit in numcnn.read(small)] == [number % 10]
+    assert right >= 37 and found >= 30
 
 
 def test_a_page_is_a_sequence_and_explains_its_steps():

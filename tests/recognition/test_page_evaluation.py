@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from numcnn.data import hands, pages
-from numcnn.errors import DataError
+from numcnn.errors import ConfigError, DataError
 from numcnn.recognition import page_evaluation
-from numcnn.recognition.page_evaluation import Misread, Row, measure, read_all, summed, to_text
+from numcnn.recognition.page_evaluation import Misread, Row, choose, measure, read_all, summed, to_text
 
 HAND = hands.Generated()
 
@@ -53,6 +53,21 @@ def few(monkeypatch):
         monkeypatch.setattr(page_evaluation, name, ("clean",))
     monkeypatch.setattr(page_evaluation, "SUBJECTS", {"letters": None, "blank paper": None})
     monkeypatch.setattr(page_evaluation, "FEWEST_PAGES", 1)
+
+
+def test_what_is_measured_can_be_chosen():
+    assert list(choose()) == ["digit", "known digit", "row", "short page", "page", "no digits"]
+    assert choose(["page"]) == {"page": list(page_evaluation.ON_PAGES)}
+    # A condition that is not among the usual ones; and one that says nothing about a single digit.
+    assert choose(["page"], ["felt pen"]) == {"page": ["felt pen"]}
+    assert list(choose([], ["touching digits"])) == ["row", "short page", "page"]
+    with pytest.raises(ConfigError, match="no condition 'touching digits'; choose some of clean, "):
+        choose(["digit"], ["clean", "touching digits"])
+    known = dict(measure(None, reading_seven, HAND, 3, chosen=choose(["known digit"], ["jpeg"]), seed=1))
+    ((title, (row,)),) = known.items()
+    assert title == "single digits, known to be one" and row.name == "jpeg" and row.score.right + row.score.wrong == 3
+    page = dict(measure(reading_seven, reading_seven, HAND, 2, chosen=choose(["page"], ["clean"])))
+    assert page["pages of 5 to 10 lines"][0].score.pictures == 2  # not a quarter as many
 
 
 def test_every_kind_is_measured_and_known_single_digits_by_their_own_reader(few):

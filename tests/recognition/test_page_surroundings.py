@@ -11,7 +11,41 @@ from numcnn.imaging import paper
 from numcnn.imaging.parts import parts_of
 from numcnn.imaging.rules import rules_of_the_page
 from numcnn.imaging.sheet import lay_out, without_dots
-from numcnn.recognition.evidence import is_written
+from numcnn.recognition.evidence import is_written, staples
+
+# a staple
+
+
+def with_stroke(text, corner, lean, length, width, ink=60.0):
+    """A row of digits 60 high, and a straight stroke in a corner of the sheet; lean: radians off the upright."""
+    rng, shape, height = papers.rng_of(corner, "staple"), (260, 460), 60
+    picture = papers.on_paper(papers.row(text, height, shape, rng))
+    at = np.array([45 if corner % 2 == 0 else shape[1] - 45, 40 if corner < 2 else shape[0] - 40])
+    half = 0.5 * length * height * np.array([np.sin(lean), -np.cos(lean)])
+    stroke = papers.ink_of([np.array([at - half, at + half])], shape, width * height)
+    return papers.noisy(picture + (ink - picture) * stroke, rng)
+
+
+@pytest.mark.parametrize("corner", range(4))
+@pytest.mark.parametrize(("length", "width"), [(0.4, 0.1), (0.6, 0.06), (0.9, 0.14)])
+def test_a_staple_in_a_corner_is_no_digit(corner, length, width):
+    for lean in (0.8, 0.95, np.pi / 2, -0.95, -0.6):
+        reads(with_stroke("2753", corner, lean, length, width), "2753")
+
+
+@pytest.mark.parametrize("lean", [-0.1, 0.0, 0.3, 0.5])
+def test_a_one_in_a_corner_is_read(lean):
+    reads(with_stroke("2753", 3, lean, 0.8, 0.09), "2753\n1")
+
+
+def test_a_stroke_that_leans_beside_other_digits_or_all_by_itself_is_no_staple():
+    part = parts_of(lay_out(with_stroke("", 3, 0.8, 0.8, 0.09), False))[0]
+    sheet = lay_out(with_stroke("", 3, 0.8, 0.8, 0.09), False)
+    assert staples(sheet, [part] * 3, [0, 1, 2], np.ones(3, bool)) == {0, 1, 2}
+    assert staples(sheet, [part] * 3, [0, 0, 0], np.ones(3, bool)) == set()
+    assert staples(sheet, [part] * 3, [0, 1, 1], np.zeros(3, bool)) == set()
+    assert staples(sheet, [part], [0], np.ones(1, bool)) == set()
+
 
 # an edge close by
 
