@@ -29,6 +29,8 @@ from numcnn.benchmark.workload import Workload, step_flops
 from numcnn.cli import main
 from numcnn.data import idx, mnist
 
+pytestmark = pytest.mark.once
+
 TESTS = Path(__file__).parents[1]
 SHORT = Settings(threads=1, rounds=2, seconds=0.01, peers=(), backend=BACKEND, quick=True)
 NUMCNN_TRAINING = next(c for c in CONTESTANTS if c.name == NUMCNN and c.part == "training")

@@ -15,6 +15,8 @@ from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
 from numcnn.training.progress import Progress
 
+pytestmark = pytest.mark.once
+
 INFO = {"model": "canonical", "dataset": "generated", "dataset_sha256": "0", "threads": 1, "versions": {}}
 
 
