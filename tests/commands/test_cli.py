@@ -635,7 +635,7 @@ def test_gradcheck_command(tmp_path, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_gradcheck_shows_its_progress_on_a_terminal(options):
-    samples = "200"  # which takes longer than the second that the bar waits for
+    samples = "100"  # which takes longer than the second that the bar waits for
     code, shown = shown_on_terminal("gradcheck", "--samples", samples, *options)
     assert code == 0
     assert (b"checking dense" in shown and b"entries" in shown) == (not options), shown
