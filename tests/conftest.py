@@ -26,7 +26,7 @@ CHOOSES_KERNELS = re.compile(r"\b(BACKEND|COMPILED|fast)\b")
 def pytest_collection_modifyitems(items):
     """Mark what CI runs in one of its two lanes only, for lack of time: see ``markers`` in pyproject.toml.
 
-    Tests with real data aren't marked: the lane without compilation has none.
+    Tests with real data run compiled even where their whole file is marked ``once``: the other lane has no such data.
     """
     once = {
         path
@@ -34,7 +34,10 @@ def pytest_collection_modifyitems(items):
         if path.parent.name in ANY_KERNELS and not CHOOSES_KERNELS.search(path.read_text(encoding="utf-8"))
     }
     for item in items:
-        if item.path in once and not {"real_mnist", "real_pens"} & set(item.fixturenames):
+        if {"real_mnist", "real_pens"} & set(item.fixturenames):
+            if item.get_closest_marker("once"):
+                item.add_marker("compiled")
+        elif item.path in once:
             item.add_marker("once")
 
 
@@ -160,6 +163,12 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_I
 # With NUMBA_DISABLE_JIT=1 the fast kernels are plain Python: right, but far too slow to train whole networks with.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 BACKEND = "fast" if COMPILED else "reference"
+
+# Each back-end in the lane where it is quick; that the fast one gives the reference's results is tested in both.
+EACH_IN_ITS_LANE = [
+    pytest.param("reference", marks=pytest.mark.once),
+    pytest.param("fast", marks=pytest.mark.compiled),
+]
 
 
 def draw_digits(n, seed):

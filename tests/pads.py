@@ -70,9 +70,15 @@ def click(pad, rect):
     drag(pad, rect.center)
 
 
+def frame(pad):
+    """Let the pad show what has changed, without waiting for an event: it gets one that means nothing."""
+    pygame.event.post(pygame.event.Event(pygame.USEREVENT))
+    return pad.step()
+
+
 def settle(pad):
     """Let time pass until nothing moves and no task is running."""
-    wait_for(lambda: pad.step() and not pad.moving and not pad.tasks.busy, "the pad to come to rest")
+    wait_for(lambda: frame(pad) and not pad.moving and not pad.tasks.busy, "the pad to come to rest")
 
 
 def region(surface, rect):

@@ -13,6 +13,8 @@ import pytest
 
 import numcnn
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(numcnn.__file__).parent
 
 # From the ground up: a folder imports from those before it and from itself.

@@ -118,6 +118,7 @@ def test_it_repeats_no_formula():
     assert used <= plumbing | {"mean", "argmax"}  # for the losses and the predictions
 
 
+@pytest.mark.once
 def test_it_runs_and_ends_with_a_gradient_that_a_brighter_pixel_confirms():
     command = [sys.executable, "-m", "numcnn.walkthrough"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -29,6 +29,8 @@ from numcnn.benchmark.workload import Workload, step_flops
 from numcnn.cli import main
 from numcnn.data import idx, mnist
 
+pytestmark = pytest.mark.once
+
 TESTS = Path(__file__).parents[1]
 SHORT = Settings(threads=1, rounds=2, seconds=0.01, peers=(), backend=BACKEND, quick=True)
 NUMCNN_TRAINING = next(c for c in CONTESTANTS if c.name == NUMCNN and c.part == "training")
@@ -435,10 +437,10 @@ def test_the_scan_covers_batches_and_data_sets(workload, tmp_path, monkeypatch):
 def test_whole_runs_are_timed_from_outside(digits, monkeypatch):
     monkeypatch.setattr(whole_runs, "FIRST_RUNS", 1)
     monkeypatch.setattr(whole_runs, "LATER_RUNS", 1)
-    monkeypatch.setattr(whole_runs, "RECIPE", ("--epochs", "1", "--limit", "256"))
+    monkeypatch.setattr(whole_runs, "RECIPE", ("--epochs", "1", "--limit", "128"))
     plain = dataclasses.replace(SHORT, backend="reference")  # which compiles nothing
     started = time.perf_counter()
-    own, peer = whole_runs.start_up(plain, ["--dataset", str(digits), "--limit", "256"], silent)
+    own, peer = whole_runs.start_up(plain, ["--dataset", str(digits), "--limit", "128"], silent)
     assert peer is None
     assert own["first_run_s"] > 0.05 and own["later_run_s"] > 0.05
     assert own["first_run_s"] + own["later_run_s"] < time.perf_counter() - started

@@ -31,6 +31,7 @@ def no_long_warm_up(monkeypatch, one_thread):
     monkeypatch.setattr(contestants, "WARM_UP_SECONDS", 0)
 
 
+@pytest.mark.once
 def test_a_worker_answers_each_request_with_a_line_and_ends_with_its_input(workload, tmp_path):
     workload.save(tmp_path / WORKLOAD_FILE)
     where = "numcnn.benchmark.numcnn_contestants:NumcnnTraining"
@@ -76,6 +77,7 @@ def test_training_trains(workload):
     assert (training.network.params != before).mean() > 0.5
 
 
+@pytest.mark.once
 def test_inference_reads_batches_and_single_images(workload):
     inference = NumcnnInference(workload, 1, BACKEND)
     arrays = inference.arrays()

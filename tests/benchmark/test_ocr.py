@@ -13,6 +13,8 @@ from numcnn.cli import main
 from numcnn.commands.bench import _concerned
 from numcnn.data.hands import Generated
 
+pytestmark = pytest.mark.once
+
 TESTS = Path(__file__).parents[1]
 QUICK = Settings(threads=1, peers=(), quick=True)
 

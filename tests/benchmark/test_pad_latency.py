@@ -6,7 +6,7 @@ import pytest
 from numcnn.benchmark import pad_latency, pad_player, report
 from numcnn.data.generated import digit_strokes
 
-pytestmark = pytest.mark.usefixtures("no_display")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_display")]
 
 
 def test_every_event_counts_until_its_bars_are_shown(monkeypatch):

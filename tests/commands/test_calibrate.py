@@ -14,6 +14,8 @@ from numcnn.data.dataset import Dataset
 from numcnn.data.pendigits import PenDigits
 from numcnn.evaluation.calibration import CERTAINTY
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def folds(tmp_path, monkeypatch):

@@ -25,6 +25,8 @@ from numcnn.evaluation.calibration import CERTAINTY, certainty, refusal_threshol
 from numcnn.training.config import PRESETS, TrainConfig
 from numcnn.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.once
+
 SCRIPTS = ROOT / "scripts"
 # Without compiled kernels two BLAS threads would wait for each other by spinning, which is slow where others work, too.
 KERNELS = ["--backend", BACKEND, *([] if COMPILED else ["--threads", "1"])]
@@ -98,7 +100,9 @@ def test_train_leaves_all_it_promises(run_folder):
     assert "\r" not in done.stderr  # no bar where there is no terminal
 
 
-def test_several_seeds_are_reported_with_their_spread_and_an_ensemble_apart(run_folder, tmp_path, capsys):
+def test_several_seeds_are_reported_with_their_spread_and_an_ensemble_apart(
+    run_folder, small_canonical, tmp_path, capsys
+):
     _, data, _ = run_folder
     options = ["--dataset", str(data), "--seeds", "2", "--seed", "3", "--ensemble", "--quiet", *QUICK]
     assert main(["train", *options, "--out", str(tmp_path / "several")]) == 0
@@ -233,6 +237,7 @@ def test_a_run_that_collapsed_fails_and_keeps_nothing(run_folder, tmp_path, caps
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 def test_compiling_is_announced_whenever_something_is_compiled(run_folder, tmp_path):
     from numcnn.kernels.fast import jit
@@ -258,6 +263,7 @@ def test_compiling_is_announced_whenever_something_is_compiled(run_folder, tmp_p
     assert announced() == 0
 
 
+@pytest.mark.compiled
 def test_equal_runs_write_equal_bytes(run_folder, tmp_path):
     out, data, _ = run_folder
     done = numcnn_process("train", "--dataset", data, "--out", tmp_path / "again", "--quiet", *QUICK)
@@ -278,7 +284,7 @@ def test_a_run_never_overwrites_anything(run_folder, tmp_path, capsys, out):
     assert (folder / "best.npz").read_bytes() == before
 
 
-def test_runs_without_out_get_numbered_folders(run_folder, tmp_path, capsys, monkeypatch):
+def test_runs_without_out_get_numbered_folders(run_folder, small_canonical, tmp_path, capsys, monkeypatch):
     _, data, _ = run_folder
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
@@ -295,8 +301,6 @@ def test_dry_run_writes_nothing(run_folder, tmp_path, capsys, monkeypatch):
     assert main(command) == 0
     reported = capsys.readouterr().out
     assert "225,034" in reported and "dry run: all is well, loss" in reported
-    if COMPILED:
-        assert "\nsettings other than the defaults: none\n" in reported
     assert main([*command, "--batch-size", "50", "--no-fuse"]) == 0
     reported = " ".join(capsys.readouterr().out.split())  # the list of settings may be folded
     assert re.search(
@@ -307,6 +311,14 @@ def test_dry_run_writes_nothing(run_folder, tmp_path, capsys, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.compiled
+@pytest.mark.skipif(not COMPILED, reason="the reference kernels are no default")
+def test_dry_run_says_that_all_settings_are_the_defaults(run_folder, capsys):
+    assert main(["train", "--dataset", str(run_folder[1]), "--dry-run", *KERNELS]) == 0
+    assert "\nsettings other than the defaults: none\n" in capsys.readouterr().out
+
+
+@pytest.mark.compiled
 @pytest.mark.skipif(not COMPILED, reason="drawing 10,000 digits to test with wants compiled kernels")
 def test_without_mnist_it_trains_on_generated_digits_and_says_so(tmp_path):
     nowhere = {"NUMCNN_MIRRORS": "http://127.0.0.1:1/", "XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMCNN_DATA": ""}
@@ -550,11 +562,11 @@ def test_evaluate_prints_json_text_and_pictures(run_folder, tmp_path, capsys):
 def test_evaluate_tells_what_corruptions_cost(run_folder, tmp_path):
     out, data, _ = run_folder
     common = ["evaluate", "--weights", out / "best.npz", "--dataset", data, "--corruptions", *KERNELS]
-    done = numcnn_process(*common, "--limit", "60", "--json", "--out", tmp_path / "plots")
+    done = numcnn_process(*common, "--limit", "30", "--json", "--out", tmp_path / "plots")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     spoilt = result["corruptions"]
-    assert spoilt["n"] == 60 and len(spoilt["corruptions"]) == 15
+    assert spoilt["n"] == 30 and len(spoilt["corruptions"]) == 15
     assert spoilt["clean"] == {"accuracy": result["accuracy"], "interval": result["interval"]}
     accuracies = [found["accuracy"] for found in spoilt["corruptions"].values()]
     low, high = spoilt["mean"]["interval"]
@@ -627,7 +639,7 @@ def test_gradcheck_command(tmp_path, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_gradcheck_shows_its_progress_on_a_terminal(options):
-    samples = "200"  # which takes longer than the second that the bar waits for
+    samples = "100"  # which takes longer than the second that the bar waits for
     code, shown = shown_on_terminal("gradcheck", "--samples", samples, *options)
     assert code == 0
     assert (b"checking dense" in shown and b"entries" in shown) == (not options), shown

@@ -12,6 +12,8 @@ import numcnn
 from numcnn import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU
 from numcnn.cli import main
 
+pytestmark = pytest.mark.once
+
 KERNELS = ["--backend", BACKEND]
 
 
@@ -104,7 +106,7 @@ def test_the_page_holds_the_figures_of_the_evaluation(trained, tmp_path, capsys)
     assert text.count("<figure>") == 8 + min(60, round(200 * (1 - found["accuracy"])))
 
 
-def test_the_page_shows_the_curves_of_a_run_and_the_corruptions_measured(trained, tmp_path, capsys):
+def test_the_page_shows_the_curves_of_a_run_and_the_corruptions_measured(trained, small_canonical, tmp_path, capsys):
     run = tmp_path / "run"
     train = ["train", "--dataset", str(trained / "digits"), "--limit", "200", "--epochs", "2", "--quiet", *KERNELS]
     assert main([*train, "--out", str(run)]) == 0

@@ -17,6 +17,8 @@ import numcnn
 from numcnn.benchmark import checkup
 from numcnn.nn import checkpoint
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(numcnn.__file__).parents[1]
 
 
@@ -28,6 +30,7 @@ def doctor(*options, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 def test_a_sound_installation(tmp_path):
     code, out, err = doctor("--json", NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR", str(tmp_path)))
@@ -67,6 +70,7 @@ def test_weights_and_data_that_were_changed_fail(tmp_path, tiny_mnist):
     assert "NUMBA_DISABLE_JIT=1" in lines["kernels"]
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 def test_a_damaged_cache_is_a_note(tmp_path):
     from numcnn.kernels.fast import jit

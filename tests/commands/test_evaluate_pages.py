@@ -9,6 +9,8 @@ from numcnn.cli import main
 from numcnn.data import pages
 from numcnn.recognition import page_evaluation
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def few(monkeypatch):

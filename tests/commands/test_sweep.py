@@ -16,7 +16,7 @@ from numcnn.cli import main
 from numcnn.errors import CheckpointError, ConfigError
 from numcnn.training import sweeps
 
-pytestmark = pytest.mark.usefixtures("no_tracker")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_tracker")]
 SETTINGS = ["--limit", "200", "--val", "50", "--batch-size", "30", "--backend", BACKEND]
 EPOCHS = "20" if COMPILED else "2"
 GRID = ["--grid", "lr=1e-3,3e-3", "--seeds", "2"]
@@ -99,6 +99,7 @@ def test_its_help_offers_what_a_sweep_takes(capsys):
     assert "--no-test" not in text and "a process for each (default: as many as fill the processors)" in text
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not COMPILED, reason="many runs, slow without compiled kernels")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
 @pytest.mark.parametrize("how", ["kill a worker", "kill -9", "SIGINT", "SIGHUP"])
@@ -157,6 +158,7 @@ def test_seeds_as_jobs_end_as_one_after_the_other_do(drawn, tmp_path):
     assert files >= {"seed-0", "seed-1", "seeds.json", "series.json"}
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not COMPILED, reason="many runs, slow without compiled kernels")
 def test_seeds_as_jobs_that_are_stopped_say_how_they_go_on(drawn, tmp_path):
     out = tmp_path / "jobs"

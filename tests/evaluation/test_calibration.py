@@ -25,6 +25,8 @@ from numcnn.evaluation.calibration import (
 from numcnn.nn import checkpoint
 from numcnn.nn.losses import softmax
 
+pytestmark = pytest.mark.once
+
 
 def drawn(temperature, n=200_000, seed=0):
     """Return logits, and labels drawn with the probabilities that softmax(logits / temperature) gives."""

@@ -172,6 +172,7 @@ def test_fast_agrees_with_reference(case, kind, dtype):
     assert as_bytes((x, w, b, dout)) == before
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", CASES)
 def test_when_all_is_dead_nothing_passes(case, backend):
@@ -185,6 +186,7 @@ def test_when_all_is_dead_nothing_passes(case, backend):
         assert not np.signbit(out).any()
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", [name for name, (*_, way, _) in CASES.items() if way == "winograd"])
@@ -216,6 +218,7 @@ def images_with(value, case):
     return x, reads[..., None]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("case", FEW)
 def test_a_pixel_that_is_nan_comes_out_of_every_window_that_reads_it(case):
     _, w, b, _ = draw(case)
@@ -230,6 +233,7 @@ def test_a_pixel_that_is_nan_comes_out_of_every_window_that_reads_it(case):
     np.testing.assert_array_equal(out[untouched], forward(ops, np.nan_to_num(x, nan=1.5), w, b)[0][untouched])
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("case", FEW)
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_infinity_never_becomes_a_number(case, value):
@@ -302,6 +306,7 @@ def embedded(array, fill):
     return inside, around
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", FEW)
 def test_nothing_is_read_or_written_beside_the_arrays_however_aligned(case, dtype):
@@ -324,6 +329,7 @@ def spoil_scratch_memory():
         array.view(np.uint8)[...] = 255
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_scratch_memory_held_before_makes_no_difference(dtype):
     cases = {case: draw(case, dtype=dtype) for case in (CASES if COMPILED else FEW)}
@@ -348,6 +354,7 @@ def test_no_images_have_no_gradient(case, backend):
 # Threads
 
 
+@pytest.mark.compiled
 def test_two_callers_at_once_do_not_disturb_each_other():
     arrays = [draw(case, images=IMAGES + 2, seed=i) for i, case in enumerate(("odd sizes", "many windows"))]
     want = [as_bytes(step(ops, *some)) for some in arrays]

@@ -124,7 +124,9 @@ def assert_close(got, want, tolerance, what):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["random", "constant", "ties"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.compiled] * case.startswith("large")) for case in CASES]
+)
 def test_fast_agrees_with_reference(case, kind, dtype):
     want = run_ops(reference, case, kind, dtype)
     got = run_ops(ops, case, kind, dtype)

@@ -16,6 +16,8 @@ from numcnn import CheckpointError, Dense, Network
 from numcnn.files import atomic_write
 from numcnn.nn import checkpoint
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def saved(tmp_path):

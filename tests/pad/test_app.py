@@ -30,7 +30,7 @@ from numcnn.pad.learner import Learner
 LIGHT = THEMES["light"]
 NO_DISPLAY = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
 
-pytestmark = pytest.mark.usefixtures("no_display")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_display")]
 
 
 @pytest.fixture
@@ -527,6 +527,7 @@ def test_b_goes_from_the_shipped_weights_to_one_s_own_and_back(open_pad, home):
     assert str(store.personal_weights()) in words(pad)
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
 def test_it_learns_in_the_background_and_shows_before_and_after(open_pad, weights, tmp_path, home, monkeypatch):
     reported = []  # by the process: a slow machine shows few of these

@@ -14,6 +14,8 @@ from numcnn.data.pendigits import PenDigits
 from numcnn.evaluation.calibration import Threshold
 from numcnn.pad import evaluation, store
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def people():

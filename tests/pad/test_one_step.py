@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 import pygame
 import pytest
-from pads import SEVEN, SIZES, click, drag, mouse, press, settle, small, words
+from pads import SEVEN, SIZES, click, drag, frame, mouse, press, settle, small, words
 from processes import wait_for
 from recording import RecordingType, assert_parts_apart
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_display")
 
 
 def calm(pad):
-    wait_for(lambda: pad.step() and pad.one_step._task is None and not pad.tasks.busy, "the step")
+    wait_for(lambda: frame(pad) and pad.one_step._task is None and not pad.tasks.busy, "the step")
     pad.step()
 
 
@@ -44,7 +44,7 @@ def picture():
 def test_a_panel_closed_while_it_computes_leaves_the_pad_at_rest(open_pad):
     pad = open_pad((1100, 700), strokes=SEVEN)
     press(pad, pygame.K_g, pygame.K_ESCAPE)
-    wait_for(lambda: pad.step() and not pad.one_step.busy, "the step to be dropped")
+    wait_for(lambda: frame(pad) and not pad.one_step.busy, "the step to be dropped")
     assert not pad.one_step.open and pad.one_step.lesson is None and not pad.scene.inside
 
 

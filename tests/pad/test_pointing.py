@@ -3,7 +3,7 @@
 import numpy as np
 import pygame
 import pytest
-from pads import SEVEN, SIZES, drag, mouse, press, settle, small, words
+from pads import SEVEN, SIZES, drag, frame, mouse, press, settle, small, words
 from processes import wait_for
 from recording import RecordingType, assert_parts_apart
 
@@ -33,8 +33,8 @@ def tool(pad):
 
 def calm(pad):
     """Let time pass until what is pointed at is explained."""
-    wait_for(lambda: pad.step() and not tool(pad).busy and not pad.tasks.busy, "the lens")
-    pad.step()
+    wait_for(lambda: frame(pad) and not tool(pad).busy and not pad.tasks.busy, "the lens")
+    frame(pad)
 
 
 def tap(pad, position, **more):
@@ -125,7 +125,7 @@ def test_the_lens_opens_where_the_mouse_rests_and_closes_when_it_leaves(pad):
     mouse(pygame.MOUSEMOTION, place(pad, spot))
     pad.step()
     calm(pad)
-    wait_for(lambda: pad.step() and tool(pad).card() is not None, "the lens to open")
+    wait_for(lambda: frame(pad) and tool(pad).card() is not None, "the lens to open")
     calm(pad)
     assert tool(pad).explained.spot == spot and not tool(pad).pinned
     room = pad.places().sheet

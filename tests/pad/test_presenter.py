@@ -6,7 +6,7 @@ import numpy as np
 import pygame
 import pytest
 from conftest import draw_digits
-from pads import mouse, press, settle, small, words
+from pads import frame, mouse, press, settle, small, words
 from PIL import Image
 from processes import wait_for
 from recording import RecordingType, assert_parts_apart
@@ -39,7 +39,7 @@ def pad(open_pad, network):
 
 
 def calm(pad):
-    wait_for(lambda: pad.step() and not any(tool.busy for tool in pad.tools) and not pad.tasks.busy, "the tools")
+    wait_for(lambda: frame(pad) and not any(tool.busy for tool in pad.tools) and not pad.tasks.busy, "the tools")
     settle(pad)
 
 

@@ -12,6 +12,8 @@ from numcnn.pad.drawing.layout import layout
 from numcnn.pad.drawing.theme import THEMES
 from numcnn.pad.recording import MOST_BYTES, record
 
+pytestmark = pytest.mark.once
+
 SIZE = (640, 480)
 
 

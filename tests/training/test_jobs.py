@@ -27,6 +27,7 @@ CONFIG = TrainConfig(epochs=2, batch_size=30, limit=200, val=50, test=False, bac
 WEIGHTS = ("best.npz", "last.npz")
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does"),
     pytest.mark.usefixtures("no_tracker"),
 ]

@@ -52,6 +52,7 @@ def test_the_watch_measures_norms_and_ratios():
     assert watch.row(1)["dense2.update_ratio"] == 0
 
 
+@pytest.mark.compiled
 def test_the_examples_in_the_readme_run(tmp_path, monkeypatch, capsys):
     readme = Path(monitor.__file__).parent / "README.md"
     watch, resume = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)

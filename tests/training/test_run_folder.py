@@ -15,6 +15,8 @@ from numcnn.training.config import TrainConfig
 from numcnn.training.loop import fit
 from numcnn.training.progress import Progress
 
+pytestmark = pytest.mark.once
+
 INFO = {"model": "canonical", "dataset": "generated", "dataset_sha256": "0", "threads": 1, "versions": {}}
 
 
@@ -29,7 +31,6 @@ def finished(tmp_path):
         tmp_path, config, info, dataset_argument="generated", watch_gradients=True, quiet=True, earlier_seconds=5
     )
     state = fit(network, (images[:100], labels[:100]), (images[100:150], labels[100:150]), config, monitor=folder)
-    folder.draw(state.history)
     return folder, network, state
 
 

@@ -21,7 +21,7 @@ from numcnn.training import run_folder
 from numcnn.training.config import TrainConfig
 from numcnn.training.session import Options, new_session, resumed_session
 
-pytestmark = pytest.mark.usefixtures("small_canonical")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("small_canonical")]
 VALUES = (None, True, -1, 0, 5, 2.5, 1e300, float("inf"), float("nan"), 10**400, "", "x", "a\0b", "\ud800", [], [1], {})
 GONE = object()
 

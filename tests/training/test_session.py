@@ -16,7 +16,7 @@ from numcnn.training.config import TrainConfig
 from numcnn.training.session import Options, _begin_with, new_session, peak_memory_mb, resumed_session
 
 CONFIG = TrainConfig(epochs=2, batch_size=50, limit=200, backend=BACKEND)  # four batches an epoch
-pytestmark = pytest.mark.usefixtures("small_canonical")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("small_canonical")]
 
 
 @pytest.fixture

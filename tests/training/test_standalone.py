@@ -39,6 +39,8 @@ from numcnn.training.config import PRESETS, TrainConfig
 from numcnn.training.loop import fit
 from numcnn.training.standalone import EMITTERS, MOST_LINES, as_python
 
+pytestmark = pytest.mark.once
+
 ABSENT = ("numcnn", "numba", "matplotlib", "PIL", "threadpoolctl", "tqdm")
 
 

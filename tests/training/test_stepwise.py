@@ -22,6 +22,8 @@ from numcnn.training.loop import fit
 from numcnn.training.monitor import Monitor
 from numcnn.training.stepwise import BUDGET, FIRST, SPACING, Listener, Plan, StepwiseRun, bytes_of, plan
 
+pytestmark = pytest.mark.once
+
 CONFIG = TrainConfig(epochs=3, batch_size=16, lr=0.01, label_smoothing=0.05, backend=BACKEND, seed=3)
 
 
@@ -238,7 +240,7 @@ def test_a_pace_leaves_time_between_steps_and_pause_stops_it(process):
 
 
 def test_a_run_that_patience_ends_is_finished_and_says_so_once(process):
-    one = process(epochs=1000, lr=1e-9, patience=1, keep="best", val=30)
+    one = process(epochs=1000, lr=1e-9, patience=1, keep="best", limit=60, val=30)
     one.command(go=None)
     one.until("state", "finished")
     one.command(go=None)

@@ -25,6 +25,8 @@ from numcnn.training.optim import make_optimizer
 from numcnn.training.run_folder import RunFolder
 from numcnn.training.session import Options, Session, new_session, resumed_session
 
+pytestmark = pytest.mark.once
+
 CONFIG = TrainConfig(epochs=2, batch_size=15, limit=100, val=25, backend=BACKEND)  # five batches an epoch
 SETTINGS = ["--epochs", "2", "--batch-size", "15", "--limit", "100", "--val", "25", "--backend", BACKEND]
 SETTINGS += [] if COMPILED else ["--threads", "1"]
