@@ -20,7 +20,8 @@ from numcnn.kernels.arrays import Bools, Bytes, Ints
 
 LEAST_SIDE = 32  # pixels: smaller pictures aren't looked at
 LEAST_LENGTH, STROKES = 12, 3  # pixels, and widths of a stroke: shorter lines are not looked for
-SLENDER, TICK = 8, 4  # times its thickness: a line, and a comb's tick, is at least this long
+SLENDER, TICK = 8, 5  # times its thickness: a line, and a comb's tick, is at least this long
+SHORT_TICK, MANY_TICKS = 4, 3  # and one of so many equal ticks
 MOST_IN_BAND = 3  # lines that are so near to each other that they are found as one
 GAP = 2  # pixels along a line that may be missing
 MEETS = 0.03  # of a line's length: it may end this far before or beyond the line that it ends at
@@ -130,7 +131,7 @@ def _lines(ink: Bools, high: Ints, shortest: int) -> list[Line]:
     found = find_pieces(rules.long_lines(small, max(4, shortest // factor)))
     lines = [line for k in range(len(found)) for line in _fitted(found, k, factor, ink, high, shortest)]
     lines = _continued(sorted(lines, key=lambda line: line.first))
-    return [line for line in lines if line.length >= TICK * line.thickness]
+    return [line for line in lines if line.length >= SHORT_TICK * line.thickness]
 
 
 def _fitted(found: Pieces, k: int, factor: int, ink: Bools, high: Ints, shortest: int) -> list[Line]:
@@ -358,18 +359,22 @@ def _without_stroke(line: Line, foot: Line, ticks: list[tuple[Line, Line]]) -> L
 
 
 def _is_tick(line: Line, foot: Line, ticks: list[tuple[Line, Line]]) -> bool:
-    """Return whether another line equals this one, or the two stand on both ends of a third, their foot."""
+    """Return whether others equal this one, one if both are long, or another stands on the other end of its foot."""
     if min(line.even, foot.even) < EVEN:
+        return False
+    others = [(o, below) for o, below in ticks if o is not line and abs(line.slope - o.slope) <= SQUARE]
+    if sum(_are_equal(line, other) for other, _ in others) >= MANY_TICKS - 1:
+        return True
+    if line.length < TICK * line.thickness:
         return False
     column = line.at + line.slope * foot.at
     first, last = abs(column - foot.first) <= foot.near, abs(column - foot.last) <= foot.near
-    for other, below in ticks:
-        if other is line or abs(line.slope - other.slope) > SQUARE:
+    far = foot.last if first else foot.first
+    for other, below in others:
+        if other.length < TICK * other.thickness:
             continue
-        if _are_equal(line, other):
-            return True
-        far = foot.last if first else foot.first
-        if below is foot and (first or last) and abs(other.at + other.slope * foot.at - far) <= foot.near:
+        on_far_end = below is foot and (first or last) and abs(other.at + other.slope * foot.at - far) <= foot.near
+        if on_far_end or _are_equal(line, other):
             return True
     return False
 
@@ -452,13 +457,17 @@ def _peaks(ink: Bools, strength: Bytes, line: Line) -> Bytes:
 def _own_tones(peaks: list[Bytes]) -> list[float]:
     """Return how strong each line of a frame is by itself, from its ``_peaks``: strokes along it may be stronger.
 
-    Where some of a stronger line is only as strong as the others, so is all of it.
+    What is hardly stronger than the others all along has its own tone; where only some of a line is, all of it is as
+    strong as they are.
     """
     tones = [float(np.median(own)) for own in peaks]
     usual = float(np.median(tones))
-    alike = rules.ALIKE * usual
-    strokes = [tone > alike and float((own <= alike).mean()) >= VISIBLE for tone, own in zip(tones, peaks, strict=True)]
-    return [min(tone, usual if stroke else UNEQUAL * usual) for tone, stroke in zip(tones, strokes, strict=True)]
+    alike = [float((own <= rules.ALIKE * usual).mean()) for own in peaks]
+    most = [
+        tone if share >= EVEN else usual if share >= VISIBLE else UNEQUAL * usual
+        for tone, share in zip(tones, alike, strict=True)
+    ]
+    return [min(tone, bound) for tone, bound in zip(tones, most, strict=True)]
 
 
 def _erase(gone: Bools, ink: Bools, high: Ints, weak: Bools, line: Line) -> None:
