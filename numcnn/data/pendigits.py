@@ -177,7 +177,10 @@ def _unpacked(data: bytes, path: str | Path) -> bytes:
             if archive.getinfo(members[0]).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError("its compression is none that UCI uses")
             with archive.open(members[0]) as member:
-                return _unpacked(member.read(MOST_BYTES), path)
+                packed = member.read(MOST_BYTES)
+            if packed.startswith(ZIP_MAGIC):  # each archive within another one would take its size once more
+                raise ValueError("it holds another archive")
+            return _unpacked(packed, path)
     return data
 
 

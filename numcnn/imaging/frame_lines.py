@@ -104,13 +104,14 @@ def _ink_of(level: list[Line], upright: list[Line], strength: Bytes, ink: Bools,
     if not level and not upright:
         return gone
     usual = _usual_thickness(level, upright)
+    thin = [line.thickness <= usual for line in [*level, *upright]]
     for line in level:
         _refit(line, usual, ink, high)
     for line in upright:
         _refit(line, usual, ink.T, wide.T)
     crossed, down = np.zeros_like(ink), np.zeros_like(ink)
     peaks = [_peaks(ink, strength, line) for line in level] + [_peaks(ink.T, strength.T, line) for line in upright]
-    darkest = [DARKER * tone for tone in _own_tones(peaks)]
+    darkest = [DARKER * tone for tone in _own_tones(peaks, thin)]
     for line, dark in zip(level, darkest, strict=False):
         _erase(gone, ink, high, strength <= dark, line)
         _draw(crossed, line)
@@ -131,7 +132,8 @@ def _lines(ink: Bools, high: Ints, shortest: int) -> list[Line]:
     found = find_pieces(rules.long_lines(small, max(4, shortest // factor)))
     lines = [line for k in range(len(found)) for line in _fitted(found, k, factor, ink, high, shortest)]
     lines = _continued(sorted(lines, key=lambda line: line.first))
-    return [line for line in lines if line.length >= SHORT_TICK * line.thickness]
+    lines = [line for line in lines if line.length >= SHORT_TICK * line.thickness]
+    return [line for line in lines if line.length >= TICK * line.thickness or _is_one_of_many(line, lines)]
 
 
 def _fitted(found: Pieces, k: int, factor: int, ink: Bools, high: Ints, shortest: int) -> list[Line]:
@@ -362,11 +364,11 @@ def _is_tick(line: Line, foot: Line, ticks: list[tuple[Line, Line]]) -> bool:
     """Return whether others equal this one, one if both are long, or another stands on the other end of its foot."""
     if min(line.even, foot.even) < EVEN:
         return False
-    others = [(o, below) for o, below in ticks if o is not line and abs(line.slope - o.slope) <= SQUARE]
-    if sum(_are_equal(line, other) for other, _ in others) >= MANY_TICKS - 1:
+    if _is_one_of_many(line, [other for other, _ in ticks]):
         return True
     if line.length < TICK * line.thickness:
         return False
+    others = [(o, below) for o, below in ticks if o is not line and _are_parallel(line, o)]
     column = line.at + line.slope * foot.at
     first, last = abs(column - foot.first) <= foot.near, abs(column - foot.last) <= foot.near
     far = foot.last if first else foot.first
@@ -407,6 +409,16 @@ def _corner(line: Line, other: Line) -> float | None:
     near = all(gap <= CONTINUES * length for gap, length in zip(missing, lengths, strict=True))
     at_end = min(abs(row - other.first), abs(row - other.last)) <= other.near or missing[1] > 0
     return column if near and at_end and sum(gaps) == 1 else None
+
+
+def _is_one_of_many(line: Line, lines: list[Line]) -> bool:
+    """Return whether a comb's ticks may be so short: enough of the lines are parallel to this one, and as long."""
+    alike = (_are_parallel(line, other) and _are_equal(line, other) for other in lines if other is not line)
+    return sum(alike) >= MANY_TICKS - 1
+
+
+def _are_parallel(one: Line, other: Line) -> bool:
+    return abs(one.slope - other.slope) <= SQUARE
 
 
 def _are_equal(one: Line, other: Line) -> bool:
@@ -454,18 +466,18 @@ def _peaks(ink: Bools, strength: Bytes, line: Line) -> Bytes:
     return peaks[peaks > 0] if peaks.any() else np.zeros(1, np.uint8)
 
 
-def _own_tones(peaks: list[Bytes]) -> list[float]:
+def _own_tones(peaks: list[Bytes], thin: list[bool]) -> list[float]:
     """Return how strong each line of a frame is by itself, from its ``_peaks``: strokes along it may be stronger.
 
-    What is hardly stronger than the others all along has its own tone; where only some of a line is, all of it is as
-    strong as they are.
+    thin: whether each is no thicker than usual.  What is thin and hardly stronger than the others all along has its
+    own tone, as a line on whole pixels has; where only some of a line is, all of it is as strong as they are.
     """
     tones = [float(np.median(own)) for own in peaks]
     usual = float(np.median(tones))
     alike = [float((own <= rules.ALIKE * usual).mean()) for own in peaks]
     most = [
-        tone if share >= EVEN else usual if share >= VISIBLE else UNEQUAL * usual
-        for tone, share in zip(tones, alike, strict=True)
+        tone if share >= EVEN and is_thin else usual if share >= VISIBLE else UNEQUAL * usual
+        for tone, share, is_thin in zip(tones, alike, thin, strict=True)
     ]
     return [min(tone, bound) for tone, bound in zip(tones, most, strict=True)]
 

@@ -179,6 +179,13 @@ def test_an_encrypted_archive_is_refused(tmp_path):
         pendigits.load(tmp_path, origin=origin_of())
 
 
+def test_an_archive_within_an_archive_is_refused(tmp_path):
+    inner = zipped({"pendigits-orig.tra": TEXT})
+    (tmp_path / "pendigits-orig.tra.zip").write_bytes(zipped({"pendigits-orig.tra": inner}))
+    with pytest.raises(DataError, match="is damaged or cut off: it holds another archive"):
+        pendigits.load(tmp_path, origin=origin_of())
+
+
 # --------------------------------------------------------------------------------------------------- downloading
 
 

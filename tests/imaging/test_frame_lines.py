@@ -120,6 +120,28 @@ def test_two_stems_that_are_not_parallel_are_no_comb():
     assert not gone[(written >= LEAST) & (table == 0)].any()
 
 
+def test_ones_that_stand_on_a_combs_foot_stay_if_they_are_darker_and_thicker_than_the_comb():
+    """Among ticks as tall as they are: a stronger line is printed only if it isn't thicker, too."""
+    comb = np.zeros((120, 200), np.uint8)
+    for line in [(24, 85, 136, 85), *((x, 37, x, 85) for x in (24, 61, 97, 136))]:
+        stroke = raster.draw([np.array(line, float).reshape(2, 2)], comb.shape, 3.6)
+        comb = np.maximum(comb, (145 * stroke).round().astype(np.uint8))
+    ones = [np.array([(x + 2, 37), (x, 85)], float) for x in (43, 80)]
+    written = (195 * raster.draw(ones, comb.shape, 4.6)).round().astype(np.uint8)
+    gone = frame_lines(np.maximum(comb, written), LEAST)
+    assert gone[(comb >= LEAST) & (written == 0)].mean() > 0.9
+    assert gone[(written > 190) & (comb == 0)].mean() < 0.1
+
+
+def test_a_short_thick_stroke_beside_a_comb_holds_none_of_its_ticks():
+    """As a 4's bar, which may end near the end of a tick."""
+    comb = printed([(25, 67, 98, 67), *((x, 50, x, 67) for x in (25, 61, 98))])
+    bar = (200 * raster.draw([np.array([(34, 51), (54, 52)], float)], comb.shape, 6)).round().astype(np.uint8)
+    gone = frame_lines(np.maximum(comb, bar), LEAST)
+    assert gone[(comb >= LEAST) & (bar == 0)].mean() > 0.97
+    assert not gone[(bar >= LEAST) & (comb == 0)].any()
+
+
 @pytest.mark.parametrize("strength", [210, 233])
 def test_a_line_on_whole_pixels_is_as_printed_as_those_between_two(strength):
     """It is up to twice as strong, and goes whole."""

@@ -520,7 +520,6 @@ def test_options_that_would_do_nothing_and_paths_too_long_are_refused(options, t
 # One of the first modules after numcnn/interrupts.py, and later ones; the last is loaded by the command itself.
 # (typing won't do: where coverage is measured, Python loads it before numcnn, in a block that swallows
 # KeyboardInterrupt.)
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("command", "loaded"),
     [
@@ -558,14 +557,12 @@ sys.exit(cli.main(["learn"]))
 """
 
 
-@pytest.mark.once
 def test_what_was_interrupted_never_ends_with_0_also_where_python_loses_the_exception():
     with running("-c", LOSING) as process:
         output, error = process.communicate()
     assert (process.returncode, output) == (130, "learned\n") and error.endswith("\nnumcnn learn: interrupted\n")
 
 
-@pytest.mark.once
 def test_an_interrupted_learn_is_one_line_and_writes_nothing(tmp_path):
     own = tmp_path / "own.jsonl"
     own.write_text('{"label": 4, "strokes": [[[0, 0], [50, 80]]]}\n' * 3)
