@@ -67,18 +67,27 @@ def _fast_or_reference() -> Kernels:
 def _chosen() -> Kernels:
     try:
         from numcnn.kernels.fast import jit, ops, simd, spin_wait  # noqa: PLC0415  (loads Numba)
-
+    except (ConfigError, MemoryError):
+        raise
+    except Exception as error:  # no Numba, another version of it, or one whose LLVM can't be loaded (OSError)
+        return _without_fast(error)
+    try:
         simd.check()
         if jit.COMPILED:
             spin_wait.prepare()
     except (ConfigError, MemoryError, OSError):
         raise
     except Exception as error:  # whatever another version of Numba raises
-        reason = str(error).strip().partition("\n")[0]
-        logging.getLogger("numcnn").warning(
-            "the fast kernels can't be built with this Numba (%s: %s); the plain ones answer, more slowly",
-            type(error).__name__,
-            reason,
-        )
-        return reference
+        return _without_fast(error)
     return ops
+
+
+def _without_fast(error: Exception) -> Kernels:
+    """Say why there are no fast kernels; return the plain ones."""
+    reason = str(error).strip().partition("\n")[0]
+    logging.getLogger("numcnn").warning(
+        "the fast kernels can't be built with this Numba (%s: %s); the plain ones answer, more slowly",
+        type(error).__name__,
+        reason,
+    )
+    return reference

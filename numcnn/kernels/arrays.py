@@ -1,4 +1,7 @@
-"""Names for the arrays that functions take and return: the name says the dtype, the docstring says the shape."""
+"""Names for the arrays that functions take and return: the name says the dtype, the docstring says the shape.
+
+``as_array`` makes one of what a caller gives.
+"""
 
 from typing import Any, TypeAlias
 

@@ -28,6 +28,9 @@ BREAKS = {
     "def turned(self, how, a, *more):\n"
     "    return old(self, {'==': '!='}.get(how, how) if isinstance(a.type, ir.VectorType) else how, a, *more)\n"
     "ir.IRBuilder.icmp_unsigned = turned",
+    "the library of LLVM can't be loaded": "import sys\nclass Broken:\n    def find_spec(self, name, *others):\n"
+    "        if name == 'llvmlite.binding':\n            raise OSError('Could not find/load shared object file')\n"
+    "sys.meta_path.insert(0, Broken())",
     "Numba is gone": 'import sys; sys.modules["numba"] = None',
 }
 LINE = re.compile(r"the fast kernels can't be built with this Numba \(\w+: .*\); the plain ones answer, more slowly")

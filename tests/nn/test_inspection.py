@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from own_layers import MyBatchNorm
+from own_layers import MyBatchNorm, Restless
 
-from numcnn import BatchNorm, ConfigError, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Network, ReLU, StateSpec
+from numcnn import BatchNorm, ConfigError, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.data.generated import digit_strokes
 from numcnn.imaging.raster import mnist_image
 from numcnn.nn.inspection import DENSE, MAPS, POOLED, inspect_picture, saliency
@@ -112,21 +112,6 @@ def test_frozen_batch_norm_has_the_gradients_of_an_affine_map():
     np.testing.assert_allclose(dx, dout / std)
     np.testing.assert_allclose(network.layers[0].grads["gamma"], (dout * out).sum(axis=0))
     np.testing.assert_allclose(network.layers[0].grads["beta"], dout.sum(axis=0))
-
-
-class Restless(Layer):
-    """Counts its training forwards, whether it is frozen or not."""
-
-    def _build(self, in_shape):
-        return in_shape, [StateSpec("count", (1,))]
-
-    def _forward(self, x, training):
-        if training:
-            self.next_state["count"] += 1
-        return x
-
-    def _backward(self, dout, need_dx):
-        return dout
 
 
 def test_a_layer_that_ignores_frozen_is_named():

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from own_layers import Restless
 from papers import lines
 
 import numcnn
+from numcnn import Conv2D, Dense, Flatten, Network
 from numcnn.imaging.annotate import as_image, sheet
 from numcnn.imaging.sheet import lay_out
 from numcnn.recognition.explained import explained_steps
@@ -46,6 +48,13 @@ def test_a_way_leads_from_digit_to_digit_along_a_line(scale):
     np.testing.assert_array_equal(steps["each 28x28"], [one.image for one in digits])
     apart = steps_of(picture, [digit(boxes[0]), digit(boxes[1], line=1)])
     assert not (apart["lines"] == 255).any()
+
+
+def test_a_layer_without_a_gradient_for_one_picture_leaves_out_what_spoke_for_the_answers():
+    picture = lines((100, 160), [(30, 20), (40, 80)])
+    network = Network([Conv2D(2, 3), Restless(), Flatten(), Dense(10)], backend="reference", seed=0)
+    steps = explained_steps(lay_out(picture), Page([digit((28, 20, 14, 60))], (160, 100)), picture, network)
+    assert list(steps) == [*NAMES, "maps of conv1", "maps of restless1"]
 
 
 def test_paper_of_two_colours_is_two_pictures_side_by_side():
