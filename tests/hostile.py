@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import copy
 import dataclasses
 import functools
 import gzip
@@ -372,6 +371,7 @@ def changed(value: object, found: list) -> object:
     """Return a copy of a JSON value, some nodes of which are replaced by others."""
     value = json.loads(json.dumps(value))
     for where, new in found:
+        new = json.loads(json.dumps(new))  # no element twice: changed once more, a list of 1,500 would hold millions
         nodes: list[tuple[object, object]] = [(None, None)]  # container and key; the first: the whole
         ahead = [value]
         while ahead:
@@ -381,9 +381,9 @@ def changed(value: object, found: list) -> object:
             ahead += [node[key] for key in keys]
         container, key = nodes[int(where * len(nodes))]
         if container is None:
-            value = copy.deepcopy(new)
+            value = new
         else:
-            container[key] = copy.deepcopy(new)
+            container[key] = new
     return value
 
 

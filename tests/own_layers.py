@@ -1,4 +1,4 @@
-"""Layers that belong to no package, in plain NumPy: what a user would write."""
+"""Three layers that belong to no package, in plain NumPy: what a user would write."""
 
 import numpy as np
 
@@ -79,18 +79,3 @@ class MyBatchNorm(Layer):
         if self.frozen:  # mean and var were constants
             return self.params["gamma"] * scale * dout
         return self.params["gamma"] * scale * (dout - dbeta / M - xhat * dgamma / M)
-
-
-class Restless(Layer):
-    """Counts its training forwards, whether it is frozen or not."""
-
-    def _build(self, in_shape):
-        return in_shape, [StateSpec("count", (1,))]
-
-    def _forward(self, x, training):
-        if training:
-            self.next_state["count"] += 1
-        return x
-
-    def _backward(self, dout, need_dx):
-        return dout

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from own_layers import MyBatchNorm, Restless
+from own_layers import MyBatchNorm
+from restless_layer import Restless
 
 from numcnn import BatchNorm, ConfigError, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, ReLU
 from numcnn.data.generated import digit_strokes

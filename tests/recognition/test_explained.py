@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from own_layers import Restless
 from papers import lines
+from restless_layer import Restless
 
 import numcnn
 from numcnn import Conv2D, Dense, Flatten, Network
