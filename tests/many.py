@@ -138,6 +138,8 @@ def bulk(folder, count=20_000, weights="canonical"):
     subprocess.run([*command, str(whole)], check=True, stderr=subprocess.DEVNULL)
     seconds, size = time.perf_counter() - started, whole.stat().st_size
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest one
+    answered = [json.loads(line)["path"] for line in whole.read_text().splitlines()]
+    assert answered == sorted(map(str, (folder / "pictures").rglob("*.png"))) and len(answered) == count
 
     def written(out, share):
         wait_for(lambda: out.exists() and out.stat().st_size > share * size, "answers")
