@@ -168,8 +168,7 @@ def _how_ended(executor: Executor) -> str:
     processes: dict[int, Any] = getattr(executor, "_processes", None) or {}
     ended = multiprocessing.connection.wait([process.sentinel for process in processes.values()], timeout=0)
     for process in [process for process in processes.values() if process.sentinel in ended]:
-        process.join(WATCH_SECONDS)
-        code = process.exitcode
+        code = _exit_code(process)
         if code == -getattr(signal, "SIGKILL", 9):
             return "the last one was killed (SIGKILL), as the system does where memory is short"
         if code not in (None, -signal.SIGTERM, 128 + signal.SIGTERM):  # by which the executor ends the others
@@ -177,6 +176,17 @@ def _how_ended(executor: Executor) -> str:
                 return f"the last one ended by {signal.Signals(-code).name}"
             return f"the last one ended with exit code {code}"
     return ""
+
+
+def _exit_code(process: Any) -> int | None:
+    """Return the exit code of a process that has ended; None if it isn't known within WATCH_SECONDS.
+
+    The executor's own thread waits for it too.  If that is first, the code is known here only a moment later.
+    """
+    until = time.monotonic() + WATCH_SECONDS
+    while process.exitcode is None and time.monotonic() < until:
+        time.sleep(0.001)
+    return process.exitcode
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Independent jobs in real processes: what each worker may use, what happens when some are killed."""
 
 import hashlib
+import multiprocessing
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from conftest import write_digits
@@ -161,6 +163,19 @@ def test_a_job_that_kills_every_worker_ends_in_an_error():
     start = "WorkerError('workers ended 4 times in a row and no job was done between; 1 are left; the last one "
     assert error_of(die, "x") == f"{start}was killed (SIGKILL), as the system does where memory is short')\n"
     assert error_of(leave, 3) == f"{start}ended with exit code 3')\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "waitpid") or os.name == "nt", reason="processes end otherwise there")
+def test_how_a_worker_ended_is_known_though_another_thread_was_told_first():
+    process = multiprocessing.get_context("spawn").Process(target=die, args=("x",))
+    process.start()
+    os.waitpid(process.pid, 0)  # what the executor's own thread may do; it passes the code on when it runs again
+    passed_on = threading.Timer(0.1, setattr, [process._popen, "returncode", -signal.SIGKILL])
+    passed_on.start()
+    text = jobs._how_ended(SimpleNamespace(_processes={process.pid: process}))
+    passed_on.join()
+    process.join()
+    assert text.startswith("the last one was killed (SIGKILL)")
 
 
 def test_the_error_of_a_job_arrives():
