@@ -44,6 +44,7 @@ COMMANDS = {
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, interrupts.EXIT_INTERRUPTED
 
+OPTIONS_ALIKE = 0.75  # from 0 to 1, how alike an unknown option and the one that may have been meant must be
 UNRECOGNIZED = "unrecognized arguments: "  # how argparse begins what it says
 FOLDERS = ("NUMCNN_HOME", "NUMCNN_DATA", "NUMCNN_PENDIGITS")  # environment variables that name one
 BAD_PATH = (
@@ -74,12 +75,17 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: {shown(message)}; see {self.prog} --help\n")
 
     def _advice(self, message: str) -> str:
-        """Return what to do about a file's, a folder's or any name that has no place without an option; else ""."""
+        """Return what to do about an option that isn't there, or a name that has no place without one; else ""."""
         start, given = message[: len(UNRECOGNIZED)], message[len(UNRECOGNIZED) :]
         words = given.split()
-        if start != UNRECOGNIZED or not words or any(word.startswith("-") for word in words):
+        if start != UNRECOGNIZED or not words:
             return ""
-        named = [one for one in self._actions if isinstance(one.metavar, str) and one.help != argparse.SUPPRESS]
+        shown_in_help = [one for one in self._actions if one.help != argparse.SUPPRESS]
+        if unknown := [word.partition("=")[0] for word in words if word.startswith("-")]:
+            options = [text for one in shown_in_help for text in one.option_strings]
+            similar = difflib.get_close_matches(unknown[0], options, 1, OPTIONS_ALIKE)
+            return f"; did you mean {similar[0]}?" if similar else ""
+        named = [one for one in shown_in_help if isinstance(one.metavar, str)]
         places = [one for one in named if not one.option_strings]
         options = [one for one in named if one.option_strings]
         if places:

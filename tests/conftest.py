@@ -13,7 +13,7 @@ from processes import wait_for
 
 from numcnn import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 from numcnn.data import generated, idx, mnist
-from numcnn.kernels import thread_team
+from numcnn.kernels import get_backend, thread_team
 from numcnn.nn.models import MODELS
 
 REAL = {name: os.environ.get(name) for name in ("NUMCNN_DATA", "NUMCNN_PENDIGITS")}
@@ -51,7 +51,8 @@ def no_real_data(tmp_path_factory):
         patch.setenv("OPENBLAS_NUM_THREADS", "1")  # in the processes that tests start, as in ``one_blas_thread`` here
         for name in (*REAL, "PYTHONUNBUFFERED"):  # where it is set, nothing is left for Python to write when it ends
             patch.delenv(name, raising=False)
-        # Where downloads are kept.  Compiled kernels aren't: NUMBA_CACHE_DIR has been set by the imports above.
+        get_backend("fast")  # while the user's cache is there, in which compiled kernels are
+        # Where downloads are kept.
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 

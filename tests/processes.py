@@ -54,6 +54,16 @@ def parents():
     return found
 
 
+def children(pid):
+    """Return the ids of a process's children that compute: not the one with which multiprocessing tidies up."""
+    found = []
+    for child, parent in parents().items():
+        with contextlib.suppress(OSError):
+            if parent == pid and b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
 def shown_on_terminal(*arguments, columns=80):
     """Run a numcnn command whose stderr is a terminal this wide -> its exit code, and the bytes that were shown."""
     import pty  # not on Windows

@@ -29,7 +29,7 @@ from numcnn.data import mnist
 from numcnn.data.batches import Batch
 from numcnn.errors import NumcnnError
 from numcnn.files import as_path, check_folder_writable
-from numcnn.kernels import get_backend, name_of
+from numcnn.kernels import get_backend, has_fast
 from numcnn.kernels.thread_team import available_threads, use_threads
 from numcnn.nn import checkpoint
 from numcnn.nn.gradient_check import gradcheck
@@ -253,7 +253,7 @@ def _display() -> tuple[str, str, dict[str, Any]]:
 
 def _cache() -> tuple[str, str, dict[str, Any]]:
     """Check every file of the kernel cache."""
-    if name_of(get_backend("fast")) != "fast":
+    if not has_fast():
         return NOTE, UNBUILT, {"folder": None}
     from numcnn.kernels.fast import jit, kernel_cache  # noqa: PLC0415  (loads Numba)
 
@@ -288,7 +288,7 @@ def _gradients() -> tuple[str, str, dict[str, Any]]:
         scale = np.abs(grads[0][place]).max() or 1.0
         worst = max(worst, float(np.abs(grads[0][place] - grads[1][place]).max() / scale))
     found = {"passed": report.passed, "compiled_differ_by": worst}
-    if report.passed and name_of(get_backend("fast")) != "fast":
+    if report.passed and not has_fast():
         return NOTE, f"right beside numeric differences; {UNBUILT}", found
     right = report.passed and worst <= GRADIENT_TOLERANCE
     text = f"{'right' if report.passed else 'WRONG'} beside numeric differences; compiled kernels differ by {worst:.1e}"
@@ -314,7 +314,7 @@ def _speed() -> tuple[str, str, dict[str, Any]]:
     single = _times(lambda: reader.logits(picture))
     found = {"threads": threads, "training_images_per_second": round(BATCH / steps), "picture_seconds": single}
     text = f"gradients of {BATCH / steps:,.0f} images/s on {threads} threads, one picture in {1e6 * single:.0f} µs"
-    if name_of(get_backend("fast")) != "fast":
+    if not has_fast():
         return NOTE, f"{text}; {UNBUILT}", found
     return FINE, text, found
 

@@ -57,7 +57,7 @@ from numcnn.data.dataset import MIXTURES
 from numcnn.errors import ConfigError
 from numcnn.evaluation import plots
 from numcnn.files import atomic_write
-from numcnn.kernels import get_backend, name_of
+from numcnn.kernels import has_fast
 from numcnn.kernels.thread_team import checked_threads
 from numcnn.nn.network import load
 from numcnn.pad.evaluation import people_for
@@ -117,6 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seed is not None and not set(parts) & set(DRAWN):
         raise ConfigError(f"--seed is for {' and '.join(DRAWN)} only; add --parts ocr, or leave out --seed")
     _check_files(arguments)
+    if arguments.backend == "fast" and not has_fast():
+        raise ConfigError("the fast kernels can't be built here, so nothing would be measured; see numcnn doctor")
     missing = missing_peers(_concerned(parts, settings.peers))
     if arguments.peers:
         _name_missing(missing, settings.peers)
@@ -162,8 +164,6 @@ def _name_missing(missing: dict[str, list[str]], asked: tuple[str, ...]) -> None
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     threads = checked_threads(arguments.threads)
-    if name_of(get_backend(arguments.backend)) != arguments.backend:
-        raise ConfigError("the fast kernels can't be built here, so nothing would be measured; see numcnn doctor")
     rounds = (QUICK_ROUNDS if arguments.quick else ROUNDS) if arguments.rounds is None else arguments.rounds
     for name, value in (("rounds", rounds), ("seeds", arguments.seeds)):
         if value is not None and value < 1:

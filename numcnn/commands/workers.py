@@ -88,6 +88,9 @@ def do_jobs(
         work = train_job.without_shared_disk(work, lambda line: None)
     elif arguments.resume:  # else they have just been read
         train_job.check_data(work)
+    if arguments.resume and not arguments.quiet:
+        left = sum(not train_job.has_card(job) for job in work)
+        say(f"resuming {arguments.resume}: {left} of {len(work)} trainings are to be finished")
     with JobProgress(len(work), arguments.quiet) as progress:
 
         def done(job: TrainJob, trained: Trained) -> None:

@@ -25,7 +25,7 @@ from numcnn.kernels import reference
 from numcnn.kernels.compilation import on_compilation
 from numcnn.kernels.protocol import OPS, Kernels
 
-__all__ = ["BACKENDS", "OPS", "Kernels", "get_backend", "name_of", "on_compilation"]
+__all__ = ["BACKENDS", "OPS", "Kernels", "get_backend", "has_fast", "name_of", "on_compilation"]
 
 BACKENDS = ("reference", "fast")
 
@@ -52,6 +52,11 @@ def get_backend(backend: str | Kernels) -> Kernels:
     if backend == "fast":
         return _fast_or_reference()
     raise ConfigError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+
+
+def has_fast() -> bool:
+    """Return whether the fast kernels can be built here, and are now loaded."""
+    return get_backend("fast") is not reference
 
 
 _choosing = threading.Lock()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numcnn.errors import ShapeError
-from numcnn.kernels import get_backend, name_of
+from numcnn.kernels import has_fast
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
 from numcnn.kernels.buffers import zeros
 from numcnn.kernels.protocol import Kernels
@@ -89,8 +89,7 @@ class Reader:
         self._shape = (H, W) if C == 1 else (H, W, C)
         self._idle: deque[_Stages] = deque(maxlen=MOST_IDLE)  # each caller takes one; append and pop are atomic
         # The compiled stages skip zeros, so a NaN or infinite weight could go unnoticed.
-        built = name_of(get_backend("fast")) == "fast"
-        usual = built and C == 1 and network.fuse and np.isfinite(network.params).all()
+        usual = has_fast() and C == 1 and network.fuse and np.isfinite(network.params).all()
         self._plan = self._planned() if usual else None
         if self._plan is not None:
             self._idle.append(self._make_stages())

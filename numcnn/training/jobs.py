@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
+from multiprocessing import resource_tracker
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -40,6 +41,9 @@ CONNECT_SECONDS = 30.0  # how long a scheduler may take to answer, and its first
 ALONE_SECONDS = 30.0  # how long a cluster may be without workers before that is said
 
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")  # of a scheduler's address
+
+# Signals of a terminal, which all its processes get.
+FOR_PARENT = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 # What libraries read when they are loaded: how many threads they may use.
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -71,7 +75,22 @@ def run_all(work: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) 
 
 def submit(executor: Executor, work: Callable[[Job], Result], job: Job) -> Future[Result]:
     """Let a worker do a job.  Its errors come back as those of numcnn, OSError, MemoryError, or RuntimeError."""
-    return executor.submit(_do, work, job)
+    with _unheard_by_new_processes():
+        return executor.submit(_do, work, job)
+
+
+@contextlib.contextmanager
+def _unheard_by_new_processes() -> Generator[None, None, None]:
+    """Keep Ctrl-C from a process that the block starts, until ``_start_worker`` runs there; this one hears it after."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # or the first process would start it, which lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_PARENT)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def here() -> str:
@@ -206,9 +225,10 @@ def _thread_variables(threads: int) -> Generator[None, None, None]:
 
 def _start_worker() -> None:
     """Called first in each process: the parent alone hears Ctrl-C and ends its workers by SIGTERM, or by its end."""
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in FOR_PARENT:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_PARENT)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from numcnn.kernels.thread_team import checked_threads, most_processes
 
 # Exit codes after which the same would happen again, or somebody wanted the end: see ``numcnn train --help``.
 FINAL = (0, 1, 2, 129, 130, 143)
+
+SAVE_SECONDS = 60.0  # how long the processes may take to save when all are to end
 
 # What tells mpiexec of other machines, on which it then starts processes, too: a batch system, or a list of hosts.
 ELSEWHERE = (
@@ -64,6 +67,10 @@ def launch(
                     code = process.wait()
                 except KeyboardInterrupt:  # mpiexec has passed it on, and the ranks save; a second one ends them
                     return process.wait()
+                except SystemExit:  # from a signal to this process alone: let the ranks save, too
+                    process.send_signal(signal.SIGINT)
+                    process.wait(SAVE_SECONDS)
+                    raise
             except BaseException:
                 process.terminate()
                 raise

@@ -36,7 +36,7 @@ from numcnn.files import (
     named_errors,
     sweep,
 )
-from numcnn.kernels import get_backend, name_of
+from numcnn.kernels import has_fast
 from numcnn.kernels.arrays import Floats
 from numcnn.nn import checkpoint
 from numcnn.nn.network import Network, load
@@ -301,7 +301,8 @@ def check_out(out: str | Path) -> Path:
         if folder.is_dir():
             claim(folder).release()
         if folder.exists() and (not folder.is_dir() or not is_empty(folder)):
-            more = f", or continue with: `resume='{out}'`" if (folder / "last.npz").is_file() else ""
+            begun = any((folder / name).is_file() for name in ("last.npz", "sweep.json", "series.json"))
+            more = f", or continue with: `resume='{out}'`" if begun else ""
             raise ConfigError(f"`out='{out}'` exists and isn't empty; name another folder{more}")
         check_folder_writable(folder)
     return folder
@@ -445,6 +446,6 @@ def load_card(path: Path) -> Document | None:
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on; Numba's only if its kernels can be built."""
     found = {"numcnn": numcnn.__version__, "python": platform.python_version(), "numpy": np.__version__}
-    if (numba := sys.modules.get("numba")) and name_of(get_backend("fast")) == "fast":
+    if (numba := sys.modules.get("numba")) and has_fast():
         found["numba"] = numba.__version__
     return found

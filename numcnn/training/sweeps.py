@@ -186,8 +186,10 @@ def parse_grid(texts: Sequence[str]) -> Grid:
     for text in texts:
         option, equals, values = text.partition("=")
         name = option.strip().lstrip("-").replace("-", "_")
-        if not equals or name in grid:
-            raise ConfigError(f"`grid` is {text!r}; wants each setting once, such as lr=1e-3,3e-3")
+        if not equals:
+            raise ConfigError(f"`grid` is {text!r}; wants a setting with values, such as lr=1e-3,3e-3")
+        if name in grid:
+            raise ConfigError(f"`grid` has {name} twice; wants all its values in one, such as lr=1e-3,3e-3")
         check_grid({name: [values]})
         grid[name] = [_value(fields[name], value.strip()) for value in values.split(",")]
     return grid

@@ -82,7 +82,7 @@ def run_all(
 
 def check_data(work: Sequence[TrainJob]) -> None:
     """Raise DataError here, before any worker does, if the data of the trainings that aren't finished aren't there."""
-    job = next((job for job in work if not _has_card(job)), None)
+    job = next((job for job in work if not has_card(job)), None)
     if job is not None and job.dataset != "generated":
         data.load(job.dataset, job.data_dir, seed=job.config.seed, backend=job.config.backend)
 
@@ -95,7 +95,7 @@ def without_shared_disk(work: Sequence[TrainJob], report: Callable[[str], object
     hashes: dict[tuple[int, int | None], str] = {}
     for job in work:
         key = job.config.seed, job.config.limit
-        if key not in hashes and not _has_card(job):
+        if key not in hashes and not has_card(job):
             settings: dict[str, Any] = {"seed": job.config.seed, "limit": job.config.limit}
             found = data.load(job.dataset, job.data_dir, backend=job.config.backend, report=report, **settings)
             hashes[key] = found.sha256
@@ -127,6 +127,7 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
     finished = _finished(job) if job.in_place else None
     if finished is not None:
         return finished
+    card: Document | None = None
     notes: list[str] = []
     options = Options(job.data_dir, job.threads, quiet=True, report=notes.append, command=job.command)
     if (folder / "last.npz").exists():
@@ -138,24 +139,24 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
     files = session.open_folder(folder)
     try:
         with _stopped_by_sigterm(files):
-            state = session.train()
+            if not session.train().interrupted:
+                card, _ = session.finish()
+                session.draw()
     except DivergedError as error:
         return Trained(None, str(error), notes)
-    if state.interrupted:
-        os._exit(128 + signal.SIGTERM)  # whoever asked for it wants no answer
-    card, _ = session.finish()
-    session.draw()
+    if files.stop_signal is not None:
+        os._exit(128 + files.stop_signal)  # whoever asked for it wants no answer
     return Trained(card, "", notes)
 
 
-def _has_card(job: TrainJob) -> bool:
+def has_card(job: TrainJob) -> bool:
     """Return whether a run is finished, as its card is the last that is written."""
     return (job.folder / "run.json").exists()
 
 
 def _finished(job: TrainJob) -> Trained | None:
     """Return the result of a run that is finished, None if it isn't.  Raises CheckpointError for other settings."""
-    if not _has_card(job):
+    if not has_card(job):
         return None
     run = _run_of(job)
     draw_again(run)
@@ -183,7 +184,10 @@ def _wait_for_lock(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _stopped_by_sigterm(files: RunFolder) -> Generator[None, None, None]:
-    """In a process of ``jobs.local``, let SIGTERM end the training after the current batch, saved."""
+    """In a process of ``jobs.local``, let SIGTERM end the training after the current batch, saved.
+
+    Or, if it comes later, after the files of the finished run are written.
+    """
     if multiprocessing.parent_process() is None or threading.current_thread() is not threading.main_thread():
         yield
         return

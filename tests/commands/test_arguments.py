@@ -44,6 +44,11 @@ def refused(capsys, *arguments):
         (["train", "--out"], "numcnn train: --out: expected one argument; see numcnn train --help"),
         (["train", "--lr", "a\nb"], r"numcnn train: --lr: invalid float value: 'a\nb'; see numcnn train --help"),
         (["train", "--nothing", "x"], "numcnn train: unrecognized arguments: --nothing x; see numcnn train --help"),
+        (["train", "--epcohs", "3"], "numcnn train: unrecognized arguments: --epcohs 3; did you mean --epochs?; see"),
+        (
+            ["predict", "--explian=x", "y"],
+            "numcnn predict: unrecognized arguments: --explian=x; did you mean --explain?",
+        ),
         (["trian"], "numcnn: there is no command 'trian'; did you mean train?; see numcnn --help"),
         (["xyz"], "numcnn: there is no command 'xyz'; see numcnn --help"),
         (["--nothing"], "numcnn: unrecognized arguments: --nothing; see numcnn --help"),

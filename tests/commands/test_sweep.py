@@ -1,6 +1,5 @@
 """``numcnn sweep`` and ``train --jobs``, as a user runs them: real processes, and kills in the middle."""
 
-import contextlib
 import json
 import os
 import re
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, write_digits
-from processes import alive, numcnn, parents, running, wait_for, weights_below
+from processes import alive, children, numcnn, running, wait_for, weights_below
 
 from numcnn.cli import main
 from numcnn.errors import CheckpointError, ConfigError
@@ -34,16 +33,6 @@ def whole(drawn, tmp_path_factory):
     done = numcnn("sweep", "--dataset", drawn, *GRID, *SETTINGS, "--epochs", EPOCHS, "--jobs", "2", "--out", out)
     assert done.returncode == 0, done.stderr
     return out, done
-
-
-def children(pid):
-    """Return the ids of a process's children that compute: not the one with which multiprocessing tidies up."""
-    found = []
-    for child, parent in parents().items():
-        with contextlib.suppress(OSError):
-            if parent == pid and b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(child)
-    return found
 
 
 def test_a_sweep_is_a_table_with_the_best_first(whole):
@@ -140,6 +129,7 @@ def test_a_sweep_that_is_killed_or_stopped_ends_in_the_same_bytes(how, drawn, wh
         assert how == "kill -9" or f"continue with: numcnn sweep --resume {out}" in stderr
         done = numcnn("sweep", "--resume", out)
         assert done.returncode == 0, done.stderr
+        assert re.search(rf"^resuming {out}: [12] of 2 trainings are to be finished$", done.stderr, re.M)
     assert weights_below(out) == {
         path: found for path, found in weights_below(whole[0]).items() if "lr=0.003" in str(path)
     }

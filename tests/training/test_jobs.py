@@ -10,15 +10,16 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from conftest import write_digits
-from processes import wait_for
+from processes import children, wait_for
 
 from numcnn.data.mnist import UnavailableError
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
-from numcnn.files import FolderLock
+from numcnn.files import FolderLock, atomic_write
 from numcnn.training import jobs, run_folder, train_job
 from numcnn.training.config import TrainConfig
 from numcnn.training.run_folder import RunFolder, load_run
@@ -99,6 +100,24 @@ def find_no_data(path):
     raise UnavailableError(f"nobody answers for {path}.", "no network")
 
 
+def wait_for_ever_in_a_worker():
+    try:
+        list(jobs.run_all(wait, [threading.TIMEOUT_MAX], jobs.local(1)))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def decides_about_ctrl_c(pid):
+    """Return whether a process handles or ignores SIGINT, as each Python does from its start on."""
+    status = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return (int(status["SigCgt"], 16) | int(status["SigIgn"], 16)) >> (signal.SIGINT - 1) & 1
+
+
+def wait(seconds):
+    threading.Event().wait(seconds)
+
+
 class OfALibrary(Exception):
     """Can be pickled, but not read again: it wants two arguments and has one."""
 
@@ -144,12 +163,39 @@ def train_killed_once(job):
         RunFolder._write_all = write
 
 
+def train_told_to_end_while_it_draws(job):
+    """Train; SIGTERM comes while the curves are half-written, as when Ctrl-C ends a sweep."""
+
+    def save(figure, path):
+        with open(job.folder.with_suffix(".drawings"), "a") as log, atomic_write(path) as file:
+            log.write("1")
+            log.flush()
+            os.kill(os.getpid(), signal.SIGTERM)
+            figure.savefig(file)
+
+    run_folder.plots.save = save
+    return train_job.train(job)
+
+
 def test_workers_are_other_processes_and_have_the_threads_that_they_are_given(monkeypatch):
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     before = dict(os.environ)
     ((_, (pid, variables, below, blas)),) = jobs.run_all(in_a_worker, [0], jobs.local(1, threads=1))
     assert pid != os.getpid() and variables == ["1"] * 4 and below == "1" and set(blas) <= {1}
     assert dict(os.environ) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
+def test_ctrl_c_while_a_worker_starts_is_heard_by_the_parent_alone():
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import test_jobs; test_jobs.wait_for_ever_in_a_worker()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        (worker,) = wait_for(lambda: children(run.pid), "a worker")
+        wait_for(lambda: decides_about_ctrl_c(worker), "the worker's Python to start")
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        _, stderr = run.communicate()
+    assert (run.returncode, stderr) == (130, "interrupted\n")
 
 
 def test_jobs_whose_worker_is_killed_are_done_again_and_each_result_comes_once(tmp_path):
@@ -204,6 +250,14 @@ def test_trainings_whose_worker_is_killed_go_on_from_their_last_save_to_the_same
         assert job.folder.with_suffix(".killed").exists() and found.card["threads"] == 1
         assert not [path for path in job.folder.iterdir() if path.name.startswith(".")]
     assert sorted(steps) == [0, 1] and weights(tmp_path) == whole
+
+
+def test_a_worker_that_is_told_to_end_while_it_draws_finishes_its_drawing(drawn, tmp_path):
+    job = job_in(tmp_path, drawn)
+    ((_, found),) = jobs.run_all(train_told_to_end_while_it_draws, [job], jobs.local(1))
+    assert found.card is not None and (job.folder / "curves.png").stat().st_size > 1000
+    assert job.folder.with_suffix(".drawings").read_text() == "1"  # the next worker had nothing left to do
+    assert not [path for path in job.folder.iterdir() if path.name.startswith(".")]
 
 
 def test_a_folder_that_another_worker_is_about_to_leave_is_waited_for(drawn, tmp_path, monkeypatch):

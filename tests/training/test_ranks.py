@@ -183,7 +183,8 @@ def test_a_signal_to_any_rank_saves_and_stops_all_after_the_same_step(drawn, who
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_ctrl_c_in_the_terminal_of_a_launcher_saves(drawn, whole, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_launcher_that_is_stopped_lets_its_processes_save(number, code, drawn, whole, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "numcnn", *map(str, train(drawn, out, 30)), "--processes", "2", "--restarts", "1"]
     with subprocess.Popen(
@@ -191,10 +192,13 @@ def test_ctrl_c_in_the_terminal_of_a_launcher_saves(drawn, whole, tmp_path):
     ) as process:
         ranks = processes_of(process)
         wait_for((out / "last.npz").exists, "the run to save")
-        os.killpg(process.pid, signal.SIGINT)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
         _, stderr = process.communicate()
-    assert process.returncode == 130 and f"continue with: numcnn train --resume {out}" in stderr, stderr
-    assert not any(map(alive, ranks)) and "restart" not in stderr
+    assert process.returncode == code and f"continue with: numcnn train --resume {out}" in stderr, stderr
+    assert not any(map(alive, ranks)) and "restart" not in stderr and "BAD TERMINATION" not in stderr
     done = mpi(2, "-m", "numcnn", "train", "--resume", out)
     assert done.returncode == 0 and (out / "best.npz").read_bytes() == whole
 
