@@ -66,11 +66,6 @@ def save_source(folder, draw, count, seed):
     return folder
 
 
-def save_meter(folder, count, seed):
-    """Save so many pictures of each digit of a meter."""
-    return save_source(folder, seven_segments, count, seed)
-
-
 def numcnn(*arguments):
     """Run a command of numcnn -> its JSON."""
     command = [sys.executable, "-m", "numcnn", *map(str, arguments), "--json"]

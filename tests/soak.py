@@ -3,6 +3,7 @@
     python tests/soak.py [MINUTES] [SEED] [PART ...]
 
 PART: pad, training or predictions; all three, one after the other, if none is named.
+
 The pad is played for so many minutes (60 if none are given), then a network trains for as many, then eight threads ask
 another one for answers: 100,000 times in an hour, in proportion in less.  Linux only: it reads /proc.
 

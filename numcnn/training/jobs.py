@@ -75,7 +75,7 @@ def run_all(work: Callable[[Job], Result], jobs: Sequence[Job], engine: Engine) 
 
 def submit(executor: Executor, work: Callable[[Job], Result], job: Job) -> Future[Result]:
     """Let a worker do a job.  Its errors come back as those of numcnn, OSError, MemoryError, or RuntimeError."""
-    with _unheard_by_new_processes():
+    with _unheard_by_new_processes() if isinstance(executor, ProcessPoolExecutor) else contextlib.nullcontext():
         return executor.submit(_do, work, job)
 
 

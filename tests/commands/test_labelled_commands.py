@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from conftest import BACKEND, COMPILED, draw_digits
-from meter import save_meter
+from meter import save_source, seven_segments
 from PIL import Image
 
 import numcnn
@@ -24,7 +24,8 @@ def errors_on(folder, weights, capsys):
 
 @pytest.mark.skipif(not COMPILED, reason="learning takes minutes without compiled kernels")
 def test_ten_of_each_digit_at_least_halve_a_meters_errors(tmp_path, home, capsys):
-    learned, test = save_meter(tmp_path / "learn", 10, 0), save_meter(tmp_path / "test", 12, 1)
+    learned = save_source(tmp_path / "learn", seven_segments, 10, 0)
+    test = save_source(tmp_path / "test", seven_segments, 12, 1)
     before = errors_on(test, "everyone", capsys)
     assert before >= 4
     out, replaced = store.personal_weights(), home / "personal-before.npz"
