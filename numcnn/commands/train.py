@@ -416,7 +416,7 @@ def _train_several(arguments: argparse.Namespace) -> int:
     options = options_of(arguments)
     reasons: dict[int, str] = {}  # seed -> why it diverged
     if at_a_time:
-        reasons, first = _train_as_jobs(series, arguments), None
+        reasons, first = _train_as_jobs(series, arguments, first), None
         options = replace(options, threads=None)  # all seeds are finished
     cards: list[Document] = []
     diverged: list[Document] = []
@@ -452,8 +452,13 @@ def _train_several(arguments: argparse.Namespace) -> int:
     return _report_several(arguments, summary, series.folder)
 
 
-def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace) -> dict[int, str]:
-    """Train all seeds of a series that aren't finished, several at a time.  Return seed -> why it diverged."""
+def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace, first: Session | None) -> dict[int, str]:
+    """Train all seeds of a series that aren't finished, several at a time.  Return seed -> why it diverged.
+
+    first: the session of the first one, if the series is new, of which only the data are said.
+    """
+    if first:
+        introduce(first)
     work = [
         TrainJob(
             folder=series.folder / f"seed-{seed}",
@@ -468,6 +473,8 @@ def _train_as_jobs(series: seeds.Series, arguments: argparse.Namespace) -> dict[
     ]
     with terminated_cleanly("train"), says_how_to_go_on("numcnn train", series.folder, arguments):
         found = do_jobs(work, arguments, lambda job: f"seed {job.config.seed}")
+    if series.config.test and not arguments.quiet:
+        say("reading the test set with each network")  # again, for how they do together
     return {job.config.seed: found[job.folder].diverged for job in work if found[job.folder].card is None}
 
 

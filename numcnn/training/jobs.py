@@ -38,6 +38,7 @@ MOST_OF_AN_ERROR = 5_000  # characters of a traceback that come from a worker; D
 WATCH_SECONDS = 1.0
 LEAVE_SECONDS = 10.0  # how long a worker that is to end may take to save
 CONNECT_SECONDS = 30.0  # how long a scheduler may take to answer, and its first worker to come
+QUIET_SECONDS = 3.0  # how long waiting for either may last without a word
 ALONE_SECONDS = 30.0  # how long a cluster may be without workers before that is said
 
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")  # of a scheduler's address
@@ -272,16 +273,19 @@ def _dask(distributed: Any, address: str, say: Callable[[str], object]) -> Gener
     # matters is raised.
     for name in ("distributed", "distributed.client", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    _check_scheduler(distributed, address)
+    with _told_if_long(say, f"a Dask scheduler at {address}"):
+        _check_scheduler(distributed, address)
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise WorkerError(f"no Dask scheduler answers at {address} ({error})") from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+            with _told_if_long(say, f"a worker of {address}"):
+                client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError as error:
-            raise WorkerError(f"{address} has no workers; start some: dask worker {address}") from error
+            how = f"dask worker {address} --nthreads 1 --nworkers N"
+            raise WorkerError(f"{address} has no workers; start some: {how}") from error
         _check_numcnn(f"the scheduler {address}", client.run_on_scheduler(_version_by_value()))  # it reads jobs, too
         for worker, found in client.run(_version_by_value(), on_error="return").items():
             _check_numcnn(f"the worker {worker}", found)
@@ -335,6 +339,19 @@ def _check_numcnn(who: str, found: Any) -> None:
             f"{who} has no numcnn ({missing}); install it there, in a checkout: pip install -e '.[cluster]'"
         )
     check_version(numcnn.__version__, version, who)
+
+
+@contextlib.contextmanager
+def _told_if_long(say: Callable[[str], object], what: str) -> Generator[None, None, None]:
+    """Say what the block waits for if it is still waiting after QUIET_SECONDS."""
+    line = f"waiting for {what}, up to {CONNECT_SECONDS:.0f} s"
+    timer = threading.Timer(QUIET_SECONDS, say, [line])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager

@@ -61,10 +61,10 @@ def launch(
     done = 0
     while True:
         command = [*mpiexec, sys.executable, "-m", "numcnn", *arguments()]
-        with subprocess.Popen(command, env=child_environment()) as process:
+        with subprocess.Popen(command, env=child_environment(), stdout=subprocess.PIPE, text=True) as process:
             try:
                 try:
-                    code = process.wait()
+                    output, _ = process.communicate()
                 except KeyboardInterrupt:  # mpiexec has passed it on, and the ranks save; a second one ends them
                     return process.wait()
                 except SystemExit:  # from a signal to this process alone: let the ranks save, too
@@ -74,6 +74,9 @@ def launch(
             except BaseException:
                 process.terminate()
                 raise
+        code = process.returncode
+        # If a process was lost or stopped, most of this is mpiexec's own, and no result.
+        print(output, end="", file=sys.stderr if code else sys.stdout, flush=True)
         if code in FINAL:
             return code
         if done == restarts:

@@ -14,6 +14,7 @@ import io
 import json
 import math
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -369,6 +370,9 @@ def load_run(folder: str | Path) -> Run:
     with named_errors(folder, action="read", error_class=CheckpointError):
         if not path.is_file():
             problem = "holds no last.npz" if path.parent.is_dir() else "is no folder"
+            if (path.parent / "sweep.json").is_file():
+                again = f"numcnn sweep `resume` {shlex.quote(str(folder))}"
+                raise CheckpointError(f"{folder} is a sweep; to go on with it: {again}")
             raise CheckpointError(f"{folder} {problem}; `resume` wants the folder of a run that has saved something")
         stamp = stamp_of(path)
     network = load(path)

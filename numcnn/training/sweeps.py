@@ -128,6 +128,9 @@ def load_sweep(folder: str | Path) -> Sweep:
     with named_errors(folder, action="read", error_class=CheckpointError):
         if not path.exists():
             problem = "holds no sweep.json" if path.parent.is_dir() else "is no folder"
+            if any((path.parent / name).is_file() for name in ("last.npz", "series.json")):
+                again = f"numcnn train `resume` {shlex.quote(str(folder))}"
+                raise CheckpointError(f"{folder} is no sweep; to go on with its training: {again}")
             raise CheckpointError(f"{folder} {problem}; `resume` wants the folder of a sweep")
     try:
         found = run_record.mapping(run_record.read_json(path), "the sweep")

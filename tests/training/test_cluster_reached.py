@@ -98,13 +98,16 @@ def test_a_scheduler_without_numcnn_is_one_line(drawn, tmp_path):
     assert re.fullmatch(rf"numcnn sweep: the scheduler {address} has no numcnn \(.*\); install it there, .*\n", stderr)
 
 
-def test_a_cluster_without_workers_is_one_line_and_leaves_no_folder(drawn, tmp_path):
+def test_a_cluster_without_workers_is_refused_in_time_and_leaves_no_folder(drawn, tmp_path):
     with dask_scheduler() as (_, address):
         command = [*SWEEP, "--dataset", drawn, "--cluster", address, "--out", tmp_path / "out"]
-        with running("-c", SOON, 2, 30, *command) as process:
+        with running("-c", SOON, 4, 30, *command) as process:
             _, stderr = process.communicate()
     assert process.returncode == 1
-    assert stderr == f"numcnn sweep: {address} has no workers; start some: dask worker {address}\n"
+    waiting, refused = stderr.splitlines()
+    assert waiting == f"waiting for a worker of {address}, up to 4 s"
+    how = f"dask worker {address} --nthreads 1 --nworkers N"
+    assert refused == f"numcnn sweep: {address} has no workers; start some: {how}"
     assert not (tmp_path / "out").exists()
 
 
