@@ -45,7 +45,7 @@ from numcnn.recognition.evidence import (
     staples,
 )
 from numcnn.recognition.frames import take_rules_out
-from numcnn.recognition.joining import completed, join, nested, stacked
+from numcnn.recognition.joining import completed, join, mended, nested, stacked
 from numcnn.recognition.spots import CERTAIN, SMALLER, Judge, Spot, are_level, are_near, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
@@ -109,7 +109,8 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
         return [], everything
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
-    parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
+    parts, highest = mended(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
+    parts, highest = stacked(sheet, parts, highest, judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     gone = crossed_out(parts, highest >= CERTAIN)  # also here: cut apart, a scribble has less ink in each piece
     left = [k for k in range(len(parts)) if k not in gone]
