@@ -134,12 +134,14 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
         if not holds_others(digit, parts)
     ]
     found = completed(sheet, found, everything, judge, sure_from)
-    spots = _written_ones(sheet, found, judge, sure_from)
+    spots = _written_ones(sheet, found, judge, sure_from, alone=len(clear) == 1)
     return ([] if is_one_of_many(spots, unclear) else spots), everything
 
 
-def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
-    """Return those of the digits, each with its line, that are written ink."""
+def _written_ones(
+    sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float, *, alone: bool
+) -> list[Spot]:
+    """Return those of the digits, each with its line, that are written ink.  alone: one part is all that is clear."""
     if not found:
         return []
     digits = [digit for digit, _ in found]
@@ -147,7 +149,9 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     probabilities = judge(images)
     highest = probabilities.max(axis=1)
     likely = (highest >= LIKELY).tolist()
-    written = np.array([is_written(sheet, digit, likely=one) for digit, one in zip(digits, likely, strict=True)], bool)
+    written = np.array(
+        [is_written(sheet, digit, likely=one, alone=alone) for digit, one in zip(digits, likely, strict=True)], bool
+    )
     across = across_edges(sheet, digits, highest, written & (highest >= sure_from))
     written |= [
         bool(may) and is_written(sheet, digit, likely=True, edge=True)

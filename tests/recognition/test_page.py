@@ -260,6 +260,17 @@ def test_a_broken_digit_is_joined():
         reads(picture.astype(np.uint8), str(label))
 
 
+@pytest.mark.parametrize(
+    ("label", "height", "stretch", "pen"),
+    [pytest.param(2, 60, 3.8, 8, id="wide"), pytest.param(9, 100, 1.3, 48, id="thick")],
+)
+def test_the_only_ink_of_a_picture_may_be_a_very_wide_or_thick_digit(label, height, stretch, pen):
+    strokes = [
+        stroke * (stretch, 1) + (80, 80) for stroke in papers.strokes_of(label, height, slant=0.1 if pen > 40 else 0)
+    ]
+    reads(papers.on_paper(papers.ink_of(strokes, (280, 320), pen)).astype(np.uint8), str(label))
+
+
 @pytest.mark.parametrize("label", DIGITS)
 def test_a_digit_in_up_to_four_pieces_is_joined(label):
     picture = papers.on_paper(papers.one(label, rng_of(label, "broken"), height=150, pen=13))
