@@ -15,6 +15,7 @@ from numcnn.recognition.spots import CERTAIN, SLIM, SMALLER, Judge, are_near, hi
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
+SMALL_DIGIT = 0.25  # of a line's height: a certain digit beside others is as high at least
 JOIN_COST, GAP_COST = 0.1, 3.0  # of worth: for each part joined, and for each height of gap beside it
 DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for smaller ones
 NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
@@ -39,7 +40,10 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
     if not runs:
         return []  # nothing but dust
     together = [joined([parts[k] for k in run]) for run in runs]
-    worths = worth(judge(portraits(sheet, together)), np.array([part.width / part.height for part in together]))
+    said = judge(portraits(sheet, together))
+    worths = worth(said, np.array([part.width / part.height for part in together]))
+    small = [part.height < SMALLER * line_height for part in together]
+    worths[small & (said.max(axis=1) < CERTAIN)] = -np.inf
     best: list[tuple[float, list[list[int]]]] = [(0.0, [])]
     for j in range(1, len(parts) + 1):
         size = parts[j - 1].side / line_height
@@ -53,9 +57,13 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
 
 
 def _joinable(some: list[Part], line_height: float) -> bool:
-    """Return whether some parts may be one digit: one of them is large, and they lie near each other."""
+    """Return whether some parts may be one digit: one of them is large, and they lie near each other.
+
+    A part as small as a 0 that somebody writes small may be one alone, if it is no stroke and the network is certain.
+    """
     if max(part.height for part in some) < SMALLER * line_height:
-        return False
+        (part, *others) = some
+        return not others and part.height >= SMALL_DIGIT * line_height and part.width >= SLIM * part.height
     if len(some) == 1:
         return True
     boxes = np.array([part.box for part in some])

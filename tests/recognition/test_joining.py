@@ -5,7 +5,7 @@ import pytest
 
 from numcnn.imaging.parts import Part
 from numcnn.imaging.sheet import lay_out
-from numcnn.recognition.joining import mended
+from numcnn.recognition.joining import join, mended
 from numcnn.recognition.spots import CERTAIN
 
 SHEET = lay_out(np.full((300, 300), 235, np.uint8))
@@ -107,3 +107,25 @@ def test_up_to_four_pieces_are_one_and_more_are_texture():
     assert boxes_of(four) == [(50, 50, 70, 147)]
     many = [part(10 * x, 10 * y, 10 * x + 8, 10 * y + 8) for x in range(12) for y in range(12)]
     assert len(boxes_of(many)) == len(many)
+
+
+@pytest.mark.parametrize(
+    ("small", "probability", "is_digit"),
+    [
+        ((20, 25), 0.99, True),
+        ((20, 25), 0.98, False),
+        ((20, 24), 0.99, False),
+        ((11, 26), 0.99, True),
+        ((10, 26), 0.99, False),  # a stroke
+        ((20, 45), 0.98, True),
+    ],
+)
+def test_what_is_much_smaller_than_its_line_is_a_digit_if_it_is_certain_and_no_stroke(small, probability, is_digit):
+    """From a quarter of the line's height; from 0.45 on it is as any other part."""
+    width, height = small
+    parts = [part(150 - width, 150 - height, 150, 150), part(200, 50, 260, 150)]
+
+    def judge(images):
+        return np.full((len(images), 10), probability, np.float32)
+
+    assert join(SHEET, parts, 100, judge) == ([[0], [1]] if is_digit else [[1]])

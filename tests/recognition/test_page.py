@@ -240,6 +240,18 @@ def test_a_form_of_framed_cells():
     reads(papers.noisy(picture, rng), text)
 
 
+@pytest.mark.parametrize("text", ["019", "107", "5301"])
+@pytest.mark.parametrize("size", [0.3, 0.4])
+def test_a_0_written_much_smaller_than_its_neighbours_is_read(text, size):
+    strokes, left = [], 60.0
+    for character in text:
+        height = 90 * size if character == "0" else 90
+        own = papers.strokes_of(int(character), height, (left, 150 - height))
+        strokes += own
+        left = np.concatenate(own)[:, 0].max() + 30
+    reads(papers.on_paper(papers.ink_of(strokes, (220, 380), 7)).astype(np.uint8), text)
+
+
 def test_touching_digits_are_cut():
     for text in ("37", "20", "64", "853"):
         picture = papers.on_paper(papers.row(text, 110, (200, 130 * len(text) + 60), rng_of(0, text), 9, gap=-0.03))
