@@ -3,8 +3,8 @@
 1. ``sheet.lay_out``: the light is divided out, what is left of the paper's light is ink; frames, combs, tables and
    lines across the page leave it; ink that touches is one piece.
 2. ``frames.take_rules_out``: what is left of frames and rules leaves the pieces that hold it; strokes across them stay.
-3. ``clutter``: drop what is not a digit.  ``joining.mended``, ``stacked`` and ``nested``: pieces that certainly make one
-   digit are joined.
+3. ``clutter``: drop what is not a digit.  ``joining.mended``, ``stacked`` and ``nested``: pieces that are one digit are
+   joined.
 4. ``text_lines``: pieces side by side make a line of text, on a page that may lie a little askew.
 5. ``touching.cut_apart``: a piece that the network doesn't know is cut along seams that cross little ink.
 6. ``joining.join``: along a line pieces are joined to digits; ``arbiter.worth`` decides both.  ``joining.completed``:

@@ -21,14 +21,14 @@ def boxes_of(parts, *, labels=(1, 1), together=0.991, label=8, highest=None):
     def judge(images):
         said = np.full((len(images), 10), 0.001, np.float32)
         said[:, label] = together
-        if not asked and highest.max() >= CERTAIN:
+        if not asked and chances_before.max() >= CERTAIN:
             said[np.arange(len(images)), labels[: len(images)]] = 0.995
         asked.append(len(images))
         return said
 
     asked = []
-    highest = np.full(len(parts), 0.5, np.float32) if highest is None else np.array(highest, np.float32)
-    found, chances = mended(SHEET, parts, highest, judge, 0.78)
+    chances_before = np.full(len(parts), 0.5, np.float32) if highest is None else np.array(highest, np.float32)
+    found, chances = mended(SHEET, parts, chances_before, judge, 0.78)
     assert len(found) == len(chances)
     return [one.box for one in found]
 
