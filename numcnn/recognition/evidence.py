@@ -22,6 +22,7 @@ WIDEST_LIKELY = 2.1  # heights of what the network finds likely
 THINNEST = 0.012  # of its longer side: a thinner line all along is a frame's or a table's
 # Of its longer side: thicker ink is a shade. The most in 400 of MNIST's test digits; and of what is likely a digit.
 THICKEST, THICKEST_LIKELY = 0.3, 0.38
+WIDEST_ALONE, THICKEST_ALONE = 3.0, 0.45  # of all ink that stands clear in a picture, if it is likely a digit
 FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
 FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
@@ -56,18 +57,21 @@ IN_CORNER, LEANS_LEFT, LEANS_RIGHT, AS_BROAD, WIDE_DIGITS = 0.25, 0.4, 0.65, 1.4
 MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
-def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = False) -> bool:
+def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = False, alone: bool = False) -> bool:
     """Return whether a part has the shape and the strength of a written digit.
 
-    likely: the network finds it so; then it may be wider.  edge: it may lie across an edge of the light, if it is
-    straight mostly, else all along printed lines, and away from such have a perfect corner, as a 1 with a foot.
+    likely: the network finds it so; then it may be wider and thicker, most so as a picture's only ink, ``alone``.
+    edge: it may lie across an edge of the light, if it is straight mostly, else all along printed lines, and away from
+    such have a perfect corner, as a 1 with a foot.
     """
-    if part.width > (WIDEST_LIKELY if likely else WIDEST) * part.height:
+    widest, thickest = (WIDEST_LIKELY, THICKEST_LIKELY) if likely else (WIDEST, THICKEST)
+    if likely and alone:
+        widest, thickest = WIDEST_ALONE, THICKEST_ALONE
+    if part.width > widest * part.height:
         return False
     width = stroke_width(part.mask)
     if is_tangle(part.mask, width):
         return False
-    thickest = THICKEST_LIKELY if likely else THICKEST
     if not THINNEST * part.side <= width <= thickest * part.side or _is_jpeg(sheet, part):
         return False
     if not _has_ground(sheet, part) or _borders_on_lines(sheet, part) or (is_edge(sheet, part) and not edge):

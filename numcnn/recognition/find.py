@@ -3,7 +3,8 @@
 1. ``sheet.lay_out``: the light is divided out, what is left of the paper's light is ink; frames, combs, tables and
    lines across the page leave it; ink that touches is one piece.
 2. ``frames.take_rules_out``: what is left of frames and rules leaves the pieces that hold it; strokes across them stay.
-3. ``clutter``: drop what is not a digit.
+3. ``clutter``: drop what is not a digit.  ``joining.mended``, ``stacked`` and ``nested``: pieces that are one digit are
+   joined.
 4. ``text_lines``: pieces side by side make a line of text, on a page that may lie a little askew.
 5. ``touching.cut_apart``: a piece that the network doesn't know is cut along seams that cross little ink.
 6. ``joining.join``: along a line pieces are joined to digits; ``arbiter.worth`` decides both.  ``joining.completed``:
@@ -45,7 +46,7 @@ from numcnn.recognition.evidence import (
     staples,
 )
 from numcnn.recognition.frames import take_rules_out
-from numcnn.recognition.joining import completed, join, nested, stacked
+from numcnn.recognition.joining import completed, join, mended, nested, stacked
 from numcnn.recognition.spots import CERTAIN, SMALLER, Judge, Spot, are_level, are_near, overlap, typical_height
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
 from numcnn.recognition.touching import cut_apart, may_be_several
@@ -109,7 +110,8 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
         return [], everything
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
-    parts, highest = stacked(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
+    parts, highest = mended(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
+    parts, highest = stacked(sheet, parts, highest, judge, sure_from)
     parts, highest = nested(sheet, parts, highest, judge, sure_from)
     gone = crossed_out(parts, highest >= CERTAIN)  # also here: cut apart, a scribble has less ink in each piece
     left = [k for k in range(len(parts)) if k not in gone]
@@ -133,12 +135,14 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
         if not holds_others(digit, parts)
     ]
     found = completed(sheet, found, everything, judge, sure_from)
-    spots = _written_ones(sheet, found, judge, sure_from)
+    spots = _written_ones(sheet, found, judge, sure_from, alone=len(clear) == 1)
     return ([] if is_one_of_many(spots, unclear) else spots), everything
 
 
-def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float) -> list[Spot]:
-    """Return those of the digits, each with its line, that are written ink."""
+def _written_ones(
+    sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sure_from: float, *, alone: bool
+) -> list[Spot]:
+    """Return those of the digits, each with its line, that are written ink.  alone: one part is all that is clear."""
     if not found:
         return []
     digits = [digit for digit, _ in found]
@@ -146,7 +150,9 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     probabilities = judge(images)
     highest = probabilities.max(axis=1)
     likely = (highest >= LIKELY).tolist()
-    written = np.array([is_written(sheet, digit, likely=one) for digit, one in zip(digits, likely, strict=True)], bool)
+    written = np.array(
+        [is_written(sheet, digit, likely=one, alone=alone) for digit, one in zip(digits, likely, strict=True)], bool
+    )
     across = across_edges(sheet, digits, highest, written & (highest >= sure_from))
     written |= [
         bool(may) and is_written(sheet, digit, likely=True, edge=True)

@@ -5,21 +5,26 @@ from itertools import pairwise
 
 import numpy as np
 
-from numcnn.imaging import pieces
-from numcnn.imaging.parts import Part, joined, portraits
+from numcnn.imaging import pieces, rules
+from numcnn.imaging.parts import LOOKED_AT, Part, joined, portraits
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Floats, Ints
 from numcnn.recognition.arbiter import worth
-from numcnn.recognition.spots import SMALLER, Judge, are_near, highest_of, overlap
+from numcnn.recognition.spots import CERTAIN, SLIM, SMALLER, Judge, are_near, highest_of, overlap, typical_height
 
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
 JOIN_WIDTH, JOIN_HEIGHT = 1.5, 1.5  # heights of a line's digits: the largest digit joined of several parts
+SMALL_DIGIT = 0.25  # of a line's height: a certain digit beside others is as high at least
 JOIN_COST, GAP_COST = 0.1, 3.0  # of worth: for each part joined, and for each height of gap beside it
 DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for smaller ones
 NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
 STACK_HEIGHT = 1.6  # heights of the others: parts one above the other that are higher make no digit
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
+BROKEN_GAP, LEAST_BROKEN_GAP = 0.1, 2  # sides of a broken digit between two of its pieces, at most; and pixels
+BROKEN_HEIGHT, BROKEN_WIDTH = 1.5, 1.6  # of the other digits' height, and of its own: no broken digit is larger
+UPRIGHT, SHARED_WIDTH = 0.7, 0.3  # of a broken digit's height, and of a piece's width: pieces beside each other are two
+MOST_BROKEN = 200  # ways to join pieces; more are texture
 REST_GAP, REST_SIDE = 0.12, 0.08  # sides of an unsure digit: how near its rest is, and how large at least
 WHOLE = 0.9  # probability from which an unsure digit and its rest are one
 
@@ -35,7 +40,10 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
     if not runs:
         return []  # nothing but dust
     together = [joined([parts[k] for k in run]) for run in runs]
-    worths = worth(judge(portraits(sheet, together)), np.array([part.width / part.height for part in together]))
+    said = judge(portraits(sheet, together))
+    worths = worth(said, np.array([part.width / part.height for part in together]))
+    small = [part.height < SMALLER * line_height for part in together]
+    worths[small & (said.max(axis=1) < CERTAIN)] = -np.inf
     best: list[tuple[float, list[list[int]]]] = [(0.0, [])]
     for j in range(1, len(parts) + 1):
         size = parts[j - 1].side / line_height
@@ -49,9 +57,13 @@ def join(sheet: Sheet, parts: Sequence[Part], line_height: float, judge: Judge) 
 
 
 def _joinable(some: list[Part], line_height: float) -> bool:
-    """Return whether some parts may be one digit: one of them is large, and they lie near each other."""
+    """Return whether some parts may be one digit: one of them is large, and they lie near each other.
+
+    A part as small as a 0 that somebody writes small may be one alone, if it is no stroke and the network is certain.
+    """
     if max(part.height for part in some) < SMALLER * line_height:
-        return False
+        (part, *others) = some
+        return not others and part.height >= SMALL_DIGIT * line_height and part.width >= SLIM * part.height
     if len(some) == 1:
         return True
     boxes = np.array([part.box for part in some])
@@ -77,6 +89,95 @@ def _join_cost(some: list[Part], line_height: float) -> float:
         beside = max(0, after.box[0] - before.box[2], before.box[0] - after.box[2])
         cost += JOIN_COST + GAP_COST * beside / line_height
     return cost
+
+
+def mended(
+    sheet: Sheet, parts: list[Part], highest: Floats, judge: Judge, sure_from: float
+) -> tuple[list[Part], Floats]:
+    """Join the pieces of a broken digit, two to four that lie right beside each other, if that is certainly one digit.
+
+    At most one of them may be a certain digit itself, and no stroke: a 0 below a 0 is no 8.  Two high pieces side by
+    side are two digits.  What looks like a 1 together may be a line, unless it is all there is.
+    """
+    groups = _broken(parts, highest, sure_from)
+    if not groups:
+        return parts, highest
+    some = sorted({k for group in groups for k in group if highest[k] >= CERTAIN})
+    labels = judge(portraits(sheet, [parts[k] for k in some])).argmax(axis=1).tolist() if some else []
+    whole = {k for k, label in zip(some, labels, strict=True) if label != 1}
+    groups = [group for group in groups if len(whole & {*group}) <= 1]
+    together = [joined([parts[k] for k in group]) for group in groups]
+    said = judge(portraits(sheet, together))
+    lines = (said.argmax(axis=1) == 1) & np.array([len(group) < len(parts) for group in groups], bool)
+    chances = np.where(lines, 0, said.max(axis=1))
+    gone: set[int] = set()
+    new: list[tuple[Part, float]] = []
+    for k in sorted(range(len(groups)), key=lambda k: (-len(groups[k]), -float(chances[k]))):
+        if chances[k] >= CERTAIN and not gone & {*groups[k]}:
+            gone |= {*groups[k]}
+            new.append((together[k], float(chances[k])))
+    kept = [(part, float(chance)) for k, (part, chance) in enumerate(zip(parts, highest, strict=True)) if k not in gone]
+    return [part for part, _ in kept + new], np.array([chance for _, chance in kept + new], np.float32)
+
+
+def _broken(parts: Sequence[Part], highest: Floats, sure_from: float) -> list[tuple[int, ...]]:
+    """Return which parts, two to four, may be one digit's pieces by their places; nothing if these are too many."""
+    near: list[set[int]] = [set() for _ in parts]
+    for i, j in _close_pairs(parts):
+        near[i].add(j)
+        near[j].add(i)
+    groups = {(i, j) for i, others in enumerate(near) for j in others if i < j}
+    found = set(groups)
+    for _ in range(MOST_JOINED - 2):
+        groups = {
+            tuple(sorted({*group, k})) for group in groups for k in set().union(*(near[i] for i in group)) - {*group}
+        }
+        found |= groups
+        if len(found) > MOST_BROKEN:
+            return []
+    return [group for group in sorted(found) if _may_be_broken(group, parts, highest, sure_from)]
+
+
+def _close_pairs(parts: Sequence[Part]) -> list[tuple[int, int]]:
+    """Return which two parts lie so near to each other as the ends of a broken stroke."""
+    boxes = np.array([part.box for part in parts]).reshape(-1, 4)
+    starts, stops = boxes[:, :2], boxes[:, 2:]
+    sides = (np.maximum(stops[:, None], stops) - np.minimum(starts[:, None], starts)).max(axis=2)
+    apart = np.maximum(starts[:, None] - stops, starts - stops[:, None]).max(axis=2)
+    far = 1 + np.maximum(LEAST_BROKEN_GAP, np.rint(BROKEN_GAP * sides).astype(np.intp))
+    pairs = np.argwhere(np.triu(apart < far, 1)).tolist()
+    return [(i, j) for i, j in pairs if _are_within(parts[i], parts[j], int(far[i, j]))]
+
+
+def _are_within(one: Part, other: Part, far: int) -> bool:
+    """Return whether the ink of two parts is at most so many pixels apart; large ones are looked at in less detail."""
+    left, top = min(one.box[0], other.box[0]), min(one.box[1], other.box[1])
+    shape = max(one.box[3], other.box[3]) - top, max(one.box[2], other.box[2]) - left
+    factor = -(-max(shape) // LOOKED_AT)
+    first, second = (rules.any_of(part.within(left, top, shape), factor) for part in (one, other))
+    return bool((pieces.dilate(first, far // factor) & second).any())
+
+
+def _may_be_broken(group: tuple[int, ...], parts: Sequence[Part], highest: Floats, sure_from: float) -> bool:
+    """Return whether some parts together are as high as other digits, not too wide, and no two stand side by side."""
+    own = [parts[k] for k in group]
+    boxes = np.array([part.box for part in own])
+    width, height = (boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).tolist()
+    others = [k for k in range(len(parts)) if k not in group and highest[k] >= sure_from]
+    curved = [k for k in others if highest[k] >= CERTAIN and parts[k].width >= SLIM * parts[k].height]
+    others = curved or others
+    if width > BROKEN_WIDTH * height:
+        return False
+    if others:
+        usual = typical_height([parts[k] for k in others], highest[others], sure_from)
+        if not SMALLER * usual <= height <= BROKEN_HEIGHT * usual:
+            return False
+    high = [part for part in own if part.height >= UPRIGHT * height]
+    return all(
+        min(one.box[2], other.box[2]) - max(one.box[0], other.box[0]) > SHARED_WIDTH * min(one.width, other.width)
+        for k, one in enumerate(high)
+        for other in high[k + 1 :]
+    )
 
 
 def stacked(

@@ -240,6 +240,18 @@ def test_a_form_of_framed_cells():
     reads(papers.noisy(picture, rng), text)
 
 
+@pytest.mark.parametrize("text", ["019", "107", "5301"])
+@pytest.mark.parametrize("size", [0.3, 0.4])
+def test_a_0_written_much_smaller_than_its_neighbours_is_read(text, size):
+    strokes, left = [], 60.0
+    for character in text:
+        height = 90 * size if character == "0" else 90
+        own = papers.strokes_of(int(character), height, (left, 150 - height))
+        strokes += own
+        left = np.concatenate(own)[:, 0].max() + 30
+    reads(papers.on_paper(papers.ink_of(strokes, (220, 380), 7)).astype(np.uint8), text)
+
+
 def test_touching_digits_are_cut():
     for text in ("37", "20", "64", "853"):
         picture = papers.on_paper(papers.row(text, 110, (200, 130 * len(text) + 60), rng_of(0, text), 9, gap=-0.03))
@@ -253,12 +265,32 @@ def test_flat_thick_digits_are_no_blots():
             reads(papers.on_paper(papers.ink_of(strokes, (190, 260), 17)).astype(np.uint8), str(label))
 
 
-@pytest.mark.xfail(reason="one of the digits fails", strict=True)
 def test_a_broken_digit_is_joined():
     for label in (0, 4, 5, 8):
         picture = papers.on_paper(papers.one(label, rng_of(label, "broken"), height=150, pen=13))
         picture[:, 150:154] = np.maximum(picture[:, 150:154], 230)
         reads(picture.astype(np.uint8), str(label))
+
+
+@pytest.mark.parametrize(
+    ("label", "height", "stretch", "pen"),
+    [pytest.param(2, 60, 3.8, 8, id="wide"), pytest.param(9, 100, 1.3, 48, id="thick")],
+)
+def test_the_only_ink_of_a_picture_may_be_a_very_wide_or_thick_digit(label, height, stretch, pen):
+    strokes = [
+        stroke * (stretch, 1) + (80, 80) for stroke in papers.strokes_of(label, height, slant=0.1 if pen > 40 else 0)
+    ]
+    reads(papers.on_paper(papers.ink_of(strokes, (280, 320), pen)).astype(np.uint8), str(label))
+
+
+@pytest.mark.parametrize("label", DIGITS)
+def test_a_digit_in_up_to_four_pieces_is_joined(label):
+    picture = papers.on_paper(papers.one(label, rng_of(label, "broken"), height=150, pen=13))
+    rows, columns = (int(np.median(places)) for places in np.nonzero(picture < 200))
+    picture[rows : rows + 5] = 235
+    reads(picture.astype(np.uint8), str(label))
+    picture[:, columns : columns + 5] = 235
+    reads(picture.astype(np.uint8), str(label))
 
 
 @pytest.mark.parametrize("corners", [(0, 0, -31, 360, 551, 360, 520, 0), (0, 0, 0, 360, 520, 324, 520, 36)])
