@@ -6,6 +6,7 @@ the rule itself: where a stroke crosses or runs along it, the ink is thicker and
 """
 
 import math
+from itertools import groupby
 
 import numpy as np
 
@@ -49,11 +50,20 @@ def lines_in(ink: Bools, length: int, reach: int, gap: int = 0) -> Bools:
     (H,W) -> (H,W).  gap: half of the pixels that may be missing in a place.  What crosses the lines, or is thicker than
     a line of this length, does not count.
     """
+    return _thin_ink(ink, bands_in(ink, length, reach, gap), LINE_THICKEST * length)
+
+
+def bands_in(ink: Bools, length: int, reach: int, gap: int = 0) -> Bools:
+    """Return where the lines of ``lines_in`` may be, and what crosses them.  (H,W) -> (H,W)."""
     if not 5 <= length <= ink.shape[1]:
         return np.zeros_like(ink)
     padded = thicken(np.pad(ink, ((reach, reach), (0, 0))), reach)
-    band = long_lines(thicken(padded.T, gap).T, length)[reach:-reach]
-    return _thin_ink(ink, band, LINE_THICKEST * length)
+    return long_lines(thicken(padded.T, gap).T, length)[reach:-reach]
+
+
+def rows_of_lines(length: int) -> int:
+    """Return how many rows a line so long may rise or fall, at most, as ``long_lines`` draws it: in rounded steps."""
+    return math.ceil(MOST_TURN * length + length.bit_length() / 2)
 
 
 def _ending_at(band: Bools, across: Bools, strength: Bytes, least: int, factor: int) -> Bools:
@@ -265,23 +275,26 @@ def without_rules(ink: Bools, level: int, upright: int, thickest: float = THICKE
 
 def runs_across(ink: Bools) -> Ints:
     """Return for each pixel of ink how many pixels of ink lie in one column around it, else 0.  (H,W) -> (H,W)."""
-    padded = np.zeros((ink.shape[1], ink.shape[0] + 2), np.int8)
+    padded = np.zeros((ink.shape[1], ink.shape[0] + 2), bool)
     padded[:, 1:-1] = ink.T
-    changes = np.flatnonzero(np.diff(padded, axis=1).ravel())
+    flat = padded.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
     lengths = changes[1::2] - changes[::2]
-    out = np.zeros(ink.shape[::-1], np.int32)
-    out[ink.T] = np.repeat(lengths, lengths)
-    return out.T
+    out = np.zeros(padded.shape, np.int32)
+    out.ravel()[flat] = np.repeat(lengths, lengths)
+    return out[:, 1:-1].T
 
 
 def any_of(ink: Bools, factor: int) -> Bools:
     """Return whether there is ink in each square of ``factor`` x ``factor`` pixels."""
-    if factor == 1:
-        return ink
-    H, W = (-(-side // factor) * factor for side in ink.shape)
-    padded = np.zeros((H, W), bool)
-    padded[: ink.shape[0], : ink.shape[1]] = ink
-    return np.logical_or.reduce(padded.reshape(H // factor, factor, W // factor, factor), axis=(1, 3))
+    for axis in (0, 1) if factor > 1 else ():
+        lines = np.moveaxis(ink, axis, 0)
+        out = lines[::factor].copy(order="K")
+        for k in range(1, factor):
+            more = lines[k::factor]
+            out[: len(more)] |= more
+        ink = np.moveaxis(out, 0, axis)
+    return ink
 
 
 def thicken(ink: Bools, reach: int) -> Bools:
@@ -301,33 +314,42 @@ def _angles(length: int) -> Float64s:
 
 
 def long_lines(ink: Bools, length: int) -> Bools:
-    """Return the pixels on straight, nearly level lines of ink of this length: an opening for each slope."""
-    found = np.zeros_like(ink)
-    if length > ink.shape[1]:
-        return found
-    for slope in _angles(length):
-        start = _along(ink, length, slope, np.logical_and)
-        if start.any():
-            found |= _along(start, length, slope, np.logical_or, -1)
-    return found
+    """Return the pixels on straight, nearly level lines of ink of this length: an opening for each slope.
 
-
-def _along(ink: Bools, length: int, slope: float, combine: np.ufunc, direction: int = 1) -> Bools:
-    """Combine each pixel with the ``length - 1`` next ones along a line; each step doubles how many."""
-    now, done = ink, 1
-    while done < length and (done == 1 or now.any()):
-        step = min(done, length - done)
-        now = _combined(now, direction * round(slope * step), direction * step, combine)
-        done += step
-    return now
-
-
-def _combined(ink: Bools, down: int, right: int, combine: np.ufunc) -> Bools:
-    """Combine each pixel (y, x) with that at (y + down, x + right); outside there is no ink.  combine: and, or or."""
+    A line's pixels are its first and those so far from it as sums of some of the steps: each step doubles the length.
+    """
     H, W = ink.shape
-    out = np.zeros_like(ink) if combine is np.logical_and else ink.copy()
-    if abs(down) < H and abs(right) < W:
-        to_rows, from_rows = slice(max(0, -down), min(H, H - down)), slice(max(0, down), min(H, H + down))
-        to_columns, from_columns = slice(max(0, -right), min(W, W - right)), slice(max(0, right), min(W, W + right))
-        combine(ink[to_rows, to_columns], ink[from_rows, from_columns], out=out[to_rows, to_columns])
-    return out
+    if length > W or not ink.any():
+        return np.zeros_like(ink)
+    flat = np.zeros((H, W + 1), bool)  # rows one after the other; no line goes on across the empty column between two
+    flat[:, :W] = ink
+    steps, done = [], 1
+    while done < length:
+        steps.append(min(done, length - done))
+        done += steps[-1]
+    found = _opened(flat.ravel(), steps, _angles(length).tolist(), W + 1)
+    return np.zeros_like(ink) if found is None else found.reshape(H, W + 1)[:, :W]
+
+
+def _opened(starts: Bools, steps: list[int], slopes: list[float], stride: int) -> Bools | None:
+    """Return the pixels of lines that begin in ``starts`` (N,) and of which the steps are all ink; None without any.
+
+    Slopes, in order, that go equally far down with the next step take it together.  stride: from row to row.
+    """
+    if not steps:
+        return starts
+    found: Bools | None = None
+    for down, alike in groupby(slopes, key=lambda slope: round(slope * steps[0])):
+        far = down * stride + steps[0]
+        near, there = (slice(-far), slice(far, None)) if far > 0 else (slice(-far, None), slice(far))
+        going = np.zeros_like(starts)
+        if abs(far) < len(starts):
+            np.logical_and(starts[near], starts[there], out=going[near])
+        if not going.any():
+            continue
+        lines = _opened(going, steps[1:], list(alike), stride)
+        if lines is not None:
+            found = np.zeros_like(starts) if found is None else found
+            found |= lines
+            found[there] |= lines[near]
+    return found
