@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from numcnn.imaging import pieces, rules
+from numcnn.imaging.paper import median_level
 from numcnn.imaging.preprocess import centred, drop_paper
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes
@@ -124,6 +125,15 @@ def straight_share(mask: Bools) -> float:
         lines = rules.lines_in(ink, round(ALONG * ink.shape[1]), 1) & ink
         found |= lines.T if turned else lines
     return float(found.sum() / small.sum())
+
+
+def tones(sheet: Sheet, part: Part) -> list[tuple[float, float]]:
+    """Return for each channel how light a part's ink is, and the paper in its box: medians, 0..255."""
+    inside = slice(part.box[1], part.box[3]), slice(part.box[0], part.box[2])
+    return [
+        (median_level(values[inside][part.mask]), median_level(ground[inside]))
+        for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True)
+    ]
 
 
 def stroke_width(mask: Bools) -> float:

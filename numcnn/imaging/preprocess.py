@@ -185,7 +185,7 @@ def separate_ink(grey: Floats) -> Floats:
     return drop_paper(np.maximum(ink, 0), NOISE_REACH * sigma)
 
 
-def noise_sigma(grey: Floats) -> float:
+def noise_sigma(grey: AnyArray) -> float:
     """Estimate the standard deviation of the paper's noise, hardly affected by shade and ink.  (H,W) -> float.
 
     From the lower quartile of neighbours' absolute differences: 0.3186 sqrt(2) sigma for Gaussian noise.  64 to 127
@@ -193,7 +193,7 @@ def noise_sigma(grey: Floats) -> float:
     """
     if grey.shape[1] < 2:
         return 0.0
-    rows = grey[:: max(1, len(grey) // 64)]
+    rows = grey[:: max(1, len(grey) // 64)].astype(np.float32, copy=False)
     return float(lower_quartile(np.abs(rows[:, 1:] - rows[:, :-1]).ravel())) / (0.3186 * math.sqrt(2))
 
 

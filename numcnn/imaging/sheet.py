@@ -49,7 +49,7 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
     """
     if colours.ndim == 3:
         same = [lighter == light for lighter in paper.lighter_channels(colours)]
-        colours = colours[:, :, same] if any(same) else colours
+        colours = colours[:, :, same] if any(same) and not all(same) else colours
     ink, dots = without_dots(paper.ink_on_paper(colours, _window(colours, light), light=light))
     ink, erased = without_printed_lines(ink)
     erased |= dots
@@ -170,8 +170,8 @@ def clear_ink(ink: paper.Ink) -> Bools:
 
 def _peaks(strengths: Bytes, owners: Ints, areas: Ints) -> Floats:
     """Return the strength that 0.5% of each piece's pixels, but at least three of them, exceed -> (P,)."""
-    order = np.lexsort((strengths, owners))
+    ordered = np.sort(256 * owners + strengths)
     ends = np.cumsum(areas)
     above = np.clip(areas // 200, 2, None)
     at = np.maximum(ends - 1 - above, ends - areas)
-    return strengths[order][at].astype(np.float32) if len(areas) else np.empty(0, np.float32)
+    return (ordered[at] % 256).astype(np.float32)

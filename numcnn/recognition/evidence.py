@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width
+from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width, tones
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
 from numcnn.recognition.spots import CERTAIN, SLIM, Spot, are_level
@@ -76,14 +76,14 @@ def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = F
     if straight >= GAP_STRAIGHT and _is_gap(sheet, part):
         return False
     if straight < NEARLY_STRAIGHT:
-        return edge or not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
+        return edge or not sheet.erased.any() or not on_longer_lines(sheet, part, ALL_ON_LINES)
     corner = (
         not (edge and _is_off_lines(sheet, part))
         and straight >= STRAIGHT
         and part.width > CORNER * part.height
         and width < CORNER_THIN * part.side
     )
-    return not (corner or on_longer_lines(sheet, part) >= (ALL_ON_LINES if edge else ON_LINES))
+    return not (corner or on_longer_lines(sheet, part, ALL_ON_LINES if edge else ON_LINES))
 
 
 def _is_off_lines(sheet: Sheet, part: Part) -> bool:
@@ -151,10 +151,9 @@ def _is_ground_uneven(sheet: Sheet, part: Part) -> bool:
     sides = [side for side in sides if bare[side].any()]
     if len(sides) < 2:
         return False
-    for values, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+    for values, (own, light) in zip(sheet.ink.channels, tones(sheet, part), strict=True):
         grounds = [float(values[side][bare[side]].mean()) for side in sides]
-        own = float(np.median(values[top:bottom, left:right][part.mask]))
-        contrast = float(np.median(papers[top:bottom, left:right])) - own
+        contrast = light - own
         if contrast > 0 and max(grounds) - min(grounds) > max(FAINTEST, UNEVEN * contrast):
             return True
     return False
@@ -169,14 +168,12 @@ def is_hole(sheet: Sheet, part: Part) -> bool:
     far = max(2, round(HOLE * stroke_width(part.mask)))
     own = np.pad(part.mask, far)
     rows, columns = np.nonzero(pieces.dilate(own, far) & ~pieces.dilate(own, far - 1))
-    left, top, right, bottom = part.box
+    left, top, _, _ = part.box
     H, W = sheet.clear.shape
     rows, columns = rows + top - far, columns + left - far
     inside = (rows >= 0) & (columns >= 0) & (rows < H) & (columns < W)
     most, share = 0.0, 0.0
-    for values, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
-        ink = float(np.median(values[top:bottom, left:right][part.mask]))
-        ground = float(np.median(papers[top:bottom, left:right]))
+    for values, (ink, ground) in zip(sheet.ink.channels, tones(sheet, part), strict=True):
         if ground - ink > most:
             most = ground - ink
             share = int((values[rows[inside], columns[inside]] < (ground + ink) / 2).sum()) / len(rows)
@@ -189,7 +186,7 @@ def _has_ground(sheet: Sheet, part: Part) -> bool:
     One darker than ``paper.DARKEST`` does not show dark ink, and one as light not light ink.
     """
     left, top, right, bottom = part.box
-    return max(float(np.median(ground[top:bottom, left:right])) for ground in sheet.ink.papers) >= paper.DARKEST
+    return max(paper.median_level(ground[top:bottom, left:right]) for ground in sheet.ink.papers) >= paper.DARKEST
 
 
 def _borders_on_lines(sheet: Sheet, part: Part) -> bool:
@@ -214,13 +211,12 @@ def _is_gap(sheet: Sheet, part: Part) -> bool:
     far = max(3, part.width)
     left, top, right, bottom = part.box
     above, below = slice(max(0, top - far - 2), max(0, top - 2)), slice(bottom + 2, bottom + far + 2)
+    own_tones = tones(sheet, part)
     goes_on = []
     for rows in (above, below):
         shares = []
-        for seen, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+        for seen, (own, light) in zip(sheet.ink.channels, own_tones, strict=True):
             beyond = seen[rows, left:right]
-            own = float(np.median(seen[top:bottom, left:right][part.mask]))
-            light = float(np.median(papers[top:bottom, left:right]))
             if beyond.size:
                 lightest = float(np.median(beyond, axis=1).max())
                 shares.append((light - own, (lightest - own) / max(1.0, light - own)))
@@ -230,7 +226,7 @@ def _is_gap(sheet: Sheet, part: Part) -> bool:
 
 def _strength(sheet: Sheet, part: Part) -> float:
     left, top, right, bottom = part.box
-    return float(np.median(sheet.ink.strength[top:bottom, left:right][part.mask]))
+    return paper.median_level(sheet.ink.strength[top:bottom, left:right][part.mask])
 
 
 def _is_jpeg(sheet: Sheet, part: Part) -> bool:
@@ -341,8 +337,8 @@ def _beside(values: AnyArray, own: Bools, ink: Bools, far: int) -> tuple[AnyArra
     return np.concatenate(differences), np.concatenate(grounds)
 
 
-def on_longer_lines(sheet: Sheet, part: Part) -> float:
-    """Return which share of a part's ink lies on lines that go on beyond the part: erased ones count."""
+def on_longer_lines(sheet: Sheet, part: Part, least: float) -> bool:
+    """Return whether this share of a part's ink lies on lines that go on beyond the part: erased ones count."""
     H, W = sheet.clear.shape
     left, top, right, bottom = part.box
     x, y = max(0, left - part.side), max(0, top - part.side)
@@ -350,9 +346,25 @@ def on_longer_lines(sheet: Sheet, part: Part) -> float:
     ink = sheet.clear[inside] | sheet.erased[inside]
     reach = 2 if part.side >= 32 else 1
     length = round(GOES_ON * part.side)
-    lines = rules.lines_in(ink, length, reach, reach) | rules.lines_in(ink.T, length, reach, reach).T
-    own = lines[top - y : bottom - y, left - x : right - x] & part.mask
-    return float(own.sum() / part.mask.sum())
+    own = slice(top - y, bottom - y), slice(left - x, right - x)
+    most = int(part.mask.sum())
+
+    def share(ways: list[Bools]) -> float:
+        level, upright = ways
+        return int(((level | upright.T) & part.mask).sum()) / most
+
+    # Most parts have too little ink even on bands that only cross what lies around them.
+    far = rules.rows_of_lines(length) + reach
+    turned = (ink, own), (ink.T, own[::-1])
+    bands = []
+    for seen, (rows, columns) in turned:
+        first = max(0, rows.start - far)
+        band = rules.bands_in(seen[first : rows.stop + far], length, reach, reach)
+        bands.append(band[rows.start - first : rows.stop - first, columns])
+    if share(bands) < least:
+        return False
+    lines = [rules.lines_in(seen, length, reach, reach)[box] for seen, box in turned]
+    return share(lines) >= least
 
 
 def printed_strokes(parts: Sequence[Part]) -> set[int]:

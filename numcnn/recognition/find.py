@@ -77,9 +77,8 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
     colours: uint8 (H,W) or (H,W,3).  judge: pictures (N,28,28) -> probabilities (N,10).  sure_from: the probability of
     a sure answer.  The polarity of the majority, dark ink if most of the picture is light, is tried first.
     """
-    grey = paper.grey_of_colours(colours)
-    low, high = np.quantile(grey[:: max(1, len(grey) // 300)], [0.02, 0.98])
-    light = bool(np.median(grey) < low + DARK * (high - low))
+    low, high = np.quantile(paper.grey_of_colours(colours[:: max(1, len(colours) // 300)]), [0.02, 0.98])
+    light = bool(paper.median_grey(colours) < low + DARK * (high - low))
     sheet = lay_out(colours, light)
     spots, parts = find_on(sheet, judge, sure_from)
     sure = sum(spot.probability >= sure_from for spot in spots)
