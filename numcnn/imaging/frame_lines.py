@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numcnn.imaging import rules
-from numcnn.imaging.paper import closing
+from numcnn.imaging.paper import closing, median_level
 from numcnn.imaging.pieces import Pieces, find_pieces
 from numcnn.kernels.arrays import Bools, Bytes, Ints
 
@@ -35,6 +35,7 @@ UNEQUAL = 2.0  # times the usual strength of a frame's lines: a stronger one has
 VISIBLE = 0.2  # of a line's length, that shows how strong it is by itself where a stroke runs along the rest
 SQUARE = 0.06  # radians off a right angle: lines printed across others, also when they are photographed
 RULE_INKED, RULE_THICKEST = 0.95, 1 / 60  # of a picture's width: a rule's ink, and the most that it is thick
+LOOKED_AT = 50_000  # pixels, times slopes, that are looked at together
 LARGE = 1_500_000  # pixels; lines in larger pictures are looked for at half the size or less
 
 
@@ -113,10 +114,10 @@ def _ink_of(level: list[Line], upright: list[Line], strength: Bytes, ink: Bools,
     peaks = [_peaks(ink, strength, line) for line in level] + [_peaks(ink.T, strength.T, line) for line in upright]
     darkest = [DARKER * tone for tone in _own_tones(peaks, thin)]
     for line, dark in zip(level, darkest, strict=False):
-        _erase(gone, ink, high, strength <= dark, line)
+        _erase(gone, ink, high, strength, dark, line)
         _draw(crossed, line)
     for line, dark in zip(upright, darkest[len(level) :], strict=True):
-        _erase(gone.T, ink.T, wide.T, (strength <= dark).T, line)
+        _erase(gone.T, ink.T, wide.T, strength.T, dark, line)
         _draw(down.T, line)
     gone |= crossed & down & ink & (strength <= max(darkest))  # where lines cross, both are thick
     reach = math.ceil(max(line.thickness for line in [*level, *upright]) / 2) + 1
@@ -195,17 +196,24 @@ def _evenness(rows: Ints, columns: Ints, line: Line) -> float:
 
 def _straightest(rows: Ints, columns: Ints, thickness: float) -> tuple[float, float]:
     """Return the line, its row at column 0 and its slope, that most of some pixels lie on."""
-    best, found = -1, (0.0, 0.0)
     middle = float(columns.mean())
     width = max(1, round(thickness))
     count = math.ceil(rules.MOST_TURN * max(1, np.ptp(columns)) / 2)
-    for slope in np.linspace(-rules.MOST_TURN, rules.MOST_TURN, 2 * min(count, 30) + 1).tolist():
-        offsets = np.rint(rows - slope * (columns - middle)).astype(int)
+    slopes = np.linspace(-rules.MOST_TURN, rules.MOST_TURN, 2 * min(count, 30) + 1)
+    best, found = -1, (0.0, 0.0)
+    together = max(1, LOOKED_AT // len(rows))
+    for some in (slopes[k : k + together] for k in range(0, len(slopes), together)):
+        offsets = np.rint(rows - some[:, None] * (columns - middle)).astype(np.intp)
         low = int(offsets.min())
-        sums = np.convolve(np.bincount(offsets - low), np.ones(width), mode="full")
-        most = int(sums.argmax())
-        if sums[most] > best:
-            best, found = sums[most], (low + most - (width - 1) / 2 - slope * middle, slope)
+        span = int(offsets.max()) - low + 1 + width
+        offsets += np.arange(len(some))[:, None] * span - low
+        counts = np.bincount(offsets.ravel(), minlength=len(some) * span)
+        below = np.concatenate([np.zeros(width, np.intp), np.cumsum(counts)])
+        sums = (below[width:] - below[:-width]).reshape(len(some), span)  # of so many rows, up to each
+        k, most = divmod(int(sums.argmax()), span)
+        if sums[k, most] > best:
+            best = int(sums[k, most])
+            found = low + most - (width - 1) / 2 - float(some[k]) * middle, float(some[k])
     at, slope = found
     near = np.abs(rows - at - slope * columns) <= thickness / 2 + 0.5
     right, down = float(columns[near].mean()), float(rows[near].mean())
@@ -455,7 +463,7 @@ def _refit(line: Line, usual: float, ink: Bools, high: Ints) -> None:
 
 def _tone(ink: Bools, strength: Bytes, line: Line) -> float:
     """Return how strong a line's ink is, in its middle: the median along it."""
-    return float(np.median(_peaks(ink, strength, line)))
+    return median_level(_peaks(ink, strength, line))
 
 
 def _peaks(ink: Bools, strength: Bytes, line: Line) -> Bytes:
@@ -472,7 +480,7 @@ def _own_tones(peaks: list[Bytes], thin: list[bool]) -> list[float]:
     thin: whether each is no thicker than usual.  What is thin and hardly stronger than the others all along has its
     own tone, as a line on whole pixels has; where only some of a line is, all of it is as strong as they are.
     """
-    tones = [float(np.median(own)) for own in peaks]
+    tones = [median_level(own) for own in peaks]
     usual = float(np.median(tones))
     alike = [float((own <= rules.ALIKE * usual).mean()) for own in peaks]
     most = [
@@ -482,10 +490,10 @@ def _own_tones(peaks: list[Bytes], thin: list[bool]) -> list[float]:
     return [min(tone, bound) for tone, bound in zip(tones, most, strict=True)]
 
 
-def _erase(gone: Bools, ink: Bools, high: Ints, weak: Bools, line: Line) -> None:
+def _erase(gone: Bools, ink: Bools, high: Ints, strength: Bytes, darkest: float, line: Line) -> None:
     """Mark the ink of a line in ``gone``, but for where strokes cross it: it is thicker, with ink on both sides.
 
-    weak: where ink is not much darker than the lines.
+    darkest: the most strength that ink of the lines has.
     """
     rows, columns = _area(line, ink.shape)
     if not len(rows):
@@ -498,7 +506,7 @@ def _erase(gone: Bools, ink: Bools, high: Ints, weak: Bools, line: Line) -> None
     near = 2 * round(reach) + 1
     crossed = np.logical_and(*(np.convolve(one, np.ones(near), mode="same") > 0.5 for one in beside))
     thick = high[rows, columns] > rules.THICKER * line.thickness + 1
-    own = ink[rows, columns] & ~(thick & crossed[columns - first]) & weak[rows, columns]
+    own = ink[rows, columns] & ~(thick & crossed[columns - first]) & (strength[rows, columns] <= darkest)
     gone[rows[own], columns[own]] = True
 
 
