@@ -194,8 +194,8 @@ def grey_of_colours(colours: Bytes) -> Floats:
     return colours.astype(np.float32) if colours.ndim == 2 else colours.mean(axis=2, dtype=np.float32)
 
 
-def median_level(values: Bytes) -> float:
-    """Return ``np.median`` of levels, uint8 of any shape but not empty, in a fraction of its time."""
+def median_level(values: AnyArray) -> float:
+    """Return ``np.median`` of levels, whole numbers 0..255 of any shape but not none, in a fraction of its time."""
     below, above = _middle(values)
     return (below + above) / 2
 

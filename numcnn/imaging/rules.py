@@ -5,13 +5,15 @@ columns, turned by up to 6 degrees.  Of its pixels those go where the ink is no 
 the rule itself: where a stroke crosses or runs along it, the ink is thicker and stays.
 """
 
+import functools
 import math
 from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 
 from numcnn.imaging.pieces import find_pieces
-from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Float64s, Ints
+from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Ints
 
 MOST_TURN = 0.105  # radians, 6 degrees
 REACH = 2  # pixels that a rule may leave its straight line, to either side
@@ -191,9 +193,9 @@ def _page_band(strength: Bytes, least: int, erased: Bools, across: Bools | None 
     factor = max(1, math.ceil(math.sqrt(strength.size / LARGE)))
     shorter = max(4, round(max(INTERRUPTED * W, PAGE_PART * min(H, W)) / factor))
     reach = min(ALONG, W // 8)
-    sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.int32)
-    mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)
-    ridge = _ridge(mean, least)
+    sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.uint16)
+    mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)  # right, though sums overflow
+    ridge = _ridge(mean.astype(np.int16), least)
     gap = max(1, GAP // factor)
     ends = reach + factor * (gap + NEAR + 1)  # so far a stroke may be averaged and closed towards an edge
     for step in (1, -1):  # from the left edge, and from the right one: the views change the ridge itself
@@ -224,7 +226,7 @@ def _reaches_edge(strength: Bytes, least: int, erased: Bools) -> Bools:
     An upright line of squared paper there, and with it where it crosses others, may have been erased.
     """
     width = AT_EDGE + int(erased[:, : 2 * AT_EDGE].any(axis=0).sum())
-    at_edge = strength[:, :width].max(axis=1, keepdims=True).astype(np.int32)
+    at_edge = strength[:, :width].max(axis=1, keepdims=True).astype(np.int16)
     return thicken(_ridge(at_edge, least), 2 * REACH)[:, 0]
 
 
@@ -299,57 +301,63 @@ def any_of(ink: Bools, factor: int) -> Bools:
 
 def thicken(ink: Bools, reach: int) -> Bools:
     """Return the pixels up to ``reach`` above and below ink."""
-    out = ink.copy()
+    out = ink.copy(order="K")
     for step in range(1, reach + 1):
         out[step:] |= ink[:-step]
         out[:-step] |= ink[step:]
     return out
 
 
-def _angles(length: int) -> Float64s:
-    """Return the slopes at which to look, so that no line leaves the reach over this length."""
-    step = 2 * (REACH + 0.5) / length
-    count = math.ceil(MOST_TURN / step)
-    return np.linspace(-MOST_TURN, MOST_TURN, 2 * count + 1)
+# The steps that may come next, each so far down and to the right, and those after it; all have the last step in common.
+Ways: TypeAlias = "tuple[tuple[int, int, Ways], ...]"
+
+
+@functools.lru_cache(maxsize=1000)
+def _ways(length: int) -> Ways:
+    """Return the first steps of straight lines of a length, at slopes so near that none leaves the reach between two.
+
+    A line's pixels are its first and those so far from it as sums of some of its steps: each step doubles the length.
+    """
+    count = math.ceil(MOST_TURN / (2 * (REACH + 0.5) / length))
+    return _steps(np.linspace(-MOST_TURN, MOST_TURN, 2 * count + 1).tolist(), 1, length)
+
+
+def _steps(slopes: list[float], done: int, length: int) -> Ways:
+    """Return the steps after ``done`` pixels: slopes, in order, that go equally far down with one take it together."""
+    right = min(done, length - done)
+    alike = groupby(slopes, key=lambda slope: round(slope * right)) if right else ()
+    return tuple((down, right, _steps(list(some), done + right, length)) for down, some in alike)
 
 
 def long_lines(ink: Bools, length: int) -> Bools:
-    """Return the pixels on straight, nearly level lines of ink of this length: an opening for each slope.
-
-    A line's pixels are its first and those so far from it as sums of some of the steps: each step doubles the length.
-    """
+    """Return the pixels on straight, nearly level lines of ink of this length: an opening for each slope."""
     H, W = ink.shape
     if length > W or not ink.any():
         return np.zeros_like(ink)
     flat = np.zeros((H, W + 1), bool)  # rows one after the other; no line goes on across the empty column between two
     flat[:, :W] = ink
-    steps, done = [], 1
-    while done < length:
-        steps.append(min(done, length - done))
-        done += steps[-1]
-    found = _opened(flat.ravel(), steps, _angles(length).tolist(), W + 1)
+    found = _opened(flat.ravel(), _ways(length), W + 1)
     return np.zeros_like(ink) if found is None else found.reshape(H, W + 1)[:, :W]
 
 
-def _opened(starts: Bools, steps: list[int], slopes: list[float], stride: int) -> Bools | None:
-    """Return the pixels of lines that begin in ``starts`` (N,) and of which the steps are all ink; None without any.
+def _opened(starts: Bools, ways: Ways, stride: int) -> Bools | None:
+    """Return the pixels of lines that begin in ``starts`` (N,) and have ink after each step; None if there are none.
 
-    Slopes, in order, that go equally far down with the next step take it together.  stride: from row to row.
+    stride: from row to row.
     """
-    if not steps:
+    if not ways:
         return starts
     found: Bools | None = None
-    for down, alike in groupby(slopes, key=lambda slope: round(slope * steps[0])):
-        far = down * stride + steps[0]
-        near, there = (slice(-far), slice(far, None)) if far > 0 else (slice(-far, None), slice(far))
-        going = np.zeros_like(starts)
-        if abs(far) < len(starts):
-            np.logical_and(starts[near], starts[there], out=going[near])
-        if not going.any():
+    for down, right, further in ways:
+        far = down * stride + right
+        if abs(far) >= len(starts):
             continue
-        lines = _opened(going, steps[1:], list(alike), stride)
+        near, there = (slice(-far), slice(far, None)) if far > 0 else (slice(-far, None), slice(far))
+        going = np.zeros(len(starts), bool)
+        np.logical_and(starts[near], starts[there], out=going[near])
+        lines = _opened(going, further, stride) if going.any() else None
         if lines is not None:
-            found = np.zeros_like(starts) if found is None else found
+            found = np.zeros(len(starts), bool) if found is None else found
             found |= lines
             found[there] |= lines[near]
     return found

@@ -56,11 +56,14 @@ IN_CORNER, LEANS_LEFT, LEANS_RIGHT, AS_BROAD, WIDE_DIGITS = 0.25, 0.4, 0.65, 1.4
 MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
-def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = False) -> bool:
+def is_written(
+    sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = False, straight: float | None = None
+) -> bool:
     """Return whether a part has the shape and the strength of a written digit.
 
     likely: the network finds it so; then it may be wider.  edge: it may lie across an edge of the light, if it is
     straight mostly, else all along printed lines, and away from such have a perfect corner, as a 1 with a foot.
+    straight: its ``straight_share``, if that is known.
     """
     if part.width > (WIDEST_LIKELY if likely else WIDEST) * part.height:
         return False
@@ -72,7 +75,7 @@ def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = F
         return False
     if not _has_ground(sheet, part) or _borders_on_lines(sheet, part) or (is_edge(sheet, part) and not edge):
         return False
-    straight = straight_share(part.mask)
+    straight = straight_share(part.mask) if straight is None else straight
     if straight >= GAP_STRAIGHT and _is_gap(sheet, part):
         return False
     if straight < NEARLY_STRAIGHT:
@@ -314,9 +317,8 @@ def is_edge(sheet: Sheet, part: Part) -> bool:
         differences, grounds = _beside(values, own, ink, far)
         if not len(differences):
             continue
-        contrast = float(np.median(grounds)) - float(np.median(values[own]))
-        best = max(best, contrast)
-        unlike = max(unlike, float(np.median(differences)))
+        best = max(best, paper.median_level(grounds) - paper.median_level(values[own]))
+        unlike = max(unlike, paper.median_level(differences))
     return best > 0 and unlike > UNLIKE * best
 
 
@@ -326,7 +328,8 @@ def _beside(values: AnyArray, own: Bools, ink: Bools, far: int) -> tuple[AnyArra
     for turned in (False, True):
         v, o, taken = (array.T if turned else array for array in (values, own, ink))
         W = v.shape[1]
-        rows, places = np.nonzero(np.diff(np.pad(o, ((0, 0), (1, 1))).astype(np.int8), axis=1))
+        padded = np.pad(o, ((0, 0), (1, 1)))
+        rows, places = np.nonzero(padded[:, 1:] != padded[:, :-1])
         starts, stops, rows = places[::2] - far, places[1::2] + far - 1, rows[::2]
         good = (starts >= 0) & (stops < W)
         starts, stops, rows = starts[good], stops[good], rows[good]
@@ -367,12 +370,12 @@ def on_longer_lines(sheet: Sheet, part: Part, least: float) -> bool:
     return share(lines) >= least
 
 
-def printed_strokes(parts: Sequence[Part]) -> set[int]:
+def printed_strokes(parts: Sequence[Part], shares: Floats) -> set[int]:
     """Return which parts are straight lines as only printers make them: several in a row whose ends lie on two lines.
 
-    People write a row of 1s less evenly.  Where very many are printed, what is nearly straight is of the same lines.
+    shares (N,): the ``straight_share`` of each.  People write a row of 1s less evenly.  Where very many are printed,
+    what is nearly straight is of the same lines.
     """
-    shares = np.array([straight_share(part.mask) for part in parts])
     straight = np.flatnonzero(shares >= STRAIGHT)
     boxes = np.array([parts[k].box for k in straight.tolist()]).reshape(-1, 4)
     own = np.array([stroke_width(parts[k].mask) for k in straight.tolist()])

@@ -21,7 +21,7 @@ import numpy as np
 
 from numcnn.errors import DataError
 from numcnn.imaging import paper
-from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits
+from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits, straight_share
 from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import Bytes
@@ -145,17 +145,19 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     probabilities = judge(images)
     highest = probabilities.max(axis=1)
     likely = (highest >= LIKELY).tolist()
-    written = np.array([is_written(sheet, digit, likely=one) for digit, one in zip(digits, likely, strict=True)], bool)
+    straight = [straight_share(digit.mask) for digit in digits]
+    each = list(zip(digits, likely, straight, strict=True))
+    written = np.array([is_written(sheet, digit, likely=one, straight=share) for digit, one, share in each], bool)
     across = across_edges(sheet, digits, highest, written & (highest >= sure_from))
     written |= [
-        bool(may) and is_written(sheet, digit, likely=True, edge=True)
-        for digit, may in zip(digits, across, strict=True)
+        bool(may) and is_written(sheet, digit, likely=True, edge=True, straight=share)
+        for (digit, _, share), may in zip(each, across, strict=True)
     ]
     kept = np.flatnonzero(written).tolist()
     left = [digits[k] for k in kept]
     gone: set[int] = set()
     if left:
-        gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from)
+        gone = printed_strokes(left, np.array(straight)[kept]) | faint_ones(sheet, left, highest[kept] >= sure_from)
         gone |= crossed_out(left, highest[kept] >= CERTAIN)
         gone |= staples(sheet, left, [found[k][1] for k in kept], highest[kept] >= sure_from)
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
