@@ -96,8 +96,14 @@ def portrait(sheet: Sheet, part: Part) -> Bytes:
 
 
 def portraits(sheet: Sheet, parts: Sequence[Part]) -> Bytes:
-    """Return ``portrait`` of each part, (N,28,28)."""
-    return np.array([portrait(sheet, part) for part in parts], np.uint8).reshape(-1, 28, 28)
+    """Return ``portrait`` of each part, (N,28,28).  The sheet keeps them: several steps ask for the same."""
+    found = np.empty((len(parts), 28, 28), np.uint8)
+    for out, part in zip(found, parts, strict=True):
+        key = part.box, np.packbits(part.mask).tobytes()
+        if key not in sheet.portraits:
+            sheet.portraits[key] = portrait(sheet, part)
+        out[...] = sheet.portraits[key]
+    return found
 
 
 def is_frame(mask: Bools) -> bool:

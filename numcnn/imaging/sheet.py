@@ -1,6 +1,6 @@
 """The ink of a picture, without the lines printed across it, in connected pieces."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,7 +32,7 @@ STROKES = 4  # widths of a stroke from which on something dark is a shadow, to e
 class Sheet:
     """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces.
 
-    erased (H,W): the rules.
+    erased (H,W): the rules.  portraits: what the network sees of parts, by their boxes and pixels, as it is now.
     """
 
     ink: paper.Ink
@@ -40,6 +40,7 @@ class Sheet:
     clear: Bools
     pieces: pieces.Pieces
     erased: Bools
+    portraits: dict[tuple[tuple[int, int, int, int], bytes], Bytes] = field(default_factory=dict)
 
 
 def lay_out(colours: Bytes, light: bool = False) -> Sheet:
