@@ -172,16 +172,18 @@ def ink_on_paper(colours: Bytes, reach: int, *, light: bool = False) -> Ink:
     return Ink(strength, smooth, max(MIN_CONTRAST, round(NOISE_REACH * sigma)), channels, papers)
 
 
-_FACTORS = (65536 // np.maximum(np.arange(256), DARKEST)).astype(np.uint32)  # 255 / 256 of the light, in 65536ths
+def _missing_light() -> Bytes:
+    """Return what part of a paper's light a value lacks, 255 for all of it, at index 256 paper + value: (65536,)."""
+    paper, values = np.divmod(np.arange(65536), 256)
+    return (255 * np.maximum(paper - values, 0) * (65536 // np.maximum(paper, DARKEST)) >> 16).astype(np.uint8)
+
+
+_MISSING = _missing_light()
 
 
 def _absorbed(values: Bytes, paper: Bytes) -> Bytes:
     """Return what part of the paper's light is missing, 255 for all of it.  (H,W), (H,W) uint8 -> (H,W) uint8."""
-    missing = np.subtract(np.maximum(paper, values), values, dtype=np.uint32)
-    missing *= _FACTORS[paper]
-    missing *= 255
-    missing >>= 16
-    return missing.astype(np.uint8)
+    return _MISSING[(paper.astype(np.uint16) << 8) | values]
 
 
 def histograms(values: Bytes, owners: Ints, count: int) -> Ints:

@@ -205,13 +205,16 @@ def median(values: Floats) -> np.floating[Any]:
 
 
 def quantile(values: AnyArray, share: float) -> np.number[Any]:
-    """Return ``np.quantile`` of finite values (N,), to the bit, in a fraction of its time for a few."""
+    """Return ``np.quantile`` of finite values (N,), in a fraction of its time for a few.
+
+    To the bit, of whole numbers, and of floats if ``share`` is a quarter.
+    """
     ordered = np.sort(values)
-    kind = values.dtype.type if values.dtype.kind == "f" else np.float64
-    place = (len(values) - 1) * kind(share)
-    first = min(int(place), len(values) - 1)
+    place = (len(values) - 1) * share
+    first = int(place)
     below, above = ordered[first], ordered[min(first + 1, len(values) - 1)]
-    part, gap = place - kind(first), above - below
+    kind = values.dtype.type if values.dtype.kind == "f" else np.float64
+    part, gap = kind(place - first), above - below
     return above - gap * (1 - part) if part >= 0.5 else below + gap * part
 
 

@@ -98,18 +98,28 @@ def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     """Return ink without the dots of dotted paper; and these, (H,W): many round pieces as large, and as far apart."""
     inked = ink.smooth >= ink.least
     found = pieces.find_pieces(inked)
+    dots = _dots(found, inked)
+    if not len(dots):
+        return ink, np.zeros_like(inked)
+    gone = pieces.dilate(found.mask(dots.tolist(), (0, 0, *inked.shape[::-1])), 1)
+    return _erased(ink, gone), gone
+
+
+def _dots(found: pieces.Pieces, inked: Bools) -> Ints:
+    """Return which pieces of ink are dots of dotted paper, (K,): many that are as large and as far apart, or none."""
+    nothing = np.empty(0, np.intp)
     widths, heights = (found.boxes[:, 2:] - found.boxes[:, :2]).T
     sides = np.maximum(widths, heights)
     round_ones = (np.abs(widths - heights) <= 1 + DOT_UNLIKE * sides) & (found.areas >= DOT_FILLED * widths * heights)
     columns, rows = ((found.boxes[:, :2] + found.boxes[:, 2:]) // 2).T
     round_ones &= (sides > 1) & inked[rows, columns]  # a 0 has a hole there
     if not DOTS <= round_ones.sum() <= MOST_DOTS:
-        return ink, np.zeros(ink.smooth.shape, bool)
+        return nothing
     side = float(np.median(sides[round_ones]))
     dots = np.flatnonzero(round_ones & (np.abs(sides - side) <= 1 + DOT_UNLIKE * side))
     larger = sides[sides > (1 + DOT_UNLIKE) * side + 1]
     if len(dots) < DOTS or not len(larger) or side > DOT_SIDE * np.median(larger):
-        return ink, np.zeros(ink.smooth.shape, bool)
+        return nothing
     middles = (found.boxes[dots, :2] + found.boxes[dots, 2:]) / 2
     some = middles[:: max(1, len(dots) // MEASURED)]
     away = np.sqrt(((some[:, None] - middles) ** 2).sum(axis=2))
@@ -117,9 +127,8 @@ def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     apart = float(np.median(nearest))
     as_far = np.abs(nearest - apart) <= 1 + DOT_OFF * apart
     if apart < DOT_APART * side or as_far.mean() < REGULAR:
-        return ink, np.zeros(ink.smooth.shape, bool)
-    gone = pieces.dilate(found.mask(dots.tolist(), (0, 0, *ink.smooth.shape[::-1])), 1)
-    return _erased(ink, gone), gone
+        return nothing
+    return dots
 
 
 def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:

@@ -207,7 +207,7 @@ def _ground(colours: Bytes, box: Box) -> Floats:
     left, top, right, bottom = box
     margin = max(2, (bottom - top) // 4)
     around = colours[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
-    return np.maximum(1.0, np.median(around.reshape(-1, 3), axis=0)).astype(np.float32)
+    return np.array([max(1.0, median_level(around[:, :, i])) for i in range(3)], np.float32)
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:

@@ -13,7 +13,7 @@ from numcnn.imaging import paper, pieces, rules
 from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width, tones
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
-from numcnn.recognition.spots import CERTAIN, SLIM, Spot, are_level
+from numcnn.recognition.spots import CERTAIN, Spot, are_level, is_slim
 from numcnn.recognition.text_lines import text_lines
 
 # Heights: no unlikely digit and no 1 is wider; to the network a level stroke looks like a 1, too.
@@ -248,7 +248,7 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
     weak = (strengths < FAINT_TO) & (strengths < max(FAINTEST, FAINT * sheet.ink.least))
     if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
         weak &= strengths < WEAKER * np.median(strengths)
-    slim = np.array([part.width < SLIM * part.height for part in parts])
+    slim = np.array([is_slim(part.box) for part in parts])
     wide = strengths[sure & ~slim]
     if len(wide):  # a fainter 1 than all digits that a line can't look like is a streak of the ground, as of wood
         streak = (strengths < STREAK * np.median(wide)) & (strengths * AS_FAINT < wide.min())
@@ -262,7 +262,7 @@ def staples(sheet: Sheet, parts: Sequence[Part], lines: list[int], sure: Bools) 
     lines (N,): which line each stands on; sure (N,): of which the network is sure.  An upright one may be a page's
     number, and counts as a 1.
     """
-    wide = sure & np.array([part.width >= SLIM * part.height for part in parts])
+    wide = sure & ~np.array([is_slim(part.box) for part in parts], bool)
     alone = [lines.count(line) == 1 and wide.sum() - wide[k] >= WIDE_DIGITS for k, line in enumerate(lines)]
     return {k for k, part in enumerate(parts) if alone[k] and _is_in_corner(sheet, part) and _leans_too_far(part)}
 
