@@ -18,7 +18,7 @@ from numcnn.imaging import rules
 from numcnn.imaging.paper import closing, median_level
 from numcnn.imaging.pieces import Pieces, find_pieces
 from numcnn.imaging.preprocess import quantile
-from numcnn.kernels.arrays import Bools, Bytes, Ints
+from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Ints
 
 LEAST_SIDE = 32  # pixels: smaller pictures aren't looked at
 LEAST_LENGTH, STROKES = 12, 3  # pixels, and widths of a stroke: shorter lines are not looked for
@@ -207,18 +207,19 @@ def _straightest(rows: Ints, columns: Ints, thickness: float) -> tuple[float, fl
     width = max(1, round(thickness))
     count = math.ceil(rules.MOST_TURN * max(1, np.ptp(columns)) / 2)
     slopes = np.linspace(-rules.MOST_TURN, rules.MOST_TURN, 2 * min(count, 30) + 1)
-    away = columns - middle
-    most_off = rules.MOST_TURN * max(float(away.max()), -float(away.min())) + 1
+    runs, pixels = _runs(rows, columns), (rows, rows + 1, columns)
+    most_off = rules.MOST_TURN * float(np.abs(columns - middle).max()) + 1
     low = math.floor(float(rows.min()) - most_off)
     span = math.ceil(float(rows.max()) + most_off) - low + 1 + width
     best, found = -1, (0.0, 0.0)
-    together = max(1, LOOKED_AT // len(rows))
+    together = max(1, LOOKED_AT // len(runs[0]))
     for some in (slopes[k : k + together] for k in range(0, len(slopes), together)):
-        offsets = some[:, None] * away
-        np.rint(np.subtract(rows, offsets, out=offsets), out=offsets)
-        offsets += np.arange(len(some))[:, None] * span - low
-        counts = np.bincount(offsets.astype(np.intp).ravel(), minlength=len(some) * span)
-        below = np.concatenate([np.zeros(width, np.intp), np.cumsum(counts)])
+        starts, stops, places = runs if _round_alike(some, runs[2] - middle) else pixels
+        first = np.rint(starts - some[:, None] * (places - middle)).astype(np.intp)
+        first += np.arange(len(some))[:, None] * span - low
+        after = first + (stops - starts)
+        begun, ended = (np.bincount(each.ravel(), minlength=len(some) * span) for each in (first, after))
+        below = np.concatenate([np.zeros(width, np.intp), np.cumsum(np.cumsum(begun - ended))])
         sums = (below[width:] - below[:-width]).reshape(len(some), span)  # of so many rows, up to each
         k, most = divmod(int(sums.argmax()), span)
         if sums[k, most] > best:
@@ -231,6 +232,21 @@ def _straightest(rows: Ints, columns: Ints, thickness: float) -> tuple[float, fl
     spread = float((away**2).sum())
     slope = float((away * (rows[near] - down)).sum()) / spread if spread else 0.0
     return down - slope * right, slope
+
+
+def _runs(rows: Ints, columns: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return the runs of pixels below each other: their first rows, those after their last ones, their columns."""
+    stride = int(rows.max()) + 2
+    pixels = np.sort(columns * stride + rows)
+    begins = np.flatnonzero(np.diff(pixels, prepend=-2) != 1)
+    places, starts = np.divmod(pixels[begins], stride)
+    return starts, starts + np.diff(begins, append=len(pixels)), places
+
+
+def _round_alike(slopes: AnyArray, away: AnyArray) -> bool:
+    """Return whether all rows less a slope times ``away`` round in the same direction: none is half way."""
+    turned = slopes[:, None] * away
+    return bool((np.abs(turned - np.floor(turned) - 0.5) > 1e-6).all())
 
 
 def _continued(lines: list[Line]) -> list[Line]:
