@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from numcnn.imaging import pieces, rules
+from numcnn.imaging.paper import median_level
 from numcnn.imaging.preprocess import centred, drop_paper
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes
@@ -95,8 +96,14 @@ def portrait(sheet: Sheet, part: Part) -> Bytes:
 
 
 def portraits(sheet: Sheet, parts: Sequence[Part]) -> Bytes:
-    """Return ``portrait`` of each part, (N,28,28)."""
-    return np.array([portrait(sheet, part) for part in parts], np.uint8).reshape(-1, 28, 28)
+    """Return ``portrait`` of each part, (N,28,28).  The sheet keeps them: several steps ask for the same."""
+    found = np.empty((len(parts), 28, 28), np.uint8)
+    for out, part in zip(found, parts, strict=True):
+        key = part.box, np.packbits(part.mask).tobytes()
+        if key not in sheet.portraits:
+            sheet.portraits[key] = portrait(sheet, part)
+        out[...] = sheet.portraits[key]
+    return found
 
 
 def is_frame(mask: Bools) -> bool:
@@ -124,6 +131,15 @@ def straight_share(mask: Bools) -> float:
         lines = rules.lines_in(ink, round(ALONG * ink.shape[1]), 1) & ink
         found |= lines.T if turned else lines
     return float(found.sum() / small.sum())
+
+
+def tones(sheet: Sheet, part: Part) -> list[tuple[float, float]]:
+    """Return for each channel how light a part's ink is, and the paper in its box: medians, 0..255."""
+    inside = slice(part.box[1], part.box[3]), slice(part.box[0], part.box[2])
+    return [
+        (median_level(values[inside][part.mask]), median_level(ground[inside]))
+        for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True)
+    ]
 
 
 def stroke_width(mask: Bools) -> float:

@@ -5,12 +5,15 @@ columns, turned by up to 6 degrees.  Of its pixels those go where the ink is no 
 the rule itself: where a stroke crosses or runs along it, the ink is thicker and stays.
 """
 
+import functools
 import math
+from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 
 from numcnn.imaging.pieces import find_pieces
-from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Float64s, Ints
+from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Ints
 
 MOST_TURN = 0.105  # radians, 6 degrees
 REACH = 2  # pixels that a rule may leave its straight line, to either side
@@ -49,11 +52,20 @@ def lines_in(ink: Bools, length: int, reach: int, gap: int = 0) -> Bools:
     (H,W) -> (H,W).  gap: half of the pixels that may be missing in a place.  What crosses the lines, or is thicker than
     a line of this length, does not count.
     """
+    return _thin_ink(ink, bands_in(ink, length, reach, gap), LINE_THICKEST * length)
+
+
+def bands_in(ink: Bools, length: int, reach: int, gap: int = 0) -> Bools:
+    """Return where the lines of ``lines_in`` may be, and what crosses them.  (H,W) -> (H,W)."""
     if not 5 <= length <= ink.shape[1]:
         return np.zeros_like(ink)
     padded = thicken(np.pad(ink, ((reach, reach), (0, 0))), reach)
-    band = long_lines(thicken(padded.T, gap).T, length)[reach:-reach]
-    return _thin_ink(ink, band, LINE_THICKEST * length)
+    return long_lines(thicken(padded.T, gap).T, length)[reach:-reach]
+
+
+def rows_of_lines(length: int) -> int:
+    """Return how many rows a line so long may rise or fall, at most, as ``long_lines`` draws it: in rounded steps."""
+    return math.ceil(MOST_TURN * length + length.bit_length() / 2)
 
 
 def _ending_at(band: Bools, across: Bools, strength: Bytes, least: int, factor: int) -> Bools:
@@ -181,9 +193,9 @@ def _page_band(strength: Bytes, least: int, erased: Bools, across: Bools | None 
     factor = max(1, math.ceil(math.sqrt(strength.size / LARGE)))
     shorter = max(4, round(max(INTERRUPTED * W, PAGE_PART * min(H, W)) / factor))
     reach = min(ALONG, W // 8)
-    sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.int32)
-    mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)
-    ridge = _ridge(mean, least)
+    sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.uint16)
+    mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)  # right, though sums overflow
+    ridge = _ridge(mean.astype(np.int16), least)
     gap = max(1, GAP // factor)
     ends = reach + factor * (gap + NEAR + 1)  # so far a stroke may be averaged and closed towards an edge
     for step in (1, -1):  # from the left edge, and from the right one: the views change the ridge itself
@@ -214,7 +226,7 @@ def _reaches_edge(strength: Bytes, least: int, erased: Bools) -> Bools:
     An upright line of squared paper there, and with it where it crosses others, may have been erased.
     """
     width = AT_EDGE + int(erased[:, : 2 * AT_EDGE].any(axis=0).sum())
-    at_edge = strength[:, :width].max(axis=1, keepdims=True).astype(np.int32)
+    at_edge = strength[:, :width].max(axis=1, keepdims=True).astype(np.int16)
     return thicken(_ridge(at_edge, least), 2 * REACH)[:, 0]
 
 
@@ -265,69 +277,87 @@ def without_rules(ink: Bools, level: int, upright: int, thickest: float = THICKE
 
 def runs_across(ink: Bools) -> Ints:
     """Return for each pixel of ink how many pixels of ink lie in one column around it, else 0.  (H,W) -> (H,W)."""
-    padded = np.zeros((ink.shape[1], ink.shape[0] + 2), np.int8)
+    padded = np.zeros((ink.shape[1], ink.shape[0] + 2), bool)
     padded[:, 1:-1] = ink.T
-    changes = np.flatnonzero(np.diff(padded, axis=1).ravel())
+    flat = padded.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
     lengths = changes[1::2] - changes[::2]
-    out = np.zeros(ink.shape[::-1], np.int32)
-    out[ink.T] = np.repeat(lengths, lengths)
-    return out.T
+    out = np.zeros(padded.shape, np.int32)
+    out.ravel()[flat] = np.repeat(lengths, lengths)
+    return out[:, 1:-1].T
 
 
 def any_of(ink: Bools, factor: int) -> Bools:
     """Return whether there is ink in each square of ``factor`` x ``factor`` pixels."""
-    if factor == 1:
-        return ink
-    H, W = (-(-side // factor) * factor for side in ink.shape)
-    padded = np.zeros((H, W), bool)
-    padded[: ink.shape[0], : ink.shape[1]] = ink
-    return np.logical_or.reduce(padded.reshape(H // factor, factor, W // factor, factor), axis=(1, 3))
+    for axis in (0, 1) if factor > 1 else ():
+        lines = np.moveaxis(ink, axis, 0)
+        out = lines[::factor].copy(order="K")
+        for k in range(1, factor):
+            more = lines[k::factor]
+            out[: len(more)] |= more
+        ink = np.moveaxis(out, 0, axis)
+    return ink
 
 
 def thicken(ink: Bools, reach: int) -> Bools:
     """Return the pixels up to ``reach`` above and below ink."""
-    out = ink.copy()
+    out = ink.copy(order="K")
     for step in range(1, reach + 1):
         out[step:] |= ink[:-step]
         out[:-step] |= ink[step:]
     return out
 
 
-def _angles(length: int) -> Float64s:
-    """Return the slopes at which to look, so that no line leaves the reach over this length."""
-    step = 2 * (REACH + 0.5) / length
-    count = math.ceil(MOST_TURN / step)
-    return np.linspace(-MOST_TURN, MOST_TURN, 2 * count + 1)
+# The steps that may come next, each so far down and to the right, and those after it; all have the last step in common.
+Ways: TypeAlias = "tuple[tuple[int, int, Ways], ...]"
+
+
+@functools.lru_cache(maxsize=1000)
+def _ways(length: int) -> Ways:
+    """Return the first steps of straight lines of a length, at slopes so near that none leaves the reach between two.
+
+    A line's pixels are its first and those so far from it as sums of some of its steps: each step doubles the length.
+    """
+    count = math.ceil(MOST_TURN / (2 * (REACH + 0.5) / length))
+    return _steps(np.linspace(-MOST_TURN, MOST_TURN, 2 * count + 1).tolist(), 1, length)
+
+
+def _steps(slopes: list[float], done: int, length: int) -> Ways:
+    """Return the steps after ``done`` pixels: slopes, in order, that go equally far down with one take it together."""
+    right = min(done, length - done)
+    alike = groupby(slopes, key=lambda slope: round(slope * right)) if right else ()
+    return tuple((down, right, _steps(list(some), done + right, length)) for down, some in alike)
 
 
 def long_lines(ink: Bools, length: int) -> Bools:
     """Return the pixels on straight, nearly level lines of ink of this length: an opening for each slope."""
-    found = np.zeros_like(ink)
-    if length > ink.shape[1]:
-        return found
-    for slope in _angles(length):
-        start = _along(ink, length, slope, np.logical_and)
-        if start.any():
-            found |= _along(start, length, slope, np.logical_or, -1)
-    return found
-
-
-def _along(ink: Bools, length: int, slope: float, combine: np.ufunc, direction: int = 1) -> Bools:
-    """Combine each pixel with the ``length - 1`` next ones along a line; each step doubles how many."""
-    now, done = ink, 1
-    while done < length and (done == 1 or now.any()):
-        step = min(done, length - done)
-        now = _combined(now, direction * round(slope * step), direction * step, combine)
-        done += step
-    return now
-
-
-def _combined(ink: Bools, down: int, right: int, combine: np.ufunc) -> Bools:
-    """Combine each pixel (y, x) with that at (y + down, x + right); outside there is no ink.  combine: and, or or."""
     H, W = ink.shape
-    out = np.zeros_like(ink) if combine is np.logical_and else ink.copy()
-    if abs(down) < H and abs(right) < W:
-        to_rows, from_rows = slice(max(0, -down), min(H, H - down)), slice(max(0, down), min(H, H + down))
-        to_columns, from_columns = slice(max(0, -right), min(W, W - right)), slice(max(0, right), min(W, W + right))
-        combine(ink[to_rows, to_columns], ink[from_rows, from_columns], out=out[to_rows, to_columns])
-    return out
+    if length > W or not ink.any():
+        return np.zeros_like(ink)
+    flat = np.zeros((H, W + 1), bool)  # rows one after the other; no line goes on across the empty column between two
+    flat[:, :W] = ink
+    found = _opened(flat.ravel(), _ways(length), W + 1)
+    return np.zeros_like(ink) if found is None else found.reshape(H, W + 1)[:, :W]
+
+
+def _opened(starts: Bools, ways: Ways, stride: int) -> Bools | None:
+    """Return the pixels of lines that begin in ``starts`` (N,) and have ink after each step; None if there are none.
+
+    stride: from row to row.
+    """
+    if not ways:
+        return starts
+    found: Bools | None = None
+    for down, right, further in ways:
+        far = down * stride + right
+        if abs(far) >= len(starts):
+            continue
+        near, there = (slice(-far), slice(far, None)) if far > 0 else (slice(-far, None), slice(far))
+        going = np.zeros(len(starts), bool)
+        np.logical_and(starts[near], starts[there], out=going[near])
+        lines = _opened(going, further, stride) if going.any() else None
+        if lines is not None:
+            found = np.zeros(len(starts), bool) if found is None else found
+            found |= lines
+            found[there] |= lines[near]
+    return found

@@ -1,6 +1,6 @@
 """The ink of a picture, without the lines printed across it, in connected pieces."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,7 +32,7 @@ STROKES = 4  # widths of a stroke from which on something dark is a shadow, to e
 class Sheet:
     """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces.
 
-    erased (H,W): the rules.
+    erased (H,W): the rules.  portraits: what the network sees of parts, by their boxes and pixels, as it is now.
     """
 
     ink: paper.Ink
@@ -40,6 +40,7 @@ class Sheet:
     clear: Bools
     pieces: pieces.Pieces
     erased: Bools
+    portraits: dict[tuple[tuple[int, int, int, int], bytes], Bytes] = field(default_factory=dict)
 
 
 def lay_out(colours: Bytes, light: bool = False) -> Sheet:
@@ -49,7 +50,7 @@ def lay_out(colours: Bytes, light: bool = False) -> Sheet:
     """
     if colours.ndim == 3:
         same = [lighter == light for lighter in paper.lighter_channels(colours)]
-        colours = colours[:, :, same] if any(same) else colours
+        colours = colours[:, :, same] if any(same) and not all(same) else colours
     ink, dots = without_dots(paper.ink_on_paper(colours, _window(colours, light), light=light))
     ink, erased = without_printed_lines(ink)
     erased |= dots
@@ -97,18 +98,28 @@ def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     """Return ink without the dots of dotted paper; and these, (H,W): many round pieces as large, and as far apart."""
     inked = ink.smooth >= ink.least
     found = pieces.find_pieces(inked)
+    dots = _dots(found, inked)
+    if not len(dots):
+        return ink, np.zeros_like(inked)
+    gone = pieces.dilate(found.mask(dots.tolist(), (0, 0, *inked.shape[::-1])), 1)
+    return _erased(ink, gone), gone
+
+
+def _dots(found: pieces.Pieces, inked: Bools) -> Ints:
+    """Return which pieces of ink are dots of dotted paper, (K,): many that are as large and as far apart, or none."""
+    nothing = np.empty(0, np.intp)
     widths, heights = (found.boxes[:, 2:] - found.boxes[:, :2]).T
     sides = np.maximum(widths, heights)
     round_ones = (np.abs(widths - heights) <= 1 + DOT_UNLIKE * sides) & (found.areas >= DOT_FILLED * widths * heights)
     columns, rows = ((found.boxes[:, :2] + found.boxes[:, 2:]) // 2).T
     round_ones &= (sides > 1) & inked[rows, columns]  # a 0 has a hole there
     if not DOTS <= round_ones.sum() <= MOST_DOTS:
-        return ink, np.zeros(ink.smooth.shape, bool)
+        return nothing
     side = float(np.median(sides[round_ones]))
     dots = np.flatnonzero(round_ones & (np.abs(sides - side) <= 1 + DOT_UNLIKE * side))
     larger = sides[sides > (1 + DOT_UNLIKE) * side + 1]
     if len(dots) < DOTS or not len(larger) or side > DOT_SIDE * np.median(larger):
-        return ink, np.zeros(ink.smooth.shape, bool)
+        return nothing
     middles = (found.boxes[dots, :2] + found.boxes[dots, 2:]) / 2
     some = middles[:: max(1, len(dots) // MEASURED)]
     away = np.sqrt(((some[:, None] - middles) ** 2).sum(axis=2))
@@ -116,9 +127,8 @@ def without_dots(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
     apart = float(np.median(nearest))
     as_far = np.abs(nearest - apart) <= 1 + DOT_OFF * apart
     if apart < DOT_APART * side or as_far.mean() < REGULAR:
-        return ink, np.zeros(ink.smooth.shape, bool)
-    gone = pieces.dilate(found.mask(dots.tolist(), (0, 0, *ink.smooth.shape[::-1])), 1)
-    return _erased(ink, gone), gone
+        return nothing
+    return dots
 
 
 def without_printed_lines(ink: paper.Ink) -> tuple[paper.Ink, Bools]:
@@ -170,8 +180,8 @@ def clear_ink(ink: paper.Ink) -> Bools:
 
 def _peaks(strengths: Bytes, owners: Ints, areas: Ints) -> Floats:
     """Return the strength that 0.5% of each piece's pixels, but at least three of them, exceed -> (P,)."""
-    order = np.lexsort((strengths, owners))
+    ordered = np.sort(256 * owners + strengths)
     ends = np.cumsum(areas)
     above = np.clip(areas // 200, 2, None)
     at = np.maximum(ends - 1 - above, ends - areas)
-    return strengths[order][at].astype(np.float32) if len(areas) else np.empty(0, np.float32)
+    return (ordered[at] % 256).astype(np.float32)

@@ -6,7 +6,8 @@ import numpy as np
 
 from numcnn.evaluation.calibration import certainty
 from numcnn.imaging import pieces
-from numcnn.imaging.parts import Box, Part, is_blot, is_frame, part_of, straight_share
+from numcnn.imaging.paper import median_level
+from numcnn.imaging.parts import Box, Part, is_blot, is_frame, part_of, straight_share, tones
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes, Floats
 from numcnn.recognition.frames import CURVED, MANY_HEIGHTS, rests_of_rules
@@ -50,9 +51,8 @@ def stands_clear(sheet: Sheet, part: Part) -> bool:
     if not ring.any():
         return True
     shares = []
-    for values, ground in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
-        own = float(np.median(values[top:bottom, left:right][part.mask]))
-        light = float(np.median(ground[top:bottom, left:right]))
+    each = zip(sheet.ink.channels, sheet.ink.papers, tones(sheet, part), strict=True)
+    for values, ground, (own, light) in each:
         around, shade = values[outer][ring], ground[outer][ring]
         bright = (around >= (own + light) / 2) | ((around >= 0.8 * shade) & (around >= own + SHADED * (light - own)))
         shares.append((light - own, float(bright.mean())))
@@ -77,8 +77,8 @@ def is_soft(sheet: Sheet, part: Part) -> bool:
     own, around = own[::step, ::step], around[::step, ::step]
     near = pieces.dilate(own, -(-reach // step))
     ring = near & ~pieces.dilate(own, max(1, reach // step - 1))
-    inside = float(np.median(around[own])) if own.any() else 0.0
-    return bool(ring.any() and np.median(around[ring]) > SOFT * inside)
+    inside = median_level(around[own]) if own.any() else 0.0
+    return bool(ring.any() and median_level(around[ring]) > SOFT * inside)
 
 
 def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: float) -> tuple[list[Part], Floats]:
@@ -207,7 +207,7 @@ def _ground(colours: Bytes, box: Box) -> Floats:
     left, top, right, bottom = box
     margin = max(2, (bottom - top) // 4)
     around = colours[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
-    return np.maximum(1.0, np.median(around.reshape(-1, 3), axis=0)).astype(np.float32)
+    return np.array([max(1.0, median_level(around[:, :, i])) for i in range(3)], np.float32)
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width
+from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width, tones
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
-from numcnn.recognition.spots import CERTAIN, SLIM, Spot, are_level
+from numcnn.recognition.spots import CERTAIN, Spot, are_level, is_slim
 from numcnn.recognition.text_lines import text_lines
 
 # Heights: no unlikely digit and no 1 is wider; to the network a level stroke looks like a 1, too.
@@ -57,12 +57,20 @@ IN_CORNER, LEANS_LEFT, LEANS_RIGHT, AS_BROAD, WIDE_DIGITS = 0.25, 0.4, 0.65, 1.4
 MANY, MUCH = 6, 0.4  # as many printed strokes, and such a share of all: what is like them is printed too
 
 
-def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = False, alone: bool = False) -> bool:
+def is_written(
+    sheet: Sheet,
+    part: Part,
+    *,
+    likely: bool = False,
+    edge: bool = False,
+    alone: bool = False,
+    straight: float | None = None,
+) -> bool:
     """Return whether a part has the shape and the strength of a written digit.
 
     likely: the network finds it so; then it may be wider and thicker, most so as a picture's only ink, ``alone``.
     edge: it may lie across an edge of the light, if it is straight mostly, else all along printed lines, and away from
-    such have a perfect corner, as a 1 with a foot.
+    such have a perfect corner, as a 1 with a foot.  straight: its ``straight_share``, if that is known.
     """
     widest, thickest = (WIDEST_LIKELY, THICKEST_LIKELY) if likely else (WIDEST, THICKEST)
     if likely and alone:
@@ -76,18 +84,18 @@ def is_written(sheet: Sheet, part: Part, *, likely: bool = False, edge: bool = F
         return False
     if not _has_ground(sheet, part) or _borders_on_lines(sheet, part) or (is_edge(sheet, part) and not edge):
         return False
-    straight = straight_share(part.mask)
+    straight = straight_share(part.mask) if straight is None else straight
     if straight >= GAP_STRAIGHT and _is_gap(sheet, part):
         return False
     if straight < NEARLY_STRAIGHT:
-        return edge or not sheet.erased.any() or on_longer_lines(sheet, part) < ALL_ON_LINES
+        return edge or not sheet.erased.any() or not on_longer_lines(sheet, part, ALL_ON_LINES)
     corner = (
         not (edge and _is_off_lines(sheet, part))
         and straight >= STRAIGHT
         and part.width > CORNER * part.height
         and width < CORNER_THIN * part.side
     )
-    return not (corner or on_longer_lines(sheet, part) >= (ALL_ON_LINES if edge else ON_LINES))
+    return not (corner or on_longer_lines(sheet, part, ALL_ON_LINES if edge else ON_LINES))
 
 
 def _is_off_lines(sheet: Sheet, part: Part) -> bool:
@@ -155,10 +163,9 @@ def _is_ground_uneven(sheet: Sheet, part: Part) -> bool:
     sides = [side for side in sides if bare[side].any()]
     if len(sides) < 2:
         return False
-    for values, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+    for values, (own, light) in zip(sheet.ink.channels, tones(sheet, part), strict=True):
         grounds = [float(values[side][bare[side]].mean()) for side in sides]
-        own = float(np.median(values[top:bottom, left:right][part.mask]))
-        contrast = float(np.median(papers[top:bottom, left:right])) - own
+        contrast = light - own
         if contrast > 0 and max(grounds) - min(grounds) > max(FAINTEST, UNEVEN * contrast):
             return True
     return False
@@ -173,14 +180,12 @@ def is_hole(sheet: Sheet, part: Part) -> bool:
     far = max(2, round(HOLE * stroke_width(part.mask)))
     own = np.pad(part.mask, far)
     rows, columns = np.nonzero(pieces.dilate(own, far) & ~pieces.dilate(own, far - 1))
-    left, top, right, bottom = part.box
+    left, top, _, _ = part.box
     H, W = sheet.clear.shape
     rows, columns = rows + top - far, columns + left - far
     inside = (rows >= 0) & (columns >= 0) & (rows < H) & (columns < W)
     most, share = 0.0, 0.0
-    for values, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
-        ink = float(np.median(values[top:bottom, left:right][part.mask]))
-        ground = float(np.median(papers[top:bottom, left:right]))
+    for values, (ink, ground) in zip(sheet.ink.channels, tones(sheet, part), strict=True):
         if ground - ink > most:
             most = ground - ink
             share = int((values[rows[inside], columns[inside]] < (ground + ink) / 2).sum()) / len(rows)
@@ -193,7 +198,7 @@ def _has_ground(sheet: Sheet, part: Part) -> bool:
     One darker than ``paper.DARKEST`` does not show dark ink, and one as light not light ink.
     """
     left, top, right, bottom = part.box
-    return max(float(np.median(ground[top:bottom, left:right])) for ground in sheet.ink.papers) >= paper.DARKEST
+    return max(paper.median_level(ground[top:bottom, left:right]) for ground in sheet.ink.papers) >= paper.DARKEST
 
 
 def _borders_on_lines(sheet: Sheet, part: Part) -> bool:
@@ -218,13 +223,12 @@ def _is_gap(sheet: Sheet, part: Part) -> bool:
     far = max(3, part.width)
     left, top, right, bottom = part.box
     above, below = slice(max(0, top - far - 2), max(0, top - 2)), slice(bottom + 2, bottom + far + 2)
+    own_tones = tones(sheet, part)
     goes_on = []
     for rows in (above, below):
         shares = []
-        for seen, papers in zip(sheet.ink.channels, sheet.ink.papers, strict=True):
+        for seen, (own, light) in zip(sheet.ink.channels, own_tones, strict=True):
             beyond = seen[rows, left:right]
-            own = float(np.median(seen[top:bottom, left:right][part.mask]))
-            light = float(np.median(papers[top:bottom, left:right]))
             if beyond.size:
                 lightest = float(np.median(beyond, axis=1).max())
                 shares.append((light - own, (lightest - own) / max(1.0, light - own)))
@@ -234,7 +238,7 @@ def _is_gap(sheet: Sheet, part: Part) -> bool:
 
 def _strength(sheet: Sheet, part: Part) -> float:
     left, top, right, bottom = part.box
-    return float(np.median(sheet.ink.strength[top:bottom, left:right][part.mask]))
+    return paper.median_level(sheet.ink.strength[top:bottom, left:right][part.mask])
 
 
 def _is_jpeg(sheet: Sheet, part: Part) -> bool:
@@ -253,7 +257,7 @@ def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
     weak = (strengths < FAINT_TO) & (strengths < max(FAINTEST, FAINT * sheet.ink.least))
     if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
         weak &= strengths < WEAKER * np.median(strengths)
-    slim = np.array([part.width < SLIM * part.height for part in parts])
+    slim = np.array([is_slim(part.box) for part in parts])
     wide = strengths[sure & ~slim]
     if len(wide):  # a fainter 1 than all digits that a line can't look like is a streak of the ground, as of wood
         streak = (strengths < STREAK * np.median(wide)) & (strengths * AS_FAINT < wide.min())
@@ -267,7 +271,7 @@ def staples(sheet: Sheet, parts: Sequence[Part], lines: list[int], sure: Bools) 
     lines (N,): which line each stands on; sure (N,): of which the network is sure.  An upright one may be a page's
     number, and counts as a 1.
     """
-    wide = sure & np.array([part.width >= SLIM * part.height for part in parts])
+    wide = sure & ~np.array([is_slim(part.box) for part in parts], bool)
     alone = [lines.count(line) == 1 and wide.sum() - wide[k] >= WIDE_DIGITS for k, line in enumerate(lines)]
     return {k for k, part in enumerate(parts) if alone[k] and _is_in_corner(sheet, part) and _leans_too_far(part)}
 
@@ -322,9 +326,8 @@ def is_edge(sheet: Sheet, part: Part) -> bool:
         differences, grounds = _beside(values, own, ink, far)
         if not len(differences):
             continue
-        contrast = float(np.median(grounds)) - float(np.median(values[own]))
-        best = max(best, contrast)
-        unlike = max(unlike, float(np.median(differences)))
+        best = max(best, paper.median_level(grounds) - paper.median_level(values[own]))
+        unlike = max(unlike, paper.median_level(differences))
     return best > 0 and unlike > UNLIKE * best
 
 
@@ -334,7 +337,8 @@ def _beside(values: AnyArray, own: Bools, ink: Bools, far: int) -> tuple[AnyArra
     for turned in (False, True):
         v, o, taken = (array.T if turned else array for array in (values, own, ink))
         W = v.shape[1]
-        rows, places = np.nonzero(np.diff(np.pad(o, ((0, 0), (1, 1))).astype(np.int8), axis=1))
+        padded = np.pad(o, ((0, 0), (1, 1)))
+        rows, places = np.nonzero(padded[:, 1:] != padded[:, :-1])
         starts, stops, rows = places[::2] - far, places[1::2] + far - 1, rows[::2]
         good = (starts >= 0) & (stops < W)
         starts, stops, rows = starts[good], stops[good], rows[good]
@@ -345,8 +349,8 @@ def _beside(values: AnyArray, own: Bools, ink: Bools, far: int) -> tuple[AnyArra
     return np.concatenate(differences), np.concatenate(grounds)
 
 
-def on_longer_lines(sheet: Sheet, part: Part) -> float:
-    """Return which share of a part's ink lies on lines that go on beyond the part: erased ones count."""
+def on_longer_lines(sheet: Sheet, part: Part, least: float) -> bool:
+    """Return whether this share of a part's ink lies on lines that go on beyond the part: erased ones count."""
     H, W = sheet.clear.shape
     left, top, right, bottom = part.box
     x, y = max(0, left - part.side), max(0, top - part.side)
@@ -354,17 +358,33 @@ def on_longer_lines(sheet: Sheet, part: Part) -> float:
     ink = sheet.clear[inside] | sheet.erased[inside]
     reach = 2 if part.side >= 32 else 1
     length = round(GOES_ON * part.side)
-    lines = rules.lines_in(ink, length, reach, reach) | rules.lines_in(ink.T, length, reach, reach).T
-    own = lines[top - y : bottom - y, left - x : right - x] & part.mask
-    return float(own.sum() / part.mask.sum())
+    own = slice(top - y, bottom - y), slice(left - x, right - x)
+    most = int(part.mask.sum())
+
+    def share(ways: list[Bools]) -> float:
+        level, upright = ways
+        return int(((level | upright.T) & part.mask).sum()) / most
+
+    # Most parts have too little ink even on bands that only cross what lies around them.
+    far = rules.rows_of_lines(length) + reach
+    turned = (ink, own), (ink.T, own[::-1])
+    bands = []
+    for seen, (rows, columns) in turned:
+        first = max(0, rows.start - far)
+        band = rules.bands_in(seen[first : rows.stop + far], length, reach, reach)
+        bands.append(band[rows.start - first : rows.stop - first, columns])
+    if share(bands) < least:
+        return False
+    lines = [rules.lines_in(seen, length, reach, reach)[box] for seen, box in turned]
+    return share(lines) >= least
 
 
-def printed_strokes(parts: Sequence[Part]) -> set[int]:
+def printed_strokes(parts: Sequence[Part], shares: Floats) -> set[int]:
     """Return which parts are straight lines as only printers make them: several in a row whose ends lie on two lines.
 
-    People write a row of 1s less evenly.  Where very many are printed, what is nearly straight is of the same lines.
+    shares (N,): the ``straight_share`` of each.  People write a row of 1s less evenly.  Where very many are printed,
+    what is nearly straight is of the same lines.
     """
-    shares = np.array([straight_share(part.mask) for part in parts])
     straight = np.flatnonzero(shares >= STRAIGHT)
     boxes = np.array([parts[k].box for k in straight.tolist()]).reshape(-1, 4)
     own = np.array([stroke_width(parts[k].mask) for k in straight.tolist()])

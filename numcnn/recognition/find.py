@@ -22,7 +22,7 @@ import numpy as np
 
 from numcnn.errors import DataError
 from numcnn.imaging import paper
-from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits
+from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits, straight_share
 from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import Bytes
@@ -78,9 +78,8 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
     colours: uint8 (H,W) or (H,W,3).  judge: pictures (N,28,28) -> probabilities (N,10).  sure_from: the probability of
     a sure answer.  The polarity of the majority, dark ink if most of the picture is light, is tried first.
     """
-    grey = paper.grey_of_colours(colours)
-    low, high = np.quantile(grey[:: max(1, len(grey) // 300)], [0.02, 0.98])
-    light = bool(np.median(grey) < low + DARK * (high - low))
+    low, high = np.quantile(paper.grey_of_colours(colours[:: max(1, len(colours) // 300)]), [0.02, 0.98])
+    light = bool(paper.median_grey(colours) < low + DARK * (high - low))
     sheet = lay_out(colours, light)
     spots, parts = find_on(sheet, judge, sure_from)
     sure = sum(spot.probability >= sure_from for spot in spots)
@@ -150,19 +149,21 @@ def _written_ones(
     probabilities = judge(images)
     highest = probabilities.max(axis=1)
     likely = (highest >= LIKELY).tolist()
+    straight = [straight_share(digit.mask) for digit in digits]
+    each = list(zip(digits, likely, straight, strict=True))
     written = np.array(
-        [is_written(sheet, digit, likely=one, alone=alone) for digit, one in zip(digits, likely, strict=True)], bool
+        [is_written(sheet, digit, likely=one, alone=alone, straight=share) for digit, one, share in each], bool
     )
     across = across_edges(sheet, digits, highest, written & (highest >= sure_from))
     written |= [
-        bool(may) and is_written(sheet, digit, likely=True, edge=True)
-        for digit, may in zip(digits, across, strict=True)
+        bool(may) and is_written(sheet, digit, likely=True, edge=True, straight=share)
+        for (digit, _, share), may in zip(each, across, strict=True)
     ]
     kept = np.flatnonzero(written).tolist()
     left = [digits[k] for k in kept]
     gone: set[int] = set()
     if left:
-        gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from)
+        gone = printed_strokes(left, np.array(straight)[kept]) | faint_ones(sheet, left, highest[kept] >= sure_from)
         gone |= crossed_out(left, highest[kept] >= CERTAIN)
         gone |= staples(sheet, left, [found[k][1] for k in kept], highest[kept] >= sure_from)
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]

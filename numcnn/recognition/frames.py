@@ -108,6 +108,7 @@ def _erase(sheet: Sheet, part: Part, gone: Bools) -> tuple[Bytes, Bools, Bools]:
     """Erase some pixels of a part from the sheet; return what was in its box."""
     left, top, right, bottom = part.box
     inside = slice(top, bottom), slice(left, right)
+    sheet.portraits.clear()
     before = sheet.strength[inside].copy(), sheet.clear[inside].copy(), sheet.erased[inside].copy()
     sheet.strength[top:bottom, left:right][gone] = 0
     sheet.clear[top:bottom, left:right][gone] = False
@@ -119,6 +120,7 @@ def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools, Bools]) -> No
     left, top, right, bottom = part.box
     inside = slice(top, bottom), slice(left, right)
     sheet.strength[inside], sheet.clear[inside], sheet.erased[inside] = before
+    sheet.portraits.clear()
 
 
 def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:

@@ -39,7 +39,12 @@ class Spot(NamedTuple):
     @property
     def is_slim(self) -> bool:
         """Whether it is as slim as a line."""
-        return self.box[2] - self.box[0] < SLIM * self.height
+        return is_slim(self.box)
+
+
+def is_slim(box: Box) -> bool:
+    """Return whether a box is as slim as a line."""
+    return box[2] - box[0] < SLIM * (box[3] - box[1])
 
 
 def highest_of(sheet: Sheet, parts: list[Part], judge: Judge) -> Floats:

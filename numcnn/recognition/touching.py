@@ -7,6 +7,7 @@ hardly share ink: a cut that makes a low digit, or reads a stroke twice, costs m
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -189,23 +190,35 @@ def _cheapest(ink: Floats, corridor: float) -> tuple[Ints, Floats]:
 def _segments(part: Part, cuts: list[Ints]) -> dict[tuple[int, int], Part]:
     """Return what lies between two cuts (i, j), without crumbs, for all but the whole part and what can't be a digit.
 
-    All are computed together, side by side in one picture with an empty row between.
+    Many are computed together, one below the other in one picture with an empty row between.
     """
-    h, w = part.mask.shape
+    h = part.height
     sides = np.array(cuts)
     first, last = np.triu_indices(len(cuts), 1)
     narrow = np.median(sides[last] - sides[first], axis=1) <= (DIGIT_WIDTHS[1] + 2 * CORRIDORS[0]) * h
     chosen = np.flatnonzero(narrow & ((first > 0) | (last < len(cuts) - 1)))
     found: dict[tuple[int, int], Part] = {}
-    together = max(1, MOST_PIXELS // ((h + 1) * w))
-    for some in (chosen[k : k + together] for k in range(0, len(chosen), together)):
-        boxes, masks = _whole_pieces(part.mask, sides[first[some]], sides[last[some]])
+    lefts, rights = sides.min(axis=1)[first], sides.max(axis=1)[last]
+    for some in _together(chosen, lefts, rights, h + 1):
+        begin, end = int(lefts[some].min()), int(rights[some].max())
+        boxes, masks = _whole_pieces(part.mask[:, begin:end], sides[first[some]] - begin, sides[last[some]] - begin)
         for k, mask, (left, top, right, bottom) in zip(some.tolist(), masks, boxes.tolist(), strict=True):
             if bottom - top >= LEAST_HEIGHT * h and DIGIT_WIDTHS[0] * h <= right - left <= DIGIT_WIDTHS[1] * h:
-                x, y = part.box[:2]
+                x, y = part.box[0] + begin, part.box[1]
                 box = x + left, y + top, x + right, y + bottom
                 found[int(first[k]), int(last[k])] = Part(box, mask[top:bottom, left:right].copy())
     return found
+
+
+def _together(chosen: Ints, lefts: Ints, rights: Ints, rows: int) -> Iterator[Ints]:
+    """Yield the chosen indices in groups: those whose columns, of so many rows each, make at most MOST_PIXELS."""
+    first = 0
+    for k in range(1, len(chosen) + 1):
+        some = chosen[first : k + 1]
+        width = int(rights[some].max() - lefts[some].min())
+        if k == len(chosen) or len(some) * rows * width > MOST_PIXELS:
+            yield chosen[first:k]
+            first = k
 
 
 def _whole_pieces(ink: Bools, first: Ints, last: Ints) -> tuple[Ints, Bools]:

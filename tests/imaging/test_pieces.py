@@ -136,3 +136,59 @@ def test_a_noisy_grid_is_found_across_the_page():
     found = ink.smooth >= ink.least
     assert (gone & found & grid).sum() >= 0.9 * (found & grid).sum()
     assert not gone[~dilate(grid, 4)].any()
+
+
+def drawn_lines(ink, length):
+    """Return the pixels of all lines of a length that lie in ink, each tried at each place (H,W) -> (H,W)."""
+    found = np.zeros_like(ink)
+    for slope in np.linspace(-0.105, 0.105, 2 * int(np.ceil(0.105 * length / 5)) + 1).tolist():
+        places, done = {(0, 0)}, 1
+        while done < length:
+            step = min(done, length - done)
+            places |= {(y + round(slope * step), x + step) for y, x in places}
+            done += step
+        down, right = np.array(sorted(places)).T
+        for y, x in np.argwhere(ink):
+            rows, columns = y + down, x + right
+            inside = (rows >= 0) & (rows < ink.shape[0]) & (columns < ink.shape[1])
+            if inside.all() and ink[rows, columns].all():
+                found[rows, columns] = True
+    return found
+
+
+@pytest.mark.parametrize("length", [1, 5, 14, 24, 60, 61])
+@pytest.mark.parametrize("turned", [False, True])
+def test_long_lines_are_those_that_can_be_drawn(length, turned):
+    rng = np.random.default_rng(length)
+    ink = rng.random((26, 60)) < 0.75
+    ink[3:7, 20:] = ink[11:13] = ink[-2:, :33] = True
+    for x in range(60):
+        ink[15 + round(0.1 * x) : 18 + round(0.1 * x), x] = True
+    ink = ink.T[::-1].copy().T if turned else ink  # in another order in memory, and upside down
+    found = rules.long_lines(ink, length)
+    np.testing.assert_array_equal(found, drawn_lines(ink, length))
+    assert found.any() == (length <= 60)
+
+
+def test_ink_in_squares_and_its_runs_down_a_column_are_those_of_loops():
+    ink = np.random.default_rng(3).random((23, 31)) < 0.4
+    for factor in (1, 2, 3, 5):
+        squares = [
+            [ink[y : y + factor, x : x + factor].any() for x in range(0, 31, factor)] for y in range(0, 23, factor)
+        ]
+        np.testing.assert_array_equal(rules.any_of(ink, factor), squares)
+        np.testing.assert_array_equal(rules.any_of(ink.T, factor), np.transpose(squares))
+    for seen in (ink, ink.T):
+        runs = rules.runs_across(seen)
+        for y, x in np.ndindex(seen.shape):
+            up, down = seen[y::-1, x], seen[y:, x]
+            around = [int(np.argmin([*part, False])) for part in (up, down)]
+            assert runs[y, x] == (sum(around) - 1 if seen[y, x] else 0)
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (8, 8), (7, 9, 3), (8, 8, 3), (5, 5, 2), (6, 6, 2)])
+@pytest.mark.parametrize("levels", [2, 40, 256])
+def test_counted_medians_are_numpys_to_the_bit(shape, levels):
+    values = np.random.default_rng([levels, *shape]).integers(256 - levels, 256, shape).astype(np.uint8)
+    assert paper.median_level(values) == np.median(values)
+    assert paper.median_grey(values) == np.median(paper.grey_of_colours(values))

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from numcnn.data import generated
 from numcnn.imaging import raster
-from numcnn.imaging.parts import Part, parts_of
+from numcnn.imaging.parts import Part, parts_of, straight_share
 from numcnn.imaging.sheet import lay_out
 from numcnn.recognition.clutter import is_one_of_many, without_edges
 from numcnn.recognition.evidence import crossed_out, printed_strokes
@@ -234,7 +234,8 @@ def written(text, height=40, pen=4.0, shape=(100, 400)):
 def test_printed_ticks_don_t_take_handwriting_as_wide_with_them():
     digits = written("35826")
     ticks = [upright(500 + 30 * k) for k in range(8)]
-    found = printed_strokes([*digits, *ticks])
+    parts = [*digits, *ticks]
+    found = printed_strokes(parts, np.array([straight_share(part.mask) for part in parts]))
     assert found == set(range(len(digits), len(digits) + 8))
 
 
