@@ -156,9 +156,9 @@ def _written_ones(sheet: Sheet, found: list[tuple[Part, int]], judge: Judge, sur
     left = [digits[k] for k in kept]
     gone: set[int] = set()
     if left:
-        gone = printed_strokes(left) | faint_ones(sheet, left, highest[kept] >= sure_from)
-        gone |= crossed_out(left, highest[kept] >= CERTAIN)
-        gone |= staples(sheet, left, [found[k][1] for k in kept], highest[kept] >= sure_from)
+        lines, sure = [found[k][1] for k in kept], highest[kept] >= sure_from
+        gone = printed_strokes(left) | faint_ones(sheet, left, lines, sure)
+        gone |= crossed_out(left, highest[kept] >= CERTAIN) | staples(sheet, left, lines, sure)
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
     return [spot for spot in spots if not is_level_stroke(spot)]
 

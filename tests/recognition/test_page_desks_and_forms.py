@@ -11,7 +11,7 @@ from numcnn.imaging import raster
 from numcnn.imaging.parts import Part, parts_of
 from numcnn.imaging.sheet import lay_out
 from numcnn.recognition.clutter import is_one_of_many, without_edges
-from numcnn.recognition.evidence import crossed_out, printed_strokes
+from numcnn.recognition.evidence import crossed_out, faint_ones, printed_strokes
 from numcnn.recognition.frames import rests_of_rules, take_rules_out
 from numcnn.recognition.joining import completed
 from numcnn.recognition.spots import Spot
@@ -460,3 +460,15 @@ def test_a_line_that_ends_at_the_pictures_edge_is_a_rest_of_those_beside_it():
     bottom, inside = (Part((60, 110, 63, foot), np.ones((foot - 110, 3), bool)) for foot in (160, 150))
     assert rests_of_rules(sheet, [bottom]) == {0}
     assert not rests_of_rules(sheet, [inside])
+
+
+def test_many_faint_digits_are_writing_only_if_several_stand_in_a_line():
+    """Crumbs of JPEG are scattered, though the network may be sure of each."""
+    picture = np.full((90, 400), 230, np.uint8)
+    for x in range(20, 380, 60):
+        picture[30:50, x : x + 8] = 212
+    sheet = lay_out(picture)
+    parts = [Part((x, 30, x + 8, 50), np.ones((20, 8), bool)) for x in range(20, 380, 60)]
+    sure = np.ones(6, bool)
+    assert faint_ones(sheet, parts, [0, 0, 0, 1, 1, 1], sure) == set()
+    assert faint_ones(sheet, parts, [0, 1, 2, 3, 4, 4], sure) == set(range(6))
