@@ -26,10 +26,10 @@ HELD = 0.06  # of a digit: larger parts inside it make it no digit
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
 CERTAINTIES, LETTERS = (0.2, 0.4, 0.6), (3.3, 1.5, 0.2, -1.4)
-LIKELIER = 1.0  # by how much letters must be likelier
+LIKELIER, LIKELIER_OF_TWO = 1.0, 2.0  # by how much letters must be likelier: more than a clear digit beside one
 MANY = 10  # times as many: parts that don't stand clear, beside what looks like digits
 AWAY = 3  # heights: what is farther from all digits that are certain doesn't speak against them
-SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
+SCATTERED = 3  # from so many spots on, certainties alone decide; fewer may stay if one is sure, else the likely ones
 OTHER_COLOUR = 1.25  # by how much the channels' shares in two grounds differ that are of different colours
 SAME_GROUND, ON_DESK = 0.2, 0.6  # by how much a desk's light may differ; so much of the picture's edge shows the desk
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
@@ -211,11 +211,17 @@ def _ground(colours: Bytes, box: Box) -> Floats:
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
-    """Drop everything if that is rather letters, or texture; one or two that may be digits stay, doubtful."""
-    if len(spots) >= SCATTERED:
+    """Drop everything if that is rather letters, signs or texture; one or two that may be digits stay, doubtful.
+
+    Of two, one that the network reads clearly stays, with what stands beside it.
+    """
+    if len(spots) > 1:
         certainties = certainty(np.array([spot.probabilities for spot in spots]))
         speaks_for_letters = float(np.array(LETTERS)[np.searchsorted(CERTAINTIES, certainties, side="right")].sum())
-        return [] if speaks_for_letters > LIKELIER else spots
+        if speaks_for_letters > (LIKELIER if len(spots) >= SCATTERED else LIKELIER_OF_TWO):
+            return []
+        if len(spots) >= SCATTERED:
+            return spots
     if any(spot.probability >= sure_from and not spot.doubtful for spot in spots):
         return spots
     return [spot._replace(doubtful=True) for spot in spots if spot.probability >= MAYBE]

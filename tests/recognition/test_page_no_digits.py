@@ -179,6 +179,10 @@ def test_a_lone_digit_across_a_shadow_s_edge_is_read(label, lean):
     reads(papers.noisy(picture, rng), str(label))
 
 
+        pytest.param([0.9, 0.2], 0, id="two drawn signs"),
+        pytest.param([0.7, 0.7], 0, id="two signs that may be digits"),
+        pytest.param([0.999, 0.2], 2, id="a digit beside a sign"),
+        pytest.param([0.97, 0.7], 2, id="two digits in a careless hand"),
 @pytest.mark.parametrize(("label", "number"), [(2, 5), (3, 1)])
 def test_a_lone_digit_that_an_edge_of_the_light_cuts_from_its_paper_is_read(label, number):
     """These don't stand clear; so nothing but the uneven ground and the network's certainty speaks for them."""
