@@ -130,7 +130,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
         for digit in _digits_of_line(
             sheet, [(parts[k], float(highest[k])) for k in line], heights[number], judge, sure_from
         )
-        if not holds_others(digit, parts)
+        if not holds_others(digit, parts, everything)
     ]
     found = completed(sheet, found, everything, judge, sure_from)
     spots = _written_ones(sheet, found, judge, sure_from)
