@@ -23,14 +23,14 @@ ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
 ROW, NEAR_EDGE = 2, 0.1  # as many digits inside are a row; so near the edges, in heights, it was cropped there
 HARDLY = 0.4  # of a digit's height: if more of it lies at the left or right edge, it is cut
-HELD = 0.06  # of a digit: larger parts inside it make it no digit
+HELD, MOUTH = 0.06, 0.3  # of a digit: two larger parts inside it make it no digit; specks only beside one so large
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
 CERTAINTIES, LETTERS = (0.2, 0.4, 0.6), (3.3, 1.5, 0.2, -1.4)
-LIKELIER = 1.0  # by how much letters must be likelier
+LIKELIER, LIKELIER_OF_TWO = 1.0, 2.0  # by how much letters must be likelier: more than a clear digit beside one
 MANY = 10  # times as many: parts that don't stand clear, beside what looks like digits
 AWAY = 3  # heights: what is farther from all digits that are certain doesn't speak against them
-SCATTERED = 3  # from so many spots on, all certainties decide; of fewer, all stay if one is sure, else the likely ones
+SCATTERED = 3  # from so many spots on, certainties alone decide; fewer may stay if one is sure, else the likely ones
 OTHER_COLOUR = 1.25  # by how much the channels' shares in two grounds differ that are of different colours
 SAME_GROUND, ON_DESK = 0.2, 0.6  # by how much a desk's light may differ; so much of the picture's edge shows the desk
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
@@ -148,19 +148,27 @@ def _is_bar(part: Part, touched: Bools) -> bool:
     )
 
 
-def holds_others(digit: Part, parts: list[Part]) -> bool:
-    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face."""
+def holds_others(digit: Part, parts: Sequence[Part], everything: Sequence[Part]) -> bool:
+    """Return whether two or more parts stand inside the largest piece of a digit, apart from it: a face.
+
+    parts: what may be digits; everything: also specks, as eyes may look, which count beside a large part, as a mouth.
+    """
     found = pieces.find_pieces(digit.mask)
     main = part_of(found, [int(np.argmax(found.areas))])
-    left, top = digit.box[0] + main.box[0], digit.box[1] + main.box[1]
-    inside = 0
-    for part in parts:
-        x, y = part.box[0] - left, part.box[1] - top
-        within = x > 0 and y > 0 and x + part.width < main.width and y + part.height < main.height
-        if within and part.side >= HELD * main.side:
-            own = main.mask[y : y + part.height, x : x + part.width]
-            inside += not bool((own & part.mask).any())
-    return inside >= 2
+    place = digit.box[0] + main.box[0], digit.box[1] + main.box[1]
+    if sum(_is_within(part, main, place) for part in parts) >= 2:
+        return True
+    sides = [part.side for part in everything if _is_within(part, main, place)]
+    return len(sides) >= 2 and max(sides) >= MOUTH * main.side
+
+
+def _is_within(part: Part, main: Part, place: tuple[int, int]) -> bool:
+    """Return whether a part that is no speck stands inside another one, whose left upper corner is there."""
+    x, y = part.box[0] - place[0], part.box[1] - place[1]
+    if x <= 0 or y <= 0 or x + part.width >= main.width or y + part.height >= main.height:
+        return False
+    own = main.mask[y : y + part.height, x : x + part.width]
+    return part.side >= HELD * main.side and not bool((own & part.mask).any())
 
 
 def is_one_of_many(spots: Sequence[Spot], unclear: Sequence[Part]) -> bool:
@@ -211,11 +219,17 @@ def _ground(colours: Bytes, box: Box) -> Floats:
 
 
 def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
-    """Drop everything if that is rather letters, or texture; one or two that may be digits stay, doubtful."""
-    if len(spots) >= SCATTERED:
+    """Drop everything if that is rather letters, signs or texture; one or two that may be digits stay, doubtful.
+
+    Of two, one that the network reads clearly stays, with what stands beside it.
+    """
+    if len(spots) > 1:
         certainties = certainty(np.array([spot.probabilities for spot in spots]))
         speaks_for_letters = float(np.array(LETTERS)[np.searchsorted(CERTAINTIES, certainties, side="right")].sum())
-        return [] if speaks_for_letters > LIKELIER else spots
+        if speaks_for_letters > (LIKELIER if len(spots) >= SCATTERED else LIKELIER_OF_TWO):
+            return []
+        if len(spots) >= SCATTERED:
+            return spots
     if any(spot.probability >= sure_from and not spot.doubtful for spot in spots):
         return spots
     return [spot._replace(doubtful=True) for spot in spots if spot.probability >= MAYBE]

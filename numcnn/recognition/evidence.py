@@ -27,7 +27,8 @@ FAINTEST = 24  # of 255 levels: what JPEG makes of a slope of light is fainter
 FAINT, FAINT_TO = 1.8, 64  # times the least strength of ink, and of 255 levels: traces of noise are fainter
 WEAKER = 0.5  # of the strength of most digits: so much weaker marks are none of them
 MOST_CLEAR, TEXTURE = 3, 4  # as few parts, and so many times as many that do not stand clear: a texture
-WRITTEN, WRITTEN_SURE = 6, 0.8  # as many digits, and such a share of them sure: writing, however faint
+# As many digits, such a share of them sure, and as many in a line on average: writing, however faint.
+WRITTEN, WRITTEN_SURE, IN_LINE = 6, 0.8, 2
 # Probability and width, in heights, from which the only wide part may lie across an edge of the light; and by how much
 # of its contrast the ground around it must differ.
 ALONE, ALONE_WIDTH, UNEVEN = 0.999, 0.45, 0.25
@@ -246,16 +247,17 @@ def _is_jpeg(sheet: Sheet, part: Part) -> bool:
     return all(edge % JPEG == 0 for edge in part.box) and _strength(sheet, part) < FAINT_TO
 
 
-def faint_ones(sheet: Sheet, parts: Sequence[Part], sure: Bools) -> set[int]:
+def faint_ones(sheet: Sheet, parts: Sequence[Part], lines: Sequence[int], sure: Bools) -> set[int]:
     """Return which parts are hardly stronger than the weakest that counts as ink, if most are or others are not.
 
     Also slim ones much fainter than all sure digits that are not slim: streaks of the ground, as of wood.
-    sure (N,): of which the network is sure.  Noise does not make many digits, nearly all of them sure: where there are,
-    somebody writes faintly.
+    lines (N,): which line each stands on; sure (N,): of which the network is sure.  Noise does not make many digits,
+    nearly all of them sure, several in a line: where there are, somebody writes faintly.
     """
     strengths = np.array([_strength(sheet, part) for part in parts])
     weak = (strengths < FAINT_TO) & (strengths < max(FAINTEST, FAINT * sheet.ink.least))
-    if weak.mean() < 0.5 or (len(parts) >= WRITTEN and sure.mean() >= WRITTEN_SURE):
+    written = len(parts) >= max(WRITTEN, IN_LINE * len(set(lines))) and sure.mean() >= WRITTEN_SURE
+    if weak.mean() < 0.5 or written:
         weak &= strengths < WEAKER * np.median(strengths)
     slim = np.array([is_slim(part.box) for part in parts])
     wide = strengths[sure & ~slim]

@@ -131,7 +131,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
         for digit in _digits_of_line(
             sheet, [(parts[k], float(highest[k])) for k in line], heights[number], judge, sure_from
         )
-        if not holds_others(digit, parts)
+        if not holds_others(digit, parts, everything)
     ]
     found = completed(sheet, found, everything, judge, sure_from)
     spots = _written_ones(sheet, found, judge, sure_from, alone=len(clear) == 1)
@@ -163,9 +163,9 @@ def _written_ones(
     left = [digits[k] for k in kept]
     gone: set[int] = set()
     if left:
-        gone = printed_strokes(left, np.array(straight)[kept]) | faint_ones(sheet, left, highest[kept] >= sure_from)
-        gone |= crossed_out(left, highest[kept] >= CERTAIN)
-        gone |= staples(sheet, left, [found[k][1] for k in kept], highest[kept] >= sure_from)
+        lines, sure = [found[k][1] for k in kept], highest[kept] >= sure_from
+        gone = printed_strokes(left, np.array(straight)[kept]) | faint_ones(sheet, left, lines, sure)
+        gone |= crossed_out(left, highest[kept] >= CERTAIN) | staples(sheet, left, lines, sure)
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
     return [spot for spot in spots if not is_level_stroke(spot)]
 

@@ -30,6 +30,7 @@ SLIMMEST = 0.1  # of its length: a rest that lies askew is no wider
 AS_THICK, AS_DARK = 1.05, 1.5  # times the lines around it: no thicker, and hardly darker, is a rest of them
 # Times the lines around it: two lines a hair apart look thicker and, with paper between them, paler.
 PAIR_THICK, PAIR_DARK = 3.0, 0.95
+LINE_WIDER = 2.0  # times a rest's width: with a line went its soft edge, too
 WHOLE_TICK = 0.9  # of a tick's height that an erased one beside it fills
 SIBLINGS = 8  # heights of a tick: an erased one as high may be so far away
 DARKER_PART = 0.75  # quantile of an erased line's darkness: with the line went its soft edge
@@ -124,10 +125,10 @@ def _restore(sheet: Sheet, part: Part, before: tuple[Bytes, Bools, Bools]) -> No
 
 
 def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
-    """Return which parts are lines between erased rules, or ticks on them.
+    """Return which parts are lines between erased rules, or ticks on them, or what noise left of a line.
 
     Ticks are several equal ones, or one as high as an erased one beside it.  Rests are as thick and as
-    dark as all erased rules, or as those around them.
+    dark as all erased rules, or as those around them; then one that ends at the picture's edge is one, too.
     """
     if not sheet.erased.any():
         return set()
@@ -142,7 +143,8 @@ def rests_of_rules(sheet: Sheet, parts: list[Part]) -> set[int]:
         line or (count > 0 and _is_like_lines_around(sheet, part))
         for part, count, line in zip(parts, ends, lines, strict=True)
     ]
-    rests = {k for k, count in enumerate(ends) if count == 2 and alike[k]}
+    rests = {k for k, count in enumerate(ends) if count == 2 and (alike[k] or _fills_a_gap(sheet, parts[k]))}
+    rests |= {k for k, part in enumerate(parts) if _is_cut(sheet, part) and _is_like_lines_around(sheet, part)}
     standing = [k for k, count in enumerate(ends) if count == 1 and alike[k]]
     for k in standing:
         level = 0 if parts[k].width > parts[k].height else 1
@@ -197,6 +199,36 @@ def _is_like_lines_around(sheet: Sheet, part: Part) -> bool:
     around = _tone(sheet, (left, top, right, bottom), lines, DARKER_PART)
     dark = _tone(sheet, part.box, part.mask) <= (PAIR_DARK if pair else AS_DARK) * around
     return dark and thickness <= (PAIR_THICK if pair else AS_THICK)
+
+
+def _is_cut(sheet: Sheet, part: Part) -> bool:
+    """Return whether a slim part ends at an edge of the picture, as the lines printed on a sheet do."""
+    if min(part.width, part.height) > SLIM * part.side:
+        return False
+    H, W = sheet.erased.shape
+    left, top, right, bottom = part.box
+    return left <= 0 or right >= W if part.width > part.height else top <= 0 or bottom >= H
+
+
+def _fills_a_gap(sheet: Sheet, part: Part) -> bool:
+    """Return whether an erased line, about as thick and as dark, goes on right beyond both ends of a part."""
+    level = part.width > part.height
+    erased = sheet.erased.T if level else sheet.erased
+    left, top, right, bottom = part.box
+    if level:
+        left, top, right, bottom = top, left, bottom, right
+    near = slice(max(0, left - right + left), 2 * right - left)
+    for row in (top - MARGIN, bottom + MARGIN - 1):
+        if not 0 <= row < len(erased) or not erased[row, left:right].all():
+            return False
+        if erased[row, near].sum() > LINE_WIDER * (right - left) + 1:
+            return False
+    far = part.side
+    x, y, u, v = (max(0, edge) for edge in np.add(part.box, (-MARGIN, -far, MARGIN, far)).tolist())
+    if level:
+        x, y, u, v = (max(0, edge) for edge in np.add(part.box, (-far, -MARGIN, far, MARGIN)).tolist())
+    around = _tone(sheet, (x, y, u, v), sheet.erased[y:v, x:u], DARKER_PART)
+    return _tone(sheet, part.box, part.mask) <= AS_DARK * around
 
 
 def _ends_at_rules(sheet: Sheet, part: Part) -> int:

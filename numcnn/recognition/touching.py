@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from numcnn.evaluation.calibration import certainty
 from numcnn.imaging import pieces
 from numcnn.imaging.parts import Part, portraits
 from numcnn.imaging.sheet import Sheet
@@ -39,6 +40,8 @@ BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is 
 ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4
 WIDE_CERTAIN, WIDE_WIDEST = 0.998, 2.1
 ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
+# Through a hole as high, in heights, a part no wider is cut only if one of its digits is nearly as certain as most.
+HOLE, HOLED_WIDEST, HOLED_CERTAIN = 0.25, 1.6, 0.7
 LEAST_HEIGHT = 0.65  # of the part's height: no digit cut out of it is lower
 LEAST_ALONE = 0.85, 0.97  # probability of each digit cut out of a broad or slim part with no sure digit beside it
 CRUMB = 0.07  # of a digit's ink: smaller pieces, cut off by a seam, are the neighbour's
@@ -75,6 +78,10 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
     values = {place: float(worths[k]) for k, place in enumerate(found) if likely[k]}
     total, way = _best_way(values, _shared(part, cuts))
     stems = alone and all(one for place, one in zip(found, ones.tolist(), strict=True) if place in way)  # of an A, an H
+    if alone and way and _width(part) <= HOLED_WIDEST:  # a drawing is no wider, and encloses paper
+        best = max(certainty(probabilities[k]) for k, place in enumerate(found) if place in way)
+        if best < HOLED_CERTAIN and _crosses_hole(part.mask, [cuts[i] for i, _ in way]):
+            return [part]
     if way and not stems and total > float(worth_apart(whole[None], np.array([_width(part)]))[0]):
         return [found[place] for place in way]
     return [part]
@@ -138,6 +145,14 @@ def seams(mask: Bools) -> list[Ints]:
     chosen.sort(key=lambda k: float(middles[k]))
     found = [np.repeat(paths[k] * factor, factor)[:h] for k in chosen]
     return [np.zeros(h, np.intp), *found, np.full(h, w, np.intp)]
+
+
+def _crosses_hole(mask: Bools, cuts: list[Ints]) -> bool:
+    """Return whether a seam of a part (h,w) runs through a high hole, as in a house: digits side by side have none."""
+    h, w = mask.shape
+    outside = pieces.find_pieces(np.pad(~mask, 1, constant_values=True)).mask([0], (1, 1, w + 1, h + 1))
+    holes = np.pad(~mask & ~outside, ((0, 0), (0, 1)))
+    return bool((holes[np.arange(h), np.minimum(cuts, w)].sum(axis=1) >= HOLE * h).any())
 
 
 def _left_of(ink: Bools, paths: Ints) -> Ints:

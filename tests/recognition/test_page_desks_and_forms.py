@@ -11,8 +11,8 @@ from numcnn.imaging import raster
 from numcnn.imaging.parts import Part, parts_of, straight_share
 from numcnn.imaging.sheet import lay_out
 from numcnn.recognition.clutter import is_one_of_many, without_edges
-from numcnn.recognition.evidence import crossed_out, printed_strokes
-from numcnn.recognition.frames import take_rules_out
+from numcnn.recognition.evidence import crossed_out, faint_ones, printed_strokes
+from numcnn.recognition.frames import rests_of_rules, take_rules_out
 from numcnn.recognition.joining import completed
 from numcnn.recognition.spots import Spot
 
@@ -429,3 +429,47 @@ def test_a_dark_stroke_along_a_side_of_a_frame_is_not_the_frames(label, height, 
     picture = papers.frame(papers.on_paper(np.zeros((170, 220)), 255), (60, 30, 160, 140), 130, 4)
     picture *= 1 - papers.ink_of([stroke + at for stroke in strokes], (170, 220), 6)
     reads(papers.noisy(picture, rng), str(label))
+
+
+def line_with_a_rest(tone, rest):
+    """Return a sheet with an upright line from edge to edge, erased but for some rows, and what is left of it."""
+    picture = np.full((160, 120), 240, np.uint8)
+    picture[:, 59:62] = tone
+    sheet = lay_out(picture)
+    sheet.erased[:] = False
+    sheet.erased[:, 58:63] = True
+    sheet.erased[rest] = False
+    return sheet, [Part((59, rest.start, 62, rest.stop), np.ones((rest.stop - rest.start, 3), bool))]
+
+
+@pytest.mark.parametrize("rows", [slice(70, 80), slice(70, 84)])
+def test_a_short_rest_between_the_ends_of_an_erased_line_is_no_one(rows):
+    """Where noise lies on both sides of a line it looks crossed, and stays."""
+    sheet, parts = line_with_a_rest(120, rows)
+    assert rests_of_rules(sheet, parts) == {0}
+    sheet.ink.channels[0][rows, 59:62] = 10
+    assert not rests_of_rules(sheet, parts), "darker ink than the line's is written"
+
+
+def test_a_line_that_ends_at_the_pictures_edge_is_a_rest_of_those_beside_it():
+    """Of squared paper's last line, whose lower half alone is strong enough."""
+    picture = np.full((160, 120), 240, np.uint8)
+    picture[:, 30:33] = picture[:, 90:93] = picture[110:, 60:63] = 190
+    sheet = lay_out(picture)
+    sheet.erased[:] = False
+    sheet.erased[:, 29:34] = sheet.erased[:, 89:94] = True
+    bottom, inside = (Part((60, 110, 63, foot), np.ones((foot - 110, 3), bool)) for foot in (160, 150))
+    assert rests_of_rules(sheet, [bottom]) == {0}
+    assert not rests_of_rules(sheet, [inside])
+
+
+def test_many_faint_digits_are_writing_only_if_several_stand_in_a_line():
+    """Crumbs of JPEG are scattered, though the network may be sure of each."""
+    picture = np.full((90, 400), 230, np.uint8)
+    for x in range(20, 380, 60):
+        picture[30:50, x : x + 8] = 212
+    sheet = lay_out(picture)
+    parts = [Part((x, 30, x + 8, 50), np.ones((20, 8), bool)) for x in range(20, 380, 60)]
+    sure = np.ones(6, bool)
+    assert faint_ones(sheet, parts, [0, 0, 0, 1, 1, 1], sure) == set()
+    assert faint_ones(sheet, parts, [0, 1, 2, 3, 4, 4], sure) == set(range(6))

@@ -137,6 +137,19 @@ def test_no_digits_are_made_up(kind):
         assert len(found) == 0, found.text
 
 
+SMILEY = "50,0 0,18 -12,60 24,96 78,96 112,58 100,16 50,0 / 28,34 28,42 / 72,34 72,42 / 16,62 50,80 84,60"
+
+
+@pytest.mark.parametrize("pen", [0.08, 0.11, 0.15])
+def test_a_small_face_is_no_zero(pen):
+    """Its eyes are blots."""
+    strokes = []
+    for control, corners in generated.Glyph(0, "smiley", 1, SMILEY).strokes():
+        points = generated.curve(control[None], np.where(corners, 0.0, 1.0)[None])[0]
+        strokes.append(70 * points * (0.8, 1) + (90, 70))
+    assert numcnn.read(papers.on_paper(papers.ink_of(strokes, (210, 280), 70 * pen)).astype(np.uint8)).text == ""
+
+
 def test_a_sheet_of_letters_holds_no_digits_though_most_look_like_one():
     sheet = pages.make("letters", "clean", hands.Generated(), seed=1, number=3)
     assert numcnn.read(sheet.picture).text == ""
@@ -155,6 +168,10 @@ def spots_of(*probabilities):
         pytest.param([0.999] * 6 + [0.12] * 4, 0, id="letters, most of which look like digits"),
         pytest.param([0.999, 0.999, 0.999, 0.7, 0.6], 5, id="a careless hand"),
         pytest.param([0.999, 0.12, 0.9], 0, id="drawn signs"),
+        pytest.param([0.9, 0.2], 0, id="two drawn signs"),
+        pytest.param([0.7, 0.7], 0, id="two signs that may be digits"),
+        pytest.param([0.999, 0.2], 2, id="a digit beside a sign"),
+        pytest.param([0.97, 0.7], 2, id="two digits in a careless hand"),
         pytest.param([0.6], 1, id="one that may be a digit"),
         pytest.param([0.3], 0, id="one that is none"),
     ],

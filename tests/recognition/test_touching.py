@@ -27,6 +27,21 @@ def test_digits_that_touch_are_read(text):
     assert found.text == text
 
 
+def test_drawings_that_enclose_paper_are_not_cut_through_it():
+    assert numcnn.read(pages.make("signs", "clean", hands.Generated(), seed=1, number=13).picture).text == ""
+
+
+def test_a_seam_crosses_a_hole_if_much_of_it_runs_there():
+    mask = np.ones((100, 90), bool)
+    mask[:, 40:60] = False
+    mask[[0, -1]] = True
+    sides = [np.zeros(100, np.intp), np.full(100, 92)]  # seams of shrunk parts may end beyond
+    assert touching._crosses_hole(mask, [np.full(100, 50)])
+    assert not touching._crosses_hole(mask, [*sides, np.full(100, 20)])
+    mask[0, 40:60] = False  # open above: no hole
+    assert not touching._crosses_hole(mask, [np.full(100, 50)])
+
+
 @pytest.mark.parametrize("number", [36, 37])
 def test_a_row_whose_strokes_run_into_each_other_is_read(number):
     sheet = pages.make("row", "touching digits", hands.Generated(), seed=1, number=number)
