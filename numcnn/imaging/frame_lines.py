@@ -38,7 +38,6 @@ VISIBLE = 0.2  # of a line's length, that shows how strong it is by itself where
 SQUARE = 0.06  # radians off a right angle: lines printed across others, also when they are photographed
 RULE_INKED, RULE_THICKEST = 0.95, 1 / 60  # of a picture's width: a rule's ink, and the most that it is thick
 LOOKED_AT = 50_000  # pixels, times slopes, that are looked at together
-SHADE = 1 / 12  # of a picture's shorter side: ink that is wider is no stroke
 LARGE = 1_500_000  # pixels; lines in larger pictures are looked for at half the size or less
 
 
@@ -89,7 +88,7 @@ def printed_lines(strength: Bytes, least: int) -> tuple[Bools, Bools, Bools]:
     if min(ink.shape) < LEAST_SIDE or not ink.any():
         return along, along, along
     high, wide = rules.runs_across(ink), rules.runs_across(ink.T).T
-    shortest = max(LEAST_LENGTH, round(STROKES * _usual_stroke(np.minimum(high, wide)[ink], min(ink.shape))))
+    shortest = max(LEAST_LENGTH, round(STROKES * float(np.median(np.minimum(high, wide)[ink]))))
     level, upright = _lines(ink, high, shortest), _lines(ink.T, wide.T, shortest)
     level, upright = (
         _without_writing(level, upright, (ink.T, strength.T), (ink, strength)),
@@ -100,19 +99,6 @@ def printed_lines(strength: Bytes, least: int) -> tuple[Bools, Bools, Bools]:
     for line in across:
         _draw(along, replace(line, thickness=3 * line.thickness + 6))
     return _ink_of(*held, strength, ink, high, wide), _ink_of(across, [], strength, ink, high, wide), along
-
-
-def _usual_stroke(widths: Ints, side: int) -> float:
-    """Return how wide strokes are where most ink is; most of their length counts if a picture's dark corners are ink.
-
-    widths (K,): of what each pixel of ink lies in; side: the picture's shorter one.
-    """
-    usual = float(np.median(widths))
-    if usual <= SHADE * side:
-        return usual
-    lengths = np.bincount(widths)[1:] / np.arange(1, widths.max() + 1)
-    along = np.cumsum(lengths)
-    return float(np.searchsorted(along, along[-1] / 2) + 1)
 
 
 def _ink_of(level: list[Line], upright: list[Line], strength: Bytes, ink: Bools, high: Ints, wide: Ints) -> Bools:

@@ -63,16 +63,6 @@ def test_nothing_is_left_of_printed_lines(kind, pen):
     assert left.sum() <= 0.03 * (strength >= LEAST).sum()
 
 
-@pytest.mark.parametrize("kind", ["comb", "comb with short ticks", "two frames side by side"])
-def test_printed_lines_go_where_most_ink_is_the_dark_of_the_corners(kind):
-    """A vignette's corners are ink as wide as they are dark, and say nothing about how wide strokes are."""
-    lines = np.pad(printed(KINDS[kind], pen=2), 50)
-    strength = lines.copy()
-    for rows in (slice(45), slice(-45, None)):
-        strength[rows, :45] = strength[rows, -45:] = 60
-    assert frame_lines(strength, LEAST)[lines >= 150].mean() > 0.97
-
-
 @pytest.mark.parametrize("label", range(10))
 @pytest.mark.parametrize("pen", [4, 9])
 def test_digits_are_no_frames(label, pen):
