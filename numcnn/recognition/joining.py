@@ -1,7 +1,7 @@
 """Parts to digits: those are joined that the network finds likelier together, along a line and above each other."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import compress, pairwise
 
 import numpy as np
 
@@ -24,6 +24,7 @@ STACK_GAP = 0.15  # heights between parts above each other in one digit, at most
 BROKEN_GAP, LEAST_BROKEN_GAP = 0.1, 2  # sides of a broken digit between two of its pieces, at most; and pixels
 BROKEN_HEIGHT, BROKEN_WIDTH = 1.5, 1.6  # of the other digits' height, and of its own: no broken digit is larger
 UPRIGHT, SHARED_WIDTH = 0.7, 0.3  # of a broken digit's height, and of a piece's width: pieces beside each other are two
+LOOPS_APART, ROUND = 0.05, 0.9  # of an 8's height, between its loops at most; of their height, how wide they are
 MOST_BROKEN = 200  # ways to join pieces; more are texture
 REST_GAP, REST_SIDE = 0.12, 0.08  # sides of an unsure digit: how near its rest is, and how large at least
 WHOLE = 0.9  # probability from which an unsure digit and its rest are one
@@ -96,8 +97,9 @@ def mended(
 ) -> tuple[list[Part], Floats]:
     """Join the pieces of a broken digit, two to four that lie right beside each other, if that is certainly one digit.
 
-    At most one of them may be a certain digit itself, and no stroke: a 0 below a 0 is no 8.  Two high pieces side by
-    side are two digits.  What looks like a 1 together may be a line, unless it is all there is.
+    At most one of them may be a certain digit itself, and no stroke: a 0 below a 0 is no 8, unless they nearly touch
+    and are all there is.  Two high pieces side by side are two digits.  What looks like a 1 together may be a line,
+    unless it is all there is.
     """
     groups = _broken(parts, highest, sure_from)
     if not groups:
@@ -105,11 +107,19 @@ def mended(
     some = sorted({k for group in groups for k in group if highest[k] >= CERTAIN})
     labels = judge(portraits(sheet, [parts[k] for k in some])).argmax(axis=1).tolist() if some else []
     whole = {k for k, label in zip(some, labels, strict=True) if label != 1}
-    groups = [group for group in groups if len(whole & {*group}) <= 1]
+    sure = {*np.flatnonzero(highest >= sure_from).tolist()}
+    several = [len(whole & {*group}) > 1 for group in groups]
+    loops = [
+        some and sure == {*group} and _may_be_loops([parts[k] for k in group])
+        for some, group in zip(several, groups, strict=True)
+    ]
+    usable = [one or not some for one, some in zip(loops, several, strict=True)]
+    groups, loops = list(compress(groups, usable)), list(compress(loops, usable))
     together = [joined([parts[k] for k in group]) for group in groups]
     said = judge(portraits(sheet, together))
-    lines = (said.argmax(axis=1) == 1) & np.array([len(group) < len(parts) for group in groups], bool)
-    chances = np.where(lines, 0, said.max(axis=1))
+    answers = said.argmax(axis=1)
+    lines = (answers == 1) & np.array([len(group) < len(parts) for group in groups], bool)
+    chances = np.where(lines | (np.array(loops, bool) & (answers != 8)), 0, said.max(axis=1))
     gone: set[int] = set()
     new: list[tuple[Part, float]] = []
     for k in sorted(range(len(groups)), key=lambda k: (-len(groups[k]), -float(chances[k]))):
@@ -118,6 +128,16 @@ def mended(
             new.append((together[k], float(chances[k])))
     kept = [(part, float(chance)) for k, (part, chance) in enumerate(zip(parts, highest, strict=True)) if k not in gone]
     return [part for part, _ in kept + new], np.array([chance for _, chance in kept + new], np.float32)
+
+
+def _may_be_loops(parts: Sequence[Part]) -> bool:
+    """Return whether one of two round parts is right above the other: the loops of an 8 that hardly meet."""
+    if len(parts) != 2 or any(part.width < ROUND * part.height for part in parts):
+        return False
+    upper, lower = sorted(parts, key=lambda part: part.box[1])
+    shared = min(upper.box[2], lower.box[2]) - max(upper.box[0], lower.box[0])
+    near = lower.box[1] - upper.box[3] <= LOOPS_APART * (lower.box[3] - upper.box[1])
+    return near and shared >= 0.5 * min(upper.width, lower.width)
 
 
 def _broken(parts: Sequence[Part], highest: Floats, sure_from: float) -> list[tuple[int, ...]]:

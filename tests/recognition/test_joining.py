@@ -45,6 +45,15 @@ def test_small_pieces_are_joined_across_two_pixels(gap, is_one):
     assert (boxes_of(parts) == [(50, 50, 54, 64)]) == is_one
 
 
+@pytest.mark.parametrize(
+    ("gap", "label", "beside", "is_one"), [(2, 8, 0, True), (5, 8, 0, False), (2, 6, 0, False), (2, 8, 1, False)]
+)
+def test_two_zeros_that_nearly_touch_are_an_8_if_they_are_all_there_is(gap, label, beside, is_one):
+    parts = [part(50, 50, 86, 70), part(52, 70 + gap, 86, 100), *[part(150, 50, 186, 100)] * beside]
+    found = boxes_of(parts, labels=(0,) * len(parts), label=label, highest=[0.995] * len(parts))
+    assert (len(found) == 1 + beside) == is_one
+
+
 def test_the_ink_counts_and_not_its_box():
     corner = np.zeros((80, 60), bool)
     corner[:10], corner[:, :10] = True, True
