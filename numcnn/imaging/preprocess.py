@@ -207,7 +207,7 @@ def median(values: Floats) -> np.floating[Any]:
 def quantile(values: AnyArray, share: float) -> np.number[Any]:
     """Return ``np.quantile`` of finite values (N,), in a fraction of its time for a few.
 
-    To the bit, of whole numbers, and of floats if ``share`` is a quarter.
+    The same to the last bit for whole numbers, and for floats if ``share`` is a quarter.
     """
     ordered = np.sort(values)
     place = (len(values) - 1) * share

@@ -193,8 +193,9 @@ def _page_band(strength: Bytes, least: int, erased: Bools, across: Bools | None 
     factor = max(1, math.ceil(math.sqrt(strength.size / LARGE)))
     shorter = max(4, round(max(INTERRUPTED * W, PAGE_PART * min(H, W)) / factor))
     reach = min(ALONG, W // 8)
+    # 16 bits are enough: differences of sums are right modulo 65,536, and (2 * ALONG + 1) * 255 is less.
     sums = np.cumsum(np.pad(strength, ((0, 0), (reach + 1, reach)), mode="edge"), axis=1, dtype=np.uint16)
-    mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)  # right, though sums overflow
+    mean = (sums[:, 2 * reach + 1 :] - sums[:, : -2 * reach - 1]) // (2 * reach + 1)
     ridge = _ridge(mean.astype(np.int16), least)
     gap = max(1, GAP // factor)
     ends = reach + factor * (gap + NEAR + 1)  # so far a stroke may be averaged and closed towards an edge

@@ -32,7 +32,8 @@ STROKES = 4  # widths of a stroke from which on something dark is a shadow, to e
 class Sheet:
     """Ink of one polarity: its strength (H,W), from which rules are erased; clear ink (H,W); its pieces.
 
-    erased (H,W): the rules.  portraits: what the network sees of parts, by their boxes and pixels, as it is now.
+    erased (H,W): the rules.  portraits: what the network sees of parts, by their boxes and pixels; whoever changes
+    strength clears them.
     """
 
     ink: paper.Ink

@@ -21,7 +21,7 @@ DROP_COST = 16.0  # of worth, for dropping a part as large as a digit; less for 
 NESTED = 0.6  # of a digit's probability, which it must have with what stands inside it, for this to be a part of it
 STACK_HEIGHT = 1.6  # heights of the others: parts one above the other that are higher make no digit
 STACK_GAP = 0.15  # heights between parts above each other in one digit, at most; lines of text are farther apart
-BROKEN_GAP, LEAST_BROKEN_GAP = 0.1, 2  # sides of a broken digit between two of its pieces, at most; and pixels
+BROKEN_GAP, LEAST_BROKEN_GAP = 0.1, 2  # of the longer side of two pieces together, between them at most; and pixels
 BROKEN_HEIGHT, BROKEN_WIDTH = 1.5, 1.6  # of the other digits' height, and of its own: no broken digit is larger
 UPRIGHT, SHARED_WIDTH = 0.7, 0.3  # of a broken digit's height, and of a piece's width: pieces beside each other are two
 LOOPS_APART, ROUND = 0.05, 0.9  # of an 8's height, between its loops at most; of their height, how wide they are
@@ -63,8 +63,8 @@ def _joinable(some: list[Part], line_height: float) -> bool:
     A part as small as a 0 that somebody writes small may be one alone, if it is no stroke and the network is certain.
     """
     if max(part.height for part in some) < SMALLER * line_height:
-        (part, *others) = some
-        return not others and part.height >= SMALL_DIGIT * line_height and part.width >= SLIM * part.height
+        part = some[0]
+        return len(some) == 1 and part.height >= SMALL_DIGIT * line_height and part.width >= SLIM * part.height
     if len(some) == 1:
         return True
     boxes = np.array([part.box for part in some])
@@ -97,9 +97,9 @@ def mended(
 ) -> tuple[list[Part], Floats]:
     """Join the pieces of a broken digit, two to four that lie right beside each other, if that is certainly one digit.
 
-    At most one of them may be a certain digit itself, and no stroke: a 0 below a 0 is no 8, unless they nearly touch
-    and are all there is.  Two high pieces side by side are two digits.  What looks like a 1 together may be a line,
-    unless it is all there is.
+    At most one of them may be a certain digit itself, and one a certain stroke: a 0 below a 0 is no 8, unless they
+    nearly touch and are all there is, and 1s below each other are no longer 1.  Two high pieces side by side are two
+    digits.  What looks like a 1 together may be a line, unless it is all there is.
     """
     groups = _broken(parts, highest, sure_from)
     if not groups:
@@ -108,7 +108,8 @@ def mended(
     labels = judge(portraits(sheet, [parts[k] for k in some])).argmax(axis=1).tolist() if some else []
     whole = {k for k, label in zip(some, labels, strict=True) if label != 1}
     sure = {*np.flatnonzero(highest >= sure_from).tolist()}
-    several = [len(whole & {*group}) > 1 for group in groups]
+    strokes = {*some} - whole
+    several = [max(len(whole & {*group}), len(strokes & {*group})) > 1 for group in groups]
     loops = [
         some and sure == {*group} and _may_be_loops([parts[k] for k in group])
         for some, group in zip(several, groups, strict=True)

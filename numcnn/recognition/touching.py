@@ -40,7 +40,7 @@ BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is 
 ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4
 WIDE_CERTAIN, WIDE_WIDEST = 0.998, 2.1
 ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
-# Through a hole as high, in heights, a part no wider is cut only if one of its digits is nearly as certain as most.
+# Through a hole as high, in heights, a part no wider is cut only if one of its digits has such a certainty (p = 0.999).
 HOLE, HOLED_WIDEST, HOLED_CERTAIN = 0.25, 1.6, 0.7
 LEAST_HEIGHT = 0.65  # of the part's height: no digit cut out of it is lower
 LEAST_ALONE = 0.85, 0.97  # probability of each digit cut out of a broad or slim part with no sure digit beside it
@@ -148,7 +148,7 @@ def seams(mask: Bools) -> list[Ints]:
 
 
 def _crosses_hole(mask: Bools, cuts: list[Ints]) -> bool:
-    """Return whether a seam of a part (h,w) runs through a high hole, as in a house: digits side by side have none."""
+    """Return whether a seam of a part (h,w) runs through a high hole: a house's, or that of digits that touch twice."""
     h, w = mask.shape
     outside = pieces.find_pieces(np.pad(~mask, 1, constant_values=True)).mask([0], (1, 1, w + 1, h + 1))
     holes = np.pad(~mask & ~outside, ((0, 0), (0, 1)))

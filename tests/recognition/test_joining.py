@@ -39,6 +39,12 @@ def test_pieces_are_joined_across_a_tenth_of_the_digit(gap, is_one):
     assert (boxes_of(parts) == [(50, 50, 70, 130)]) == is_one
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_ones_below_each_other_are_no_longer_one(count):
+    parts = [part(50, 20 + 44 * k, 56, 60 + 44 * k) for k in range(count)]
+    assert len(boxes_of(parts, labels=(1,) * count, label=1, together=0.999, highest=[0.995] * count)) == count
+
+
 @pytest.mark.parametrize(("gap", "is_one"), [(2, True), (3, False)])
 def test_small_pieces_are_joined_across_two_pixels(gap, is_one):
     parts = [part(50, 50, 54, 56), part(50, 56 + gap, 54, 64)]
