@@ -24,6 +24,7 @@ STACK_GAP = 0.15  # heights between parts above each other in one digit, at most
 BROKEN_GAP, LEAST_BROKEN_GAP = 0.1, 2  # of the longer side of two pieces together, between them at most; and pixels
 BROKEN_HEIGHT, BROKEN_WIDTH = 1.5, 1.6  # of the other digits' height, and of its own: no broken digit is larger
 UPRIGHT, SHARED_WIDTH = 0.7, 0.3  # of a broken digit's height, and of a piece's width: pieces beside each other are two
+STROKES_APART = 0.04  # of the height of two strokes, between them if they are one broken 1
 LOOPS_APART, ROUND = 0.05, 0.9  # of an 8's height, between its loops at most; of their height, how wide they are
 MOST_BROKEN = 200  # ways to join pieces; more are texture
 REST_GAP, REST_SIDE = 0.12, 0.08  # sides of an unsure digit: how near its rest is, and how large at least
@@ -97,9 +98,9 @@ def mended(
 ) -> tuple[list[Part], Floats]:
     """Join the pieces of a broken digit, two to four that lie right beside each other, if that is certainly one digit.
 
-    At most one of them may be a certain digit itself, and one a certain stroke: a 0 below a 0 is no 8, unless they
-    nearly touch and are all there is, and 1s below each other are no longer 1.  Two high pieces side by side are two
-    digits.  What looks like a 1 together may be a line, unless it is all there is.
+    At most one of them may be a certain digit itself: a 0 below a 0 is no 8, unless they nearly touch and are all there
+    is.  Two high pieces side by side are two digits.  What looks like a 1 together may be a line, unless it is all
+    there is, and 1s below each other, unless they nearly touch.
     """
     groups = _broken(parts, highest, sure_from)
     if not groups:
@@ -109,7 +110,7 @@ def mended(
     whole = {k for k, label in zip(some, labels, strict=True) if label != 1}
     sure = {*np.flatnonzero(highest >= sure_from).tolist()}
     strokes = {*some} - whole
-    several = [max(len(whole & {*group}), len(strokes & {*group})) > 1 for group in groups]
+    several = [len(whole & {*group}) > 1 for group in groups]
     loops = [
         some and sure == {*group} and _may_be_loops([parts[k] for k in group])
         for some, group in zip(several, groups, strict=True)
@@ -119,7 +120,8 @@ def mended(
     together = [joined([parts[k] for k in group]) for group in groups]
     said = judge(portraits(sheet, together))
     answers = said.argmax(axis=1)
-    lines = (answers == 1) & np.array([len(group) < len(parts) for group in groups], bool)
+    no_1 = [len(group) < len(parts) or not _is_one_stroke(group, strokes, parts) for group in groups]
+    lines = (answers == 1) & np.array(no_1, bool)
     chances = np.where(lines | (np.array(loops, bool) & (answers != 8)), 0, said.max(axis=1))
     gone: set[int] = set()
     new: list[tuple[Part, float]] = []
@@ -129,6 +131,12 @@ def mended(
             new.append((together[k], float(chances[k])))
     kept = [(part, float(chance)) for k, (part, chance) in enumerate(zip(parts, highest, strict=True)) if k not in gone]
     return [part for part, _ in kept + new], np.array([chance for _, chance in kept + new], np.float32)
+
+
+def _is_one_stroke(group: Sequence[int], strokes: set[int], parts: Sequence[Part]) -> bool:
+    """Return whether the certain strokes of a group, if there are several, nearly touch each other."""
+    boxes = sorted((parts[k].box for k in group if k in strokes), key=lambda box: box[1])
+    return all(lower[1] - upper[3] <= STROKES_APART * (lower[3] - upper[1]) for upper, lower in pairwise(boxes))
 
 
 def _may_be_loops(parts: Sequence[Part]) -> bool:

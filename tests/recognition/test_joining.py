@@ -40,9 +40,11 @@ def test_pieces_are_joined_across_a_tenth_of_the_digit(gap, is_one):
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_ones_below_each_other_are_no_longer_one(count):
-    parts = [part(50, 20 + 44 * k, 56, 60 + 44 * k) for k in range(count)]
-    assert len(boxes_of(parts, labels=(1,) * count, label=1, together=0.999, highest=[0.995] * count)) == count
+@pytest.mark.parametrize(("gap", "are_one"), [(3, True), (4, False)])
+def test_ones_below_each_other_are_no_longer_one_unless_they_nearly_touch(count, gap, are_one):
+    parts = [part(50, 20 + (40 + gap) * k, 56, 60 + (40 + gap) * k) for k in range(count)]
+    found = boxes_of(parts, labels=(1,) * count, label=1, together=0.999, highest=[0.995] * count)
+    assert len(found) == (1 if are_one else count)
 
 
 @pytest.mark.parametrize(("gap", "is_one"), [(2, True), (3, False)])
