@@ -185,8 +185,8 @@ def test_a_plan_in_a_file_says_what_options_say(drawn, tmp_path, capsys):
     ("options", "text"),
     [
         ([], "there is nothing to compare; add --grid"),
-        (["--grid", "lr"], "--grid is 'lr'; wants each setting once, such as lr=1e-3,3e-3"),
-        (["--grid", "lr=1,2", "--grid", "lr=3"], "--grid is 'lr=3'; wants each setting once"),
+        (["--grid", "lr"], "--grid is 'lr'; wants a setting with values, such as lr=1e-3,3e-3"),
+        (["--grid", "lr=1,2", "--grid", "lr=3"], "--grid has lr twice; wants all its values in one"),
         (["--grid", "speed=1,2"], "the grid has 'speed'; it wants settings: model, epochs"),
         (["--grid", "lrr=1,2"], "the grid has 'lrr'; did you mean lr?"),
         (["--grid", "seeed=1,2"], "the grid has 'seeed'; it wants settings: model, epochs"),
