@@ -214,19 +214,16 @@ def _fills_a_gap(sheet: Sheet, part: Part) -> bool:
     """Return whether an erased line, about as thick and as dark, goes on right beyond both ends of a part."""
     level = part.width > part.height
     erased = sheet.erased.T if level else sheet.erased
-    left, top, right, bottom = part.box
-    if level:
-        left, top, right, bottom = top, left, bottom, right
-    near = slice(max(0, left - right + left), 2 * right - left)
+    left, top, right, bottom = np.array(part.box)[[1, 0, 3, 2] if level else [0, 1, 2, 3]].tolist()  # of one upright
+    width = right - left
+    near = slice(max(0, left - width), right + width)
     for row in (top - MARGIN, bottom + MARGIN - 1):
         if not 0 <= row < len(erased) or not erased[row, left:right].all():
             return False
-        if erased[row, near].sum() > LINE_WIDER * (right - left) + 1:
+        if erased[row, near].sum() > LINE_WIDER * width + 1:
             return False
-    far = part.side
-    x, y, u, v = (max(0, edge) for edge in np.add(part.box, (-MARGIN, -far, MARGIN, far)).tolist())
-    if level:
-        x, y, u, v = (max(0, edge) for edge in np.add(part.box, (-far, -MARGIN, far, MARGIN)).tolist())
+    aside, down = (part.side, MARGIN) if level else (MARGIN, part.side)
+    x, y, u, v = (max(0, edge) for edge in np.add(part.box, (-aside, -down, aside, down)).tolist())
     around = _tone(sheet, (x, y, u, v), sheet.erased[y:v, x:u], DARKER_PART)
     return _tone(sheet, part.box, part.mask) <= AS_DARK * around
 

@@ -1,16 +1,16 @@
 """Parts to digits: those are joined that the network finds likelier together, along a line and above each other."""
 
 from collections.abc import Sequence
-from itertools import compress, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from numcnn.imaging import pieces, rules
-from numcnn.imaging.parts import LOOKED_AT, Part, joined, portraits
+from numcnn.imaging.parts import LOOKED_AT, Box, Part, joined, portraits
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Floats, Ints
 from numcnn.recognition.arbiter import worth
-from numcnn.recognition.spots import CERTAIN, SLIM, SMALLER, Judge, are_near, highest_of, overlap, typical_height
+from numcnn.recognition.spots import CERTAIN, SMALLER, Judge, are_near, highest_of, is_slim, overlap, typical_height
 
 MOST_JOINED = 4  # parts of one digit
 JOIN_GAP = 0.4  # heights between parts of one digit, at most
@@ -65,7 +65,7 @@ def _joinable(some: list[Part], line_height: float) -> bool:
     """
     if max(part.height for part in some) < SMALLER * line_height:
         part = some[0]
-        return len(some) == 1 and part.height >= SMALL_DIGIT * line_height and part.width >= SLIM * part.height
+        return len(some) == 1 and part.height >= SMALL_DIGIT * line_height and not is_slim(part.box)
     if len(some) == 1:
         return True
     boxes = np.array([part.box for part in some])
@@ -105,24 +105,24 @@ def mended(
     groups = _broken(parts, highest, sure_from)
     if not groups:
         return parts, highest
-    some = sorted({k for group in groups for k in group if highest[k] >= CERTAIN})
-    labels = judge(portraits(sheet, [parts[k] for k in some])).argmax(axis=1).tolist() if some else []
-    whole = {k for k, label in zip(some, labels, strict=True) if label != 1}
+    certain = sorted({k for group in groups for k in group if highest[k] >= CERTAIN})
+    labels = judge(portraits(sheet, [parts[k] for k in certain])).argmax(axis=1).tolist() if certain else []
+    strokes = {k for k, label in zip(certain, labels, strict=True) if label == 1}
+    whole = {*certain} - strokes
     sure = {*np.flatnonzero(highest >= sure_from).tolist()}
-    strokes = {*some} - whole
-    several = [len(whole & {*group}) > 1 for group in groups]
-    loops = [
-        some and sure == {*group} and _may_be_loops([parts[k] for k in group])
-        for some, group in zip(several, groups, strict=True)
+    groups = [
+        group
+        for group in groups
+        if len(whole & {*group}) < 2 or (sure == {*group} and _may_be_loops([parts[k] for k in group]))
     ]
-    usable = [one or not some for one, some in zip(loops, several, strict=True)]
-    groups, loops = list(compress(groups, usable)), list(compress(loops, usable))
     together = [joined([parts[k] for k in group]) for group in groups]
     said = judge(portraits(sheet, together))
-    answers = said.argmax(axis=1)
-    no_1 = [len(group) < len(parts) or not _is_one_stroke(group, strokes, parts) for group in groups]
-    lines = (answers == 1) & np.array(no_1, bool)
-    chances = np.where(lines | (np.array(loops, bool) & (answers != 8)), 0, said.max(axis=1))
+    chances = said.max(axis=1)
+    for k, (group, answer) in enumerate(zip(groups, said.argmax(axis=1).tolist(), strict=True)):
+        is_loops = len(whole & {*group}) > 1
+        is_line = len(group) < len(parts) or not _is_one_stroke([parts[i] for i in group if i in strokes])
+        if (is_loops and answer != 8) or (is_line and answer == 1):
+            chances[k] = 0
     gone: set[int] = set()
     new: list[tuple[Part, float]] = []
     for k in sorted(range(len(groups)), key=lambda k: (-len(groups[k]), -float(chances[k]))):
@@ -133,10 +133,15 @@ def mended(
     return [part for part, _ in kept + new], np.array([chance for _, chance in kept + new], np.float32)
 
 
-def _is_one_stroke(group: Sequence[int], strokes: set[int], parts: Sequence[Part]) -> bool:
-    """Return whether the certain strokes of a group, if there are several, nearly touch each other."""
-    boxes = sorted((parts[k].box for k in group if k in strokes), key=lambda box: box[1])
-    return all(lower[1] - upper[3] <= STROKES_APART * (lower[3] - upper[1]) for upper, lower in pairwise(boxes))
+def _is_one_stroke(strokes: Sequence[Part]) -> bool:
+    """Return whether strokes, if there are several, nearly touch each other from top to bottom."""
+    boxes = sorted((part.box for part in strokes), key=lambda box: box[1])
+    return all(_nearly_touch(upper, lower, STROKES_APART) for upper, lower in pairwise(boxes))
+
+
+def _nearly_touch(upper: Box, lower: Box, apart: float) -> bool:
+    """Return whether a box is at most so far below another one, in their height together."""
+    return lower[1] - upper[3] <= apart * (lower[3] - upper[1])
 
 
 def _may_be_loops(parts: Sequence[Part]) -> bool:
@@ -145,8 +150,7 @@ def _may_be_loops(parts: Sequence[Part]) -> bool:
         return False
     upper, lower = sorted(parts, key=lambda part: part.box[1])
     shared = min(upper.box[2], lower.box[2]) - max(upper.box[0], lower.box[0])
-    near = lower.box[1] - upper.box[3] <= LOOPS_APART * (lower.box[3] - upper.box[1])
-    return near and shared >= 0.5 * min(upper.width, lower.width)
+    return _nearly_touch(upper.box, lower.box, LOOPS_APART) and shared >= 0.5 * min(upper.width, lower.width)
 
 
 def _broken(parts: Sequence[Part], highest: Floats, sure_from: float) -> list[tuple[int, ...]]:
@@ -192,11 +196,11 @@ def _may_be_broken(group: tuple[int, ...], parts: Sequence[Part], highest: Float
     own = [parts[k] for k in group]
     boxes = np.array([part.box for part in own])
     width, height = (boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).tolist()
-    others = [k for k in range(len(parts)) if k not in group and highest[k] >= sure_from]
-    curved = [k for k in others if highest[k] >= CERTAIN and parts[k].width >= SLIM * parts[k].height]
-    others = curved or others
     if width > BROKEN_WIDTH * height:
         return False
+    others = [k for k in range(len(parts)) if k not in group and highest[k] >= sure_from]
+    curved = [k for k in others if highest[k] >= CERTAIN and not is_slim(parts[k].box)]
+    others = curved or others
     if others:
         usual = typical_height([parts[k] for k in others], highest[others], sure_from)
         if not SMALLER * usual <= height <= BROKEN_HEIGHT * usual:
