@@ -1,5 +1,6 @@
 """Start mpiexec, and again when a process of it has ended: ``numcnn train --processes 4 --restarts 3``."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -61,22 +62,24 @@ def launch(
     done = 0
     while True:
         command = [*mpiexec, sys.executable, "-m", "numcnn", *arguments()]
-        with subprocess.Popen(command, env=child_environment(), stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, env=child_environment(), stdout=subprocess.PIPE) as process:
             try:
                 try:
                     output, _ = process.communicate()
                 except KeyboardInterrupt:  # mpiexec has passed it on, and the ranks save; a second one ends them
-                    return process.wait()
+                    process.communicate()
+                    return process.returncode
                 except SystemExit:  # from a signal to this process alone: let the ranks save, too
                     process.send_signal(signal.SIGINT)
-                    process.wait(SAVE_SECONDS)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.communicate(timeout=SAVE_SECONDS)
                     raise
             except BaseException:
                 process.terminate()
                 raise
         code = process.returncode
         # If a process was lost or stopped, most of this is mpiexec's own, and no result.
-        print(output, end="", file=sys.stderr if code else sys.stdout, flush=True)
+        print(output.decode(errors="backslashreplace"), end="", file=sys.stderr if code else sys.stdout, flush=True)
         if code in FINAL:
             return code
         if done == restarts:

@@ -288,6 +288,12 @@ def new_folder(out: str | Path | None, name: str) -> Path:
         return folder
 
 
+def begun_by(folder: Path) -> str:
+    """Return the command that goes on with what was begun in a folder, "train" or "sweep"; "" if nothing was."""
+    files = {"sweep.json": "sweep", "series.json": "train", "last.npz": "train"}
+    return next((command for name, command in files.items() if (folder / name).is_file()), "")
+
+
 def check_out(out: str | Path) -> Path:
     """Return ``out`` as a path if a run may start there: it is an empty folder or does not exist.
 
@@ -302,8 +308,7 @@ def check_out(out: str | Path) -> Path:
         if folder.is_dir():
             claim(folder).release()
         if folder.exists() and (not folder.is_dir() or not is_empty(folder)):
-            begun = any((folder / name).is_file() for name in ("last.npz", "sweep.json", "series.json"))
-            more = f", or continue with: `resume='{out}'`" if begun else ""
+            more = f", or continue with: `resume='{out}'`" if begun_by(folder) else ""
             raise ConfigError(f"`out='{out}'` exists and isn't empty; name another folder{more}")
         check_folder_writable(folder)
     return folder
@@ -370,7 +375,7 @@ def load_run(folder: str | Path) -> Run:
     with named_errors(folder, action="read", error_class=CheckpointError):
         if not path.is_file():
             problem = "holds no last.npz" if path.parent.is_dir() else "is no folder"
-            if (path.parent / "sweep.json").is_file():
+            if begun_by(path.parent) == "sweep":
                 again = f"numcnn sweep `resume` {shlex.quote(str(folder))}"
                 raise CheckpointError(f"{folder} is a sweep; to go on with it: {again}")
             raise CheckpointError(f"{folder} {problem}; `resume` wants the folder of a run that has saved something")

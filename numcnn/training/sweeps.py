@@ -23,6 +23,7 @@ from numcnn.evaluation import metrics
 from numcnn.files import atomic_write, named_errors
 from numcnn.training import run_record
 from numcnn.training.config import PRESETS, TrainConfig, flag, kind_of, names_of_settings
+from numcnn.training.run_folder import begun_by
 from numcnn.training.run_record import Document
 from numcnn.training.train_job import Trained, TrainJob
 
@@ -128,7 +129,7 @@ def load_sweep(folder: str | Path) -> Sweep:
     with named_errors(folder, action="read", error_class=CheckpointError):
         if not path.exists():
             problem = "holds no sweep.json" if path.parent.is_dir() else "is no folder"
-            if any((path.parent / name).is_file() for name in ("last.npz", "series.json")):
+            if begun_by(path.parent) == "train":
                 again = f"numcnn train `resume` {shlex.quote(str(folder))}"
                 raise CheckpointError(f"{folder} is no sweep; to go on with its training: {again}")
             raise CheckpointError(f"{folder} {problem}; `resume` wants the folder of a sweep")
