@@ -1,6 +1,7 @@
 """Where compiled kernels are cached, and that NaN survives the floating-point optimisations."""
 
 import ast
+import gc
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from conftest import COMPILED
 
 import numcnn
+from numcnn.kernels import on_compilation
 from numcnn.kernels.fast import jit
 
 USE = """
@@ -203,3 +205,21 @@ def test_nan_and_infinity_survive_the_flags():
         return found
 
     assert count(np.array([1, np.nan, np.inf, -np.inf])) == 2
+
+
+@pytest.mark.skipif(not COMPILED, reason="NUMBA_DISABLE_JIT: nothing is compiled")
+@pytest.mark.parametrize("before", [True, False])
+def test_garbage_is_not_looked_for_while_a_kernel_is_compiled(before):
+    inner = jit.numba.njit(lambda x: x + 1)
+    outer, bad = jit.numba.njit(lambda x: inner(x)), jit.numba.njit(lambda x: x.nothing)
+    collecting = gc.isenabled
+    (gc.enable if before else gc.disable)()
+    try:
+        seen = []
+        with on_compilation(lambda: seen.append(collecting())), on_compilation(lambda: seen.append(collecting())):
+            assert outer(1) == 2 and collecting() == before
+        with on_compilation(lambda: seen.append(collecting())), pytest.raises(jit.numba.TypingError):
+            bad(1)
+        assert collecting() == before and seen == [False] * 3
+    finally:
+        gc.enable()

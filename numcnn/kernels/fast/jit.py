@@ -4,6 +4,7 @@ Only the files in this folder load Numba, so nothing else has to wait for it.
 """
 
 import contextlib
+import gc
 import hashlib
 import os
 import shutil
@@ -128,13 +129,23 @@ def kernel(function: Function) -> Function:
 
 
 class _Compilations(event.Listener):
-    """Notified of each kernel that is compiled, but not of one that is loaded from the cache."""
+    """Notified of each kernel that is compiled, but not of one that is loaded from the cache.
+
+    Meanwhile Python doesn't look for garbage: the compiler makes very many objects and little garbage, so that would
+    only cost time (a fifteenth).  Events come from one thread at a time, the one with Numba's lock.
+    """
+
+    def __init__(self) -> None:
+        self._collecting: list[bool] = []  # whether Python did, for each kernel being compiled: one may need another
 
     def on_start(self, event: NumbaObject) -> None:
+        self._collecting.append(gc.isenabled())
+        gc.disable()
         compilation_begins()
 
     def on_end(self, event: NumbaObject) -> None:
-        pass
+        if self._collecting.pop():
+            gc.enable()
 
 
 event.register("numba:compile", _Compilations())
