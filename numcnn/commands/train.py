@@ -101,6 +101,7 @@ from numcnn.training.session import (
 )
 from numcnn.training.train_job import TrainJob
 
+RESTARTS_ALONE = "`restarts` goes with `processes`; add `processes`"
 NOTHING_HELD_OUT = "no validation images: the last epoch is kept; probabilities are not calibrated"
 
 
@@ -177,6 +178,8 @@ def _run_on_ranks(arguments: argparse.Namespace) -> int:
     if not ranks.timeout > 0:
         raise ConfigError(f"`rank_timeout` is {ranks.timeout}; wants a number of seconds above 0")
     _refuse_several_networks(arguments)
+    if arguments.restarts and arguments.processes is None:
+        raise ConfigError(RESTARTS_ALONE)
     if arguments.resume:
         _refuse_other_settings(arguments)
     options = replace(options_of(arguments), ranks=ranks)
@@ -206,17 +209,25 @@ def _run_on_ranks(arguments: argparse.Namespace) -> int:
         with _stop_after_this_batch(follower):
             session.follow(follower)
         return 0
-    if not _train(session, files):
+    if not _train(session, files, again=_how_launched(arguments, ranks.size)):
         return 128 + (files.stop_signal or signal.SIGTERM)  # another rank may have had the signal
     card, _ = session.finish()
     session.draw()
     return _report(arguments, card)
 
 
+def _how_launched(arguments: argparse.Namespace, processes: int) -> str:
+    """Return the command that begins as many processes as train now."""
+    if arguments.processes is None:
+        return f"mpiexec -n {processes} numcnn train"
+    restarts = f" --restarts {arguments.restarts}" if arguments.restarts else ""
+    return f"numcnn train --processes {arguments.processes}{restarts}"
+
+
 def _launch(arguments: argparse.Namespace) -> int:
     """Let mpiexec train, and resume the run if one of its processes ends.  Return the exit code."""
     if arguments.processes is None:
-        raise ConfigError("`restarts` goes with `processes`; add `processes`")
+        raise ConfigError(RESTARTS_ALONE)
     _refuse_several_networks(arguments)
     if arguments.out:
         check_out(arguments.out)
@@ -232,7 +243,8 @@ def _launch(arguments: argparse.Namespace) -> int:
     def command() -> list[str]:
         if arguments.resume or not (folder / "last.npz").exists():
             return given
-        options = {"--threads": arguments.threads, "--data-dir": arguments.data_dir}
+        names = ("processes", "restarts", "threads", "data_dir")
+        options = {flag(name): getattr(arguments, name) for name in names}
         more = [text for name, value in options.items() if value is not None for text in (name, str(value))]
         more += [flag(name) for name in ("quiet", "json") if getattr(arguments, name)]
         return ["train", "--resume", str(folder), "--rank-timeout", str(arguments.rank_timeout), *more]
@@ -362,8 +374,11 @@ def _dry_run(arguments: argparse.Namespace, session: Session) -> int:
     return 0
 
 
-def _train(session: Session, files: RunFolder, resume: Path | None = None) -> bool:
-    """Train; return whether the run finished.  resume: the folder to continue with, if it isn't the run's."""
+def _train(session: Session, files: RunFolder, resume: Path | None = None, again: str = "numcnn train") -> bool:
+    """Train; return whether the run finished.
+
+    resume: the folder to continue with, if it isn't the run's.  again: the command to continue with.
+    """
     state = session.run.state
     with _stop_after_this_batch(files):
         try:
@@ -378,7 +393,7 @@ def _train(session: Session, files: RunFolder, resume: Path | None = None) -> bo
     if state.interrupted:
         folder = shlex.quote(str(resume or files.folder))
         missing = f"; saved: {files.saved}" if files.problem and files.saved else ""
-        say(f"stopped in epoch {state.epoch + 1}{missing}; continue with: numcnn train --resume {folder}")
+        say(f"stopped in epoch {state.epoch + 1}{missing}; continue with: {again} --resume {folder}")
     return not state.interrupted
 
 

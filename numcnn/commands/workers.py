@@ -88,9 +88,10 @@ def do_jobs(
         work = train_job.without_shared_disk(work, lambda line: None)
     elif arguments.resume:  # else they have just been read
         train_job.check_data(work)
-    if arguments.resume and not arguments.quiet:
-        left = sum(not train_job.has_card(job) for job in work)
-        say(f"resuming {arguments.resume}: {left} of {len(work)} trainings are to be finished")
+    finished = {job.folder for job in work if train_job.has_card(job)}
+    if not arguments.quiet:
+        begun = f"resuming {arguments.resume}: " if arguments.resume else ""
+        say(f"{begun}{len(work) - len(finished)} of {len(work)} trainings to finish; a line follows when one has ended")
     with JobProgress(len(work), arguments.quiet) as progress:
 
         def done(job: TrainJob, trained: Trained) -> None:
@@ -99,7 +100,8 @@ def do_jobs(
             if trained.card is None:
                 progress.warn(f"{name(job)} diverged: {in_options(trained.diverged)}")
             else:
-                progress.say(result_line(name(job), trained.card))
+                earlier = " (finished earlier)" if job.folder in finished else ""
+                progress.say(result_line(name(job), trained.card) + earlier)
             progress.advance()
 
         return train_job.run_all(work, engine, done)

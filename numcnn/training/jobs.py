@@ -289,7 +289,7 @@ def _dask(distributed: Any, address: str, say: Callable[[str], object]) -> Gener
         _check_numcnn(f"the scheduler {address}", client.run_on_scheduler(_version_by_value()))  # it reads jobs, too
         for worker, found in client.run(_version_by_value(), on_error="return").items():
             _check_numcnn(f"the worker {worker}", found)
-        with _told_if_alone(client, address, say):
+        with _told_of_losses(client, address, say):
             try:
                 yield client.get_executor()
             except (CancelledError, distributed.CancelledError) as error:
@@ -355,17 +355,20 @@ def _told_if_long(say: Callable[[str], object], what: str) -> Generator[None, No
 
 
 @contextlib.contextmanager
-def _told_if_alone(client: Any, address: str, say: Callable[[str], object]) -> Generator[None, None, None]:
-    """While the block runs, say so once whenever no worker has been there for ALONE_SECONDS."""
+def _told_of_losses(client: Any, address: str, say: Callable[[str], object]) -> Generator[None, None, None]:
+    """While the block runs, say which workers are lost, and once whenever none has been there for ALONE_SECONDS."""
     ended = threading.Event()
 
     def watch() -> None:
-        seen, said = time.monotonic(), False
+        seen, said, before = time.monotonic(), False, set[str]()
         while not ended.wait(WATCH_SECONDS):
             try:
-                there = bool(client.ncores())
+                there = set(client.ncores())
             except Exception:  # the scheduler is lost, or the client is closed: whoever waits for a job hears of it
                 continue
+            for worker in sorted(before - there):
+                say(f"the worker {worker} has ended; what it had to do is done again")
+            before = there
             if there:
                 seen, said = time.monotonic(), False
             elif not said and time.monotonic() - seen >= ALONE_SECONDS:

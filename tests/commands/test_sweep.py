@@ -132,7 +132,7 @@ def test_a_sweep_that_is_killed_or_stopped_ends_in_the_same_bytes(how, drawn, wh
         wrong = numcnn("train", "--resume", out)
         assert wrong.returncode == 2
         assert wrong.stderr.endswith(f"is a sweep; to go on with it: numcnn sweep --resume {out}\n")
-        assert re.search(rf"^resuming {out}: [12] of 2 trainings are to be finished$", done.stderr, re.M)
+        assert re.search(rf"^resuming {out}: [12] of 2 trainings to finish; a line follows", done.stderr, re.M)
     assert weights_below(out) == {
         path: found for path, found in weights_below(whole[0]).items() if "lr=0.003" in str(path)
     }

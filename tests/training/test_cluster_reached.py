@@ -111,18 +111,21 @@ def test_a_cluster_without_workers_is_refused_in_time_and_leaves_no_folder(drawn
     assert not (tmp_path / "out").exists()
 
 
-def test_if_no_worker_is_left_that_is_said_once_and_the_sweep_goes_on_with_the_next(drawn, tmp_path):
+def test_if_a_worker_is_lost_or_none_is_left_that_is_said_once_and_the_sweep_goes_on_with_the_next(drawn, tmp_path):
     command = [*SWEEP, "--dataset", drawn, "--backend", BACKEND, "--out", tmp_path / "out"]
     with (
         dask_scheduler() as (_, address),
         worker(address, tmp_path / "a", "--no-nanny") as (first, said),
         running("-c", SOON, 30, 0.1, *command, "--cluster", address) as process,
     ):
+        name = said_of(said, r"Start worker at:\s+(\S+)")
         said_of(said, "(Registered to)")
         wait_for_result(tmp_path / "out")
         os.killpg(first.pid, signal.SIGKILL)
         alone = f"no workers left at {address}; waiting for one (Ctrl-C stops)"
-        read_until(process.stderr, alone)
+        before = read_until(process.stderr, alone)
+        lost = f"the worker {name} has ended; what it had to do is done again"
+        assert before.count(lost) == 1, before
         with worker(address, tmp_path / "b", "--no-nanny"):
             _, stderr = process.communicate()
-    assert process.returncode == 0 and alone not in stderr, stderr
+    assert process.returncode == 0 and alone not in stderr and "has ended" not in stderr, stderr

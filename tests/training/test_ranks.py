@@ -177,7 +177,7 @@ def test_a_signal_to_any_rank_saves_and_stops_all_after_the_same_step(drawn, who
         os.kill(ranks[1], signal.SIGTERM)
         stdout, stderr = process.communicate()
     assert process.returncode == 143 and "test accuracy" not in stdout
-    assert f"continue with: numcnn train --resume {out}" in stderr
+    assert f"continue with: mpiexec -n 2 numcnn train --resume {out}" in stderr
     done = mpi(2, "-m", "numcnn", "train", "--resume", out)
     assert done.returncode == 0 and (out / "best.npz").read_bytes() == whole
 
@@ -197,9 +197,10 @@ def test_a_launcher_that_is_stopped_lets_its_processes_save(number, code, drawn,
         else:
             process.send_signal(number)
         _, stderr = process.communicate()
-    assert process.returncode == code and f"continue with: numcnn train --resume {out}" in stderr, stderr
-    assert not any(map(alive, ranks)) and "restart" not in stderr and "BAD TERMINATION" not in stderr
-    done = mpi(2, "-m", "numcnn", "train", "--resume", out)
+    again = f"numcnn train --processes 2 --restarts 1 --resume {out}"
+    assert process.returncode == code and f"continue with: {again}\n" in stderr, stderr
+    assert not any(map(alive, ranks)) and "; restart" not in stderr and "BAD TERMINATION" not in stderr
+    done = subprocess.run([sys.executable, "-m", *again.split()], env=ENVIRONMENT)
     assert done.returncode == 0 and (out / "best.npz").read_bytes() == whole
 
 
@@ -299,6 +300,7 @@ def test_ranks_with_other_data_are_refused(drawn, tmp_path):
     ("options", "text"),
     [
         (["--seeds", "2"], "several processes train one network; leave out --seeds"),
+        (["--restarts", "2"], "--restarts goes with --processes; add --processes"),
         (["--rank-timeout", "0"], "--rank-timeout is 0.0; wants a number of seconds above 0"),
         (["--lr", "-1"], "--lr is -1.0; wants a number above 0"),
         (["--threads", "0"], "--threads is 0; wants 1 to "),
