@@ -14,10 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import numcnn
 from numcnn import data
 from numcnn.errors import CheckpointError, DataError, DivergedError
 from numcnn.files import TEMPORARY, FolderLock, atomic_write
+from numcnn.nn.models import make_layers
+from numcnn.nn.network import Network
 from numcnn.training import jobs
 from numcnn.training.config import TrainConfig
 from numcnn.training.run_folder import Run, RunFolder, load_run
@@ -40,6 +44,7 @@ class TrainJob:
     command: str = ""  # for the run card
     in_place: bool = True  # whether the worker shares our disk: it trains in the folder, and can resume there
     dataset_sha256: str | None = None  # which the worker's data must have; None: any
+    step_first: bool = False  # see ``run_all``; the result is the same
     version: str = numcnn.__version__
 
 
@@ -58,7 +63,9 @@ def run_all(
 ) -> dict[Path, Trained]:
     """Do all trainings; call ``done`` for each as soon as its files are in its folder.  Return folder -> result.
 
-    A run that was stopped in its folder goes on; a finished one is only read.
+    A run that was stopped in its folder goes on; a finished one is only read.  Two workers of one machine that begin at
+    once, where no kernel has been compiled before, would both compile them all, in the same order.  So every second
+    training begins with those that the others come to later.
     """
     found: dict[Path, Trained] = {}
     left: list[TrainJob] = []
@@ -68,7 +75,7 @@ def run_all(
             found[job.folder] = result
             done(job, result)
         else:
-            left.append(job)
+            left.append(replace(job, step_first=len(left) % 2 == 1))
     for job, result in jobs.run_all(train, left, engine):
         if result.card is not None:
             result.card["weights"] = str(job.folder / "best.npz")
@@ -136,6 +143,8 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
         session = new_session(job.config, job.dataset, options, watch_gradients=job.watch_gradients)
     if job.dataset_sha256 not in (None, session.dataset.sha256):
         raise DataError(f"the worker {jobs.here()} has another data set {job.dataset} than this machine")
+    if job.step_first:
+        _take_a_step(job.config)
     files = session.open_folder(folder)
     try:
         with _stopped_by_sigterm(files):
@@ -147,6 +156,13 @@ def _train_in(folder: Path, job: TrainJob) -> Trained:
     if files.stop_signal is not None:
         os._exit(128 + files.stop_signal)  # whoever asked for it wants no answer
     return Trained(card, "", notes)
+
+
+def _take_a_step(config: TrainConfig) -> None:
+    """Train another network with one empty image as it is, so that what a step needs is compiled."""
+    network = Network(make_layers(config.model, dropout=config.dropout), backend=config.backend, fuse=config.fuse)
+    image = np.zeros((1, *network.input_shape))
+    network.fit(image, [0], epochs=1, augment=0, optimizer=config.optimizer, reproducible=config.reproducible)
 
 
 def has_card(job: TrainJob) -> bool:

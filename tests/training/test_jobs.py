@@ -20,6 +20,7 @@ from processes import children, wait_for
 from numcnn.data.mnist import UnavailableError
 from numcnn.errors import CheckpointError, ConfigError, DataError, DivergedError
 from numcnn.files import FolderLock, atomic_write
+from numcnn.kernels import reference
 from numcnn.training import jobs, run_folder, train_job
 from numcnn.training.config import TrainConfig
 from numcnn.training.run_folder import RunFolder, load_run
@@ -222,6 +223,29 @@ def test_how_a_worker_ended_is_known_though_another_thread_was_told_first():
     passed_on.join()
     process.join()
     assert text.startswith("the last one was killed (SIGKILL)")
+
+
+def test_a_step_may_come_before_augmentation_and_changes_nothing(drawn, tmp_path, monkeypatch):
+    called = []
+    for name in ("augment_images", "dense_backward"):
+        kernel = getattr(reference, name)
+        monkeypatch.setattr(reference, name, lambda *a, n=name, k=kernel, **o: called.append(n) or k(*a, **o))
+    found = []
+    for step_first in (False, True):
+        called.clear()
+        job = job_in(tmp_path / str(step_first), drawn, step_first=step_first)
+        train_job.train(replace(job, config=replace(job.config, augment=0.5)))
+        found.append((called[0], hash_of(tmp_path / str(step_first) / "seed-0" / "best.npz")))
+    assert found == [("augment_images", found[0][1]), ("dense_backward", found[0][1])]
+
+
+def test_every_second_training_that_is_left_begins_with_a_step(drawn, tmp_path):
+    work, begun = [job_in(tmp_path, drawn, seed) for seed in range(4)], []
+    train_job.train(work[0])
+    train_job.run_all(
+        work, lambda: ThreadPoolExecutor(1), lambda job, _: begun.append((job.config.seed, job.step_first))
+    )
+    assert begun == [(0, False), (1, False), (2, True), (3, False)]
 
 
 def test_the_error_of_a_job_arrives():
