@@ -260,10 +260,9 @@ def _launch(arguments: argparse.Namespace) -> int:
 
 def _refuse_several_networks(arguments: argparse.Namespace) -> None:
     """Raise ConfigError for options that don't go with several processes for one network."""
-    if several_at_a_time(arguments) or arguments.seeds is not None or arguments.ensemble or arguments.dry_run:
-        raise ConfigError(
-            "several processes train one network; leave out `seeds`, `ensemble`, `jobs`, `cluster`, `dry_run`"
-        )
+    names = ("seeds", "ensemble", "jobs", "cluster", "dry_run")
+    if given := [flag(name) for name in names if getattr(arguments, name) not in (None, False)]:
+        raise ConfigError(f"several processes train one network; leave out {', '.join(given)}")
 
 
 def _name_of_data(arguments: argparse.Namespace) -> str:
