@@ -18,6 +18,7 @@ Dimensions: N images, H x W pixels, C channels in, F filters (channels out), KH 
 outputs, PH x PW pooling window; D_in, D_out features of a dense layer; C classes where there are logits; P parameters.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -26,11 +27,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numcnn.kernels.arrays import AnyArray, Bools, Bytes, Floats, Ints, Pair
 from numcnn.kernels.fused_shapes import DEAD
 from numcnn.kernels.reference_augment import augment_images  # noqa: F401
+from numcnn.kernels.thread_team import one_blas_thread
 
 
-def computing() -> np.errstate:
-    """Return the context that a forward or backward pass runs in: no warning of overflow, which the loss shows."""
-    return np.errstate(over="ignore", invalid="ignore")
+@contextlib.contextmanager
+def computing() -> Iterator[None]:
+    """Run a forward or backward pass: without warnings of overflow, which the loss shows, and on one thread of BLAS.
+
+    Several would wait for each other at each matrix product, and that takes far longer than they save where other
+    programs want the processors.
+    """
+    with one_blas_thread, np.errstate(over="ignore", invalid="ignore"):
+        yield
 
 
 def threads() -> int:

@@ -223,7 +223,7 @@ def trace(network: Network, picture: Pictures, label: int | None = None, *, trai
     pixels, x = np.empty((2, 1, *twin.input_shape))
     PixelReader((0.0, 1.0), kernels).read(images, np.arange(1), pixels)
     PixelReader(twin.normalisation, kernels).read(images, np.arange(1), x)
-    with one_blas_thread, kernels.computing():
+    with kernels.computing():
         outs = [x]
         for layer in twin.layers:
             layer.frozen = layer.frozen or not training

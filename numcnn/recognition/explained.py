@@ -12,7 +12,6 @@ from numcnn.imaging import pieces
 from numcnn.imaging.annotate import Boxed, annotated, labels_of
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
-from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.inspection import saliency
 from numcnn.nn.network import Network
 from numcnn.recognition.reading import smooth
@@ -70,12 +69,11 @@ def explained_steps(sheet: Sheet, page: ReadPage, pixels: AnyArray, network: Net
     }
     if not len(page):
         return steps
-    with one_blas_thread:
-        for layer, out in network.activations(page[0].image):
-            if out.ndim == 4:
-                steps[f"maps of {layer.name}"] = out[0].transpose(2, 0, 1)
-        with contextlib.suppress(ConfigError):  # a layer of one's own has no gradient for a single picture
-            steps["what spoke for each answer"] = np.array([_spoke(network, *pair) for pair in _answers(page)])
+    for layer, out in network.activations(page[0].image):
+        if out.ndim == 4:
+            steps[f"maps of {layer.name}"] = out[0].transpose(2, 0, 1)
+    with contextlib.suppress(ConfigError):  # a layer of one's own has no gradient for a single picture
+        steps["what spoke for each answer"] = np.array([_spoke(network, *pair) for pair in _answers(page)])
     return steps
 
 

@@ -10,7 +10,6 @@ from numcnn.errors import DataError, NumcnnError
 from numcnn.files import named_errors
 from numcnn.imaging.annotate import annotated, labels_of, save_png, save_steps
 from numcnn.imaging.picture_files import PictureFile, PicturePage
-from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.answers import threshold_of
 from numcnn.nn.network import Network, load
 from numcnn.recognition import page
@@ -132,14 +131,13 @@ class FileReader:
     def _answer(self, waiting: list[_Decoded], outcomes: list[Outcome]) -> None:
         """Read decoded pages, and note what was found in each."""
         settings = self._settings
-        with one_blas_thread:  # so that the last digits of answers are the same in one process or several
-            pages = page.read_many(
-                [decoded.picture.pixels for decoded in waiting],
-                network=self._network,
-                at_most=settings.at_most,
-                single=settings.single,
-                explain=settings.explain is not None,
-            )
+        pages = page.read_many(
+            [decoded.picture.pixels for decoded in waiting],
+            network=self._network,
+            at_most=settings.at_most,
+            single=settings.single,
+            explain=settings.explain is not None,
+        )
         for decoded, found in zip(waiting, pages, strict=True):
             outcome = outcomes[decoded.index]
             try:

@@ -16,7 +16,6 @@ from numcnn.imaging import paper
 from numcnn.imaging.annotate import annotated, labels_of, sheet
 from numcnn.imaging.preprocess import Picture
 from numcnn.kernels.arrays import AnyArray, Bytes, Floats
-from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.answers import answers, threshold_of
 from numcnn.nn.network import Network, load
 from numcnn.recognition import find, glance
@@ -198,9 +197,8 @@ def _found_page(
 ) -> Page:
     """Find the digits of a picture, read them, and return the page."""
     judge = _Judge(network)
-    with one_blas_thread:
-        found = find.find(colours, judge, LEAST)
-        spots = [find.only_one(found, colours, judge)] if single else found.spots
+    found = find.find(colours, judge, LEAST)
+    spots = [find.only_one(found, colours, judge)] if single else found.spots
     digits = [_digit(spot, size[0] / colours.shape[1], size, threshold) for spot in spots]
     page = Page(digits, size)
     if explain:

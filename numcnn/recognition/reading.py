@@ -15,7 +15,6 @@ from numcnn.errors import ConfigError
 from numcnn.imaging import raster
 from numcnn.imaging.preprocess import BOX, SIDE
 from numcnn.kernels.arrays import Bytes, Floats
-from numcnn.kernels.thread_team import one_blas_thread
 from numcnn.nn.answers import answers, threshold_of
 from numcnn.nn.inspection import Inspection, inspect_picture, saliency
 from numcnn.nn.network import Network
@@ -110,8 +109,7 @@ class Recognizer:
 
     def judge(self, images: Bytes) -> Floats:
         """Return the probabilities (N,10) of pictures (N,28,28)."""
-        with one_blas_thread:
-            return self.network.predict_proba(images)
+        return self.network.predict_proba(images)
 
     def read(self, drawing: Drawing) -> tuple[Reading, ...]:
         """Return a ``Reading`` for each digit of a drawing, in the order of reading."""
@@ -153,8 +151,7 @@ class Recognizer:
         """
         if self._explained is None or self._explained[0] is not reading.image:
             answer, runner_up = reading.inspection.answer, reading.inspection.runner_up
-            with one_blas_thread:
-                slopes = smooth(saliency(self.network, reading.image, answer, runner_up))
+            slopes = smooth(saliency(self.network, reading.image, answer, runner_up))
             strokes = [drawing.strokes[i] for i in reading.strokes]
             square = square_of(strokes, reading.image) if strokes else square_around(reading.box, reading.image)
             scaled = slopes / (np.abs(slopes).max() or 1)
@@ -162,8 +159,7 @@ class Recognizer:
         return self._explained[1]
 
     def _inspect(self, image: Bytes) -> Inspection:
-        with one_blas_thread:
-            return inspect_picture(self.network, image)
+        return inspect_picture(self.network, image)
 
     def _reading(self, inspection: Inspection, image: Bytes, box: Box, line: int, strokes: tuple[int, ...]) -> Reading:
         (answer,) = answers(inspection.probabilities[None], self.threshold)

@@ -291,7 +291,8 @@ def test_a_gradient_for_another_number_of_images_is_refused():
             network.backward(np.zeros((5, 10), np.float32))
 
 
-def test_blas_keeps_to_one_thread_while_anybody_computes():
+@pytest.mark.parametrize("kernels", [reference, ops])
+def test_blas_keeps_to_one_thread_while_anybody_computes(kernels):
     from threadpoolctl import threadpool_info
 
     def blas():
@@ -299,7 +300,7 @@ def test_blas_keeps_to_one_thread_while_anybody_computes():
 
     thread_team.one_blas_thread.otherwise(2)
     before = blas()
-    first, second = ops.computing(), ops.computing()
+    first, second = kernels.computing(), kernels.computing()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)

@@ -11,13 +11,11 @@ All of it is serial and releases the GIL: a network gives each thread a part of 
 in ``updates``.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from numcnn.errors import ShapeError
-from numcnn.kernels import reference
 from numcnn.kernels.arrays import AnyArray, Float64s, Floats, Ints, Pair, Scalar
 from numcnn.kernels.buffers import flat, scratch
 from numcnn.kernels.fast import elementary, product, spin_wait
@@ -25,8 +23,9 @@ from numcnn.kernels.fast.conv_relu_pool import conv_relu_pool_backward, conv_rel
 from numcnn.kernels.fast.jit import COMPILED, kernel
 from numcnn.kernels.fast.simd import FUSED  # noqa: F401
 from numcnn.kernels.fast.updates import adam_step, add, average_step, sgd_step  # noqa: F401
+from numcnn.kernels.reference import computing  # noqa: F401
 from numcnn.kernels.reference_augment import Strengths
-from numcnn.kernels.thread_team import one_blas_thread, set_spin_wait, the_team
+from numcnn.kernels.thread_team import set_spin_wait, the_team
 
 if COMPILED:
     set_spin_wait(spin_wait)
@@ -35,13 +34,6 @@ multiply = product.multiply if COMPILED else np.matmul  # as loops in Python it 
 
 # Bytes of im2col rows made at a time: they should fit in the second-level cache while they are multiplied.
 CHUNK_BYTES = 1 << 19
-
-
-@contextlib.contextmanager
-def computing() -> Iterator[None]:
-    """Run a pass.  Overflow raises no warning; in layers of the user's own BLAS uses one thread, as the team does."""
-    with one_blas_thread, reference.computing():
-        yield
 
 
 def threads() -> int:
