@@ -100,18 +100,18 @@ def motion_blur(images: Bytes, rng: Rng) -> Bytes:
 
 def shear(images: Bytes, rng: Rng) -> Bytes:
     """Slant to the left or right."""
-    return _affine(images, [[(1, 0), (SHEAR * sign, 1)] for sign in _signs(rng, images)])
+    return affine(images, [[(1, 0), (SHEAR * sign, 1)] for sign in _signs(rng, images)])
 
 
 def scale(images: Bytes, rng: Rng) -> Bytes:
     """Make the digit smaller."""
-    return _affine(images, np.eye(2) / SCALE)
+    return affine(images, np.eye(2) / SCALE)
 
 
 def rotate(images: Bytes, rng: Rng) -> Bytes:
     """Rotate to the left or right."""
     cos, sin = np.cos(ROTATION), np.sin(ROTATION)
-    return _affine(images, [[(cos, sign * sin), (-sign * sin, cos)] for sign in _signs(rng, images)])
+    return affine(images, [[(cos, sign * sin), (-sign * sin, cos)] for sign in _signs(rng, images)])
 
 
 def brightness(images: Bytes, rng: Rng) -> Bytes:
@@ -121,7 +121,7 @@ def brightness(images: Bytes, rng: Rng) -> Bytes:
 
 def translate(images: Bytes, rng: Rng) -> Bytes:
     """Move towards one of the corners."""
-    return _affine(images, np.eye(2), SHIFT * _signs(rng, images, 2))
+    return affine(images, np.eye(2), SHIFT * _signs(rng, images, 2))
 
 
 def stripe(images: Bytes, rng: Rng) -> Bytes:
@@ -257,7 +257,7 @@ def _blur(ink: Floats, sigma: float) -> Floats:
     return weights.astype(np.float32) @ ink @ weights.astype(np.float32).T
 
 
-def _affine(images: Bytes, matrices: npt.ArrayLike, shifts: npt.ArrayLike = (0, 0)) -> Bytes:
+def affine(images: Bytes, matrices: npt.ArrayLike, shifts: npt.ArrayLike = (0, 0)) -> Bytes:
     """Resample images: the result at a place, counted from the middle, is the image at matrix @ place + shift.
 
     matrices (2,2) or (N,2,2), shifts (2,) or (N,2), of (row, column).

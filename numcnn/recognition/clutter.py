@@ -7,11 +7,11 @@ import numpy as np
 from numcnn.evaluation.calibration import certainty
 from numcnn.imaging import pieces
 from numcnn.imaging.paper import median_level
-from numcnn.imaging.parts import Box, Part, is_blot, is_frame, part_of, straight_share, tones
+from numcnn.imaging.parts import Box, Part, is_blot, is_frame, part_of, straight_share, stroke_width, tones
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bools, Bytes, Floats
 from numcnn.recognition.frames import CURVED, MANY_HEIGHTS, rests_of_rules
-from numcnn.recognition.spots import CERTAIN, SMALLER, Spot, overlap, typical_height
+from numcnn.recognition.spots import CERTAIN, SMALLER, Spot, are_level, is_slim, overlap, typical_height
 from numcnn.recognition.text_lines import in_order
 
 HAIR = 0.25  # of a digit's ink per pixel of its height: a thinner line is what is left of a rule or of a shadow's edge
@@ -33,6 +33,11 @@ AWAY = 3  # heights: what is farther from all digits that are certain doesn't sp
 SCATTERED = 3  # from so many spots on, certainties alone decide; fewer may stay if one is sure, else the likely ones
 OTHER_COLOUR = 1.25  # by how much the channels' shares in two grounds differ that are of different colours
 SAME_GROUND, ON_DESK = 0.2, 0.6  # by how much a desk's light may differ; so much of the picture's edge shows the desk
+SPECK, SPECK_HEIGHT, UNCLEAR = 0.06, 24, 0.6  # of a picture's shorter side; pixels; a certainty most digits reach
+# A question mark: the side of its dot, in widths of its stroke; of its hook's height, how far that lies below its foot
+# and to a side; so much of its box it fills, and it is at most so many times as long as wide.
+HOOK, DOT, DOT_BELOW, DOT_ASIDE, DOT_FILLED, DOT_LONGER = 7, (0.6, 2.2), 0.35, 0.2, 0.6, 2
+UNREADABLE = 0.35  # probability of a sign beside a sure digit; what is likelier may be a digit in a careless hand
 MAYBE = 0.45  # probability of a lone digit that is not sure; what is less likely is a sign
 
 
@@ -218,18 +223,70 @@ def _ground(colours: Bytes, box: Box) -> Floats:
     return np.array([max(1.0, median_level(around[:, :, i])) for i in range(3)], np.float32)
 
 
-def without_doubts(spots: list[Spot], sure_from: float) -> list[Spot]:
+def without_specks(spots: list[Spot], shape: tuple[int, ...]) -> list[Spot]:
+    """Drop slim spots, 1s and unclear ones as small as dust and rests of lines, unless a clear digit that is no stroke
+    shows that somebody wrote there.  shape: of the picture, (H,W) or (H,W,3)."""
+    highest = min(SPECK_HEIGHT, SPECK * min(shape[:2]))
+    if any(not spot.is_stroke and _certainty(spot) >= UNCLEAR for spot in spots):
+        return spots
+    return [spot for spot in spots if spot.height >= highest]
+
+
+def _certainty(spot: Spot) -> float:
+    return float(certainty(spot.probabilities[None])[0])
+
+
+def question_marks(spots: Sequence[Spot], parts: Sequence[Part], sure_from: float) -> list[Spot]:
+    """Return the hooks, 7s to the network, with a dot beneath their foot, unless sure digits stand in their line."""
+    found = []
+    for spot in spots:
+        beside = [other for other in spots if other is not spot and other.line == spot.line]
+        settled = sum(other.probability >= sure_from for other in beside) >= ROW
+        if int(spot.probabilities.argmax()) == HOOK and not settled:
+            own = [part for part in parts if overlap(part.box, spot.box)]
+            hook = max(own, key=lambda part: int(part.mask.sum()), default=None)
+            if hook is not None and any(_is_dot_beneath(part, hook) for part in parts):
+                found.append(spot)
+    return found
+
+
+def _is_dot_beneath(part: Part, hook: Part) -> bool:
+    """Return whether a part is a dot, as large as a pen's, right below the foot of another one."""
+    narrow = min(part.width, part.height)
+    if not DOT[0] <= part.side / stroke_width(hook.mask) <= DOT[1] or part.side > DOT_LONGER * narrow:
+        return False
+    low = hook.mask[-max(1, narrow // 2) :].any(axis=0)
+    foot = hook.box[0] + float(np.flatnonzero(low).mean())
+    aside = abs((part.box[0] + part.box[2]) / 2 - foot)
+    below = part.box[1] - hook.box[3]
+    return part.mask.mean() >= DOT_FILLED and 0 <= below <= DOT_BELOW * hook.height and aside <= DOT_ASIDE * hook.height
+
+
+def beside(parts: Sequence[Part], spots: Sequence[Spot]) -> list[Part]:
+    """Return the parts that stand level with a spot, about as high, and apart from all; not slim ones, as rules are."""
+    return [
+        part
+        for part in parts
+        if not is_slim(part.box)
+        and any(are_level(part.box, spot.box) for spot in spots)
+        and not any(overlap(part.box, spot.box) for spot in spots)
+    ]
+
+
+def without_doubts(spots: list[Spot], sure_from: float, signs: int = 0) -> list[Spot]:
     """Drop everything if that is rather letters, signs or texture; one or two that may be digits stay, doubtful.
 
-    Of two, one that the network reads clearly stays, with what stands beside it.
+    Of two, one that the network reads clearly stays, and the other if it may be a digit.  signs: how much ink as large
+    as a digit stands in line with the spots and is none: each speaks for letters as a spot that can't be read.
     """
-    if len(spots) > 1:
+    if spots and len(spots) + signs > 1:
         certainties = certainty(np.array([spot.probabilities for spot in spots]))
         speaks_for_letters = float(np.array(LETTERS)[np.searchsorted(CERTAINTIES, certainties, side="right")].sum())
+        speaks_for_letters += signs * LETTERS[0]
         if speaks_for_letters > (LIKELIER if len(spots) >= SCATTERED else LIKELIER_OF_TWO):
             return []
         if len(spots) >= SCATTERED:
             return spots
     if any(spot.probability >= sure_from and not spot.doubtful for spot in spots):
-        return spots
+        return [spot for spot in spots if spot.probability >= UNREADABLE]
     return [spot._replace(doubtful=True) for spot in spots if spot.probability >= MAYBE]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from numcnn.imaging import paper, pieces, rules
-from numcnn.imaging.parts import LOOKED_AT, Part, straight_share, stroke_width, tones
+from numcnn.imaging.parts import LOOKED_AT, Box, Part, straight_share, stroke_width, tones
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import AnyArray, Bools, Floats, Ints
 from numcnn.recognition.spots import CERTAIN, Spot, are_level, is_slim
@@ -49,6 +49,7 @@ GOES_ON = 1.6  # sizes of a part: a longer line goes on beyond it
 GAP_WIDTH, GAP_STRAIGHT = 0.35, 0.95  # width in heights, at most, and straight share, at least, of a gap between fields
 ON_LINES, ALL_ON_LINES = 0.7, 0.9  # of a straight part's ink, and of any other's, on such lines, and it is of them
 TICKS, TICK_OFF, MOST_TICKS = 4, 0.015, 0.8  # as many strokes whose ends, to this part of their length, most are level
+REPEATED, REPEATED_OFF, REPEATED_STRAIGHT = 3, 0.03, 0.8  # as many strokes; heights they differ by; straight ink
 LEANING = 0.06  # radians off a right angle to the line of its ends: a photographed tick, but not a slanting 1
 REGION, MOST_REGIONS = 0.002, 3  # of a part's side squared: a digit's strokes enclose at most so many larger regions
 LONGEST_LINE = 4.5  # sides of a part: a longer line, all strokes together, is a drawing
@@ -242,6 +243,13 @@ def _strength(sheet: Sheet, part: Part) -> float:
     return paper.median_level(sheet.ink.strength[top:bottom, left:right][part.mask])
 
 
+def is_faint(sheet: Sheet, box: Box) -> bool:
+    """Return whether the ink in a box is so weak that noise and JPEG make such."""
+    left, top, right, bottom = box
+    clear = sheet.clear[top:bottom, left:right]
+    return not clear.any() or paper.median_level(sheet.ink.strength[top:bottom, left:right][clear]) < FAINT_TO
+
+
 def _is_jpeg(sheet: Sheet, part: Part) -> bool:
     """Return whether a part is faint and made of the squares that JPEG makes of a slope of light."""
     return all(edge % JPEG == 0 for edge in part.box) and _strength(sheet, part) < FAINT_TO
@@ -394,6 +402,25 @@ def printed_strokes(parts: Sequence[Part], shares: Floats) -> set[int]:
     if len(found) < max(MANY, MUCH * len(parts)):
         return found
     return set(np.flatnonzero(shares >= NEARLY_STRAIGHT).tolist())
+
+
+def repeated_strokes(parts: Sequence[Part], shares: AnyArray) -> set[int]:
+    """Return which parts are printed strokes, one below the other: three or more mostly straight ones that are as high
+    as each other and begin, or end, in the same column.  shares (N,): their ``straight_share``."""
+    found: set[int] = set()
+    straight = [k for k, share in enumerate(shares) if share >= REPEATED_STRAIGHT and parts[k].height > parts[k].width]
+    for k in straight:
+        left, _, right, _ = parts[k].box
+        off = max(1.0, REPEATED_OFF * parts[k].height)
+        alike = [
+            n
+            for n in straight
+            if abs(parts[n].height - parts[k].height) <= off
+            and min(abs(parts[n].box[0] - left), abs(parts[n].box[2] - right)) <= off
+        ]
+        if len(alike) >= REPEATED:
+            found |= {*alike}
+    return found
 
 
 def _is_comb(boxes: Ints, strokes: AnyArray) -> bool:

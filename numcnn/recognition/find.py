@@ -16,40 +16,57 @@ network finds likelier counts.  The network is the arbiter in all of this: it wa
 once, of parts and of letters.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from numcnn.errors import DataError
 from numcnn.imaging import paper
-from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits, straight_share
+from numcnn.imaging.parts import Part, is_frame, joined, parts_of, portraits, straight_share, stroke_width
 from numcnn.imaging.preprocess import prepare
 from numcnn.imaging.sheet import Sheet, lay_out
 from numcnn.kernels.arrays import Bytes
 from numcnn.recognition.clutter import (
+    beside,
     holds_others,
     is_clear,
     is_one_of_many,
+    question_marks,
     without_doubts,
     without_edges,
+    without_specks,
     without_streaks,
 )
 from numcnn.recognition.evidence import (
     across_edges,
     crossed_out,
     faint_ones,
+    is_faint,
     is_hole,
     is_level_stroke,
     is_texture,
     is_written,
     printed_strokes,
+    repeated_strokes,
     staples,
 )
 from numcnn.recognition.frames import take_rules_out
 from numcnn.recognition.joining import completed, join, mended, nested, stacked
-from numcnn.recognition.spots import CERTAIN, SMALLER, Judge, Spot, are_level, are_near, overlap, typical_height
+from numcnn.recognition.spots import (
+    CERTAIN,
+    SMALLER,
+    Judge,
+    Spot,
+    are_level,
+    are_near,
+    highest_of,
+    overlap,
+    typical_height,
+)
+from numcnn.recognition.steady import is_steady
 from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, text_lines
-from numcnn.recognition.touching import cut_apart, may_be_several
+from numcnn.recognition.touching import Cut, cut_apart, may_be_several
 
 WHOLE = 0.9  # probability from which all parts of a picture are its one digit
 LIKELY = 0.9  # probability from which a digit may be very wide
@@ -60,16 +77,29 @@ LEAST_PART, LEAST_HEIGHT = 0.03, 20  # of a picture's shorter side, and pixels: 
 SMALL = 40  # pixels: a picture this small may be one digit that fills it
 DARK = 0.35  # of the way from a picture's darkest to its lightest pixels: below, most of it is a dark ground
 FEW_BESIDE = 0.34  # of the parts of a line: fewer sure digits, and what looks like two digits may as well be a letter
+MOST_BESIDE = 0.55  # of the digits of a line: if more are certain, it is written, and a cut that is doubtful is made
+DRAWING = 2  # heights of a stroke: a drawing in which it is a detail is as large both ways
 SETTLED = 0.6  # of a picture's digits: if more are sure, the other polarity would only bring doubts
 PATCH = 0.7  # of the light on the sheet: less is a patch of another ground
 
 
 class Found(NamedTuple):
-    """What may be digits in a picture, in reading order; the sheet, and its parts."""
+    """What may be digits in a picture, in reading order; the sheet, and its parts; what looks like digits and is
+    rather something else, unless the picture is known to hold one."""
 
     spots: list[Spot]
     sheet: Sheet
     parts: list[Part]
+    doubted: Sequence[Spot] = ()
+
+
+class Seen(NamedTuple):
+    """What one polarity of a picture shows: what may be digits, in reading order; all parts, without frames and rules;
+    and how much ink beside the digits is none."""
+
+    spots: list[Spot]
+    parts: list[Part]
+    signs: int
 
 
 def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
@@ -81,33 +111,40 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
     low, high = np.quantile(paper.grey_of_colours(colours[:: max(1, len(colours) // 300)]), [0.02, 0.98])
     light = bool(paper.median_grey(colours) < low + DARK * (high - low))
     sheet = lay_out(colours, light)
-    spots, parts = find_on(sheet, judge, sure_from)
+    spots, parts, signs = find_on(sheet, judge, sure_from)
     sure = sum(spot.probability >= sure_from for spot in spots)
     if sure <= SETTLED * len(spots) or _has_patches(sheet):
         other = lay_out(colours, not light)
-        others, other_parts = find_on(other, judge, sure_from)
+        others, other_parts, other_signs = find_on(other, judge, sure_from)
         others = _without_holes(other, others, other_parts)
+        if all(spot.is_stroke or spot.probability < sure_from for spot in others):
+            others = [spot for spot in others if not _is_beside_strokes(spot, other, sheet, parts)]
         spots = [spot for spot in spots if not any(_is_hole_in(spot, one) for one in others)]
         height = max((spot.height for spot in others), default=0)
         settled = any(spot.probability >= sure_from and spot.height >= 0.5 * height for spot in spots)
         if not settled and _evidence(others) > _evidence(spots):
-            sheet, spots, others, parts = other, others, spots, other_parts
+            sheet, spots, others, parts, signs = other, others, spots, other_parts, other_signs
         spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sheet, sure_from)])
     if max(colours.shape[:2]) <= SMALL:
         spots = _or_whole(spots, colours, judge, sure_from)
-    spots = without_doubts(without_streaks(spots, colours, sure_from), sure_from)
-    return Found(spots, sheet, parts)
+    hooks = [spot.box for spot in question_marks(spots, parts, sure_from)]
+    left = [spot for spot in without_streaks(spots, colours, sure_from) if spot.box not in hooks]
+    left = without_doubts(left, sure_from, signs + len(hooks))
+    left = without_specks(left, colours.shape)
+    if len(left) == 1 and not is_steady(left[0], judge):
+        left = []
+    return Found(left, sheet, parts, spots)
 
 
-def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], list[Part]]:
-    """Find what may be digits on a sheet, in reading order; and all its parts, without frames and rules."""
+def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> Seen:
+    """Find what may be digits on a sheet -> ``Seen``."""
     everything, highest = take_rules_out(sheet, parts_of(sheet), judge, sure_from)
     parts, highest = without_edges(sheet, everything, highest, sure_from)
     stands = np.array([is_clear(sheet, part) for part in parts], bool)
     stands |= across_edges(sheet, parts, highest, stands & (highest >= sure_from))
     clear = np.flatnonzero(stands).tolist()
     if is_texture(sheet, [parts[k] for k in clear], len(parts)):
-        return [], everything
+        return Seen([], everything, 0)
     unclear = [parts[k] for k in sorted({*range(len(parts))} - {*clear})]
     parts, highest = mended(sheet, [parts[k] for k in clear], highest[clear], judge, sure_from)
     parts, highest = stacked(sheet, parts, highest, judge, sure_from)
@@ -116,7 +153,7 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     left = [k for k in range(len(parts)) if k not in gone]
     parts, highest = [parts[k] for k in left], highest[left]
     if not parts:
-        return [], everything
+        return Seen([], everything, 0)
     height = typical_height(parts, highest, sure_from)
     boxes = np.array([part.box for part in parts])
     core = [k for k, part in enumerate(parts) if is_core(part, float(highest[k]), height, sure_from)]
@@ -135,7 +172,22 @@ def find_on(sheet: Sheet, judge: Judge, sure_from: float) -> tuple[list[Spot], l
     ]
     found = completed(sheet, found, everything, judge, sure_from)
     spots = _written_ones(sheet, found, judge, sure_from, alone=len(clear) == 1)
-    return ([] if is_one_of_many(spots, unclear) else spots), everything
+    if is_one_of_many(spots, unclear):
+        return Seen([], everything, 0)
+    return Seen(spots, everything, _signs(sheet, [digit for digit, _ in found], parts, spots, judge, sure_from))
+
+
+def _signs(
+    sheet: Sheet, digits: Sequence[Part], parts: Sequence[Part], spots: Sequence[Spot], judge: Judge, sure_from: float
+) -> int:
+    """Return how many parts beside the spots are no digits: none was made of them, or it is not written.
+
+    What the network is sure of, though it is not written, is no letter: an edge of the light looks like a digit.
+    """
+    own = {spot.box for spot in spots}
+    unused = [part for part in parts if not any(overlap(part.box, digit.box) for digit in digits)]
+    unwritten = beside([digit for digit in digits if digit.box not in own], spots)
+    return len(beside(unused, spots)) + int((highest_of(sheet, unwritten, judge) < sure_from).sum())
 
 
 def _written_ones(
@@ -165,6 +217,7 @@ def _written_ones(
     if left:
         lines, sure = [found[k][1] for k in kept], highest[kept] >= sure_from
         gone = printed_strokes(left, np.array(straight)[kept]) | faint_ones(sheet, left, lines, sure)
+        gone |= repeated_strokes(left, np.array(straight)[kept]) if sheet.erased.any() else set()
         gone |= crossed_out(left, highest[kept] >= CERTAIN) | staples(sheet, left, lines, sure)
     spots = [Spot(digits[k].box, images[k], probabilities[k], found[k][1]) for n, k in enumerate(kept) if n not in gone]
     return [spot for spot in spots if not is_level_stroke(spot)]
@@ -176,13 +229,18 @@ def _digits_of_line(
     """Cut and join the parts of a line of text, each with its probability of being a digit, to digits."""
     sizable = [highest >= sure_from for part, highest in line if part.height >= SMALLER * height]
     alone = float(np.mean(sizable)) < FEW_BESIDE
-    own: list[Part] = []
+    cuts: list[tuple[Part, Cut]] = []
     for part, highest in sorted(line, key=lambda one: one[0].box[0] + one[0].box[2]):
+        cut = Cut([part])
         if part.height >= SMALLER * height and may_be_several(part, highest, sure_from):
-            whole = judge(portraits(sheet, [part]))[0]
-            own += cut_apart(sheet, part, judge, whole, alone)
-        else:
-            own.append(part)
+            cut = cut_apart(sheet, part, judge, judge(portraits(sheet, [part]))[0], alone)
+        cuts.append((part, cut))
+    if any(cut.doubtful for _, cut in cuts):
+        others = [digit for part, cut in cuts for digit in ([part] if cut.doubtful else cut.digits)]
+        others = [digit for digit in others if digit.height >= SMALLER * height]
+        if float((highest_of(sheet, others, judge) >= CERTAIN).mean()) < MOST_BESIDE:
+            cuts = [(part, Cut([part]) if cut.doubtful else cut) for part, cut in cuts]
+    own = [digit for _, cut in cuts for digit in cut.digits]
     digits = [joined([own[k] for k in run]) for run in join(sheet, own, height, judge)]
     least_side = np.clip(LEAST_PART * min(sheet.clear.shape), 0, LEAST_HEIGHT)
     return [digit for digit in digits if digit.side >= least_side]
@@ -210,7 +268,7 @@ def only_one(found: Found, colours: Bytes, judge: Judge) -> Spot:
     A digit of many parts, as on a meter, is all spots together, or all parts that stand clear, without frames, rules
     and dust, if the network is sure of it.
     """
-    spots, sheet, parts = found
+    spots, sheet, parts = found.spots or list(found.doubted), found.sheet, found.parts
     if not spots:
         return whole_picture(colours, judge)
     candidates = list(spots)
@@ -261,6 +319,22 @@ def _without_holes(sheet: Sheet, spots: list[Spot], parts: list[Part]) -> list[S
         or any(one is not spot and are_level(spot.box, one.box) for one in certain)
         or not is_hole(sheet, part_of_box[spot.box])
     ]
+
+
+def _is_beside_strokes(spot: Spot, own: Sheet, sheet: Sheet, parts: Sequence[Part]) -> bool:
+    """Return whether a spot on its own sheet is ground between strokes of the other polarity, on that sheet.
+
+    Faint, it lies at rules, as what JPEG makes of them; or it lies at the strokes of a large drawing.  A patch that the
+    spot stands on is broader than a stroke, and what is beside it no larger.
+    """
+    left, top, right, bottom = spot.box
+    reach = max(2, min(right - left, bottom - top))
+    around = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
+    if sheet.erased[around].any() and is_faint(own, spot.box):
+        return True
+    near = [part for part in parts if are_near(part.box, spot.box, reach)]
+    large = [part for part in near if min(part.width, part.height) >= DRAWING * spot.height]
+    return any(stroke_width(part.mask) < spot.height / 2 for part in large)
 
 
 def _is_hole_in(spot: Spot, other: Spot) -> bool:

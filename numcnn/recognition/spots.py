@@ -41,6 +41,11 @@ class Spot(NamedTuple):
         """Whether it is as slim as a line."""
         return is_slim(self.box)
 
+    @property
+    def is_stroke(self) -> bool:
+        """Whether it is as slim as a line, or a 1."""
+        return self.is_slim or int(self.probabilities.argmax()) == 1
+
 
 def is_slim(box: Box) -> bool:
     """Return whether a box is as slim as a line."""

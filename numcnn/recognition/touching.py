@@ -8,6 +8,7 @@ hardly share ink: a cut that makes a low digit, or reads a stroke twice, costs m
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,8 +41,8 @@ BROAD = 0.7  # heights: broader parts are cut for a try, even if the network is 
 ONE_CERTAIN, ONE_WIDEST = 0.99, 1.4
 WIDE_CERTAIN, WIDE_WIDEST = 0.998, 2.1
 ONE_UNCUT = 0.951  # a digit that is not wide and so probable is worth more than any two with their cut
-# Through a hole as high, in heights, a part no wider is cut only if one of its digits has such a certainty (p = 0.999).
-HOLE, HOLED_WIDEST, HOLED_CERTAIN = 0.25, 1.6, 0.7
+# Through a hole as high, in heights, a part no wider is cut without doubt if all its digits have such a certainty.
+HOLE, HOLED_WIDEST, HOLED_CERTAIN = 0.25, 1.6, 0.65
 LEAST_HEIGHT = 0.65  # of the part's height: no digit cut out of it is lower
 LEAST_ALONE = 0.85, 0.97  # probability of each digit cut out of a broad or slim part with no sure digit beside it
 CRUMB = 0.07  # of a digit's ink: smaller pieces, cut off by a seam, are the neighbour's
@@ -57,18 +58,26 @@ def may_be_several(part: Part, probability: float, sure_from: float) -> bool:
     return probability < sure_from or (width > BROAD and probability < ONE_UNCUT)
 
 
-def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool) -> list[Part]:
-    """Cut a part into digits if these are worth more than the part as one digit; else return it alone.
+class Cut(NamedTuple):
+    """A part cut into digits, or alone if it is worth more as one; and whether that is doubtful, as of an outline."""
+
+    digits: list[Part]
+    doubtful: bool = False
+
+
+def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool) -> Cut:
+    """Cut a part into digits if these are worth more than the part as one digit.
 
     whole (10,): the network's probabilities for the part.  alone: hardly any digit beside it is sure, so that it may
-    as well be a letter.
+    as well be a letter.  Doubtful is a cut through a high hole, as of a house or a heart, unless the network is certain
+    of every digit, and none is a 1: a side of the outline looks like one.
     """
     if not (ALONE_WIDTH if alone else TOUCHING_WIDTH) <= _width(part) <= LONGEST:
-        return [part]
+        return Cut([part])
     cuts = seams(part.mask)
     found = _segments(part, cuts)
     if not found:
-        return [part]
+        return Cut([part])
     probabilities = judge(portraits(sheet, list(found.values())))
     ones = probabilities.argmax(axis=1) == 1
     worths = worth_apart(probabilities, np.array([_width(segment) for segment in found.values()])) - ONE_COST * ones
@@ -77,14 +86,13 @@ def cut_apart(sheet: Sheet, part: Part, judge: Judge, whole: Floats, alone: bool
     likely = probabilities.max(axis=1) >= (LEAST_ALONE[int(_width(part) < BROAD_PAIR)] if alone else 0)
     values = {place: float(worths[k]) for k, place in enumerate(found) if likely[k]}
     total, way = _best_way(values, _shared(part, cuts))
-    stems = alone and all(one for place, one in zip(found, ones.tolist(), strict=True) if place in way)  # of an A, an H
-    if alone and way and _width(part) <= HOLED_WIDEST:  # a drawing is no wider, and encloses paper
-        best = max(certainty(probabilities[k]) for k, place in enumerate(found) if place in way)
-        if best < HOLED_CERTAIN and _crosses_hole(part.mask, [cuts[i] for i, _ in way]):
-            return [part]
-    if way and not stems and total > float(worth_apart(whole[None], np.array([_width(part)]))[0]):
-        return [found[place] for place in way]
-    return [part]
+    chosen = [k for k, place in enumerate(found) if place in way]
+    stems = alone and bool(ones[chosen].all())  # of an A, an H
+    if not way or stems or total <= float(worth_apart(whole[None], np.array([_width(part)]))[0]):
+        return Cut([part])
+    held = bool(certainty(probabilities[chosen]).min() >= HOLED_CERTAIN and not ones[chosen].any())
+    holed = not held and _width(part) <= HOLED_WIDEST and _crosses_hole(part.mask, [cuts[i] for i, _ in way])
+    return Cut([found[place] for place in way], holed)
 
 
 def _width(part: Part) -> float:

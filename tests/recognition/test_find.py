@@ -11,6 +11,7 @@ from numcnn.imaging.sheet import lay_out
 from numcnn.recognition import find
 from numcnn.recognition.find import Found
 from numcnn.recognition.spots import Spot
+from numcnn.recognition.touching import Cut
 
 SURE = 0.9
 
@@ -285,7 +286,7 @@ def digits_of(line, height, shape=(400, 400), probability=0.99, monkeypatch=None
     def cut_apart(sheet, one, judge, whole, alone):
         np.testing.assert_array_equal(whole, of(3, probability))
         cut.append((one.box, alone))
-        return [one]
+        return Cut([one])
 
     monkeypatch.setattr(find, "cut_apart", cut_apart)
     monkeypatch.setattr(find, "join", lambda sheet, own, height, judge: [[k] for k in range(len(own))])

@@ -170,7 +170,7 @@ def spots_of(*probabilities):
         pytest.param([0.999, 0.12, 0.9], 0, id="drawn signs"),
         pytest.param([0.9, 0.2], 0, id="two drawn signs"),
         pytest.param([0.7, 0.7], 0, id="two signs that may be digits"),
-        pytest.param([0.999, 0.2], 2, id="a digit beside a sign"),
+        pytest.param([0.999, 0.2], 1, id="a digit beside a sign"),
         pytest.param([0.97, 0.7], 2, id="two digits in a careless hand"),
         pytest.param([0.6], 1, id="one that may be a digit"),
         pytest.param([0.3], 0, id="one that is none"),
