@@ -88,7 +88,7 @@ def printed_lines(strength: Bytes, least: int) -> tuple[Bools, Bools, Bools]:
     if min(ink.shape) < LEAST_SIDE or not ink.any():
         return along, along, along
     high, wide = rules.runs_across(ink), rules.runs_across(ink.T).T
-    shortest = max(LEAST_LENGTH, round(STROKES * float(np.median(np.minimum(high, wide)[ink]))))
+    shortest = max(LEAST_LENGTH, round(STROKES * median_level(np.minimum(high, wide)[ink])))
     level, upright = _lines(ink, high, shortest), _lines(ink.T, wide.T, shortest)
     level, upright = (
         _without_writing(level, upright, (ink.T, strength.T), (ink, strength)),
@@ -149,7 +149,8 @@ def _fitted(found: Pieces, k: int, factor: int, ink: Bools, high: Ints, shortest
     rows, columns = rows + y, columns + x
     lines: list[Line] = []
     for _ in range(MOST_IN_BAND):
-        line = _line_through(rows, columns, high) if len(rows) else None
+        long_enough = len(_different(columns)) >= COVERED * shortest  # no line has more inked columns
+        line = _line_through(rows, columns, high) if long_enough else None
         if line is None:
             break
         if line.length >= shortest and line.inked >= COVERED * line.length:

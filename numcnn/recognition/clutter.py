@@ -23,6 +23,7 @@ ALL_ALONG = 0.97  # of a picture's side
 CORNER = 0.25  # of a picture's shorter side: smaller parts that touch two sides are the dark of its corner
 ROW, NEAR_EDGE = 2, 0.1  # as many digits inside are a row; so near the edges, in heights, it was cropped there
 HARDLY = 0.4  # of a digit's height: if more of it lies at the left or right edge, it is cut
+FLAT = 0.9  # probability from which a filled shape that is all there is may be a flat thick digit
 HELD, MOUTH = 0.06, 0.3  # of a digit: two larger parts inside it make it no digit; specks only beside one so large
 # How much likelier letters are than digits to have a certainty from 0, 0.2, 0.4 and 0.6 on, as a logarithm: of 270
 # letters on synthetic pages more than half are below 0.2, of 367 digits one.
@@ -122,7 +123,8 @@ def without_edges(sheet: Sheet, parts: list[Part], highest: Floats, sure_from: f
         bar = bars[k] and not (bars.all() and (tight or not _runs_along(part, (H, W))))
         hair = thickness < HAIR * usual and part.side > 5 * thickness and len(parts) > 1
         hair = hair and not (sure[k] and part.height >= TALL * height and straight_share(part.mask) < CURVED)
-        odd = k in rests or hair or is_frame(part.mask) or is_blot(part)
+        blot = is_blot(part) and (len(parts) > 1 or highest[k] < FLAT)
+        odd = k in rests or hair or is_frame(part.mask) or blot
         if not (rule or spans or cut or bar or odd):
             kept.append(k)
     return [parts[k] for k in kept], highest[kept]

@@ -69,7 +69,7 @@ from numcnn.recognition.text_lines import attach, in_order, is_core, is_line, te
 from numcnn.recognition.touching import Cut, cut_apart, may_be_several
 
 WHOLE = 0.9  # probability from which all parts of a picture are its one digit
-LIKELY = 0.9  # probability from which a digit may be very wide
+LIKELY = 0.9  # probability from which a digit may be very wide, beside others
 DUST = 0.25  # of the largest part's side: smaller parts are none of a digit of many
 NEAR_ONE = 0.3  # of a sure digit's side: what is farther from it is none of its parts
 ROOM = 4  # pixels of paper around digits that are looked at as one
@@ -200,7 +200,7 @@ def _written_ones(
     images = portraits(sheet, digits)
     probabilities = judge(images)
     highest = probabilities.max(axis=1)
-    likely = (highest >= LIKELY).tolist()
+    likely = (highest >= (sure_from if alone else LIKELY)).tolist()
     straight = [straight_share(digit.mask) for digit in digits]
     each = list(zip(digits, likely, straight, strict=True))
     written = np.array(

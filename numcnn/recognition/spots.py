@@ -62,7 +62,8 @@ def typical_height(parts: Sequence[Part], highest: Floats, sure_from: float) -> 
     if not parts:
         return 1.0
     heights = np.array([part.height for part in parts], np.float64)
-    sure = (highest >= sure_from) & ~np.array([is_frame(part.mask) for part in parts])
+    likely = (highest >= sure_from).tolist()
+    sure = np.array([one and not is_frame(part.mask) for part, one in zip(parts, likely, strict=True)], bool)
     if not sure.any():
         return float(max(heights.max(), 1))
     heights = np.sort(heights[sure])

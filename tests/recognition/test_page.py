@@ -283,6 +283,23 @@ def test_the_only_ink_of_a_picture_may_be_a_very_wide_or_thick_digit(label, heig
     reads(papers.on_paper(papers.ink_of(strokes, (280, 320), pen)).astype(np.uint8), str(label))
 
 
+@pytest.mark.parametrize(
+    ("label", "aspect", "height", "pen"),
+    [
+        *((3, 1.2, 90, 32), (5, 1.6, 90, 32), (6, 1.2, 90, 32), (8, 1.6, 90, 26), (9, 0.8, 90, 32)),  # nearly filled
+        *((2, 2.4, 70, 20), (5, 2.6, 70, 20), (6, 2.6, 70, 9)),  # wide, and not quite likely
+    ],
+)
+def test_the_only_ink_of_a_picture_may_be_a_nearly_filled_or_an_unlikely_wide_digit(label, aspect, height, pen):
+    strokes = papers.strokes_of(label, height - pen, slant=0.05)
+    stretch = (aspect * height - pen) / np.ptp(np.concatenate(strokes)[:, 0])
+    wide = [stroke * (stretch, 1) for stroke in strokes]
+    corner = np.concatenate(wide).min(axis=0) - (80, 70)
+    picture = papers.on_paper(papers.ink_of([stroke - corner for stroke in wide], (height + 140, 350), pen))
+    found = numcnn.read(papers.noisy(picture, np.random.default_rng(0)))
+    assert [digit.label for digit in found] == [label]
+
+
 @pytest.mark.parametrize("label", DIGITS)
 def test_a_digit_in_up_to_four_pieces_is_joined(label):
     picture = papers.on_paper(papers.one(label, rng_of(label, "broken"), height=150, pen=13))

@@ -3,6 +3,7 @@
 import numpy as np
 import papers
 import pytest
+from PIL import Image
 
 import numcnn
 from numcnn.data import hands, pages
@@ -123,6 +124,18 @@ def test_a_digit_nearly_twice_as_wide_as_high_is_found_in_a_larger_picture(label
     stretch = (aspect * (height + pen) - pen) / np.ptp(np.concatenate(strokes)[:, 0])
     picture = papers.on_paper(papers.ink_of([s * (stretch, 1) + (90, 70) for s in strokes], (260, 440), pen))
     papers.reads(papers.noisy(picture, np.random.default_rng(0)), str(label))
+
+
+@pytest.mark.parametrize(("number", "label"), [(12, "8"), (178, "3"), (183, "7"), (212, "4")])
+def test_a_stretched_digit_that_looks_like_two_whose_boxes_overlap_stays_one(number, label):
+    picture = Image.fromarray(pages.make("digit", "clean", hands.Generated(), seed=3, number=number).picture)
+    papers.reads(np.asarray(picture.resize((round(1.6 * picture.width), picture.height))), label)
+
+
+def test_boxes_of_neighbours_overlap_by_their_columns_at_most():
+    first, second, third = (Part((x, 0, x + 30, 50), np.ones((50, 30), bool)) for x in (0, 25, 48))
+    assert touching._overlap([first, second, third]) == 7
+    assert touching._overlap([first, third]) == touching._overlap([first]) == 0
 
 
 @pytest.mark.parametrize("text", ["27", "25", "37", "52", "75", "57", "64"])
