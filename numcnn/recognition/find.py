@@ -125,13 +125,14 @@ def find(colours: Bytes, judge: Judge, sure_from: float) -> Found:
         if not settled and _evidence(others) > _evidence(spots):
             sheet, spots, others, parts, signs = other, others, spots, other_parts, other_signs
         spots = in_order(spots + [spot for spot in others if _stands_apart(spot, spots, sheet, sure_from)])
-    if max(colours.shape[:2]) <= SMALL:
+    small = max(colours.shape[:2]) <= SMALL
+    if small:
         spots = _or_whole(spots, colours, judge, sure_from)
     hooks = [spot.box for spot in question_marks(spots, parts, sure_from)]
     left = [spot for spot in without_streaks(spots, colours, sure_from) if spot.box not in hooks]
     left = without_doubts(left, sure_from, signs + len(hooks))
     left = without_specks(left, colours.shape)
-    if len(left) == 1 and not is_steady(left[0], judge):
+    if len(left) == 1 and not small and not is_steady(left[0], judge):
         left = []
     return Found(left, sheet, parts, spots)
 
