@@ -5,9 +5,7 @@ second thread pool beside that of BLAS, which NumPy uses in layers of the user's
 for the same cores (a training step took 40 times as long while another process was busy), abort on some systems when
 two threads use them, die after a fork, and compile far slower.  So BLAS runs with one thread.
 
-The parts depend on the number of threads alone; any thread may run any of them.  While other programs want the
-processors, a thread may have to wait some milliseconds for one, and the caller with it, at each of the many calls of a
-step.  So a team that is held up works alone for a while: the caller runs all parts, to the same result.
+The parts depend on the number of threads alone; any thread may run any of them.
 """
 
 import os
@@ -27,9 +25,6 @@ from numcnn.kernels.arrays import Ints
 Part: TypeAlias = tuple[int, int, int]
 Task: TypeAlias = Callable[[int, int, int], object]
 
-LATE_SECONDS = 0.001  # so much longer than one thread alone would take, and the team was held up
-ALONE_SECONDS = (0.01, 0.5)  # how long it then works alone, at least and at most
-
 PROCESSES_EACH = 4  # how many processes a processor may have
 
 
@@ -44,26 +39,24 @@ class SpinWait(Protocol):
 
 
 class _Job:
-    """A task, its parts that no thread has taken yet, and for each finished part its error or None, and its time."""
+    """A task, its parts that no thread has taken yet, and for each finished part its error or None."""
 
     def __init__(self, task: Task, parts: list[Part]) -> None:
         self.task: Task = task
         self.left: Iterator[Part] = iter(parts)
         self.errors: list[BaseException | None] = []
-        self.seconds: list[float] = []  # of a processor
         self._done: queue.SimpleQueue[None] = queue.SimpleQueue()  # wakes the caller
 
     def work(self) -> int:
         """Take parts and run them until none is left.  Return how many."""
         count = 0
         for part in self.left:  # next() of a list's iterator is atomic: no two threads take one part
-            error, began = None, time.thread_time()
+            error = None
             try:
                 self.task(*part)
             except BaseException as caught:  # the caller raises it, once no thread uses the arrays any more
                 error = caught
             finally:
-                self.seconds.append(time.thread_time() - began)
                 self.errors.append(error)
                 self._done.put(None)
             count += 1
@@ -97,7 +90,6 @@ class ThreadTeam:
         self.threads = threads
         self.spin = spin
         self._ready = False  # whether the functions of ``spin`` are compiled
-        self._alone_seconds, self._alone_until = ALONE_SECONDS[0], 0.0
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         # How many jobs were given and parts finished so far: hints for spinning threads.  The queues decide.
         self._given, self._finished = np.zeros(1, np.int64), np.zeros(1, np.int64)
@@ -131,26 +123,13 @@ class ThreadTeam:
         if count == 1:
             task(*parts[0])
             return count
-        job, began = _Job(task, parts), time.perf_counter()
-        if began < self._alone_until:
-            job.work()
-        else:
-            self._run_together(job, count)
-            self._see_whether_it_paid(job, time.perf_counter() - began)
-        for error in job.errors:
-            if error is not None:
-                raise error
-        return count
-
-    def _run_together(self, job: _Job, count: int) -> None:
-        """Let all threads work on the job's ``count`` parts.  Return once they are finished."""
         if self.spin and not self._ready:
             # In the caller's thread: a compiling thread holds a lock, which a forked child would find taken for ever.
             self.spin.prepare()
             self._ready = True
-        finished = self._finished[0]
+        job, finished = _Job(task, parts), self._finished[0]
         try:
-            for _ in range(count - 1):
+            for _ in parts[1:]:
                 self._jobs.put(job)
                 self._given += 1
             own = job.work()
@@ -159,15 +138,10 @@ class ThreadTeam:
             job.wait(count)
         finally:
             job.end(count)
-
-    def _see_whether_it_paid(self, job: _Job, seconds: float) -> None:
-        """Work alone for a while if one thread would have been faster: longer each time that this is so."""
-        least, most = ALONE_SECONDS
-        if seconds > sum(job.seconds) + LATE_SECONDS:
-            self._alone_until = time.perf_counter() + self._alone_seconds
-            self._alone_seconds = min(2 * self._alone_seconds, most)
-        else:
-            self._alone_seconds = max(self._alone_seconds / 2, least)
+        for error in job.errors:
+            if error is not None:
+                raise error
+        return count
 
     def dismiss(self) -> None:
         """End the threads once they have nothing left to do."""

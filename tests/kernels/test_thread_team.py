@@ -21,12 +21,6 @@ from numcnn.kernels.thread_team import use_threads
 
 
 @pytest.fixture(autouse=True)
-def never_alone(monkeypatch):
-    """Let no team work alone: in most of these tests parts wait for each other."""
-    monkeypatch.setattr(thread_team, "LATE_SECONDS", float("inf"))
-
-
-@pytest.fixture(autouse=True)
 def restore_the_team():
     yield
     thread_team.set_threads(thread_team.available_threads())
@@ -69,43 +63,6 @@ def test_the_work_is_done_by_several_threads_at_once(make_team):
     for pause in (0, 0, 0.05, 0, 0.001, 0):  # threads that still spin, and threads that sleep
         members.run_parallel(3, lambda *part: together.wait())
         time.sleep(pause)
-
-
-def test_a_team_that_is_held_up_works_alone_for_a_while(make_team, monkeypatch):
-    monkeypatch.setattr(thread_team, "LATE_SECONDS", 0.001)
-    monkeypatch.setattr(thread_team, "ALONE_SECONDS", (0.5, 1.0))
-    members, ran = make_team(3), []
-
-    def note(number, first, last):
-        ran.append((number, first, last, threading.get_ident()))
-
-    members.run_parallel(3, lambda *part: time.sleep(0.01))  # waits, and computes next to nothing
-    assert members.run_parallel(9, note) == 3
-    here = threading.get_ident()
-    assert ran == [(0, 0, 3, here), (1, 3, 6, here), (2, 6, 9, here)]
-
-    def fail(number, first, last):
-        note(number, first, last)
-        raise ValueError(f"part {number}")
-
-    with pytest.raises(ValueError, match="part 0"):
-        members.run_parallel(3, fail)
-    assert len(ran) == 6
-
-    wait_for(lambda: time.perf_counter() >= members._alone_until, "the while to end")
-    together = threading.Barrier(3, timeout=PATIENCE_SECONDS)
-    members.run_parallel(3, lambda *part: together.wait())  # passes only if three threads wait at it at the same time
-
-
-def test_the_while_is_longer_each_time_and_shorter_once_the_team_gets_on(make_team, monkeypatch):
-    members, seconds = make_team(2), []
-    monkeypatch.setattr(thread_team, "ALONE_SECONDS", (1e-9, 8e-9))  # over at once
-    members._alone_seconds = 1e-9
-    for late in (*[-1.0] * 5, *[float("inf")] * 4):  # every run is late, then none is
-        monkeypatch.setattr(thread_team, "LATE_SECONDS", late)
-        members.run_parallel(2, lambda *part: None)
-        seconds.append(members._alone_seconds)
-    assert seconds == pytest.approx([2e-9, 4e-9, 8e-9, 8e-9, 8e-9, 4e-9, 2e-9, 1e-9, 1e-9])
 
 
 def test_an_error_in_any_part_reaches_the_caller_after_all_have_ended(make_team):
