@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from numcnn.errors import ConfigError
 from numcnn.kernels.arrays import Ints
@@ -228,6 +228,7 @@ class _OneBlasThread:
             self._inside -= 1
             if self._inside == 0:
                 self._restore()
+                _let_others_set_threads()
                 if self._otherwise is not None:
                     self._set(self._otherwise)
 
@@ -246,7 +247,14 @@ class _OneBlasThread:
         """Set the number of BLAS's threads; return the function that restores the one before."""
         if self._blas is None:
             self._blas = ThreadpoolController()  # finds the libraries that are loaded by now
-        return self._blas.limit(limits=threads, user_api="blas").restore_original_limits
+        limiter = self._blas.limit(limits=threads, user_api="blas")
+        _let_others_set_threads()
+        return limiter.restore_original_limits
+
+
+def _let_others_set_threads() -> None:
+    """Let any thread set BLAS's threads next.  threadpoolctl 3.8 and later else ignore all but the first that did."""
+    getattr(OpenBLASController, "clear_controlling_thread", lambda: None)()
 
 
 one_blas_thread = _OneBlasThread()

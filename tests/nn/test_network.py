@@ -1,6 +1,7 @@
 """Network: flat buffers, summary, what predict takes, save and load."""
 
 import re
+import threading
 import tracemalloc
 
 import numpy as np
@@ -298,8 +299,15 @@ def test_blas_keeps_to_one_thread_while_anybody_computes(kernels):
     def blas():
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
+    def compute():
+        with kernels.computing():
+            inside.append(blas())
+
+    inside = []
     thread_team.one_blas_thread.otherwise(2)
     before = blas()
+    if before != {2}:
+        pytest.skip("the threads of this BLAS can't be set")
     first, second = kernels.computing(), kernels.computing()
     first.__enter__()
     second.__enter__()
@@ -307,6 +315,12 @@ def test_blas_keeps_to_one_thread_while_anybody_computes(kernels):
     assert blas() == {1}
     second.__exit__(None, None, None)
     assert blas() == before
+    for _ in range(2):  # also in other threads than the one that was first
+        other = threading.Thread(target=compute)
+        other.start()
+        other.join()
+        assert blas() == before
+    assert inside == [{1}, {1}]
 
 
 def test_normalisation_is_applied():
