@@ -229,13 +229,9 @@ def without_specks(spots: list[Spot], shape: tuple[int, ...]) -> list[Spot]:
     """Drop slim spots, 1s and unclear ones as small as dust and rests of lines, unless a clear digit that is no stroke
     shows that somebody wrote there.  shape: of the picture, (H,W) or (H,W,3)."""
     highest = min(SPECK_HEIGHT, SPECK * min(shape[:2]))
-    if any(not spot.is_stroke and _certainty(spot) >= UNCLEAR for spot in spots):
+    if any(not spot.is_stroke and spot.certainty >= UNCLEAR for spot in spots):
         return spots
     return [spot for spot in spots if spot.height >= highest]
-
-
-def _certainty(spot: Spot) -> float:
-    return float(certainty(spot.probabilities[None])[0])
 
 
 def question_marks(spots: Sequence[Spot], parts: Sequence[Part], sure_from: float) -> list[Spot]:

@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from numcnn.evaluation.calibration import certainty
 from numcnn.imaging.parts import Box, Part, is_frame, portraits
 from numcnn.imaging.sheet import Sheet
 from numcnn.kernels.arrays import Bytes, Floats
@@ -40,6 +41,11 @@ class Spot(NamedTuple):
     def is_slim(self) -> bool:
         """Whether it is as slim as a line."""
         return is_slim(self.box)
+
+    @property
+    def certainty(self) -> float:
+        """How certain the network is of its answer, 0..1."""
+        return float(certainty(self.probabilities[None])[0])
 
     @property
     def is_stroke(self) -> bool:

@@ -19,11 +19,10 @@ LOOKED_AT = 0.55  # certainty from which a spot is not asked about again
 
 def is_steady(spot: Spot, judge: Judge) -> bool:
     """Return whether the network's answer holds in most views of an unsure spot; a sure one is steady."""
-    own = float(certainty(spot.probabilities[None])[0])
-    if own >= LOOKED_AT:
+    if spot.certainty >= LOOKED_AT:
         return True
     mean = steadiness(spot, judge)
-    return mean >= (UNSTEADY if own < DOUBTED else VERY_UNSTEADY)
+    return mean >= (UNSTEADY if spot.certainty < DOUBTED else VERY_UNSTEADY)
 
 
 def steadiness(spot: Spot, judge: Judge) -> float:
